@@ -1,0 +1,59 @@
+# Everything happens in $(VENV), which is made when it is first needed.
+
+PYTHON ?= python3
+VENV ?= .venv
+# Wheels only: building a source distribution would fetch build tools that no lock names.
+PIP_INSTALL = $(BIN)/python -m pip install -qq --disable-pip-version-check --only-binary :all:
+
+BIN = $(VENV)/bin
+ARGS ?=
+TOO_OLD = 'import sys; sys.version_info >= (3, 11) or sys.exit("sockd needs Python 3.11 or later; $(PYTHON) is " + sys.version.split()[0])'
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help run test test-quick lint lock clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@echo '  ARGS="..." is handed to sockd, pytest or pip-compile; PYTHON=... names the interpreter'
+
+run: $(VENV)/.run ## start sockd with its built-in config, or with ARGS="--config FILE"
+	@$(BIN)/sockd run $(ARGS)
+
+test: lint ## lint, then the whole test suite on the default reactor and on asyncio's
+	$(BIN)/pytest --reactor=default $(ARGS)
+	$(BIN)/pytest --reactor=asyncio $(ARGS)
+
+test-quick: $(VENV)/.dev ## the test suite, on the default reactor only
+	$(BIN)/pytest --reactor=default $(ARGS)
+
+lint: $(VENV)/.dev ## style, types and layers
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy $(wildcard src tests twisted/plugins benchmarks)
+	$(BIN)/lint-imports
+
+# The oldest Python locks, because only it needs the packages that later ones have built in.
+COMPILE = CUSTOM_COMPILE_COMMAND='make lock' $(BIN)/pip-compile --quiet --generate-hashes \
+  --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --strip-extras --allow-unsafe
+lock: $(VENV)/.dev ## write the requirements files anew; ARGS=--upgrade takes newer versions
+	@$(BIN)/python -c 'import sys; sys.version_info[:2] == (3, 11) or sys.exit("make lock needs Python 3.11, the oldest that sockd runs on")'
+	$(COMPILE) $(ARGS) --output-file requirements.txt pyproject.toml
+	$(COMPILE) $(ARGS) --constraint requirements.txt --extra dev --output-file requirements-dev.txt pyproject.toml
+	$(COMPILE) $(ARGS) --constraint requirements-dev.txt --only-build-deps --build-deps-for editable --output-file requirements-build.txt pyproject.toml
+
+clean: ## remove the environment and everything else that was made
+	rm -rf $(VENV) build dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache _trial_temp*
+	find src tests twisted benchmarks \( -name __pycache__ -o -name dropin.cache \) -prune -exec rm -rf {} + 2>/dev/null || true
+
+$(VENV)/.run: requirements.txt requirements-build.txt pyproject.toml
+	@echo 'installing sockd in $(VENV) ...'
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || { $(PYTHON) -c $(TOO_OLD) && $(PYTHON) -m venv --clear $(VENV); }
+	@$(PIP_INSTALL) --require-hashes -r requirements.txt -r requirements-build.txt
+	@$(PIP_INSTALL) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.run requirements-dev.txt
+	@echo 'installing the tools for tests in $(VENV) ...'
+	@$(PIP_INSTALL) --require-hashes -r requirements-dev.txt
+	@touch $@

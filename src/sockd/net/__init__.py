@@ -1,0 +1,1 @@
+"""What every service stands on: addresses, guards, framing, listeners, TLS."""

@@ -1,0 +1,170 @@
+"""Child processes: own session, clean environment, descriptors 0 to 2, limits, and an end.
+
+The limits and the session are set by `prlimit` and `setsid` (util-linux) before the program runs,
+so that not one instruction of it runs without them.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+from collections.abc import Mapping
+from typing import Any, cast
+
+from attrs import frozen
+from twisted.internet.error import ProcessDone
+from twisted.internet.interfaces import IDelayedCall, IProcessTransport, IReactorTime
+from twisted.internet.protocol import ProcessProtocol
+from twisted.python.failure import Failure
+
+from sockd.net import events
+from sockd.net.context import Context
+from sockd.net.peer import Peer
+
+KILL_SECONDS = 5.0
+"""From the polite signal (TERM) to the last one (KILL)."""
+SAID_BYTES = 1024
+"""Bytes of a child's standard error that are logged; the rest is dropped."""
+PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/usr/games"
+"""Where a child's own commands are looked for."""
+
+
+@frozen
+class Program:
+    """What to run and what it may use: CPU in whole seconds, address space in bytes."""
+
+    argv: tuple[str, ...]
+    cpu_seconds: int
+    memory_bytes: int
+    uid: int | None = None
+    gid: int | None = None
+
+    @property
+    def limited_argv(self) -> list[str]:
+        """The command line that sets the limits and then becomes the program."""
+        return [
+            _tool("setsid"),
+            _tool("prlimit"),
+            f"--cpu={self.cpu_seconds}",
+            f"--as={self.memory_bytes}",
+            "--core=0",
+            "--",
+            *self.argv,
+        ]
+
+
+def environment(extra: Mapping[str, str]) -> dict[str, str]:
+    """A child's whole environment: nothing of the daemon's own but its zone."""
+    zone = {"TZ": os.environ["TZ"]} if "TZ" in os.environ else {}
+    return {"PATH": PATH, "LANG": "C.UTF-8", **zone, **extra}
+
+
+class Child(ProcessProtocol):
+    """One child process of a peer. Override `outReceived` and `ended`."""
+
+    def __init__(self, context: Context, peer: Peer, program: Program) -> None:
+        self.context = context
+        self.peer = peer
+        self.program = program
+        self.pid: int | None = None
+        self._said = b""
+        self._kill: IDelayedCall | None = None
+
+    def start(self, extra: Mapping[str, str]) -> None:
+        """Start it. Raises OSError where the host has no room for one more process."""
+        argv = self.program.limited_argv
+        self.context.host.reactor.spawnProcess(
+            self,
+            argv[0],
+            argv,
+            env=environment(extra),
+            path="/",
+            uid=self.program.uid,
+            gid=self.program.gid,
+            childFDs={0: "w", 1: "r", 2: "r"},
+        )
+
+    @property
+    def process(self) -> Any:
+        """Twisted's process, with its pipes."""
+        return cast(IProcessTransport, self.transport)
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it has been started and has not been reaped."""
+        return self.pid is not None
+
+    def ended(self, status: str) -> None:
+        """It is reaped and has closed its output."""
+
+    def end(self) -> None:
+        """Ask its whole process group to end, and see to it five seconds later."""
+        if self.is_running and self._kill is None:
+            self.process.loseConnection()
+            self._signal(signal.SIGTERM)
+            clock: IReactorTime = self.context.clock
+            self._kill = clock.callLater(KILL_SECONDS, self.kill)
+
+    def kill(self) -> None:
+        """End its whole process group now."""
+        self._signal(signal.SIGKILL)
+        if self.is_running:
+            # what left the group may hold the pipes; it is not waited for
+            self.process.loseConnection()
+
+    def connectionMade(self) -> None:
+        self.pid = self.process.pid
+        self.context.guard.counts["children"] += 1
+        events.emit(
+            "child-started",
+            service=self.context.name,
+            peer=str(self.peer),
+            program=self.program.argv[0],
+            pid=self.pid,
+        )
+
+    def errReceived(self, data: bytes) -> None:
+        self._said = (self._said + data)[:SAID_BYTES]
+
+    def processEnded(self, reason: Failure) -> None:
+        pid, self.pid = self.pid, None
+        if self._kill is not None:
+            self._kill.cancel()
+            self._kill = None
+        name, who = self.context.name, str(self.peer)
+        if self._said:
+            text = self._said.decode("utf-8", "backslashreplace").rstrip()
+            events.warn("child-said", service=name, peer=who, pid=pid, text=text)
+        status = _status(reason)
+        events.emit("child-reaped", service=name, peer=who, pid=pid, status=status)
+        self.ended(status)
+
+    def _signal(self, number: signal.Signals) -> None:
+        if self.pid is None:
+            return
+        try:
+            os.killpg(self.pid, number)
+        except ProcessLookupError:
+            # it has not come to its own session yet, or only its pipes are left
+            try:
+                os.kill(self.pid, number)
+            except ProcessLookupError:
+                return
+
+
+def _tool(name: str) -> str:
+    path = shutil.which(name, path=PATH)
+    if path is None:
+        raise FileNotFoundError(f"{name} (of util-linux) is not on this host")
+    return path
+
+
+def _status(reason: Failure) -> str:
+    """How a process ended: `exit 0`, `exit 3`, `signal SIGKILL`."""
+    if reason.check(ProcessDone):
+        return "exit 0"
+    value: Any = reason.value
+    if getattr(value, "signal", None):
+        return f"signal {signal.Signals(value.signal).name}"
+    return f"exit {getattr(value, 'exitCode', '?')}"

@@ -1,0 +1,70 @@
+"""What one service instance is made of; its protocols get it and need nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from random import Random
+from typing import Any
+
+from attrs import Factory, define
+from twisted.internet.defer import Deferred, succeed
+
+from sockd.net.guard import Guard
+from sockd.net.limits import Limits
+from sockd.net.names import Names
+from sockd.net.peer import Peer
+from sockd.pure.clock import local_ctime
+from sockd.pure.template import Template
+
+
+@define
+class Host:
+    """The world that all instances share, passed in so that a test can make another one."""
+
+    reactor: Any
+    """Twisted's reactor: timers (monotonic), processes, descriptors, threads."""
+    wall: Callable[[], float]
+    """Unix time now, in seconds: what time services tell, and nothing else."""
+    random: Random
+    names: Names
+    """Host names of addresses, without blocking."""
+    hostname: str
+    certificate_check: float = 10.0
+    """Seconds between two looks at certificate files."""
+    udp_ports: set[int] = Factory(set)
+    """UDP ports that this daemon listens on: none of them is ever answered."""
+    warned: set[str] = Factory(set)
+    """Warnings that were given: they concern the host, and once is enough."""
+
+
+@define
+class Context:
+    """A service instance's settings and the world it may touch."""
+
+    name: str
+    """The instance's name in the configuration."""
+    options: Any
+    """The kind's own options, an instance of its options class."""
+    limits: Limits
+    guard: Guard
+    host: Host
+    shared: Any = None
+    """What the instance's connections share: the result of the kind's `shared`."""
+
+    @property
+    def clock(self) -> Any:
+        """Timers and monotonic seconds (IReactorTime); never the time of day."""
+        return self.host.reactor
+
+    def greeting(self, template: Template, peer: Peer) -> Deferred[bytes]:
+        """The line of a template for a peer, CRLF at its end; within a second, name or not."""
+        known = peer.host or self.host.hostname
+        wants = template.wants_name and bool(peer.host)
+        found = self.host.names.name(known) if wants else succeed(known)
+
+        def fill(name: str) -> bytes:
+            time = local_ctime(self.host.wall())
+            text = template.fill(name=name, address=known, port=peer.port, time=time)
+            return text + b"\r\n"
+
+        return found.addCallback(fill)

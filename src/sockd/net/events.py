@@ -1,0 +1,51 @@
+"""What the daemon reports: structured events, each with a name, fields and a sentence.
+
+Every event goes to Twisted's logger with `event` (its name) and its fields, so that the text log
+can show the sentence and the JSON log the fields. Values may come from the network: the log
+writers in `sockd.ops.logs` escape them, all of them, in one place.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.logger import Logger, LogLevel
+
+_log = Logger(namespace="sockd")
+
+SENTENCES = {
+    "listening": "{service}: listening on {address}",
+    "skipped": "{service}: {address} skipped: {why}",
+    "retry": "{service}: {address}: {why}; trying again in {seconds:g} s",
+    "opened": "{service}: connection from {peer}",
+    "closed": (
+        "{service}: {peer} closed after {duration:.3f} s, "
+        "{bytes_in} bytes in, {bytes_out} bytes out: {why}"
+    ),
+    "refused": "{service}: {peer} refused: {rule}",
+    "failed": "{service}: {peer}: {why}",
+    "child-started": "{service}: started {program} as process {pid} for {peer}",
+    "child-reaped": "{service}: process {pid} of {peer} ended: {status}",
+    "child-said": "{service}: process {pid} of {peer} reports: {text}",
+    "warning": "{service}: {why}",
+    "certificate": "{service}: {address}: {why}",
+    "stopped": "{service}: stopped",
+}
+"""The sentence of each event; its fields are the names in braces."""
+
+
+def emit(event: str, *, level: LogLevel = LogLevel.info, **fields: Any) -> None:
+    """Report an event of `SENTENCES` with its fields."""
+    _log.emit(level, SENTENCES[event], event=event, **fields)
+
+
+def warn(event: str, **fields: Any) -> None:
+    """Report an event that somebody should look at."""
+    emit(event, level=LogLevel.warn, **fields)
+
+
+def crash(service: str, peer: str) -> None:
+    """Report the exception being handled: a service's fault, that ends this peer only."""
+    _log.failure(
+        "{service}: {peer}: error in the service", event="error", service=service, peer=peer
+    )

@@ -1,0 +1,91 @@
+"""The settings that every service instance has: who may come, how many, how long.
+
+Each is a row: name, type with its unit, default, and the reason for the default as help text.
+`[defaults]` in the configuration sets them for all instances, `[service.NAME]` for one.
+"""
+
+from __future__ import annotations
+
+import pwd
+from typing import Any
+
+from attrs import field, frozen
+
+from sockd.pure.prefixes import Prefix, Rules, parse_prefix
+from sockd.pure.units import Duration, Rate, Size
+
+
+def option(default: Any, help: str, **kwargs: Any) -> Any:
+    """A field of an options class: its default, and what `sockd services NAME` says of it."""
+    return field(default=default, metadata={"help": help}, kw_only=True, **kwargs)
+
+
+class User(int):
+    """A user of this host: its number, from a name or a number."""
+
+    @classmethod
+    def parse(cls, value: object) -> User:
+        """The user of this name or number. Raises ValueError."""
+        if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+            return cls(value)
+        if isinstance(value, str) and value.isascii() and value.isdecimal():
+            return cls(value)
+        try:
+            return cls(pwd.getpwnam(str(value)).pw_uid)
+        except KeyError:
+            raise ValueError(f"there is no user {value!r} on this host") from None
+
+
+LOOPBACK = (parse_prefix("127.0.0.0/8"), parse_prefix("::1"))
+
+
+@frozen
+class Limits:
+    """What one service instance allows its peers."""
+
+    required: bool = option(
+        True, "a failed bind stops the start; false: a warning, and another try every 30 s"
+    )
+    allow: tuple[Prefix, ...] = option(
+        (), "prefixes that may come; the most specific of allow and deny wins; empty: everybody"
+    )
+    deny: tuple[Prefix, ...] = option((), "prefixes that may not come; wins a tie")
+    trusted: tuple[Prefix, ...] = option(
+        LOOPBACK, "prefixes free of the limits and budgets that count per source"
+    )
+    allow_users: tuple[User, ...] = option(
+        (),
+        "users (names or numbers) that may come over a Unix socket; empty: the file mode decides",
+    )
+    max_connections: int = option(1000, "open connections of the instance")
+    max_connections_per_source: int = option(
+        20, "open connections of one source: an IPv4 address, an IPv6 /64"
+    )
+    connect_rate: Rate = option(
+        Rate(50, 1), "new connections of one source; as many may come at once"
+    )
+    handshake_timeout: Duration = option(
+        Duration(10), "until a TLS handshake or a proxy's header is complete"
+    )
+    line_timeout: Duration = option(
+        Duration(60), "from the first byte of a line to its end: slow drips hold no connection"
+    )
+    idle_timeout: Duration = option(Duration(120), "without a byte in either direction")
+    write_timeout: Duration = option(
+        Duration(60), "without progress while the peer does not read what it was sent"
+    )
+    max_line: Size = option(Size(16 * 1024), "bytes of a line, its end not counted")
+    reply_rate: Rate = option(
+        Rate(10, 1),
+        "datagrams answered for one source (IPv4 /24, IPv6 /56) by a service whose answer can be "
+        "longer than the question: nobody borrows it to flood another",
+    )
+    reply_burst: int = option(20, "answers that one source may get at once before reply_rate holds")
+    receive_buffer: Size = option(
+        Size(4 * 1024 * 1024), "the kernel's buffer for datagrams that wait: a burst is kept whole"
+    )
+
+    @property
+    def rules(self) -> Rules:
+        """The access rules, ready to ask."""
+        return Rules(self.allow, self.deny)

@@ -1,0 +1,286 @@
+"""Framing for stream services: lines in batches, lines one at a time, a whole text.
+
+Lines end in LF or CRLF; one that the peer's end of file cuts off is a line too. A line longer than
+`max_line`, or one whose end does not come within `line_timeout`, gets an `error: ` line and the
+connection is closed: nothing after it can be understood.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from typing import ClassVar
+
+from attrs import frozen
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall
+from twisted.python.failure import Failure
+
+from sockd.net.context import Context
+from sockd.net.peer import Peer
+from sockd.net.stream import Stream, error_line
+
+BATCH = 1024
+"""Lines answered with one write: a read of one-byte lines does not become one huge answer."""
+LINES_PER_TURN = 100
+"""Lines that a service works through one at a time before the others have their turn."""
+PIECES_PER_TURN = 64
+"""Pieces of a long answer that are written before the others have their turn."""
+
+
+@frozen
+class Cut:
+    """What a chunk came to: its whole lines, what is left of the next, and whether it is too long.
+
+    After a line that is too long nothing more is cut.
+    """
+
+    lines: list[bytes]
+    partial: bytes
+    too_long: bool
+
+
+def cut(data: bytes, max_line: int) -> Cut:
+    """Split bytes that begin at the start of a line. Pure; lines come without their ends."""
+    ended = data.replace(b"\r\n", b"\n") if b"\r" in data else data
+    lines = ended.split(b"\n")
+    partial = lines.pop()
+    if len(data) > max_line:
+        for number, line in enumerate(lines):
+            if len(line) > max_line:
+                return Cut(lines[:number], b"", True)
+        if len(partial) > max_line + partial.endswith(b"\r"):
+            return Cut(lines, b"", True)
+    return Cut(lines, partial, False)
+
+
+class Framed(Stream):
+    """Cuts what comes into lines and hands them on: to `lines`, then to `ended` at end of file."""
+
+    def __init__(self, context: Context, peer: Peer) -> None:
+        super().__init__(context, peer)
+        self._partial = b""
+        self._deaf = False
+        self._partial_number = -1
+        self._partial_since = 0.0
+        self._chunks_with_ends = 0
+
+    def lines(self, lines: list[bytes]) -> None:
+        """Whole lines, at least one."""
+
+    def ended(self, last_words: bytes = b"") -> None:
+        """No more lines come: answer what there is, then say the last words and close."""
+        if last_words:
+            self.write(last_words)
+        self.close()
+
+    def received(self, data: bytes) -> None:
+        if self._deaf:
+            return
+        limit = self.context.limits.max_line
+        found = cut(self._partial + data if self._partial else data, limit)
+        self._partial = found.partial
+        if found.lines:
+            self._chunks_with_ends += 1
+            self.lines(found.lines)
+        if found.too_long and not self.is_closing:
+            self._deafen(f"line longer than {int(limit)} bytes")
+
+    def finished(self) -> None:
+        if self._deaf:
+            return
+        if self._partial:
+            last, self._partial = self._partial.removesuffix(b"\r"), b""
+            self.lines([last])
+        if not self.is_closing:
+            self._deaf = True
+            self.ended()
+
+    def _deafen(self, message: str) -> None:
+        self._deaf = True
+        self._partial = b""
+        self.ended(error_line(message))
+
+    def sweep_request(self, now: float) -> None:
+        if not self._partial:
+            return
+        if self._partial_number != self._chunks_with_ends:
+            self._partial_number = self._chunks_with_ends
+            self._partial_since = now
+        elif now - self._partial_since >= self.context.limits.line_timeout:
+            self._deafen(f"no end of line within {self.context.limits.line_timeout}")
+
+
+class Lines(Framed):
+    """Answers lines in batches: one call and one write for all that came at once."""
+
+    def __init__(self, context: Context, peer: Peer) -> None:
+        super().__init__(context, peer)
+        self._waiting: list[bytes] = []
+        self._last_words: bytes | None = None
+
+    def answer(self, lines: list[bytes]) -> bytes:
+        """The answers to these lines, in order, with their line ends."""
+        raise NotImplementedError
+
+    def lines(self, lines: list[bytes]) -> None:
+        if self._waiting:
+            self._waiting += lines
+        elif len(lines) <= BATCH:
+            self.write(self.answer(lines))
+        else:
+            self._waiting = lines
+            self.unblocked()
+
+    def unblocked(self) -> None:
+        start, lines = 0, self._waiting
+        while start < len(lines) and not self.is_blocked:
+            self.write(self.answer(lines[start : start + BATCH]))
+            start += BATCH
+        self._waiting = lines[start:]
+        if not self._waiting and self._last_words is not None:
+            super().ended(self._last_words)
+
+    def ended(self, last_words: bytes = b"") -> None:
+        self._last_words = last_words
+        if not self._waiting:
+            super().ended(last_words)
+
+
+class EachLine(Framed):
+    """Answers lines one at a time, in order; an answer may come later."""
+
+    lines_per_turn: ClassVar[int] = LINES_PER_TURN
+
+    def __init__(self, context: Context, peer: Peer) -> None:
+        super().__init__(context, peer)
+        self._queue: deque[bytes] = deque()
+        self._awaited: Deferred[bytes] | None = None
+        self._next_turn: IDelayedCall | None = None
+        self._resting = False
+        self._last_words: bytes | None = None
+
+    def answer(self, line: bytes) -> bytes | Deferred[bytes]:
+        """The answer to this line, with its line end, or a Deferred that brings it."""
+        raise NotImplementedError
+
+    def lines(self, lines: list[bytes]) -> None:
+        self._queue.extend(lines)
+        if self._next_turn is None and self._awaited is None:
+            self._turn()
+
+    def ended(self, last_words: bytes = b"") -> None:
+        self._last_words = last_words
+        self._end_if_done()
+
+    def unblocked(self) -> None:
+        if self._next_turn is None and self._awaited is None:
+            self._turn()
+
+    def gone(self) -> None:
+        self._queue.clear()
+        if self._next_turn is not None:
+            self._next_turn.cancel()
+            self._next_turn = None
+        if self._awaited is not None:
+            self._awaited.cancel()
+
+    def _turn(self) -> None:
+        self._next_turn = None
+        for _ in range(self.lines_per_turn):
+            if not self._queue or self.is_blocked or self.is_closing:
+                break
+            answer = self.answer(self._queue.popleft())
+            if isinstance(answer, Deferred):
+                self._await(answer)
+                return
+            self.write(answer)
+        else:
+            self._rest()
+            self._next_turn = self.context.clock.callLater(0, self.guarded, self._turn)
+            return
+        if self._resting and not self.is_blocked and not self.is_closing:
+            self._resting = False
+            self.unblock()
+        self._end_if_done()
+
+    def _rest(self) -> None:
+        """Read no more until the lines that are here are answered."""
+        self._resting = True
+        self.block()
+
+    def _await(self, answer: Deferred[bytes]) -> None:
+        self._awaited = answer
+        self._rest()
+        answer.addCallbacks(self._answered, self._unanswered)
+
+    def _answered(self, answer: bytes) -> None:
+        self._awaited = None
+        if not self.is_closing:
+            self.write(answer)
+            # a turn of its own: an answer that was there at once must not recurse
+            self._next_turn = self.context.clock.callLater(0, self.guarded, self._turn)
+
+    def _unanswered(self, failure: Failure) -> None:
+        self._awaited = None
+        if not self.is_closing:
+            self.guarded(failure.raiseException)
+
+    def _end_if_done(self) -> None:
+        done = not self._queue and self._awaited is None and self._next_turn is None
+        if done and self._last_words is not None and not self.is_closing:
+            super().ended(self._last_words)
+
+
+class Text(Stream):
+    """Reads a whole text, to end of file, and answers it in pieces."""
+
+    def __init__(self, context: Context, peer: Peer) -> None:
+        super().__init__(context, peer)
+        self._chunks: list[bytes] = []
+        self._pieces: Iterator[bytes] | None = None
+        self._next_turn: IDelayedCall | None = None
+
+    @property
+    def max_text(self) -> int:
+        """Bytes of the longest text."""
+        raise NotImplementedError
+
+    def answer(self, text: bytes) -> Iterator[bytes]:
+        """The pieces of the answer, each of them a small amount of work."""
+        raise NotImplementedError
+
+    def received(self, data: bytes) -> None:
+        if self.bytes_in > self.max_text:
+            self._chunks.clear()
+            self.fail(f"text longer than {self.max_text} bytes")
+        else:
+            self._chunks.append(data)
+
+    def finished(self) -> None:
+        text = b"".join(self._chunks)
+        self._chunks.clear()
+        self._pieces = self.answer(text)
+        self._turn()
+
+    def unblocked(self) -> None:
+        if self._pieces is not None and self._next_turn is None:
+            self._turn()
+
+    def gone(self) -> None:
+        if self._next_turn is not None:
+            self._next_turn.cancel()
+            self._next_turn = None
+
+    def _turn(self) -> None:
+        self._next_turn = None
+        pieces = self._pieces
+        for _ in range(PIECES_PER_TURN):
+            if self.is_blocked or self.is_closing or pieces is None:
+                return
+            piece = next(pieces, None)
+            if piece is None:
+                self.close()
+                return
+            self.write(piece)
+        self._next_turn = self.context.clock.callLater(0, self.guarded, self._turn)

@@ -1,0 +1,150 @@
+"""TLS for stream services: 1.2 and later, certificates that can change, half-close."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, cast
+
+from attrs import define, frozen
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from OpenSSL import SSL, crypto
+from twisted.internet.interfaces import (
+    IHalfCloseableProtocol,
+    IOpenSSLServerConnectionCreator,
+    IProtocol,
+    ITransport,
+)
+from twisted.internet.protocol import Factory
+from twisted.internet.ssl import CertificateOptions
+from twisted.protocols.tls import BufferingTLSTransport, TLSMemoryBIOFactory
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from sockd.pure.listen import Listen
+
+
+@frozen
+class Files:
+    """What the files of a listener held, and when: two are equal if nothing has changed."""
+
+    stamps: tuple[tuple[str, int, int, int], ...]
+
+
+def stamps(listen: Listen) -> Files:
+    """When the listener's files were last changed. Raises OSError where one cannot be read."""
+    found = []
+    for name in filter(None, (listen.certificate, listen.key, listen.client_ca)):
+        status = Path(name).stat()
+        found.append((name, status.st_mtime_ns, status.st_size, status.st_ino))
+    return Files(tuple(found))
+
+
+def load(listen: Listen) -> SSL.Context:
+    """The TLS context of a listener's files. Raises ValueError that names the file at fault."""
+    certificates = [
+        crypto.X509.from_cryptography(one)
+        for one in _read(listen.certificate, x509.load_pem_x509_certificates)
+    ]
+    key = _read(listen.key, lambda data: load_pem_private_key(data, password=None))
+    authorities = (
+        [
+            crypto.X509.from_cryptography(one)
+            for one in _read(listen.client_ca, x509.load_pem_x509_certificates)
+        ]
+        if listen.client_ca
+        else None
+    )
+    options = CertificateOptions(
+        privateKey=crypto.PKey.from_cryptography_key(key),
+        certificate=certificates[0],
+        extraCertChain=certificates[1:],
+        verify=authorities is not None,
+        requireCertificate=authorities is not None,
+        caCerts=authorities,
+    )
+    try:
+        context = options.getContext()
+        context.set_min_proto_version(SSL.TLS1_2_VERSION)
+        context.check_privatekey()
+    except SSL.Error:
+        raise ValueError(f"{listen.key} is not the key of {listen.certificate}") from None
+    return context
+
+
+def _read(name: str, parse: Any) -> Any:
+    try:
+        with Path(name).open("rb") as file:
+            return parse(file.read(1024 * 1024))
+    except OSError as error:
+        raise ValueError(f"{name}: {error.strerror}") from None
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{name}: {error}") from None
+
+
+@implementer(IOpenSSLServerConnectionCreator)
+@define(eq=False)
+class Connections:
+    """Makes the TLS side of each connection from the newest context that is good."""
+
+    context: SSL.Context
+
+    def serverConnectionForTLS(self, protocol: Any) -> SSL.Connection:
+        """Twisted: the connection object for one peer."""
+        return SSL.Connection(self.context, None)
+
+
+@implementer(IHalfCloseableProtocol)
+class TLSProtocol(BufferingTLSTransport):
+    """Twisted's TLS, with the half-close that TLS 1.3 allows.
+
+    Twisted ends the connection when the peer says that it has finished sending. Here the service is
+    told, answers what it has, and closes: `wrap` reads to end of file over TLS too.
+    """
+
+    _peer_finished = False
+
+    def _flushReceiveBIO(self) -> None:
+        while not self._lostTLSConnection and not self._peer_finished:
+            try:
+                data = self._tlsConnection.recv(2**15)
+            except SSL.WantReadError:
+                break
+            except SSL.ZeroReturnError:
+                self._peer_finished = True
+                self._tell_finished()
+            except SSL.Error:
+                self._tlsShutdownFinished(Failure())
+            else:
+                if not self._aborted:
+                    self.wrappedProtocol.dataReceived(data)
+        self._flushSendBIO()
+
+    def _tell_finished(self) -> None:
+        inner = self.wrappedProtocol
+        if IHalfCloseableProtocol.providedBy(inner) and not self.disconnecting:
+            inner.readConnectionLost()
+        else:
+            self._shutdownTLS()
+            self._tlsShutdownFinished(None)
+
+    def readConnectionLost(self) -> None:
+        """The peer's TCP has ended; without the end of its TLS that is a cut, not an end."""
+        if not self._peer_finished:
+            cast(ITransport, self.transport).loseConnection()
+
+    def writeConnectionLost(self) -> None:
+        """Nothing of ours closes TCP's writing half alone."""
+
+
+class TLSFactory(TLSMemoryBIOFactory):
+    """Wraps one protocol at a time, after the guard has let its peer in."""
+
+    protocol = TLSProtocol
+
+    def __init__(self, connections: Connections) -> None:
+        super().__init__(connections, False, Factory())
+
+    def wrap(self, inner: IProtocol) -> TLSProtocol:
+        """The TLS protocol around a service's."""
+        return TLSProtocol(self, inner)

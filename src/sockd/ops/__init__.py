@@ -1,0 +1,1 @@
+"""Running it: logs and the start-up table."""

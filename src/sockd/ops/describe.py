@@ -1,0 +1,40 @@
+"""What there is to say of the kinds of service, from their declarations."""
+
+from __future__ import annotations
+
+import attrs
+
+from sockd.net.limits import Limits
+from sockd.ops.annotated import toml
+from sockd.service import Found, Kind
+
+
+def overview(found: Found) -> str:
+    """A line a kind: name, transports, summary; then the files that are broken."""
+    width = max((len(name) for name in found.kinds), default=0)
+    lines = [
+        f"{name:{width}}  {found.kinds[name].summary} [{', '.join(found.kinds[name].transports)}]"
+        for name in sorted(found.kinds)
+    ]
+    lines += [f"{name} is disabled: {why}" for name, why in sorted(found.broken.items())]
+    return "\n".join(lines) + "\n"
+
+
+def describe(kind: Kind) -> str:
+    """All of a kind: documentation, transports, default instances, options with their defaults."""
+    parts = [f"# {kind.name}", kind.documentation, f"Transports: {', '.join(kind.transports)}."]
+    for instance in kind.instances:
+        listens = ", ".join(f"`{listen}`" for listen in instance.listen)
+        parts.append(f"Default instance `{instance.name}`: {listens}.")
+    options = options_text(kind.options)
+    parts.append(f"## Options\n\n{options}" if options else "It has no options of its own.")
+    parts.append(f"## Options of every service\n\n{options_text(Limits)}")
+    return "\n\n".join(parts) + "\n"
+
+
+def options_text(settings: type) -> str:
+    """The options of an attrs class, a list item each: name, default, meaning."""
+    return "\n".join(
+        f"- `{one.name}` (default `{toml(one.default)}`): {one.metadata['help']}"
+        for one in attrs.fields(settings)
+    )

@@ -1,0 +1,71 @@
+"""The table that a start prints: what serves where, and what to type to try it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from attrs import frozen
+
+from sockd.config import InstanceSettings
+from sockd.net.listen import Listener
+from sockd.pure.listen import Listen
+
+ANY_HOST = {"0.0.0.0": "127.0.0.1", "::": "::1"}
+"""Where to try what listens on every address."""
+LOOPBACK = {"127.0.0.1", "::1"}
+
+
+@frozen
+class Row:
+    """One line: a service, how it is reached, where, and what to type."""
+
+    service: str
+    transport: str
+    address: str
+    command: str
+
+
+def rows(instance: InstanceSettings, listeners: Iterable[Listener]) -> Iterator[Row]:
+    """A row for each listen string of an instance that is listening."""
+    groups: dict[str, list[Listener]] = {}
+    for listener in listeners:
+        if listener.is_listening:
+            groups.setdefault(listener.listen.text, []).append(listener)
+    for group in groups.values():
+        listen = group[0].listen
+        hosts = {one.listen.host for one in group}
+        port = group[0].address.rpartition(":")[2]
+        host = "localhost" if hosts == LOOPBACK else listen.host
+        address = group[0].address if len(group) == 1 else f"{host}:{port}"
+        if listen.transport == "multicast":
+            address = f"{listen.address} via {listen.interface}"
+        yield Row(
+            instance.name,
+            listen.transport,
+            address,
+            _command(instance, listen, ANY_HOST.get(host, host), port),
+        )
+
+
+def _command(instance: InstanceSettings, listen: Listen, host: str, port: str) -> str:
+    if listen.systemd:
+        return ""
+    return instance.kind.try_with(listen.transport).format(
+        host=host, port=port, path=listen.path, group=listen.host, interface=listen.interface
+    )
+
+
+def table(rows: Iterable[Row]) -> str:
+    """The rows as aligned columns under a heading; a service is named once."""
+    cells = [("service", "transport", "address", "try it with")]
+    last = ""
+    for row in rows:
+        name = "" if row.service == last else row.service
+        cells.append((name, row.transport, row.address, row.command))
+        last = row.service
+    widths = [max(len(cell[column]) for cell in cells) for column in range(3)]
+    lines = [
+        "  ".join([*(cell[i].ljust(widths[i]) for i in range(3)), cell[3]]).rstrip()
+        for cell in cells
+    ]
+    return "\n".join(lines) + "\n"

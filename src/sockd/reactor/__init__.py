@@ -1,0 +1,1 @@
+"""Ports of our own for Twisted's reactors. Imports nothing else of sockd."""

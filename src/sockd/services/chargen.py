@@ -1,0 +1,54 @@
+"""Send a rotating pattern of characters (RFC 864).
+
+Lines of 72 characters and CRLF, each shifted by one against the last, over the 95 printable ASCII
+characters. A stream gets them until it ends, as fast as it reads. A datagram gets the beginning of
+the pattern: at most 512 bytes, and never more than it brought, so that nobody can use the service
+to flood somebody else.
+
+    $ nc localhost 10019 | head -2
+     !"#$%&'()*+,-./0123456789:;<=>?@ABCDEFGHIJKLMNOPQRSTUVWXYZ[\\]^_`abcdefg
+    !"#$%&'()*+,-./0123456789:;<=>?@ABCDEFGHIJKLMNOPQRSTUVWXYZ[\\]^_`abcdefgh
+"""
+
+from sockd.net.datagram import MAX_ANSWER, Datagrams
+from sockd.net.stream import Stream
+from sockd.service import Instance, Kind
+
+CHARACTERS = bytes(range(32, 127))
+COLUMNS = 72
+PATTERN = b"".join(
+    (CHARACTERS * 2)[start : start + COLUMNS] + b"\r\n" for start in range(len(CHARACTERS))
+)
+"""One whole rotation: 95 lines, 7030 bytes; the next one is the same again."""
+
+
+class ChargenStream(Stream):
+    """The pattern, a rotation whenever the last one is taken."""
+
+    pulls = True
+    lingers = False
+
+    def more(self) -> None:
+        self.write(PATTERN)
+
+
+class ChargenDatagrams(Datagrams):
+    """The beginning of the pattern, as long as the question at most."""
+
+    def answer(self, data: bytes) -> bytes:
+        return PATTERN[: min(len(data), MAX_ANSWER)]
+
+
+kind = Kind(
+    name="chargen",
+    doc=__doc__,
+    stream=ChargenStream,
+    datagram=ChargenDatagrams,
+    instances=[
+        Instance("chargen", ["tcp:10019:interface=localhost", "udp:10019:interface=localhost"])
+    ],
+    tries={
+        "tcp": "nc {host} {port} | head -20",
+        "udp": "echo 'as long as this' | nc -u -W1 {host} {port}",
+    },
+)

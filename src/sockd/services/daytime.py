@@ -1,0 +1,61 @@
+"""Tell the date and time as a line of text (RFC 867).
+
+The line has the form of C's ctime, `Sat Jun 17 18:06:14 2000`, in the server's local zone or the
+one that the option names, and ends in CRLF. A stream is closed then; any datagram, an empty one
+too, gets one datagram.
+
+    $ nc localhost 10013
+    ... ... ... ...:...:... ...
+"""
+
+from attrs import frozen
+
+from sockd.net.datagram import Datagrams
+from sockd.net.limits import option
+from sockd.net.stream import Stream
+from sockd.pure.clock import Zone, local_ctime
+from sockd.service import Instance, Kind
+
+
+@frozen
+class DaytimeOptions:
+    """What the daytime service can be told."""
+
+    zone: Zone = option(Zone(""), 'the time zone, such as "Europe/Warsaw"; empty: the local one')
+
+
+def daytime(unix_seconds: float, zone: Zone) -> bytes:
+    """The line for a Unix time in seconds, as seen in a zone."""
+    return local_ctime(unix_seconds, zone).encode() + b"\r\n"
+
+
+class DaytimeStream(Stream):
+    """One line, then the end."""
+
+    lingers = False
+
+    def opened(self) -> None:
+        self.write(daytime(self.context.host.wall(), self.context.options.zone))
+        self.close()
+
+
+class DaytimeDatagrams(Datagrams):
+    """One line for any datagram."""
+
+    amplifies = True
+
+    def answer(self, data: bytes) -> bytes:
+        return daytime(self.context.host.wall(), self.context.options.zone)
+
+
+kind = Kind(
+    name="daytime",
+    doc=__doc__,
+    stream=DaytimeStream,
+    datagram=DaytimeDatagrams,
+    options=DaytimeOptions,
+    instances=[
+        Instance("daytime", ["tcp:10013:interface=localhost", "udp:10013:interface=localhost"])
+    ],
+    tries={"udp": "echo | nc -u -W1 {host} {port}"},
+)

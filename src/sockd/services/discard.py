@@ -1,0 +1,39 @@
+"""Read and forget (RFC 863).
+
+Nothing ever comes back, from a stream or for a datagram. The log tells how many bytes came.
+
+    $ printf 'into the void\\n' | nc -N localhost 10009
+"""
+
+from sockd.net.datagram import Datagrams
+from sockd.net.stream import Stream
+from sockd.service import Instance, Kind
+
+
+class DiscardStream(Stream):
+    """Bytes are counted and dropped, which the base has done already."""
+
+    lingers = False
+
+
+class DiscardDatagrams(Datagrams):
+    """No datagram is answered."""
+
+    def answer(self, data: bytes) -> None:
+        return None
+
+
+kind = Kind(
+    name="discard",
+    doc=__doc__,
+    stream=DiscardStream,
+    datagram=DiscardDatagrams,
+    instances=[
+        Instance("discard", ["tcp:10009:interface=localhost", "udp:10009:interface=localhost"])
+    ],
+    tries={
+        "tcp": "echo hello | nc -N {host} {port}",
+        "udp": "echo hello | nc -u -W1 {host} {port}",
+        "unix": "echo hello | nc -N -U {path}",
+    },
+)

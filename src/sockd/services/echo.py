@@ -1,0 +1,42 @@
+"""Send every byte back, as it comes (RFC 862).
+
+A stream gets its bytes back in order, until it ends. A datagram comes back whole, an empty one too.
+A client that does not read what comes back is not read from either.
+
+    $ printf 'anybody home?\\n' | nc -N localhost 10007
+    anybody home?
+"""
+
+from sockd.net.datagram import Datagrams
+from sockd.net.stream import Stream
+from sockd.service import Instance, Kind
+
+
+class EchoStream(Stream):
+    """Bytes back."""
+
+    def received(self, data: bytes) -> None:
+        self.write(data)
+
+
+class EchoDatagrams(Datagrams):
+    """Datagrams back."""
+
+    def answer(self, data: bytes) -> bytes:
+        return data
+
+
+kind = Kind(
+    name="echo",
+    doc=__doc__,
+    stream=EchoStream,
+    datagram=EchoDatagrams,
+    instances=[
+        Instance("echo", ["tcp:10007:interface=localhost", "udp:10007:interface=localhost"])
+    ],
+    tries={
+        "tcp": "echo hello | nc -N {host} {port}",
+        "udp": "echo hello | nc -u -W1 {host} {port}",
+        "unix": "echo hello | nc -N -U {path}",
+    },
+)

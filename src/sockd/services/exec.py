@@ -1,0 +1,253 @@
+"""Run a program for each connection, with the connection as its standard input and output.
+
+As inetd's `nowait`: what the client sends is the program's input, what the program prints is sent
+to the client. Programs run side by side, at most 40 of them, each in a session of its own with a
+clean environment and limits on its time and memory; when the client leaves, the program and what
+it started are ended. Its environment has `REMOTE_ADDR`, `REMOTE_PORT` and `SOCKD_SERVICE`. What it
+prints on standard error goes to the log.
+
+`fortune` is an instance of it: a greeting, then the output of fortune with its line ends turned
+into CRLF. Where the host has no such program, a quotation of a small set is sent.
+
+    $ nc 127.0.0.1 2346
+    Hello there, ..., it's now ... ... ... ...:...:... ...
+    ...
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+from collections.abc import Mapping
+from typing import Any
+
+from attrs import frozen, validators
+from twisted.internet.interfaces import IDelayedCall, IPushProducer
+from zope.interface import implementer
+
+from sockd.net import events
+from sockd.net.child import PATH, Child, Program
+from sockd.net.context import Context
+from sockd.net.limits import User, option
+from sockd.net.peer import Peer
+from sockd.net.stream import Stream
+from sockd.pure.crlf import CrlfEnds
+from sockd.pure.quotes import builtin_quotes
+from sockd.pure.template import Template
+from sockd.pure.units import Duration, Size
+from sockd.service import Instance, Kind
+
+QUOTE = "quote"
+"""What can be sent where the program is not there."""
+
+
+@frozen
+class ExecOptions:
+    """What the exec service can be told."""
+
+    command: tuple[str, ...] = option((), "the program and its arguments; no shell looks at them")
+    otherwise: str = option(
+        "",
+        'where there is no such program: "quote" sends a built-in quotation; empty: do not start',
+        validator=validators.in_(["", QUOTE]),
+    )
+    greeting: Template = option(
+        Template(""), "a line before the output, with the fields of greet's template; empty: none"
+    )
+    crlf: bool = option(False, "turn the line ends of the output into CRLF")
+    environment: Mapping[str, str] = option({}, "more variables for the program")
+    user: User | None = option(None, "run it as this user (needs root)")
+    max_children: int = option(40, "programs running at once", validator=validators.ge(1))
+    cpu: Duration = option(
+        Duration(10), "CPU time of one program, in whole seconds", validator=validators.ge(1)
+    )
+    memory: Size = option(Size(256 * 1024 * 1024), "address space of one program")
+    max_time: Duration = option(Duration(120), "time until a program is ended")
+
+
+class Programs:
+    """The program of one instance and how many of it run."""
+
+    def __init__(self, context: Context) -> None:
+        options: ExecOptions = context.options
+        if not options.command:
+            raise ValueError("exec needs a command")
+        self.running: set[ClientProgram] = set()
+        self.quotes: tuple[bytes, ...] = ()
+        path = shutil.which(options.command[0], path=PATH)
+        if path is None:
+            why = f"there is no program {options.command[0]!r}"
+            if options.otherwise != QUOTE:
+                raise ValueError(why)
+            events.warn("warning", service=context.name, why=f"{why}: quotations are sent instead")
+            self.quotes = builtin_quotes()
+        uid, gid = options.user, None
+        if uid is not None:
+            if os.geteuid() != 0:
+                raise ValueError("running a program as another user needs root")
+            gid = pwd.getpwuid(uid).pw_gid
+        self.program = Program(
+            (path or "", *options.command[1:]), int(options.cpu), options.memory, uid, gid
+        )
+
+    def stop(self) -> None:
+        """End every program that still runs."""
+        for child in self.running:
+            child.kill()
+
+
+@implementer(IPushProducer)
+class _Input:
+    """The client, seen from the program's input: it is not read from while the pipe is full."""
+
+    def __init__(self, stream: ExecStream) -> None:
+        self._stream = stream
+
+    def pauseProducing(self) -> None:
+        self._stream.wire.pauseProducing()
+
+    def resumeProducing(self) -> None:
+        if not self._stream.peer_finished and not self._stream.is_closing:
+            self._stream.wire.resumeProducing()
+
+    def stopProducing(self) -> None:
+        """The program has closed its input: what still comes is dropped."""
+
+
+class ClientProgram(Child):
+    """The program of one connection."""
+
+    def __init__(self, stream: ExecStream, program: Program) -> None:
+        super().__init__(stream.context, stream.peer, program)
+        self._stream = stream
+        self._ends = CrlfEnds()
+
+    def connectionMade(self) -> None:
+        super().connectionMade()
+        self.process.pipes[0].registerProducer(_Input(self._stream), True)
+
+    def outReceived(self, data: bytes) -> None:
+        self._stream.write(self._ends.convert(data) if self.context.options.crlf else data)
+
+    def ended(self, status: str) -> None:
+        self.context.shared.running.discard(self)
+        self._stream.program_ended(self._ends.rest(), status)
+
+
+class ExecStream(Stream):
+    """A connection and its program."""
+
+    def __init__(self, context: Context, peer: Peer) -> None:
+        super().__init__(context, peer)
+        self._child: ClientProgram | None = None
+        self._early = b""
+        self._time: IDelayedCall | None = None
+
+    def opened(self) -> None:
+        programs: Programs = self.context.shared
+        if len(programs.running) >= self.context.options.max_children:
+            self.fail("busy")
+            return
+        # nothing is read until the program is there to take it
+        self.wire.pauseProducing()
+        template = self.context.options.greeting
+        if template:
+            self.context.greeting(template, self.peer).addCallback(
+                lambda text: self.guarded(self._run, text)
+            )
+        else:
+            self._run(b"")
+
+    def received(self, data: bytes) -> None:
+        if self._child is None:
+            self._early += data
+        elif self._child.is_running:
+            self._child.process.write(data)
+
+    def finished(self) -> None:
+        if self._child is not None and self._child.is_running:
+            self._child.process.pipes[0].unregisterProducer()
+            self._child.process.closeStdin()
+
+    def gone(self) -> None:
+        if self._time is not None:
+            self._time.cancel()
+            self._time = None
+        if self._child is not None:
+            self._child.end()
+
+    def block(self) -> None:
+        if self._child is not None and 1 in self._child.process.pipes:
+            self._child.process.pipes[1].pauseProducing()
+
+    def unblock(self) -> None:
+        if self._child is not None and 1 in self._child.process.pipes:
+            self._child.process.pipes[1].resumeProducing()
+
+    def program_ended(self, rest: bytes, status: str) -> None:
+        """The program is reaped and its output is at its end."""
+        if not self.is_closing:
+            if rest:
+                self.write(rest)
+            self.close(f"the program ended ({status})")
+
+    def _run(self, greeting: bytes) -> None:
+        if self.is_closing:
+            return
+        programs: Programs = self.context.shared
+        if greeting:
+            self.write(greeting)
+        if programs.quotes:
+            self.write(self.context.host.random.choice(programs.quotes))
+            self.close()
+            return
+        child = ClientProgram(self, programs.program)
+        try:
+            child.start(self._environment())
+        except OSError as error:
+            self.fail(f"busy ({error.strerror})")
+            return
+        self._child = child
+        programs.running.add(child)
+        self._time = self.context.clock.callLater(self.context.options.max_time, self._too_long)
+        if self._early:
+            child.process.write(self._early)
+        self.wire.resumeProducing()
+        if self.peer_finished:
+            self.finished()
+
+    def _too_long(self) -> None:
+        self._time = None
+        self.close("max_time")
+        if self._child is not None:
+            self._child.end()
+
+    def _environment(self) -> dict[str, Any]:
+        return {
+            "REMOTE_ADDR": self.peer.host,
+            "REMOTE_PORT": str(self.peer.port),
+            "SOCKD_SERVICE": self.context.name,
+            **self.context.options.environment,
+        }
+
+
+kind = Kind(
+    name="exec",
+    doc=__doc__,
+    stream=ExecStream,
+    options=ExecOptions,
+    shared=Programs,
+    instances=[
+        Instance(
+            "fortune",
+            ["tcp:2346:interface=localhost"],
+            {
+                "command": ["/usr/games/fortune"],
+                "otherwise": QUOTE,
+                "greeting": "Hello there, {name}, it's now {time}",
+                "crlf": True,
+            },
+        )
+    ],
+)

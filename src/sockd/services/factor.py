@@ -1,0 +1,214 @@
+"""Factor integers.
+
+Each line is an integer; the answer is its prime factors, ascending, with multiplicity, separated by
+one space. What is not an integer, is below 2 or has more digits than the option allows gets a line
+that begins with `error: `. A datagram is one line.
+
+Numbers below 2^64 are answered at once. Larger ones go to a worker process, one after the other: it
+has five seconds for each, sixteen may wait, the next is told `error: busy`. When a client leaves,
+the work for it ends.
+
+    $ printf '42\\n360\\n' | nc -N localhost 7801
+    2 3 7
+    2 2 2 3 3 5
+    $ printf 'one\\n' | nc -N localhost 7801
+    error: not an integer
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import deque
+from typing import ClassVar
+
+from attrs import define, frozen, validators
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall
+
+from sockd.net.child import Child, Program
+from sockd.net.context import Context
+from sockd.net.datagram import Datagrams
+from sockd.net.limits import option
+from sockd.net.lines import EachLine
+from sockd.net.peer import Peer
+from sockd.net.stream import error_line
+from sockd.pure.factors import SMALL, factors, parse_number
+from sockd.pure.units import Duration, Size
+from sockd.service import Instance, Kind
+
+WORKER_CPU_SECONDS = 365 * 24 * 3600
+"""The worker is ended by its deadline, a number at a time, not by what it has used in all."""
+
+
+@frozen
+class FactorOptions:
+    """What the factor service can be told."""
+
+    max_digits: int = option(
+        40, "digits of the largest number", validator=[validators.ge(1), validators.le(4000)]
+    )
+    deadline: Duration = option(Duration(5), "time for one number of 2^64 or more")
+    max_waiting: int = option(
+        16, "numbers that may wait for the worker", validator=validators.ge(0)
+    )
+    memory: Size = option(Size(1024 * 1024 * 1024), "address space of the worker")
+
+
+@define(eq=False)
+class _Job:
+    number: int
+    answer: Deferred[bytes]
+
+
+class Worker(Child):
+    """The worker process: a number a line in, its factors a line out."""
+
+    def __init__(self, context: Context, factoring: Factoring) -> None:
+        program = Program(
+            (sys.executable, "-m", "sockd.pure.factors"),
+            cpu_seconds=WORKER_CPU_SECONDS,
+            memory_bytes=context.options.memory,
+        )
+        super().__init__(context, Peer("", 0), program)
+        self._factoring = factoring
+        self._line = b""
+
+    def ask(self, number: int) -> None:
+        """Give it a number."""
+        self.process.write(b"%d\n" % number)
+
+    def outReceived(self, data: bytes) -> None:
+        self._line += data
+        if self._line.endswith(b"\n"):
+            line, self._line = self._line.removesuffix(b"\n"), b""
+            self._factoring.done(self, line + b"\r\n")
+
+    def ended(self, status: str) -> None:
+        self._factoring.done(self, error_line(f"the worker ended ({status})"))
+
+
+class Factoring:
+    """The numbers that wait for the worker, and the worker."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._waiting: deque[_Job] = deque()
+        self._job: _Job | None = None
+        self._worker: Worker | None = None
+        self._deadline: IDelayedCall | None = None
+
+    def factor(self, number: int) -> bytes | Deferred[bytes]:
+        """The answer line for a number, now or later; cancelling it ends the work."""
+        if number < SMALL:
+            return factors(number) + b"\r\n"
+        if self._job is not None and len(self._waiting) >= self._context.options.max_waiting:
+            return error_line("busy")
+        job = _Job(number, Deferred(self._cancelled))
+        self._waiting.append(job)
+        self._next()
+        return job.answer
+
+    def done(self, worker: Worker, answer: bytes) -> None:
+        """The worker's answer to its number, or its end."""
+        if worker is not self._worker:
+            return
+        if not worker.is_running:
+            self._worker = None
+        job, self._job = self._job, None
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+        if job is not None:
+            job.answer.callback(answer)
+        self._next()
+
+    def stop(self) -> None:
+        """End the worker; nothing is answered any more."""
+        self._waiting.clear()
+        self._end_worker()
+
+    def _next(self) -> None:
+        if self._job is not None or not self._waiting:
+            return
+        self._job = self._waiting.popleft()
+        if self._worker is None:
+            worker = Worker(self._context, self)
+            try:
+                worker.start({"PYTHONPATH": ":".join(path for path in sys.path if path)})
+            except OSError:
+                job, self._job = self._job, None
+                job.answer.callback(error_line("busy"))
+                return
+            self._worker = worker
+        self._worker.ask(self._job.number)
+        deadline = self._context.options.deadline
+        self._deadline = self._context.clock.callLater(deadline, self._late)
+
+    def _late(self) -> None:
+        self._deadline = None
+        job = self._job
+        self._end_worker()
+        if job is not None:
+            job.answer.callback(error_line(f"not done within {self._context.options.deadline}"))
+        self._next()
+
+    def _cancelled(self, answer: Deferred[bytes]) -> None:
+        if self._job is not None and self._job.answer is answer:
+            self._end_worker()
+            self._context.clock.callLater(0, self._next)
+        else:
+            self._waiting = deque(job for job in self._waiting if job.answer is not answer)
+
+    def _end_worker(self) -> None:
+        worker, self._worker, self._job = self._worker, None, None
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+        if worker is not None:
+            worker.kill()
+
+
+def answer(context: Context, line: bytes) -> bytes | Deferred[bytes]:
+    """The answer to a line that comes without its end."""
+    try:
+        number = parse_number(line, context.options.max_digits)
+    except ValueError as error:
+        return error_line(str(error))
+    factoring: Factoring = context.shared
+    return factoring.factor(number)
+
+
+class FactorStream(EachLine):
+    """Numbers, one at a time."""
+
+    lines_per_turn: ClassVar[int] = 10
+
+    def answer(self, line: bytes) -> bytes | Deferred[bytes]:
+        return answer(self.context, line)
+
+
+class FactorDatagrams(Datagrams):
+    """Datagrams, each a number."""
+
+    amplifies = True
+
+    def answer(self, data: bytes) -> bytes | Deferred[bytes]:
+        return answer(self.context, data)
+
+
+kind = Kind(
+    name="factor",
+    doc=__doc__,
+    stream=FactorStream,
+    datagram=FactorDatagrams,
+    options=FactorOptions,
+    shared=Factoring,
+    instances=[
+        Instance("factor", ["tcp:7801:interface=localhost", "udp:7801:interface=localhost"])
+    ],
+    tries={
+        "tcp": "echo 42 | nc -N {host} {port}",
+        "udp": "echo 42 | nc -u -W1 {host} {port}",
+        "unix": "echo 42 | nc -N -U {path}",
+    },
+)

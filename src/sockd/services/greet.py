@@ -1,0 +1,60 @@
+"""Greet each client by name, with the time.
+
+One line, `Hello there, NAME, it's now TIME`, then the connection is closed. NAME is the client's
+host name, its address where it has none or where the resolver takes longer than half a second. The
+text is a template: `welcome` is a greet with another one.
+
+    $ nc 127.0.0.1 2345
+    Hello there, ..., it's now ... ... ... ...:...:... ...
+    $ nc 127.0.0.1 8887
+    Hello client how are you
+"""
+
+from attrs import frozen
+
+from sockd.net.limits import option
+from sockd.net.stream import Stream
+from sockd.pure.template import Template
+from sockd.service import Instance, Kind
+
+GREETING = Template("Hello there, {name}, it's now {time}")
+"""The default text, without its line end."""
+
+
+@frozen
+class GreetOptions:
+    """What the greet service can be told."""
+
+    template: Template = option(
+        GREETING, "the text; it can have {name} {address} {port} {time}, CRLF follows it"
+    )
+
+
+class GreetStream(Stream):
+    """One line, then the end."""
+
+    lingers = False
+
+    def opened(self) -> None:
+        self.context.greeting(self.context.options.template, self.peer).addCallback(self._greet)
+
+    def _greet(self, text: bytes) -> None:
+        if not self.is_closing:
+            self.write(text)
+            self.close()
+
+
+kind = Kind(
+    name="greet",
+    doc=__doc__,
+    stream=GreetStream,
+    options=GreetOptions,
+    instances=[
+        Instance("greet", ["tcp:2345:interface=localhost"]),
+        Instance(
+            "welcome",
+            ["tcp:8887:interface=localhost"],
+            {"template": "Hello client how are you"},
+        ),
+    ],
+)

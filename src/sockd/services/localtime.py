@@ -1,0 +1,49 @@
+"""Tell the time in the zone that a datagram names.
+
+A datagram that names a time zone, such as `Europe/Warsaw`, gets the time there in the form of C's
+ctime, without a line end; one that names none (white space, or nothing) gets the local time.
+An unknown zone gets `error: unknown time zone X`. A client on a Unix socket must bind its own, or
+there is nowhere to answer to.
+
+    $ cd $RUNTIME
+    $ printf 'America/Anchorage' | socat -t1 - UNIX-SENDTO:localtime.sock,bind=me.sock
+    ... ... ... ...:...:... ...
+"""
+
+from sockd.net.datagram import Datagrams
+from sockd.pure.clock import is_zone, local_ctime
+from sockd.pure.text import escape
+from sockd.service import Instance, Kind
+
+ZONE_SHOWN = 100
+"""Characters of an unknown zone's name that are shown back."""
+
+
+def local_time(question: bytes, unix_seconds: float) -> bytes:
+    """The answer to a datagram that may name a zone."""
+    name = question.strip()
+    text = name.decode("ascii", "replace")
+    if name and not is_zone(text):
+        return f"error: unknown time zone {escape(name, ZONE_SHOWN)}".encode()
+    return local_ctime(unix_seconds, text).encode()
+
+
+class LocaltimeDatagrams(Datagrams):
+    """One time for each datagram."""
+
+    amplifies = True
+
+    def answer(self, data: bytes) -> bytes:
+        return local_time(data, self.context.host.wall())
+
+
+kind = Kind(
+    name="localtime",
+    doc=__doc__,
+    datagram=LocaltimeDatagrams,
+    instances=[Instance("localtime", ["unixgram:${RUNTIME}/localtime.sock"])],
+    tries={
+        "unixgram": "echo Europe/Warsaw | socat -t1 - UNIX-SENDTO:{path},bind=/tmp/me.$$",
+        "udp": "echo Europe/Warsaw | nc -u -W1 {host} {port}",
+    },
+)

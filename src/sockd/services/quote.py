@@ -1,0 +1,89 @@
+"""Send a quotation (RFC 865).
+
+One quotation of at most 512 bytes, a different one each time by chance; a stream is closed then,
+any datagram gets one datagram. The quotations come from a file in fortune's format (text between
+lines that are `%` alone); without one there is a small set built in.
+
+    $ nc localhost 10017
+    ...
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from attrs import frozen
+
+from sockd.net.context import Context
+from sockd.net.datagram import Datagrams
+from sockd.net.limits import option
+from sockd.net.stream import Stream
+from sockd.pure.quotes import builtin_quotes, parse_quotes
+from sockd.service import Instance, Kind
+
+MAX_FILE = 16 * 1024 * 1024
+"""Bytes of the longest quotation file: it is kept in memory."""
+
+
+@frozen
+class QuoteOptions:
+    """What the quote service can be told."""
+
+    file: str = option("", "a file of quotations, `%` lines between them; empty: those built in")
+
+
+class Quotes:
+    """The quotations of one instance, read once at start."""
+
+    def __init__(self, context: Context) -> None:
+        self.quotes = builtin_quotes()
+        if name := context.options.file:
+            path = Path(name)
+            if path.stat().st_size > MAX_FILE:
+                raise ValueError(f"{name}: larger than {MAX_FILE} bytes")
+            try:
+                self.quotes = parse_quotes(path.read_bytes())
+            except ValueError as error:
+                raise ValueError(f"{name}: {error}") from None
+
+    def stop(self) -> None:
+        """Nothing to let go of."""
+
+
+def quote(context: Context) -> bytes:
+    """One of the instance's quotations."""
+    quotes: Quotes = context.shared
+    return context.host.random.choice(quotes.quotes)
+
+
+class QuoteStream(Stream):
+    """One quotation, then the end."""
+
+    lingers = False
+
+    def opened(self) -> None:
+        self.write(quote(self.context))
+        self.close()
+
+
+class QuoteDatagrams(Datagrams):
+    """One quotation for any datagram."""
+
+    amplifies = True
+
+    def answer(self, data: bytes) -> bytes:
+        return quote(self.context)
+
+
+kind = Kind(
+    name="quote",
+    doc=__doc__,
+    stream=QuoteStream,
+    datagram=QuoteDatagrams,
+    options=QuoteOptions,
+    shared=Quotes,
+    instances=[
+        Instance("quote", ["tcp:10017:interface=localhost", "udp:10017:interface=localhost"])
+    ],
+    tries={"udp": "echo | nc -u -W1 {host} {port}"},
+)

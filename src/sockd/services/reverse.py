@@ -1,0 +1,86 @@
+"""Reverse each line.
+
+Each line comes back reversed, to end of file. Text that is valid UTF-8 is reversed by characters,
+and a combining mark stays with its letter; anything else is reversed by bytes.
+
+A datagram comes back reversed as a whole. One of the form `NUMBER: TEXT` comes back as `NUMBER: `
+and the text reversed, so that a client can tell which of its questions was answered.
+
+    $ printf 'stressed\\n' | nc -N localhost 7800
+    desserts
+    $ printf '42: the meaning of life' | nc -u -W1 127.0.0.1 2007
+    42: efil fo gninaem eht
+"""
+
+import re
+import unicodedata
+
+from sockd.net.datagram import Datagrams
+from sockd.net.lines import Lines
+from sockd.service import Instance, Kind
+
+_NUMBERED = re.compile(rb"(\d+): (.*)")
+"""A sequence number and a text, which ends at the first line end."""
+
+
+def reverse(line: bytes) -> bytes:
+    """The line backwards; as many bytes as before."""
+    if line.isascii():
+        return line[::-1]
+    try:
+        text = line.decode()
+    except UnicodeDecodeError:
+        return line[::-1]
+    clusters: list[str] = []
+    for character in text:
+        if clusters and unicodedata.category(character).startswith("M"):
+            clusters[-1] += character
+        else:
+            clusters.append(character)
+    return "".join(reversed(clusters)).encode()
+
+
+def reverse_lines(lines: list[bytes]) -> bytes:
+    """The answers to lines that come without their ends."""
+    whole = b"\n".join(lines)
+    if whole.isascii():
+        # all lines backwards at once are the lines in backward order, each of them backwards
+        return b"\r\n".join(whole[::-1].split(b"\n")[::-1]) + b"\r\n"
+    return b"\r\n".join(map(reverse, lines)) + b"\r\n"
+
+
+def reverse_datagram(data: bytes) -> bytes:
+    """The answer to a datagram: never longer than it."""
+    if numbered := _NUMBERED.match(data):
+        return numbered[1] + b": " + reverse(numbered[2])
+    return reverse(data)
+
+
+class ReverseStream(Lines):
+    """Lines, reversed in batches."""
+
+    def answer(self, lines: list[bytes]) -> bytes:
+        return reverse_lines(lines)
+
+
+class ReverseDatagrams(Datagrams):
+    """Datagrams, each reversed."""
+
+    def answer(self, data: bytes) -> bytes:
+        return reverse_datagram(data)
+
+
+kind = Kind(
+    name="reverse",
+    doc=__doc__,
+    stream=ReverseStream,
+    datagram=ReverseDatagrams,
+    instances=[
+        Instance("reverse", ["tcp:7800:interface=localhost", "udp:2007:interface=localhost"])
+    ],
+    tries={
+        "tcp": "echo stressed | nc -N {host} {port}",
+        "udp": "echo -n '1: stressed' | nc -u -W1 {host} {port}",
+        "unix": "echo stressed | nc -N -U {path}",
+    },
+)

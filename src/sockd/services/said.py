@@ -1,0 +1,32 @@
+"""Say what was said.
+
+Reads one line, answers `You said:LINE`, and closes. What else the client sends is dropped.
+
+    $ printf 'Hello there!\\n' | nc -N localhost 3456
+    You said:Hello there!
+"""
+
+from sockd.net.lines import Framed
+from sockd.service import Instance, Kind
+
+
+def you_said(line: bytes) -> bytes:
+    """The answer to a line that comes without its end."""
+    return b"You said:" + line + b"\r\n"
+
+
+class SaidStream(Framed):
+    """One line, one answer, the end."""
+
+    def lines(self, lines: list[bytes]) -> None:
+        self.write(you_said(lines[0]))
+        self.close()
+
+
+kind = Kind(
+    name="said",
+    doc=__doc__,
+    stream=SaidStream,
+    instances=[Instance("said", ["tcp:3456:interface=localhost"])],
+    tries={"tcp": "echo hello | nc -N {host} {port}"},
+)

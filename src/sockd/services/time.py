@@ -1,0 +1,57 @@
+"""Tell the time as a 32-bit number of seconds since 1900 (RFC 868).
+
+Four bytes, big-endian, unsigned: seconds since 1900-01-01 00:00 UTC. The number wraps in February
+2036, as the RFC's format does. A stream is closed then; any datagram gets one datagram.
+
+    $ rdate -p -o 10037 localhost
+    ...
+    $ nc localhost 10037 | wc -c
+    4
+"""
+
+from sockd.net.datagram import Datagrams
+from sockd.net.stream import Stream
+from sockd.service import Instance, Kind
+
+SECONDS_1900_TO_1970 = 2_208_988_800
+"""The 70 years from the protocol's epoch to Unix's (RFC 868)."""
+
+
+def time_since_1900(unix_seconds: float) -> bytes:
+    """The four bytes for a Unix time in seconds, modulo 2^32."""
+    return (int(unix_seconds // 1 + SECONDS_1900_TO_1970) % 2**32).to_bytes(4, "big")
+
+
+class TimeStream(Stream):
+    """Four bytes, then the end."""
+
+    lingers = False
+
+    def opened(self) -> None:
+        self.write(time_since_1900(self.context.host.wall()))
+        self.close()
+
+
+class TimeDatagrams(Datagrams):
+    """Four bytes for any datagram."""
+
+    amplifies = True
+
+    def answer(self, data: bytes) -> bytes:
+        return time_since_1900(self.context.host.wall())
+
+
+kind = Kind(
+    name="time",
+    doc=__doc__,
+    stream=TimeStream,
+    datagram=TimeDatagrams,
+    instances=[
+        Instance("time", ["tcp:10037:interface=localhost", "udp:10037:interface=localhost"])
+    ],
+    tries={
+        "tcp": "rdate -p -o {port} {host}",
+        "udp": "rdate -u -p -o {port} {host}",
+        "unix": "nc -U {path} | od -An -tu4 --endian=big",
+    },
+)

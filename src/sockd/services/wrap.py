@@ -1,0 +1,63 @@
+"""Fill text into narrow paragraphs.
+
+Reads a text to end of file (the client shuts down its writing half), answers it filled into
+paragraphs of at most 30 columns, and closes. Empty lines separate paragraphs; a word that is longer
+than a line is broken. Text that is not UTF-8 has its odd bytes shown escaped.
+
+    $ cd $RUNTIME
+    $ echo 'Sockets are where programs on two machines meet and talk.' | nc -N -U wrap.sock
+    Sockets are where programs on
+    two machines meet and talk.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from attrs import frozen, validators
+
+from sockd.net.limits import option
+from sockd.net.lines import Text
+from sockd.pure.fill import fill
+from sockd.pure.units import Size
+from sockd.service import Instance, Kind
+
+
+@frozen
+class WrapOptions:
+    """What the wrap service can be told."""
+
+    columns: int = option(
+        30, "columns of a line", validator=[validators.ge(2), validators.le(1000)]
+    )
+    max_text: Size = option(Size(256 * 1024), "bytes of the longest text: it is held until its end")
+
+
+def wrap(text: bytes, columns: int) -> Iterator[bytes]:
+    """The lines of the answer, with their ends."""
+    for line in fill(text.decode("utf-8", "backslashreplace"), columns):
+        yield line.encode() + b"\r\n"
+
+
+class WrapStream(Text):
+    """A text in, a text out."""
+
+    @property
+    def max_text(self) -> int:
+        return int(self.context.options.max_text)
+
+    def answer(self, text: bytes) -> Iterator[bytes]:
+        return wrap(text, self.context.options.columns)
+
+
+kind = Kind(
+    name="wrap",
+    doc=__doc__,
+    stream=WrapStream,
+    options=WrapOptions,
+    instances=[Instance("wrap", ["unix:${RUNTIME}/wrap.sock"])],
+    tries={
+        "unix": "nc -N -U {path} < README.md",
+        "tcp": "nc -N {host} {port} < README.md",
+    },
+)

@@ -1,0 +1,365 @@
+"""twistd's face: options, and a configuration turned into one service, in straight lines.
+
+`twistd sockd` is the container of all instances; `twistd sockd-NAME` runs one kind alone, made by
+the same code from the same declaration.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from random import SystemRandom
+from typing import Any
+
+from twisted.application.reactors import NoSuchReactor, getReactorTypes, installReactor
+from twisted.application.service import IService, MultiService
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger, globalLogBeginner
+from twisted.python import usage
+
+from sockd import __version__
+from sockd.config import InstanceSettings, Settings, build
+from sockd.document import ConfigError, Document, Mistake, parse, read
+from sockd.net import events
+from sockd.net.context import Context, Host
+from sockd.net.guard import Guard
+from sockd.net.listen import InstanceService, StreamListener, add_listeners
+from sockd.net.names import Names
+from sockd.net.runtime import runtime_directory
+from sockd.net.sockets import ListenError, bound
+from sockd.ops.annotated import default_config
+from sockd.ops.logs import FORMATS, LogWriter
+from sockd.ops.table import Row, rows, table
+from sockd.service import Found, Kind, find
+
+BUILT_IN = "the built-in configuration"
+
+
+class StartError(Exception):
+    """The daemon cannot start: a line for each reason."""
+
+
+def load(
+    path: str | None, only: Sequence[str] | None, assignments: Sequence[str], found: Found
+) -> Settings:
+    """Read a configuration file, or the built-in one, and check it. Raises ConfigError."""
+    if path is None:
+        document = Document()
+        parse(document, default_config(found), BUILT_IN)
+    else:
+        document = read(Path(path))
+    for assignment in assignments:
+        document.set(assignment)
+    return build(document, found, runtime_directory(os.environ, os.getuid()), only)
+
+
+class Daemon(MultiService):
+    """All instances of a configuration."""
+
+    def __init__(self, settings: Settings, host: Host) -> None:
+        super().__init__()
+        self.settings = settings
+        self.host = host
+        self._instances: list[tuple[InstanceSettings, InstanceService]] = []
+        for one in settings.instances:
+            instance = make_instance(one, host)
+            instance.setServiceParent(self)
+            self._instances.append((one, instance))
+
+    def privilegedStartService(self) -> None:
+        """Bind everything. Raises StartError with every failure, and then nothing is bound."""
+        failures = []
+        for one, instance in self._instances:
+            try:
+                instance.privilegedStartService()
+            except (ListenError, OSError, ValueError) as error:
+                failures.append(f"{one.name}: {error}")
+        if failures:
+            for _, instance in self._instances:
+                instance.stopService()
+            raise StartError("\n".join(failures))
+
+    def startService(self) -> None:
+        """Serve. A hang-up signal has certificates looked at."""
+        for warning in self.settings.warnings:
+            events.warn("warning", service="sockd", why=warning)
+        super().startService()
+        signal.signal(signal.SIGHUP, self._hang_up)
+
+    def stopService(self) -> Deferred[Any]:
+        """Stop every instance; fires when all of them have."""
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
+        stopped: Deferred[Any] = super().stopService()
+        return stopped
+
+    @property
+    def rows(self) -> list[Row]:
+        """The rows of the start-up table."""
+        return [row for one, instance in self._instances for row in rows(one, instance.listeners)]
+
+    def _hang_up(self, *_: object) -> None:
+        self.host.reactor.callFromThread(self._check_certificates)
+
+    def _check_certificates(self) -> None:
+        for _, instance in self._instances:
+            for listener in instance.listeners:
+                if isinstance(listener, StreamListener) and listener.listen.transport == "tls":
+                    listener.check_certificate()
+
+
+def make_instance(settings: InstanceSettings, host: Host) -> InstanceService:
+    """The service of one instance, its listeners in it, nothing bound yet."""
+    guard = Guard(settings.name, settings.limits, host.reactor, host.udp_ports)
+    context = Context(settings.name, settings.options, settings.limits, guard, host)
+    kind = settings.kind
+    instance = InstanceService(context, kind.shared)
+    add_listeners(instance, settings.listen, kind.stream, kind.datagram, kind.sender)
+    return instance
+
+
+def make_daemon(settings: Settings, reactor: Any) -> Daemon:
+    """The whole daemon on a reactor, nothing bound yet."""
+    use_monotonic_time(reactor)
+    host = Host(
+        reactor=reactor,
+        wall=time.time,
+        random=SystemRandom(),
+        names=Names(reactor, reactor),
+        hostname=socket.gethostname(),
+        certificate_check=settings.daemon.certificate_check,
+    )
+    return Daemon(settings, host)
+
+
+def use_monotonic_time(reactor: Any) -> None:
+    """Have the reactor's timers count seconds that no clock setting moves.
+
+    Twisted's reactors count on the time of day: an hour forward fires all timers, an hour back
+    stops them.
+    """
+    reactor.seconds = time.monotonic
+
+
+def try_binding(settings: Settings) -> list[str]:
+    """Bind every address and let it go again: what fails, as `NAME: REASON`."""
+    failures = []
+    for instance in settings.instances:
+        for listen in instance.listen:
+            try:
+                bound(listen).close()
+            except ListenError as error:
+                if not (listen.optional and error.no_such_address):
+                    failures.append(f"{instance.name}: {error}")
+            else:
+                if listen.path:
+                    Path(listen.path).unlink()
+    return failures
+
+
+def run_foreground(settings: Settings, reactor_name: str | None, log_format: str) -> int:
+    """Run the daemon until a signal ends it. Returns the exit code.
+
+    With text logs a table of what is served comes first; with JSON logs there are only events.
+    """
+    if reactor_name is not None:
+        try:
+            installReactor(reactor_name)
+        except NoSuchReactor:
+            names = ", ".join(sorted(kind.shortName for kind in getReactorTypes()))
+            sys.exit(f"sockd: there is no reactor {reactor_name!r}; there are {names}")
+    from twisted.internet import reactor
+
+    as_text = log_format == "text"
+    writer = LogWriter(sys.stdout, FORMATS[log_format], hides_listening=as_text)
+    globalLogBeginner.beginLoggingTo([writer], redirectStandardIO=False)
+    daemon = make_daemon(settings, reactor)
+    try:
+        daemon.privilegedStartService()
+    except StartError as error:
+        sys.stderr.write(f"sockd: not started\n{error}\n")
+        return 1
+    if as_text:
+        count = len(settings.instances)
+        sys.stdout.write(
+            f"sockd {__version__} runs {count} service{'s' * (count != 1)} "
+            f"on the {type(reactor).__name__}; ^C stops it\n\n{table(daemon.rows)}\n"
+        )
+        sys.stdout.flush()
+    daemon.startService()
+    reactor.addSystemEventTrigger("before", "shutdown", daemon.stopService)
+    reactor.run()
+    return 0
+
+
+# twistd
+
+
+class _CommonOptions(usage.Options):
+    """What both commands take, and how they end when something is wrong."""
+
+    optParameters = [  # noqa: RUF012 - Twisted's options are declared so
+        ["log-format", None, None, "log lines as 'text' or 'json' [default: as configured]"],
+    ]
+    optFlags = [  # noqa: RUF012
+        ["check", None, "check the configuration, list what would listen, and exit"],
+    ]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self["set"] = []
+
+    def opt_set(self, assignment: str) -> None:
+        """Set one configuration value: service.echo.idle_timeout=5s"""
+        self["set"].append(assignment)
+
+    def settings(self, found: Found) -> Settings:
+        """The configuration that the options ask for. Raises ConfigError."""
+        raise NotImplementedError
+
+    def postOptions(self) -> None:
+        """Check everything before anything is started, and take over the log's format."""
+        try:
+            self["settings"] = settings = self.settings(find())
+        except ConfigError as error:
+            sys.exit(error_text(error))
+        if self["check"]:
+            sys.stdout.write(check_text(settings))
+            sys.exit(0)
+        name = self["log-format"] or settings.daemon.log_format
+        if name not in FORMATS:
+            sys.exit(f"sockd: --log-format {name}: expected one of {', '.join(FORMATS)}")
+        self._take_over_log(name)
+
+    def _take_over_log(self, name: str) -> None:
+        parent = self.parent
+        if parent is None or parent.get("logger") or parent.get("syslog"):
+            return
+        log_file, foreground = parent.get("logfile"), bool(parent.get("nodaemon"))
+        if log_file == "-" and not foreground:
+            return  # twistd says itself that this cannot be
+        parent["logger"] = lambda: LogWriter(_open_log(log_file, foreground), FORMATS[name])
+
+
+def _open_log(name: str | None, foreground: bool) -> Any:
+    """The file that twistd would log to, rotated by SIGUSR1 as twistd does it."""
+    if name == "-" or (foreground and not name):
+        return sys.stdout
+    from twisted.python.logfile import LogFile
+
+    file = LogFile.fromFullPath(name or "twistd.log")
+
+    def rotate(*_: object) -> None:
+        from twisted.internet import reactor
+
+        reactor.callFromThread(file.rotate)  # type: ignore[attr-defined]
+
+    signal.signal(signal.SIGUSR1, rotate)
+    return file
+
+
+class Options(_CommonOptions):
+    """twistd sockd: every service that a configuration file selects."""
+
+    optParameters = [  # noqa: RUF012
+        ["config", "c", None, "the configuration file [default: the built-in one]"],
+        ["only", None, None, "run only these instances: NAME,NAME,..."],
+    ]
+
+    def settings(self, found: Found) -> Settings:
+        only = self["only"].split(",") if self["only"] else None
+        return load(self["config"], only, self["set"], found)
+
+
+def alone_options(kind_name: str) -> Callable[[], usage.Options]:
+    """The options class of `twistd sockd-KIND`."""
+
+    class AloneOptions(_CommonOptions):
+        """twistd sockd-KIND: one kind of service alone."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self["listen"] = []
+
+        def opt_listen(self, text: str) -> None:
+            """Where to listen, as tcp:7800:interface=127.0.0.1; may be given several times"""
+            self["listen"].append(text)
+
+        def settings(self, found: Found) -> Settings:
+            return load_alone(kind_name, self["listen"], self["set"], found)
+
+    return AloneOptions
+
+
+def load_alone(
+    kind_name: str, listen: Sequence[str], assignments: Sequence[str], found: Found
+) -> Settings:
+    """One instance of one kind, named as the kind; `--set idle_timeout=5s` is enough for it."""
+    if kind_name not in found.kinds:
+        why = found.broken.get(f"sockd.services.{kind_name}", "there is no such kind of service")
+        raise ConfigError([Mistake("", kind_name, why)])
+    kind: Kind = found.kinds[kind_name]
+    table: dict[str, Any] = {"kind": kind_name}
+    if listen:
+        table["listen"] = list(listen)
+    elif kind.instances:
+        table = {**kind.instances[0].settings, "listen": list(kind.instances[0].listen), **table}
+    document = Document({"service": {kind_name: table}}, {("service", kind_name): "--listen"})
+    for assignment in assignments:
+        whole = assignment.startswith(("service.", "defaults.", "sockd."))
+        document.set(assignment if whole else f"service.{kind_name}.{assignment}")
+    return build(document, found, runtime_directory(os.environ, os.getuid()))
+
+
+def error_text(error: ConfigError) -> str:
+    """All mistakes of a configuration, as the user sees them."""
+    count = len(error.mistakes)
+    heading = "a mistake" if count == 1 else f"{count} mistakes"
+    return "\n".join([f"sockd: {heading} in the configuration", *map(str, error.mistakes)])
+
+
+def check_text(settings: Settings) -> str:
+    """What a configuration would listen on, a line an address, and what it warns of."""
+    lines = [
+        f"{one.name}: {listen.transport} {listen.address}"
+        for one in settings.instances
+        for listen in one.listen
+    ]
+    lines += [f"warning: {warning}" for warning in settings.warnings]
+    return "\n".join(lines) + "\n"
+
+
+class _TwistdDaemon(Daemon):
+    """The daemon below twistd, which shows a traceback where it is not told otherwise."""
+
+    def __init__(self, settings: Settings, host: Host, parent: usage.Options) -> None:
+        super().__init__(settings, host)
+        self._parent = parent
+
+    def privilegedStartService(self) -> None:
+        try:
+            super().privilegedStartService()
+        except StartError as error:
+            for line in str(error).splitlines():
+                Logger("sockd").critical("{line}", line=line)
+            if not self._parent["nodaemon"]:
+                raise
+            if self._parent["pidfile"]:
+                Path(self._parent["pidfile"]).unlink(missing_ok=True)
+            sys.exit(f"sockd: not started\n{error}")
+
+
+def makeService(options: Any) -> IService:
+    """Twisted's plugin: the service of `twistd sockd` and of `twistd sockd-NAME`."""
+    from twisted.internet import reactor
+
+    settings: Settings = options["settings"]
+    if not options.parent["nodaemon"] and (failures := try_binding(settings)):
+        # twistd shows 100 bytes of what goes wrong after it has become a daemon; this is before
+        sys.exit("\n".join(["sockd: not started", *failures]))
+    daemon = make_daemon(settings, reactor)
+    return _TwistdDaemon(daemon.settings, daemon.host, options.parent)
