@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
-from typing import Any, get_origin
+from typing import Any, get_args, get_origin
 
 import attrs
 import cattrs
@@ -78,14 +78,9 @@ def _is_tuple(kind: Any) -> bool:
 
 def _make_converter() -> cattrs.Converter:
     converter = cattrs.Converter(detailed_validation=True, forbid_extra_keys=True)
-    converter.register_structure_hook(bool, _strict(bool, "true or false"))
-    converter.register_structure_hook(int, _strict(int, "a whole number"))
-    converter.register_structure_hook(str, _strict(str, "a text"))
+    for kind, words in ((bool, "true or false"), (int, "a whole number"), (str, "a text")):
+        converter.register_structure_hook(kind, _strict(kind, words))
     converter.register_structure_hook(Prefix, _prefix)
-    converter.register_structure_hook_factory(
-        lambda kind: hasattr(kind, "parse"),
-        lambda kind: lambda value, _: kind.parse(value),
-    )
     lists = converter.get_structure_hook
 
     def make_list_hook(kind: Any) -> Callable[[Any, Any], Any]:
@@ -121,6 +116,15 @@ class _Within(ValueError):
 _CONVERTER = _make_converter()
 
 
+def _convert(value: Any, wanted: Any) -> Any:
+    """A value as the type of its field. A type says itself, with `parse`, what it reads."""
+    for one in (wanted, *get_args(wanted)):
+        # a hook each: cattrs takes that of a base class, such as int, for its subclasses too
+        if hasattr(one, "parse"):
+            _CONVERTER.register_structure_hook(one, lambda value, kind: kind.parse(value))
+    return _CONVERTER.structure(value, wanted)
+
+
 @define
 class _Checker:
     """Collects the mistakes of a document."""
@@ -149,7 +153,7 @@ class _Checker:
                 continue
             where = (*key, one.name)
             try:
-                value = _CONVERTER.structure(table[one.name], one.type)
+                value = _convert(table[one.name], one.type)
                 if one.validator is not None:
                     one.validator(None, one, value)
                 found[one.name] = value

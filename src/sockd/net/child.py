@@ -46,8 +46,8 @@ class Program:
         return [
             _tool("setsid"),
             _tool("prlimit"),
-            f"--cpu={self.cpu_seconds}",
-            f"--as={self.memory_bytes}",
+            f"--cpu={self.cpu_seconds:d}",
+            f"--as={int(self.memory_bytes)}",
             "--core=0",
             "--",
             *self.argv,

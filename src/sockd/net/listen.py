@@ -29,6 +29,7 @@ from sockd.net.stream import Stream
 from sockd.pure.listen import Listen
 from sockd.pure.prefixes import matches, parse_prefix
 from sockd.reactor.datagram import DatagramPort
+from sockd.reactor.local import adopt_local_port
 
 RETRY_SECONDS = 30.0
 """Between two tries to bind an address that may be missing."""
@@ -183,12 +184,10 @@ class StreamListener(Listener):
                 raise ListenError(self.listen, str(error)) from None
         door = Door(self.context, self._stream, wrap, self.listen.proxies)
         with sock:  # the port has a duplicate
-            port = self.context.host.reactor.adoptStreamPort(sock.fileno(), sock.family, door)
-        if self.listen.path:
-            # Twisted removes whatever lies at the path, and fails where nothing does; the listener
-            # removes the file that it made, and only that
-            port._bindPath = "\0"
-        return port
+            reactor, listen = self.context.host.reactor, self.listen
+            if sock.family == socket.AF_UNIX:
+                return adopt_local_port(reactor, sock, door, listen.mode, listen.backlog)
+            return reactor.adoptStreamPort(sock.fileno(), sock.family, door)
 
     def released(self) -> None:
         if self._check is not None:
