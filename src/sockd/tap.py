@@ -90,12 +90,15 @@ class Daemon(MultiService):
             events.warn("warning", service="sockd", why=warning)
         super().startService()
         signal.signal(signal.SIGHUP, self._hang_up)
+        reactor = type(self.host.reactor).__name__
+        services = len(self._instances)
+        events.emit("started", version=__version__, services=services, reactor=reactor)
 
     def stopService(self) -> Deferred[Any]:
         """Stop every instance; fires when all of them have."""
         signal.signal(signal.SIGHUP, signal.SIG_DFL)
         stopped: Deferred[Any] = super().stopService()
-        return stopped
+        return stopped.addCallback(lambda _: events.emit("stopped"))
 
     @property
     def rows(self) -> list[Row]:
@@ -175,7 +178,7 @@ def run_foreground(settings: Settings, reactor_name: str | None, log_format: str
     from twisted.internet import reactor
 
     as_text = log_format == "text"
-    writer = LogWriter(sys.stdout, FORMATS[log_format], hides_listening=as_text)
+    writer = LogWriter(sys.stdout, FORMATS[log_format], is_below_a_table=as_text)
     globalLogBeginner.beginLoggingTo([writer], redirectStandardIO=False)
     daemon = make_daemon(settings, reactor)
     try:

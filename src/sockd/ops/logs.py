@@ -82,13 +82,13 @@ class LogWriter:
 
     file: TextIO
     format: Callable[[LogEvent], str]
-    hides_listening: bool = False
-    """True where a table has told what is listened on."""
+    is_below_a_table: bool = False
+    """True where a table has told what runs and where it listens."""
     _descriptors_at: float = 0.0
     _is_failing: bool = False
 
     def __call__(self, event: LogEvent) -> None:
-        if self.hides_listening and event.get("event") == "listening":
+        if self.is_below_a_table and event.get("event") in ("listening", "started"):
             return
         if "event" not in event:
             text = formatEvent(event)

@@ -1,0 +1,247 @@
+"""A real daemon for tests that need one: a process of its own, on free ports or in a namespace.
+
+`Daemon` is a context manager: it starts `sockd run`, waits until it serves, and at the end stops it
+and looks whether it left anything: a traceback in the log, a socket file, a child process.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import count
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+START_SECONDS = 20.0
+STOP_SECONDS = 15.0
+FORBIDDEN = ("Traceback", "Unhandled")
+_NUMBERS = count()
+
+
+class Daemon:
+    """`sockd run` with a configuration, its log as JSON events."""
+
+    def __init__(
+        self,
+        folder: Path,
+        config: str | None = None,
+        arguments: Sequence[str] = (),
+        *,
+        namespace: str | None = None,
+        environment: dict[str, str] | None = None,
+        prefix: Sequence[str] = (),
+        may_crash: bool = False,
+    ) -> None:
+        """`prefix` goes before the command, such as ["faketime", ...]; `may_crash` allows tracebacks."""
+        self.folder = folder
+        self.runtime = folder / "run"
+        self.runtime.mkdir(mode=0o755, exist_ok=True)
+        self.log = folder / f"sockd-{next(_NUMBERS)}.log"
+        self.may_crash = may_crash
+        command = [*prefix, sys.executable, "-m", "sockd.cli", "run", "--log-format", "json"]
+        if config is not None:
+            file = folder / "sockd.toml"
+            file.write_text(config, "utf-8")
+            command += ["--config", str(file)]
+        if namespace is not None:
+            command = ["ip", "netns", "exec", namespace, *command]
+        self.command = [*command, *arguments]
+        self.environment = {
+            **os.environ,
+            "RUNTIME_DIRECTORY": str(self.runtime),
+            "PYTHONWARNINGS": "default",
+            **(environment or {}),
+        }
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+        if error is None:
+            self.assert_clean()
+
+    def start(self) -> None:
+        """Start it and wait until everything listens."""
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                self.command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self.environment
+            )
+        until = time.monotonic() + START_SECONDS
+        while not self.events("started"):
+            if self.process.poll() is not None or time.monotonic() > until:
+                self.kill()
+                raise AssertionError(f"the daemon did not start:\n{self.text()}")
+            time.sleep(0.02)
+
+    @property
+    def pid(self) -> int:
+        """Its process."""
+        assert self.process is not None
+        return self.process.pid
+
+    def kill(self) -> None:
+        """End it without warning (SIGKILL)."""
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait(STOP_SECONDS)
+
+    def stop(self) -> int:
+        """Ask it to end (SIGTERM), see that it does, and return its exit code."""
+        assert self.process is not None
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            try:
+                self.process.wait(STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                self.kill()
+                raise
+        return self.process.returncode
+
+    def text(self) -> str:
+        """The whole log."""
+        return self.log.read_text("utf-8", "replace")
+
+    def events(self, name: str | None = None) -> list[dict[str, Any]]:
+        """The events logged so far, or those of one name."""
+        found = []
+        for line in self.text().splitlines():
+            if line.startswith("{") and line.endswith("}"):
+                event = json.loads(line)
+                if name in (None, event["event"]):
+                    found.append(event)
+        return found
+
+    def wait_for(self, name: str, seconds: float = 10.0, **fields: Any) -> dict[str, Any]:
+        """The first event of this name with these fields, now or within the time."""
+        until = time.monotonic() + seconds
+        while True:
+            for event in self.events(name):
+                if all(event.get(key) == value for key, value in fields.items()):
+                    return event
+            assert time.monotonic() < until, f"no {name} {fields} in:\n{self.text()}"
+            time.sleep(0.02)
+
+    def address(self, service: str, transport: str, index: int = 0) -> tuple[str, int]:
+        """Where an instance listens: host and port, as its `listening` event says."""
+        found = [
+            event["address"].removeprefix(f"{transport} ")
+            for event in self.events("listening")
+            if event["service"] == service and event["address"].startswith(f"{transport} ")
+        ]
+        host, _, port = found[index].rpartition(":")
+        return host.strip("[]"), int(port)
+
+    def connect(self, service: str, transport: str = "tcp") -> socket.socket:
+        """A connection to an instance, with a timeout. (Not into a namespace.)"""
+        return socket.create_connection(self.address(service, transport), timeout=10)
+
+    def assert_clean(self) -> None:
+        """It left no traceback, no socket file and no process."""
+        if not self.may_crash:
+            for word in FORBIDDEN:
+                assert word not in self.text(), self.text()
+        left = [file.name for file in self.runtime.iterdir() if file.is_socket()]
+        assert not left, f"socket files left: {left}"
+
+
+def descriptors(pid: int) -> int:
+    """How many descriptors a process has open."""
+    return len(os.listdir(f"/proc/{pid}/fd"))
+
+
+def children(pid: int) -> list[int]:
+    """The children of a process, zombies among them."""
+    return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def receive_all(sock: socket.socket) -> bytes:
+    """What comes until the end."""
+    parts = []
+    while part := sock.recv(65536):
+        parts.append(part)
+    return b"".join(parts)
+
+
+def ask(sock: socket.socket, data: bytes) -> bytes:
+    """Send, end the writing half, and take the answer to its end."""
+    with sock:
+        sock.sendall(data)
+        sock.shutdown(socket.SHUT_WR)
+        return receive_all(sock)
+
+
+# several hosts on one machine
+
+
+def run(*command: str, seconds: float = 20.0) -> str:
+    """Run a command that must succeed, bounded in time; its output."""
+    done = subprocess.run(command, capture_output=True, timeout=seconds, check=False)
+    assert done.returncode == 0, f"{command}: {done.stderr.decode(errors='replace')}"
+    return done.stdout.decode(errors="replace")
+
+
+@contextmanager
+def namespace() -> Iterator[str]:
+    """A network namespace of one's own with its loopback up: a host with all ports free."""
+    name = f"sockd-{os.getpid()}-{next(_NUMBERS)}"
+    run("ip", "netns", "add", name)
+    try:
+        run("ip", "-n", name, "link", "set", "lo", "up")
+        yield name
+    finally:
+        run("ip", "netns", "del", name)
+
+
+@contextmanager
+def two_hosts() -> Iterator[tuple[str, str]]:
+    """Two namespaces joined by a cable: 10.77.0.1 and fd77::1 on the first, .2 and ::2 on the second."""
+    with namespace() as first, namespace() as second:
+        ends = [f"sk{os.getpid() % 100000}{side}{next(_NUMBERS) % 100}" for side in "ab"]
+        run(
+            "ip",
+            "link",
+            "add",
+            ends[0],
+            "netns",
+            first,
+            "type",
+            "veth",
+            "peer",
+            "name",
+            ends[1],
+            "netns",
+            second,
+        )
+        for number, (host, end) in enumerate(zip((first, second), ends, strict=True), start=1):
+            run("ip", "-n", host, "addr", "add", f"10.77.0.{number}/24", "dev", end)
+            run("ip", "-n", host, "addr", "add", f"fd77::{number}/64", "dev", end, "nodad")
+            run("ip", "-n", host, "link", "set", end, "up")
+        yield first, second
+
+
+def inside(host: str, *command: str, seconds: float = 20.0, data: bytes = b"") -> bytes:
+    """Run a command on a host (a namespace) with standard input; its standard output."""
+    done = subprocess.run(
+        ["ip", "netns", "exec", host, *command],
+        input=data,
+        capture_output=True,
+        timeout=seconds,
+        check=False,
+    )
+    return done.stdout
