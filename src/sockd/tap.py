@@ -19,7 +19,7 @@ from typing import Any
 from twisted.application.reactors import NoSuchReactor, getReactorTypes, installReactor
 from twisted.application.service import IService, MultiService
 from twisted.internet.defer import Deferred
-from twisted.logger import Logger, globalLogBeginner
+from twisted.logger import ILogObserver, Logger, globalLogBeginner
 from twisted.python import usage
 
 from sockd import __version__
@@ -225,7 +225,7 @@ class _CommonOptions(usage.Options):
         raise NotImplementedError
 
     def postOptions(self) -> None:
-        """Check everything before anything is started, and take over the log's format."""
+        """Check everything before anything is started."""
         try:
             self["settings"] = settings = self.settings(find())
         except ConfigError as error:
@@ -236,16 +236,7 @@ class _CommonOptions(usage.Options):
         name = self["log-format"] or settings.daemon.log_format
         if name not in FORMATS:
             sys.exit(f"sockd: --log-format {name}: expected one of {', '.join(FORMATS)}")
-        self._take_over_log(name)
-
-    def _take_over_log(self, name: str) -> None:
-        parent = self.parent
-        if parent is None or parent.get("logger") or parent.get("syslog"):
-            return
-        log_file, foreground = parent.get("logfile"), bool(parent.get("nodaemon"))
-        if log_file == "-" and not foreground:
-            return  # twistd says itself that this cannot be
-        parent["logger"] = lambda: LogWriter(_open_log(log_file, foreground), FORMATS[name])
+        self["log-format"] = name
 
 
 def _open_log(name: str | None, foreground: bool) -> Any:
@@ -339,9 +330,19 @@ def check_text(settings: Settings) -> str:
 class _TwistdDaemon(Daemon):
     """The daemon below twistd, which shows a traceback where it is not told otherwise."""
 
-    def __init__(self, settings: Settings, host: Host, parent: usage.Options) -> None:
+    def __init__(self, settings: Settings, host: Host, options: usage.Options) -> None:
         super().__init__(settings, host)
-        self._parent = parent
+        self._parent: Any = options.parent
+        self._log_format = FORMATS[options["log-format"]]
+
+    def setServiceParent(self, parent: Any) -> None:
+        """Become the application's service, and write its log."""
+        super().setServiceParent(parent)
+        log_file, foreground = self._parent["logfile"], bool(self._parent["nodaemon"])
+        if self._parent.get("syslog") or (log_file == "-" and not foreground):
+            return  # the second twistd says itself that it cannot be
+        writer = LogWriter(_open_log(log_file, foreground), self._log_format)
+        parent.setComponent(ILogObserver, writer)
 
     def privilegedStartService(self) -> None:
         try:
@@ -365,4 +366,4 @@ def makeService(options: Any) -> IService:
         # twistd shows 100 bytes of what goes wrong after it has become a daemon; this is before
         sys.exit("\n".join(["sockd: not started", *failures]))
     daemon = make_daemon(settings, reactor)
-    return _TwistdDaemon(daemon.settings, daemon.host, options.parent)
+    return _TwistdDaemon(daemon.settings, daemon.host, options)

@@ -76,7 +76,10 @@ class Listener(Service):
         if port is None:
             return None
         self.released()
-        unlink_own(self.listen.path, self._identity)
+        try:
+            unlink_own(self.listen.path, self._identity)
+        except OSError as error:  # the user that was changed to may not write in the directory
+            self._report("skipped", why=f"its file is left: {error.strerror}")
         return maybeDeferred(port.stopListening)
 
     def adopt(self, sock: socket.socket) -> Any:

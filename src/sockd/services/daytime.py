@@ -5,7 +5,9 @@ one that the option names, and ends in CRLF. A stream is closed then; any datagr
 too, gets one datagram.
 
     $ nc localhost 10013
-    ... ... ... ...:...:... ...
+    Sat Jun 17 18:06:14 2000
+    $ echo | nc -u -W1 127.0.0.1 10013
+    Sat Jun 17 18:06:14 2000
 """
 
 from attrs import frozen

@@ -10,7 +10,7 @@ prints on standard error goes to the log.
 into CRLF. Where the host has no such program, a quotation of a small set is sent.
 
     $ nc 127.0.0.1 2346
-    Hello there, ..., it's now ... ... ... ...:...:... ...
+    Hello there, localhost, it's now Sat Jun 17 18:06:14 2000
     ...
 """
 

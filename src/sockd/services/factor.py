@@ -128,19 +128,24 @@ class Factoring:
         self._end_worker()
 
     def _next(self) -> None:
-        if self._job is not None or not self._waiting:
-            return
-        self._job = self._waiting.popleft()
-        if self._worker is None:
-            worker = Worker(self._context, self)
+        while self._job is None and self._waiting:
+            job = self._waiting.popleft()
             try:
-                worker.start({"PYTHONPATH": ":".join(path for path in sys.path if path)})
+                worker = self._worker or self._start_worker()
             except OSError:
-                job, self._job = self._job, None
                 job.answer.callback(error_line("busy"))
-                return
-            self._worker = worker
-        self._worker.ask(self._job.number)
+                continue
+            self._ask(worker, job)
+
+    def _start_worker(self) -> Worker:
+        worker = Worker(self._context, self)
+        worker.start({"PYTHONPATH": ":".join(path for path in sys.path if path)})
+        self._worker = worker
+        return worker
+
+    def _ask(self, worker: Worker, job: _Job) -> None:
+        self._job = job
+        worker.ask(job.number)
         deadline = self._context.options.deadline
         self._deadline = self._context.clock.callLater(deadline, self._late)
 

@@ -5,7 +5,7 @@ host name, its address where it has none or where the resolver takes longer than
 text is a template: `welcome` is a greet with another one.
 
     $ nc 127.0.0.1 2345
-    Hello there, ..., it's now ... ... ... ...:...:... ...
+    Hello there, localhost, it's now Sat Jun 17 18:06:14 2000
     $ nc 127.0.0.1 8887
     Hello client how are you
 """

@@ -2,12 +2,13 @@
 
 A datagram that names a time zone, such as `Europe/Warsaw`, gets the time there in the form of C's
 ctime, without a line end; one that names none (white space, or nothing) gets the local time.
-An unknown zone gets `error: unknown time zone X`. A client on a Unix socket must bind its own, or
-there is nowhere to answer to.
+An unknown zone gets `error: unknown time zone X`. A client on a Unix socket must bind its own, by a
+path that begins with `/`, or there is nowhere to answer to. `$RUNTIME` is the runtime directory.
 
-    $ cd $RUNTIME
-    $ printf 'America/Anchorage' | socat -t1 - UNIX-SENDTO:localtime.sock,bind=me.sock
-    ... ... ... ...:...:... ...
+    $ echo America/Anchorage | socat -t1 - UNIX-SENDTO:$RUNTIME/localtime.sock,bind=$RUNTIME/me.sock
+    Sat Jun 17 18:06:14 2000
+    $ echo Mars/Base | socat -t1 - UNIX-SENDTO:$RUNTIME/localtime.sock,bind=$RUNTIME/me.sock
+    error: unknown time zone Mars/Base
 """
 
 from sockd.net.datagram import Datagrams

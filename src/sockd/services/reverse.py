@@ -45,7 +45,9 @@ def reverse_lines(lines: list[bytes]) -> bytes:
     whole = b"\n".join(lines)
     if whole.isascii():
         # all lines backwards at once are the lines in backward order, each of them backwards
-        return b"\r\n".join(whole[::-1].split(b"\n")[::-1]) + b"\r\n"
+        backwards = bytearray(whole)
+        backwards.reverse()
+        return b"\r\n".join(bytes(backwards).split(b"\n")[::-1]) + b"\r\n"
     return b"\r\n".join(map(reverse, lines)) + b"\r\n"
 
 
