@@ -1,4 +1,4 @@
-"""twistd's face: options, and a configuration turned into one service, in straight lines.
+"""A configuration turned into one service, in straight lines.
 
 `twistd sockd` is the container of all instances; `twistd sockd-NAME` runs one kind alone, made by
 the same code from the same declaration.
@@ -11,7 +11,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from random import SystemRandom
 from typing import Any
@@ -202,93 +202,6 @@ def run_foreground(settings: Settings, reactor_name: str | None, log_format: str
 # twistd
 
 
-class _CommonOptions(usage.Options):
-    """What both commands take, and how they end when something is wrong."""
-
-    optParameters = [  # noqa: RUF012 - Twisted's options are declared so
-        ["log-format", None, None, "log lines as 'text' or 'json' [default: as configured]"],
-    ]
-    optFlags = [  # noqa: RUF012
-        ["check", None, "check the configuration, list what would listen, and exit"],
-    ]
-
-    def __init__(self) -> None:
-        super().__init__()
-        self["set"] = []
-
-    def opt_set(self, assignment: str) -> None:
-        """Set one configuration value: service.echo.idle_timeout=5s"""
-        self["set"].append(assignment)
-
-    def settings(self, found: Found) -> Settings:
-        """The configuration that the options ask for. Raises ConfigError."""
-        raise NotImplementedError
-
-    def postOptions(self) -> None:
-        """Check everything before anything is started."""
-        try:
-            self["settings"] = settings = self.settings(find())
-        except ConfigError as error:
-            sys.exit(error_text(error))
-        if self["check"]:
-            sys.stdout.write(check_text(settings))
-            sys.exit(0)
-        name = self["log-format"] or settings.daemon.log_format
-        if name not in FORMATS:
-            sys.exit(f"sockd: --log-format {name}: expected one of {', '.join(FORMATS)}")
-        self["log-format"] = name
-
-
-def _open_log(name: str | None, foreground: bool) -> Any:
-    """The file that twistd would log to, rotated by SIGUSR1 as twistd does it."""
-    if name == "-" or (foreground and not name):
-        return sys.stdout
-    from twisted.python.logfile import LogFile
-
-    file = LogFile.fromFullPath(name or "twistd.log")
-
-    def rotate(*_: object) -> None:
-        from twisted.internet import reactor
-
-        reactor.callFromThread(file.rotate)  # type: ignore[attr-defined]
-
-    signal.signal(signal.SIGUSR1, rotate)
-    return file
-
-
-class Options(_CommonOptions):
-    """twistd sockd: every service that a configuration file selects."""
-
-    optParameters = [  # noqa: RUF012
-        ["config", "c", None, "the configuration file [default: the built-in one]"],
-        ["only", None, None, "run only these instances: NAME,NAME,..."],
-    ]
-
-    def settings(self, found: Found) -> Settings:
-        only = self["only"].split(",") if self["only"] else None
-        return load(self["config"], only, self["set"], found)
-
-
-def alone_options(kind_name: str) -> Callable[[], usage.Options]:
-    """The options class of `twistd sockd-KIND`."""
-
-    class AloneOptions(_CommonOptions):
-        """twistd sockd-KIND: one kind of service alone."""
-
-        def __init__(self) -> None:
-            super().__init__()
-            self["listen"] = []
-
-        def opt_listen(self, text: str) -> None:
-            """Where to listen, as tcp:7800:interface=127.0.0.1; may be given several times"""
-            self["listen"].append(text)
-
-        def settings(self, found: Found) -> Settings:
-            return load_alone(kind_name, self["listen"], self["set"], found)
-
-    return AloneOptions
-
-
 def load_alone(
     kind_name: str, listen: Sequence[str], assignments: Sequence[str], found: Found
 ) -> Settings:
@@ -325,6 +238,23 @@ def check_text(settings: Settings) -> str:
     ]
     lines += [f"warning: {warning}" for warning in settings.warnings]
     return "\n".join(lines) + "\n"
+
+
+def _open_log(name: str | None, foreground: bool) -> Any:
+    """The file that twistd would log to, rotated by SIGUSR1 as twistd does it."""
+    if name == "-" or (foreground and not name):
+        return sys.stdout
+    from twisted.python.logfile import LogFile
+
+    file = LogFile.fromFullPath(name or "twistd.log")
+
+    def rotate(*_: object) -> None:
+        from twisted.internet import reactor
+
+        reactor.callFromThread(file.rotate)  # type: ignore[attr-defined]
+
+    signal.signal(signal.SIGUSR1, rotate)
+    return file
 
 
 class _TwistdDaemon(Daemon):

@@ -8,7 +8,7 @@ release. It owns no socket and reads no clock of its own: `clock` is Twisted's `
 from __future__ import annotations
 
 from collections import Counter
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Protocol
 
 from twisted.internet.defer import Deferred, succeed
@@ -26,6 +26,8 @@ DATAGRAM_SOURCE_BITS = (24, 56)
 """What counts as one source of datagrams: these are forged, so whole networks share a budget."""
 SOURCES_KEPT = 10_000
 """Sources whose rate is remembered at once; the one heard longest ago is forgotten first."""
+HOSTS_KEPT = 4096
+"""Hosts for which the rules' answer is remembered, and no more: sources can be forged."""
 SWEEP_SECONDS = 1.0
 """How often open connections are looked at: timeouts are exact to this, and are free between."""
 REPORTS_PER_SECOND = 10
@@ -49,7 +51,7 @@ class Session(Protocol):
         """Close now, whatever waits to be delivered."""
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(HOSTS_KEPT)
 def _unanswerable_host(host: str) -> str | None:
     address = parse_address(host)
     if address.is_multicast:
@@ -84,6 +86,8 @@ class Guard:
         self.own_ports = own_ports
         self.counts: Counter[str] = Counter()
         self._rules = limits.rules
+        self._rule_against = lru_cache(HOSTS_KEPT)(self._rules.refusal)
+        self._is_trusted = lru_cache(HOSTS_KEPT)(partial(matches, limits.trusted))
         self._sessions: dict[Session, str | None] = {}
         self._per_source: Counter[str] = Counter()
         rate = limits.connect_rate
@@ -102,12 +106,11 @@ class Guard:
             return f"max_connections = {self.limits.max_connections}"
         if not peer.host:
             return self.user_refusal(peer.uid)
-        address = parse_address(peer.host)
-        if (rule := self._rules.refusal(address)) is not None:
+        if (rule := self._rule_against(peer.host)) is not None:
             return rule
-        if matches(self.limits.trusted, address):
+        if self._is_trusted(peer.host):
             return None
-        source = source_key(address, *CONNECTION_SOURCE_BITS)
+        source = source_key(peer.host, *CONNECTION_SOURCE_BITS)
         if self._per_source[source] >= self.limits.max_connections_per_source:
             return f"max_connections_per_source = {self.limits.max_connections_per_source}"
         if not self._connects.take(source, self.clock.seconds()):
@@ -122,11 +125,9 @@ class Guard:
     def hold(self, session: Session) -> None:
         """Count an admitted connection until `release`."""
         source = None
-        if session.peer.host:
-            address = parse_address(session.peer.host)
-            if not matches(self.limits.trusted, address):
-                source = source_key(address, *CONNECTION_SOURCE_BITS)
-                self._per_source[source] += 1
+        if session.peer.host and not self._is_trusted(session.peer.host):
+            source = source_key(session.peer.host, *CONNECTION_SOURCE_BITS)
+            self._per_source[source] += 1
         self._sessions[session] = source
         self.counts["connections"] += 1
         if self._sweep_call is None:
@@ -180,16 +181,13 @@ class Guard:
 
     def datagram_refusal(self, host: str, port: int) -> str | None:
         """Why a datagram from this source is not to be looked at; None if it is."""
-        if (rule := unanswerable(host, port, self.own_ports)) is not None:
-            return rule
-        return self._rules.refusal(parse_address(host))
+        return unanswerable(host, port, self.own_ports) or self._rule_against(host)
 
     def may_answer(self, host: str) -> bool:
         """Whether this source may have one more answer that can be longer than its question."""
-        address = parse_address(host)
-        if matches(self.limits.trusted, address):
+        if self._is_trusted(host):
             return True
-        source = source_key(address, *DATAGRAM_SOURCE_BITS)
+        source = source_key(host, *DATAGRAM_SOURCE_BITS)
         return self._answers.take(source, self.clock.seconds())
 
     # what was refused

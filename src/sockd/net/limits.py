@@ -9,7 +9,7 @@ from __future__ import annotations
 import pwd
 from typing import Any
 
-from attrs import field, frozen
+from attrs import field, frozen, validators
 
 from sockd.pure.prefixes import Prefix, Rules, parse_prefix
 from sockd.pure.units import Duration, Rate, Size
@@ -57,9 +57,13 @@ class Limits:
         (),
         "users (names or numbers) that may come over a Unix socket; empty: the file mode decides",
     )
-    max_connections: int = option(1000, "open connections of the instance")
+    max_connections: int = option(
+        1000, "open connections of the instance", validator=validators.ge(1)
+    )
     max_connections_per_source: int = option(
-        20, "open connections of one source: an IPv4 address, an IPv6 /64"
+        20,
+        "open connections of one source: an IPv4 address, an IPv6 /64",
+        validator=validators.ge(1),
     )
     connect_rate: Rate = option(
         Rate(50, 1), "new connections of one source; as many may come at once"

@@ -8,6 +8,8 @@ from sockd.net.limits import Limits
 from sockd.ops.annotated import toml
 from sockd.service import Found, Kind
 
+LIMITS_HEADING = "## Options of every service"
+
 
 def overview(found: Found) -> str:
     """A line a kind: name, transports, summary; then the files that are broken."""
@@ -21,14 +23,18 @@ def overview(found: Found) -> str:
 
 
 def describe(kind: Kind) -> str:
-    """All of a kind: documentation, transports, default instances, options with their defaults."""
+    """All of a kind: its own page, and the options that every service has."""
+    return f"{page(kind)}\n{LIMITS_HEADING}\n\n{options_text(Limits)}\n"
+
+
+def page(kind: Kind) -> str:
+    """What is a kind's own: documentation, transports, default instances, options. Markdown."""
     parts = [f"# {kind.name}", kind.documentation, f"Transports: {', '.join(kind.transports)}."]
     for instance in kind.instances:
         listens = ", ".join(f"`{listen}`" for listen in instance.listen)
         parts.append(f"Default instance `{instance.name}`: {listens}.")
     options = options_text(kind.options)
     parts.append(f"## Options\n\n{options}" if options else "It has no options of its own.")
-    parts.append(f"## Options of every service\n\n{options_text(Limits)}")
     return "\n\n".join(parts) + "\n"
 
 

@@ -69,7 +69,9 @@ class DatagramPort(BasePort):
         self.is_local = sock.family == socket.AF_UNIX
         self.uid: int | None = None
         self.last_error = ""
-        self._tells_destination = not self.is_local and _ask_for_destination(sock)
+        self._tells_more = self.is_local or sock.family == socket.AF_INET6
+        if not self.is_local and _ask_for_destination(sock):
+            self._tells_more = True
         if self.is_local:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
         self._log = Logger()
@@ -125,7 +127,10 @@ class DatagramPort(BasePort):
         """Hand on what waits, at most `BATCH` datagrams."""
         for _ in range(BATCH):
             try:
-                data, ancillary, flags, sender = self.socket.recvmsg(MAX_DATAGRAM, _ANCILLARY_BYTES)
+                if self._tells_more:
+                    data, sender = self._receive_message()
+                else:
+                    data, sender = self.socket.recvfrom(MAX_DATAGRAM)
             except BlockingIOError:
                 return
             except OSError as error:
@@ -133,13 +138,11 @@ class DatagramPort(BasePort):
                     return
                 self.counts[f"receive {_errno_name(error)}"] += 1
                 continue
-            if flags & socket.MSG_TRUNC:
+            if data is None:
                 self.counts["truncated"] += 1
                 continue
-            if ancillary:
-                self._read_ancillary(ancillary)
             try:
-                self.protocol.datagramReceived(data, self._address(sender))
+                self.protocol.datagramReceived(data, sender)
             except Exception:  # noqa: BLE001 - a protocol's fault costs its datagram, not the port
                 self._log.failure("error in {protocol}", protocol=self.logPrefix())
             self.asked = self.uid = None
@@ -154,10 +157,11 @@ class DatagramPort(BasePort):
         `source` is an earlier `asked`, for an answer that is sent later. Never raises.
         """
         destination = source or self.asked
-        ancillary = [destination] if destination is not None else []
-        target: Any = addr[0] if self.is_local else addr
         try:
-            self.socket.sendmsg([data], ancillary, 0, target)
+            if destination is not None:
+                self.socket.sendmsg([data], [destination], 0, addr)
+            else:
+                self.socket.sendto(data, addr[0] if self.is_local else addr)
         except BlockingIOError:
             self.last_error = "the send buffer is full"
             self.counts["dropped"] += 1
@@ -167,6 +171,13 @@ class DatagramPort(BasePort):
             self.counts[f"send {_errno_name(error)}"] += 1
             return False
         return True
+
+    def _receive_message(self) -> tuple[bytes | None, Address]:
+        """A datagram with what the kernel tells beside it; None for one that is cut off."""
+        data, ancillary, flags, sender = self.socket.recvmsg(MAX_DATAGRAM, _ANCILLARY_BYTES)
+        if ancillary:
+            self._read_ancillary(ancillary)
+        return (None if flags & socket.MSG_TRUNC else data), self._address(sender)
 
     def _address(self, sender: Any) -> Address:
         if self.is_local:

@@ -38,6 +38,9 @@ class GreetStream(Stream):
     def opened(self) -> None:
         self.context.greeting(self.context.options.template, self.peer).addCallback(self._greet)
 
+    def finished(self) -> None:
+        """A client that only listens is greeted too: the greeting closes, once the name is found."""
+
     def _greet(self, text: bytes) -> None:
         if not self.is_closing:
             self.write(text)

@@ -1,0 +1,104 @@
+"""twistd's commands: their options, and the way to what they start.
+
+twistd imports this to show the options, so everything heavy is imported where it is used: `--help`
+is quick.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from twisted.application.service import IService
+from twisted.python import usage
+
+if TYPE_CHECKING:
+    from sockd.config import Settings
+
+
+class _CommonOptions(usage.Options):
+    """What both commands take, and how they end when something is wrong."""
+
+    optParameters = [  # noqa: RUF012 - Twisted's options are declared so
+        ["log-format", None, None, "log lines as 'text' or 'json' [default: as configured]"],
+    ]
+    optFlags = [  # noqa: RUF012
+        ["check", None, "check the configuration, list what would listen, and exit"],
+    ]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self["set"] = []
+
+    def opt_set(self, assignment: str) -> None:
+        """Set one configuration value: service.echo.idle_timeout=5s"""
+        self["set"].append(assignment)
+
+    def settings(self) -> Settings:
+        """The configuration that the options ask for. Raises ConfigError."""
+        raise NotImplementedError
+
+    def postOptions(self) -> None:
+        """Check everything before anything is started."""
+        from sockd.document import ConfigError
+        from sockd.ops.logs import FORMATS
+        from sockd.tap import check_text, error_text
+
+        try:
+            self["settings"] = settings = self.settings()
+        except ConfigError as error:
+            sys.exit(error_text(error))
+        if self["check"]:
+            sys.stdout.write(check_text(settings))
+            sys.exit(0)
+        name = self["log-format"] or settings.daemon.log_format
+        if name not in FORMATS:
+            sys.exit(f"sockd: --log-format {name}: expected one of {', '.join(FORMATS)}")
+        self["log-format"] = name
+
+
+class Options(_CommonOptions):
+    """twistd sockd: every service that a configuration file selects."""
+
+    optParameters = [  # noqa: RUF012
+        ["config", "c", None, "the configuration file [default: the built-in one]"],
+        ["only", None, None, "run only these instances: NAME,NAME,..."],
+    ]
+
+    def settings(self) -> Settings:
+        from sockd.service import find
+        from sockd.tap import load
+
+        only = self["only"].split(",") if self["only"] else None
+        return load(self["config"], only, self["set"], find())
+
+
+def alone_options(kind_name: str) -> Callable[[], usage.Options]:
+    """The options class of `twistd sockd-KIND`."""
+
+    class AloneOptions(_CommonOptions):
+        """twistd sockd-KIND: one kind of service alone."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self["listen"] = []
+
+        def opt_listen(self, text: str) -> None:
+            """Where to listen, as tcp:7800:interface=127.0.0.1; may be given several times"""
+            self["listen"].append(text)
+
+        def settings(self) -> Settings:
+            from sockd.service import find
+            from sockd.tap import load_alone
+
+            return load_alone(kind_name, self["listen"], self["set"], find())
+
+    return AloneOptions
+
+
+def makeService(options: usage.Options) -> IService:
+    """Twisted's plugin: the service that the options of either command ask for."""
+    from sockd import tap
+
+    return tap.makeService(options)
