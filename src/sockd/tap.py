@@ -35,7 +35,7 @@ from sockd.net.sockets import ListenError, bound
 from sockd.ops.annotated import default_config
 from sockd.ops.logs import FORMATS, LogWriter
 from sockd.ops.table import Row, rows, table
-from sockd.service import Found, Kind, find
+from sockd.service import Found, Kind
 
 BUILT_IN = "the built-in configuration"
 

@@ -310,6 +310,20 @@ class Stream(Protocol):
         return Peer("", 0, pid, uid)
 
 
+class Once(Stream):
+    """Says one thing and closes."""
+
+    lingers = False
+
+    def text(self) -> bytes:
+        """What to say, line end and all."""
+        raise NotImplementedError
+
+    def opened(self) -> None:
+        self.write(self.text())
+        self.close()
+
+
 def _describe(reason: Failure) -> str:
     """Why a connection ended that we did not end, in a few words."""
     if reason.check(ConnectionDone):

@@ -14,7 +14,7 @@ from attrs import frozen
 
 from sockd.net.datagram import Datagrams
 from sockd.net.limits import option
-from sockd.net.stream import Stream
+from sockd.net.stream import Once
 from sockd.pure.clock import Zone, local_ctime
 from sockd.service import Instance, Kind
 
@@ -31,14 +31,11 @@ def daytime(unix_seconds: float, zone: Zone) -> bytes:
     return local_ctime(unix_seconds, zone).encode() + b"\r\n"
 
 
-class DaytimeStream(Stream):
+class DaytimeStream(Once):
     """One line, then the end."""
 
-    lingers = False
-
-    def opened(self) -> None:
-        self.write(daytime(self.context.host.wall(), self.context.options.zone))
-        self.close()
+    def text(self) -> bytes:
+        return daytime(self.context.host.wall(), self.context.options.zone)
 
 
 class DaytimeDatagrams(Datagrams):

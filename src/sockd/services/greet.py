@@ -39,7 +39,7 @@ class GreetStream(Stream):
         self.context.greeting(self.context.options.template, self.peer).addCallback(self._greet)
 
     def finished(self) -> None:
-        """A client that only listens is greeted too: the greeting closes, once the name is found."""
+        """A client that only listens is greeted too: the greeting closes."""
 
     def _greet(self, text: bytes) -> None:
         if not self.is_closing:

@@ -17,7 +17,7 @@ from attrs import frozen
 from sockd.net.context import Context
 from sockd.net.datagram import Datagrams
 from sockd.net.limits import option
-from sockd.net.stream import Stream
+from sockd.net.stream import Once
 from sockd.pure.quotes import builtin_quotes, parse_quotes
 from sockd.service import Instance, Kind
 
@@ -56,14 +56,11 @@ def quote(context: Context) -> bytes:
     return context.host.random.choice(quotes.quotes)
 
 
-class QuoteStream(Stream):
+class QuoteStream(Once):
     """One quotation, then the end."""
 
-    lingers = False
-
-    def opened(self) -> None:
-        self.write(quote(self.context))
-        self.close()
+    def text(self) -> bytes:
+        return quote(self.context)
 
 
 class QuoteDatagrams(Datagrams):

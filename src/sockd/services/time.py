@@ -10,7 +10,7 @@ Four bytes, big-endian, unsigned: seconds since 1900-01-01 00:00 UTC. The number
 """
 
 from sockd.net.datagram import Datagrams
-from sockd.net.stream import Stream
+from sockd.net.stream import Once
 from sockd.service import Instance, Kind
 
 SECONDS_1900_TO_1970 = 2_208_988_800
@@ -22,14 +22,11 @@ def time_since_1900(unix_seconds: float) -> bytes:
     return (int(unix_seconds // 1 + SECONDS_1900_TO_1970) % 2**32).to_bytes(4, "big")
 
 
-class TimeStream(Stream):
+class TimeStream(Once):
     """Four bytes, then the end."""
 
-    lingers = False
-
-    def opened(self) -> None:
-        self.write(time_since_1900(self.context.host.wall()))
-        self.close()
+    def text(self) -> bytes:
+        return time_since_1900(self.context.host.wall())
 
 
 class TimeDatagrams(Datagrams):
