@@ -76,6 +76,25 @@ def _is_tuple(kind: Any) -> bool:
     return get_origin(kind) is tuple
 
 
+def _is_mapping(kind: Any) -> bool:
+    return get_origin(kind) is Mapping
+
+
+def _each(
+    values: Iterable[tuple[int | str, Any]], hook: Callable[[Any, Any], Any], kind: Any
+) -> dict[int | str, Any]:
+    """Every value converted. Raises an ExceptionGroup of `_Within` with every mistake."""
+    result, errors = {}, []
+    for key, value in values:
+        try:
+            result[key] = hook(value, kind)
+        except ValueError as error:
+            errors.append(_Within(key, str(error)))
+    if errors:
+        raise ExceptionGroup("values", errors)
+    return result
+
+
 def _make_converter() -> cattrs.Converter:
     converter = cattrs.Converter(detailed_validation=True, forbid_extra_keys=True)
     for kind, words in ((bool, "true or false"), (int, "a whole number"), (str, "a text")):
@@ -89,28 +108,31 @@ def _make_converter() -> cattrs.Converter:
         def hook(value: Any, _: Any) -> Any:
             if not isinstance(value, list):
                 raise ValueError(f"expected a list, got {value!r}")
-            result, errors = [], []
-            for index, one in enumerate(value):
-                try:
-                    result.append(item(one, kind.__args__[0]))
-                except ValueError as error:
-                    errors.append(_Within(index, str(error)))
-            if errors:
-                raise ExceptionGroup("list", errors)
-            return tuple(result)
+            return tuple(_each(enumerate(value), item, kind.__args__[0]).values())
+
+        return hook
+
+    def make_table_hook(kind: Any) -> Callable[[Any, Any], Any]:
+        item = lists(kind.__args__[1])
+
+        def hook(value: Any, _: Any) -> Any:
+            if not isinstance(value, dict):
+                raise ValueError(f"expected a table, got {value!r}")
+            return _each(value.items(), item, kind.__args__[1])
 
         return hook
 
     converter.register_structure_hook_factory(_is_tuple, make_list_hook)
+    converter.register_structure_hook_factory(_is_mapping, make_table_hook)
     return converter
 
 
 class _Within(ValueError):
-    """A mistake in one item of a list."""
+    """A mistake in one item of a list or table."""
 
-    def __init__(self, index: int, message: str) -> None:
+    def __init__(self, key: int | str, message: str) -> None:
         super().__init__(message)
-        self.index = index
+        self.key = key
 
 
 _CONVERTER = _make_converter()
@@ -159,8 +181,8 @@ class _Checker:
                 found[one.name] = value
             except ExceptionGroup as group:
                 for error in _leaves(group):
-                    index = (error.index,) if isinstance(error, _Within) else ()
-                    self.mistake((*where, *index), str(error))
+                    inner = (error.key,) if isinstance(error, _Within) else ()
+                    self.mistake((*where, *inner), str(error))
             except (ValueError, TypeError) as error:
                 self.mistake(where, str(error.args[0] if error.args else error))
         return wanted(**found)
@@ -320,18 +342,24 @@ def _listen(check: _Checker, key: Key, value: Any, kind: Kind, runtime: str) -> 
 
 
 def _find_conflicts(check: _Checker, instances: Sequence[InstanceSettings]) -> None:
-    taken: dict[tuple[str, str], str] = {}
+    taken: dict[tuple[bool, int, int, str], dict[str, str]] = {}
     for instance in instances:
-        for listen in instance.listen:
+        # one that stands for two addresses is warned of once
+        for listen in {listen.text: listen for listen in instance.listen}.values():
             if (
                 listen.transport == "multicast"
                 or listen.systemd
                 or (listen.port == 0 and not listen.path)
             ):
                 continue
-            family = "datagram" if listen.transport in ("udp", "unixgram") else "stream"
-            owner = taken.setdefault((family, listen.address), instance.name)
-            if owner != instance.name:
+            is_datagram = listen.transport in ("udp", "unixgram")
+            version = 0 if listen.path else 6 if ":" in listen.host else 4
+            owners = taken.setdefault((is_datagram, version, listen.port, listen.path), {})
+            # nobody shares a port with a socket that listens on all addresses
+            rivals = owners if listen.host in ("0.0.0.0", "::") else (listen.host, "0.0.0.0", "::")
+            owner = next((owners[host] for host in rivals if host in owners), None)
+            owners.setdefault(listen.host, instance.name)
+            if owner is not None:
                 check.mistake(
                     ("service", instance.name, "listen"),
                     f"{listen.text}: service.{owner} listens there already",
@@ -342,7 +370,8 @@ def _warnings(instances: Sequence[InstanceSettings], found: Found) -> Iterator[s
     for name, reason in found.broken.items():
         yield f"{name} is disabled: {reason}"
     for instance in instances:
-        for listen in instance.listen:
+        # one that stands for two addresses is warned of once
+        for listen in {listen.text: listen for listen in instance.listen}.values():
             if (
                 listen.transport == "udp"
                 and listen.scope == "wildcard"

@@ -68,13 +68,17 @@ class Document:
             raise ConfigError(
                 [Mistake(where, "", "expected KEY=VALUE, as in service.echo.max_connections=9")]
             )
+        line = f"value = {text}"
         try:
-            value: Any = tomllib.loads(f"value = {text}")["value"]
-        except tomllib.TOMLDecodeError:
-            value = text
+            parsed = tomllib.loads(line)
+        except (ValueError, RecursionError):
+            parsed = {}
+        is_toml = parsed.keys() == {"value"}
+        places = positions(line) if is_toml else [("value",)]
+        value: Any = parsed["value"] if is_toml else text
         for key in reversed(keys):
             value = {key: value}
-        self.merge(value, {tuple(keys): where})
+        self.merge(value, {(*keys, *place[1:]): where for place in places})
 
 
 def _merge(below: dict[str, Any], above: Mapping[str, Any]) -> None:
@@ -114,8 +118,11 @@ def parse(document: Document, text: str, name: str) -> None:
     """Lay a TOML text over a document."""
     try:
         values = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        found = re.search(r"\(at line (\d+), column (\d+)\)", str(error))
-        place = f"{name}:{found[1]}" if found else name
-        raise ConfigError([Mistake(place, "", f"not TOML: {error}")]) from None
-    document.merge(values, {key: f"{name}:{line}" for key, line in positions(text).items()})
+        lines = positions(text)
+    except RecursionError:
+        raise ConfigError([Mistake(name, "", "not TOML: nested too deeply")]) from None
+    except ValueError as error:
+        found = re.search(r"\(at line (\d+), ", str(error))
+        line = found[1] if found else text.rstrip("\n").count("\n") + 1
+        raise ConfigError([Mistake(f"{name}:{line}", "", f"not TOML: {error}")]) from None
+    document.merge(values, {key: f"{name}:{line}" for key, line in lines.items()})

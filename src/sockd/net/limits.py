@@ -69,24 +69,40 @@ class Limits:
         Rate(50, 1), "new connections of one source; as many may come at once"
     )
     handshake_timeout: Duration = option(
-        Duration(10), "until a TLS handshake or a proxy's header is complete"
+        Duration(10),
+        "until a TLS handshake or a proxy's header is complete",
+        validator=validators.gt(0),
     )
     line_timeout: Duration = option(
-        Duration(60), "from the first byte of a line to its end: slow drips hold no connection"
+        Duration(60),
+        "from the first byte of a line to its end: slow drips hold no connection",
+        validator=validators.gt(0),
     )
-    idle_timeout: Duration = option(Duration(120), "without a byte in either direction")
+    idle_timeout: Duration = option(
+        Duration(120), "without a byte in either direction", validator=validators.gt(0)
+    )
     write_timeout: Duration = option(
-        Duration(60), "without progress while the peer does not read what it was sent"
+        Duration(60),
+        "without progress while the peer does not read what it was sent",
+        validator=validators.gt(0),
     )
-    max_line: Size = option(Size(16 * 1024), "bytes of a line, its end not counted")
+    max_line: Size = option(
+        Size(16 * 1024), "bytes of a line, its end not counted", validator=validators.ge(1)
+    )
     reply_rate: Rate = option(
         Rate(10, 1),
         "datagrams answered for one source (IPv4 /24, IPv6 /56) by a service whose answer can be "
         "longer than the question: nobody borrows it to flood another",
     )
-    reply_burst: int = option(20, "answers that one source may get at once before reply_rate holds")
+    reply_burst: int = option(
+        20,
+        "answers that one source may get at once before reply_rate holds",
+        validator=validators.ge(1),
+    )
     receive_buffer: Size = option(
-        Size(4 * 1024 * 1024), "the kernel's buffer for datagrams that wait: a burst is kept whole"
+        Size(4 * 1024 * 1024),
+        "the kernel's buffer for datagrams that wait: a burst is kept whole",
+        validator=validators.le(Size(1024**3)),
     )
 
     @property

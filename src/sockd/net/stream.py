@@ -18,7 +18,8 @@ import struct
 from collections.abc import Callable
 from typing import Any, ClassVar, cast
 
-from twisted.internet.error import ConnectionDone
+from OpenSSL import SSL
+from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.internet.interfaces import (
     IHalfCloseableProtocol,
     IHandshakeListener,
@@ -328,4 +329,10 @@ def _describe(reason: Failure) -> str:
     """Why a connection ended that we did not end, in a few words."""
     if reason.check(ConnectionDone):
         return "closed by the peer"
+    if reason.check(ConnectionLost):
+        return "connection lost"
+    if reason.check(SSL.Error):
+        # OpenSSL's queue of (library, function, reason)
+        details = getattr(reason.value, "args", ((),))[0]
+        return escape(f"TLS: {', '.join(str(one[-1]) for one in details)}", ERROR_CHARACTERS)
     return escape(reason.getErrorMessage(), ERROR_CHARACTERS)

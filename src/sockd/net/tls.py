@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from attrs import define, frozen
 from cryptography import x509
@@ -13,7 +13,6 @@ from twisted.internet.interfaces import (
     IHalfCloseableProtocol,
     IOpenSSLServerConnectionCreator,
     IProtocol,
-    ITransport,
 )
 from twisted.internet.protocol import Factory
 from twisted.internet.ssl import CertificateOptions
@@ -128,10 +127,21 @@ class TLSProtocol(BufferingTLSTransport):
             self._shutdownTLS()
             self._tlsShutdownFinished(None)
 
-    def readConnectionLost(self) -> None:
-        """The peer's TCP has ended; without the end of its TLS that is a cut, not an end."""
-        if not self._peer_finished:
+    def _shutdownTLS(self) -> None:
+        super()._shutdownTLS()
+        if self._peer_finished:
+            # its end of TLS, which Twisted would wait for, has come or never comes
             cast(ITransport, self.transport).loseConnection()
+
+    def readConnectionLost(self) -> None:
+        """The peer has ended TCP's half and not TLS's, as ncat does: it has finished all the same.
+
+        Somebody on the way can cut a text short so. What these services answer to a cut text
+        harms nobody, and a client that waits for its answer gets it.
+        """
+        if not self._peer_finished:
+            self._peer_finished = True
+            self._tell_finished()
 
     def writeConnectionLost(self) -> None:
         """Nothing of ours closes TCP's writing half alone."""
