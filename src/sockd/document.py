@@ -78,6 +78,8 @@ class Document:
         value: Any = parsed["value"] if is_toml else text
         for key in reversed(keys):
             value = {key: value}
+        for end in range(1, len(keys)):
+            self.places.setdefault(tuple(keys[:end]), where)
         self.merge(value, {(*keys, *place[1:]): where for place in places})
 
 

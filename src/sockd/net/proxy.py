@@ -1,7 +1,7 @@
 """The PROXY protocol in front of a service: the header first, everything else after it.
 
-Twisted reads the header (versions 1 and 2); this decides who may send one, waits for it before the
-service hears of the connection, and then steps aside.
+Twisted reads the fields of a header (versions 1 and 2); this waits for it before the service hears
+of the connection, believes only what can be an address, and then steps aside.
 """
 
 from __future__ import annotations
@@ -23,10 +23,51 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from sockd.net.peer import Peer, peer_of
+from sockd.pure.prefixes import parse_address
 
 V1_PREFIX = b"PROXY "
-MAX_HEADER = 16 + 65_535
-"""Bytes of the longest header of version 2; version 1 has at most 107, which its parser checks."""
+V1_UNKNOWN = b"PROXY UNKNOWN"
+V1_LONGEST = 107
+"""Bytes of the longest header of version 1, its end counted (2.1 of the PROXY protocol)."""
+V2_FIXED = 16
+"""Bytes of a header of version 2 before its addresses, whose length they tell."""
+
+
+def read_header(data: bytes) -> tuple[Peer | None, bytes] | None:
+    """The client that a header names, and what follows it; None while it is not complete.
+
+    No client: the proxy speaks for itself, or does not know. Raises ValueError.
+    """
+    if data.startswith(V1_PREFIX):
+        line, end, rest = data[:V1_LONGEST].partition(b"\r\n")
+        if not end:
+            if len(data) >= V1_LONGEST:
+                raise ValueError("too long")
+            return None
+        rest = data[len(line) + len(end) :]
+        if line == V1_UNKNOWN or line.startswith(V1_UNKNOWN + b" "):
+            return None, rest
+        return _client(V1Parser, line), rest
+    if data.startswith(V2Parser.PREFIX):
+        size = V2_FIXED + int.from_bytes(data[14:V2_FIXED], "big")
+        if len(data) < max(size, V2_FIXED):
+            return None
+        return _client(V2Parser, data[:size]), data[size:]
+    if V1_PREFIX.startswith(data) or V2Parser.PREFIX.startswith(data):
+        return None
+    raise ValueError("neither version")
+
+
+def _client(parser: type[V1Parser | V2Parser], header: bytes) -> Peer | None:
+    try:
+        peer = peer_of(parser.parse(header).source)
+    except InvalidProxyHeader as error:
+        raise ValueError(type(error).__name__) from None
+    if not peer.host:
+        return None
+    if not 0 <= peer.port <= 65535:
+        raise ValueError("no port")
+    return Peer(str(parse_address(peer.host)), peer.port)
 
 
 @implementer(IHalfCloseableProtocol)
@@ -49,7 +90,6 @@ class ProxyHeader(Protocol):
         self._build = build
         self._refuse = refuse
         self._buffer = b""
-        self._parser: V1Parser | V2Parser | None = None
         self._inner: Any = None
         self._late: IDelayedCall | None = clock.callLater(timeout, self._end, "header timeout")
 
@@ -58,18 +98,15 @@ class ProxyHeader(Protocol):
             self._inner.dataReceived(data)
             return
         self._buffer += data
-        parser = self._parser_for(self._buffer)
-        if parser is None:
-            return
-        data, self._buffer = self._buffer, b""
         try:
-            info, rest = parser.feed(data)
-        except InvalidProxyHeader:
+            found = read_header(self._buffer)
+        except ValueError:
             self._end("not a PROXY header")
             return
-        if info is not None:
-            source = peer_of(info.source) if info.source is not None else self._proxy
-            self._hand_over(source, rest or b"")
+        if found is not None:
+            client, rest = found
+            self._buffer = b""
+            self._hand_over(client or self._proxy, rest)
 
     def readConnectionLost(self) -> None:
         if IHalfCloseableProtocol.providedBy(self._inner):
@@ -85,17 +122,6 @@ class ProxyHeader(Protocol):
         self._stop_waiting()
         if self._inner is not None:
             self._inner.connectionLost(reason)
-
-    def _parser_for(self, start: bytes) -> V1Parser | V2Parser | None:
-        """The parser of the header that begins so; None while that cannot be told."""
-        if self._parser is None:
-            if start.startswith(V1_PREFIX):
-                self._parser = V1Parser()
-            elif start.startswith(V2Parser.PREFIX) and len(start) >= 16:
-                self._parser = V2Parser()
-            elif not (V1_PREFIX.startswith(start) or V2Parser.PREFIX.startswith(start[:12])):
-                self._end("not a PROXY header")
-        return self._parser
 
     def _hand_over(self, client: Peer, rest: bytes) -> None:
         self._stop_waiting()

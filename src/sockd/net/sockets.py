@@ -12,13 +12,15 @@ import socket
 import stat
 from pathlib import Path
 
-from twisted.python.systemd import ListenFDs
-
 from sockd.net.runtime import make_runtime_directory, runtime_directory
 from sockd.pure.listen import Listen
 
 _SO_RCVBUFFORCE = 33
 """Linux: a receive buffer beyond net.core.rmem_max, for those who may (CAP_NET_ADMIN)."""
+
+
+FIRST_HANDED_OVER = 3
+"""The first descriptor that a service manager hands over (SD_LISTEN_FDS_START)."""
 
 
 class ListenError(Exception):
@@ -139,25 +141,54 @@ def _is_alive(path: str, kind: int) -> bool:
 
 
 def _inherited(listen: Listen) -> socket.socket:
-    """A duplicate of a socket that the service manager opened (sd_listen_fds)."""
-    given = ListenFDs.fromEnvironment()
-    try:
-        if listen.systemd.isdigit():
-            descriptor = given.inheritedDescriptors()[int(listen.systemd)]
-        else:
-            descriptor = given.inheritedNamedDescriptors()[listen.systemd]
-    except (IndexError, KeyError):
-        names = ", ".join(given.inheritedNamedDescriptors()) or "none"
-        raise ListenError(
-            listen, f"not handed over by the service manager; it gave {names}"
-        ) from None
-    sock = socket.socket(fileno=os.dup(descriptor))
-    sock.setblocking(False)
-    wanted = socket.SOCK_DGRAM if listen.transport in ("udp", "unixgram") else socket.SOCK_STREAM
-    if sock.type != wanted:
+    """A duplicate of a socket that the service manager opened."""
+    given = _handed_over()
+    is_index = listen.systemd.isdigit()
+    # all sockets of a unit may have one name: the first one of the right type is meant
+    for place, (name, descriptor) in enumerate(given):
+        if listen.systemd != (str(place) if is_index else name):
+            continue
+        try:
+            original = socket.socket(fileno=descriptor)
+        except OSError as error:
+            raise ListenError(listen, f"descriptor {descriptor}: {error.strerror}") from None
+        sock = original.dup()
+        original.detach()
+        if _is_for(sock, listen):
+            sock.setblocking(False)
+            return sock
         sock.close()
-        raise ListenError(listen, "the socket that was handed over is of another type")
-    return sock
+    if any(listen.systemd in (str(place), name) for place, (name, _) in enumerate(given)):
+        raise ListenError(
+            listen, f"the socket that was handed over is of another type than {listen.transport}"
+        )
+    names = ", ".join(name for name, _ in given) or "none"
+    raise ListenError(listen, f"not handed over by the service manager; it gave {names}")
+
+
+def _handed_over() -> list[tuple[str, int]]:
+    """Name and descriptor of what the service manager hands over (sd_listen_fds_with_names).
+
+    Twisted's reader of these variables removes them, so that a second address would find none.
+    """
+    if os.environ.get("LISTEN_PID") != str(os.getpid()):
+        return []
+    try:
+        count = int(os.environ.get("LISTEN_FDS", ""))
+    except ValueError:
+        return []
+    names = os.environ.get("LISTEN_FDNAMES", "").split(":")
+    if len(names) != count:
+        names = ["unknown"] * count
+    return [(name, FIRST_HANDED_OVER + place) for place, name in enumerate(names)]
+
+
+def _is_for(sock: socket.socket, listen: Listen) -> bool:
+    is_datagram = listen.transport in ("udp", "unixgram")
+    is_local = listen.transport in ("unix", "unixgram")
+    return (sock.type == socket.SOCK_DGRAM) == is_datagram and (
+        (sock.family == socket.AF_UNIX) == is_local
+    )
 
 
 def _why(listen: Listen, error: OSError) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from attrs import define, frozen
 from cryptography import x509
@@ -13,6 +13,7 @@ from twisted.internet.interfaces import (
     IHalfCloseableProtocol,
     IOpenSSLServerConnectionCreator,
     IProtocol,
+    ITransport,
 )
 from twisted.internet.protocol import Factory
 from twisted.internet.ssl import CertificateOptions

@@ -39,11 +39,18 @@ def as_text(event: LogEvent) -> str:
     """Time, level where it is not `info`, message; a traceback indented below it."""
     level: LogLevel = event.get("log_level", LogLevel.info)
     mark = "" if level is LogLevel.info else f"{level.name}: "
-    lines = [f"{_time(event)} {mark}{sentence(event)}"]
+    below = []
     if (failure := event.get("log_failure")) is not None:
-        trace = failure.getTraceback().rstrip().splitlines()
-        lines += ["    " + escape(line, MAX_LINE) for line in trace]
+        below = failure.getTraceback().rstrip().splitlines()
+    # Twisted's own reports of errors have the traceback in their text
+    said = sentence(event) if "event" in event else escape(_first_line(event), MAX_LINE)
+    lines = [f"{_time(event)} {mark}{said}", *("    " + escape(line, MAX_LINE) for line in below)]
     return "\n".join(lines) + "\n"
+
+
+def _first_line(event: LogEvent) -> str:
+    text = formatEvent(event)
+    return text.partition("\n")[0] if "log_failure" in event else text
 
 
 def as_json(event: LogEvent) -> str:

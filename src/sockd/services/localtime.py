@@ -3,11 +3,12 @@
 A datagram that names a time zone, such as `Europe/Warsaw`, gets the time there in the form of C's
 ctime, without a line end; one that names none (white space, or nothing) gets the local time.
 An unknown zone gets `error: unknown time zone X`. A client on a Unix socket must bind its own, by a
-path that begins with `/`, or there is nowhere to answer to. `$RUNTIME` is the runtime directory.
+path that begins with `/` and that the daemon's user may write to, or it gets no answer. `$RUNTIME`
+is the runtime directory.
 
-    $ echo America/Anchorage | socat -t1 - UNIX-SENDTO:$RUNTIME/localtime.sock,bind=$RUNTIME/me.sock
+    $ echo America/Anchorage | nc -uU -W1 $RUNTIME/localtime.sock
     Sat Jun 17 18:06:14 2000
-    $ echo Mars/Base | socat -t1 - UNIX-SENDTO:$RUNTIME/localtime.sock,bind=$RUNTIME/me.sock
+    $ echo Mars/Base | nc -uU -W1 $RUNTIME/localtime.sock
     error: unknown time zone Mars/Base
 """
 
@@ -44,7 +45,7 @@ kind = Kind(
     datagram=LocaltimeDatagrams,
     instances=[Instance("localtime", ["unixgram:${RUNTIME}/localtime.sock"])],
     tries={
-        "unixgram": "echo Europe/Warsaw | socat -t1 - UNIX-SENDTO:{path},bind=/tmp/me.$$",
+        "unixgram": "echo Europe/Warsaw | nc -uU -W1 {path}",
         "udp": "echo Europe/Warsaw | nc -u -W1 {host} {port}",
     },
 )
