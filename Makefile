@@ -11,7 +11,7 @@ TOO_OLD = 'import sys; sys.version_info >= (3, 11) or sys.exit("sockd needs Pyth
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test test-quick lint lock clean
+.PHONY: help run test test-quick lint docs lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -30,8 +30,11 @@ test-quick: $(VENV)/.dev ## the test suite, on the default reactor only
 lint: $(VENV)/.dev ## style, types and layers
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
-	$(BIN)/mypy $(wildcard src tests twisted/plugins benchmarks)
+	$(BIN)/mypy $(wildcard src tests twisted/plugins benchmarks docs)
 	$(BIN)/lint-imports
+
+docs: $(VENV)/.run ## write the pages of docs/services from what the services declare
+	$(BIN)/python docs/generate.py
 
 # The oldest Python locks, because only it needs the packages that later ones have built in.
 COMPILE = CUSTOM_COMPILE_COMMAND='make lock' $(BIN)/pip-compile --quiet --generate-hashes \

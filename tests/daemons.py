@@ -6,12 +6,14 @@ and looks whether it left anything: a traceback in the log, a socket file, a chi
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -23,6 +25,9 @@ from typing import Any, Self
 START_SECONDS = 20.0
 STOP_SECONDS = 15.0
 FORBIDDEN = ("Traceback", "Unhandled")
+REACTOR = "SOCKD_TEST_REACTOR"
+"""Names the reactor that daemons run on, set by `tests/conftest.py`; empty: their default."""
+CLONE_NEWNET = 0x40000000  # linux/sched.h
 _NUMBERS = count()
 
 
@@ -40,13 +45,15 @@ class Daemon:
         prefix: Sequence[str] = (),
         may_crash: bool = False,
     ) -> None:
-        """`prefix` goes before the command, such as ["faketime", ...]; `may_crash` allows tracebacks."""
+        """`prefix` goes before the command: ["faketime", ...]; `may_crash` allows tracebacks."""
         self.folder = folder
         self.runtime = folder / "run"
         self.runtime.mkdir(mode=0o755, exist_ok=True)
         self.log = folder / f"sockd-{next(_NUMBERS)}.log"
         self.may_crash = may_crash
         command = [*prefix, sys.executable, "-m", "sockd.cli", "run", "--log-format", "json"]
+        if reactor := os.environ.get(REACTOR):
+            command += ["--reactor", reactor]
         if config is not None:
             file = folder / "sockd.toml"
             file.write_text(config, "utf-8")
@@ -162,7 +169,7 @@ class Daemon:
 
 def descriptors(pid: int) -> int:
     """How many descriptors a process has open."""
-    return len(os.listdir(f"/proc/{pid}/fd"))
+    return len(list(Path(f"/proc/{pid}/fd").iterdir()))
 
 
 def children(pid: int) -> list[int]:
@@ -210,29 +217,39 @@ def namespace() -> Iterator[str]:
 
 @contextmanager
 def two_hosts() -> Iterator[tuple[str, str]]:
-    """Two namespaces joined by a cable: 10.77.0.1 and fd77::1 on the first, .2 and ::2 on the second."""
+    """Two namespaces joined by a cable: 10.77.0.1 and fd77::1 here, 10.77.0.2 and fd77::2 there."""
     with namespace() as first, namespace() as second:
-        ends = [f"sk{os.getpid() % 100000}{side}{next(_NUMBERS) % 100}" for side in "ab"]
-        run(
-            "ip",
-            "link",
-            "add",
-            ends[0],
-            "netns",
-            first,
-            "type",
-            "veth",
-            "peer",
-            "name",
-            ends[1],
-            "netns",
-            second,
-        )
-        for number, (host, end) in enumerate(zip((first, second), ends, strict=True), start=1):
-            run("ip", "-n", host, "addr", "add", f"10.77.0.{number}/24", "dev", end)
-            run("ip", "-n", host, "addr", "add", f"fd77::{number}/64", "dev", end, "nodad")
-            run("ip", "-n", host, "link", "set", end, "up")
+        join(first, second)
         yield first, second
+
+
+def join(first: str, second: str) -> tuple[str, str]:
+    """Join two hosts by a cable, as `two_hosts` does; the names of its ends."""
+    one, other = (f"sk{os.getpid() % 100000}{side}{next(_NUMBERS) % 100}" for side in "ab")
+    pair = f"link add {one} netns {first} type veth peer name {other} netns {second}"
+    run("ip", *pair.split())
+    for number, (host, end) in enumerate(((first, one), (second, other)), start=1):
+        run("ip", "-n", host, "addr", "add", f"10.77.0.{number}/24", "dev", end)
+        run("ip", "-n", host, "addr", "add", f"fd77::{number}/64", "dev", end, "nodad")
+        run("ip", "-n", host, "link", "set", end, "up")
+    return one, other
+
+
+def socket_on(host: str, family: int, kind: int) -> socket.socket:
+    """A socket of a host (a namespace), for use here: its packets go out there. With a timeout."""
+    made: list[socket.socket] = []
+
+    def make() -> None:  # a namespace is a thread's own: this one enters it, and ends in it
+        with Path(f"/run/netns/{host}").open("rb") as entrance:
+            if ctypes.CDLL(None, use_errno=True).setns(entrance.fileno(), CLONE_NEWNET) != 0:
+                raise OSError(ctypes.get_errno(), "setns")
+            made.append(socket.socket(family, kind))
+
+    thread = threading.Thread(target=make)
+    thread.start()
+    thread.join()
+    made[0].settimeout(10)
+    return made[0]
 
 
 def inside(host: str, *command: str, seconds: float = 20.0, data: bytes = b"") -> bytes:

@@ -140,6 +140,8 @@ _CONVERTER = _make_converter()
 
 def _convert(value: Any, wanted: Any) -> Any:
     """A value as the type of its field. A type says itself, with `parse`, what it reads."""
+    if value == "" and type(None) in get_args(wanted):
+        return None  # what TOML has no word for
     for one in (wanted, *get_args(wanted)):
         # a hook each: cattrs takes that of a base class, such as int, for its subclasses too
         if hasattr(one, "parse"):
@@ -344,8 +346,8 @@ def _listen(check: _Checker, key: Key, value: Any, kind: Kind, runtime: str) -> 
 def _find_conflicts(check: _Checker, instances: Sequence[InstanceSettings]) -> None:
     taken: dict[tuple[bool, int, int, str], dict[str, str]] = {}
     for instance in instances:
-        # one that stands for two addresses is warned of once
-        for listen in {listen.text: listen for listen in instance.listen}.values():
+        told: set[str] = set()
+        for listen in instance.listen:
             if (
                 listen.transport == "multicast"
                 or listen.systemd
@@ -359,7 +361,8 @@ def _find_conflicts(check: _Checker, instances: Sequence[InstanceSettings]) -> N
             rivals = owners if listen.host in ("0.0.0.0", "::") else (listen.host, "0.0.0.0", "::")
             owner = next((owners[host] for host in rivals if host in owners), None)
             owners.setdefault(listen.host, instance.name)
-            if owner is not None:
+            if owner is not None and listen.text not in told:
+                told.add(listen.text)  # which may stand for two addresses
                 check.mistake(
                     ("service", instance.name, "listen"),
                     f"{listen.text}: service.{owner} listens there already",

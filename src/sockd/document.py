@@ -92,15 +92,23 @@ def _merge(below: dict[str, Any], above: Mapping[str, Any]) -> None:
 
 
 def files_of(path: Path) -> list[Path]:
-    """The file and, in name order, the files of `conf.d` beside it."""
-    return [path, *sorted((path.parent / "conf.d").glob("*.toml"))]
+    """The file and, in name order, the files of `conf.d` beside it. Raises OSError."""
+    try:
+        beside = sorted((path.parent / "conf.d").iterdir())
+    except (FileNotFoundError, NotADirectoryError):
+        beside = []
+    return [path, *(file for file in beside if file.suffix == ".toml")]
 
 
 def read(path: Path) -> Document:
     """Read a configuration. Raises ConfigError where a file cannot be read or is not TOML."""
     document = Document()
     mistakes = []
-    for file in files_of(path):
+    try:
+        files = files_of(path)
+    except OSError as error:
+        raise ConfigError([Mistake(str(error.filename), "", error.strerror or "")]) from None
+    for file in files:
         try:
             if file.stat().st_size > MAX_FILE:
                 raise ValueError(f"larger than {MAX_FILE} bytes")

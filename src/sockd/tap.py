@@ -14,12 +14,12 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 from random import SystemRandom
-from typing import Any
+from typing import Any, NoReturn
 
 from twisted.application.reactors import NoSuchReactor, getReactorTypes, installReactor
 from twisted.application.service import IService, MultiService
 from twisted.internet.defer import Deferred
-from twisted.logger import ILogObserver, Logger, globalLogBeginner
+from twisted.logger import ILogObserver, globalLogBeginner
 from twisted.python import usage
 
 from sockd import __version__
@@ -32,6 +32,7 @@ from sockd.net.listen import InstanceService, StreamListener, add_listeners
 from sockd.net.names import Names
 from sockd.net.runtime import runtime_directory
 from sockd.net.sockets import ListenError, bound
+from sockd.net.tls import load as load_tls
 from sockd.ops.annotated import default_config
 from sockd.ops.logs import FORMATS, LogWriter
 from sockd.ops.table import Row, rows, table
@@ -155,12 +156,15 @@ def try_binding(settings: Settings) -> list[str]:
         for listen in instance.listen:
             try:
                 bound(listen).close()
+                if listen.path:
+                    Path(listen.path).unlink()
+                if listen.transport == "tls":
+                    load_tls(listen)
             except ListenError as error:
                 if not (listen.optional and error.no_such_address):
                     failures.append(f"{instance.name}: {error}")
-            else:
-                if listen.path:
-                    Path(listen.path).unlink()
+            except ValueError as error:
+                failures.append(f"{instance.name}: {ListenError(listen, str(error))}")
     return failures
 
 
@@ -278,13 +282,18 @@ class _TwistdDaemon(Daemon):
         try:
             super().privilegedStartService()
         except StartError as error:
-            for line in str(error).splitlines():
-                Logger("sockd").critical("{line}", line=line)
-            if not self._parent["nodaemon"]:
-                raise
-            if self._parent["pidfile"]:
-                Path(self._parent["pidfile"]).unlink(missing_ok=True)
-            sys.exit(f"sockd: not started\n{error}")
+            self._give_up(str(error))
+
+    def _give_up(self, why: str) -> NoReturn:
+        text = f"sockd: not started\n{why}"
+        if (parent := self._parent.get("statusPipe")) is not None:
+            # as twistd tells the process that was called, which shows these 100 bytes
+            os.write(parent, f"1 {why}".encode("ascii", "backslashreplace")[:100])
+        elif self._parent["logfile"] not in (None, "-") and sys.__stderr__ is not None:
+            sys.__stderr__.write(f"{text}\n")
+        if self._parent["pidfile"]:
+            Path(self._parent["pidfile"]).unlink(missing_ok=True)
+        sys.exit(text)  # to standard error, which is the log
 
 
 def makeService(options: Any) -> IService:

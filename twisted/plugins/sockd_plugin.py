@@ -11,7 +11,7 @@ from twisted.application.service import IServiceMaker, ServiceMaker
 from twisted.plugin import IPlugin
 from zope.interface import implementer
 
-sockd = ServiceMaker("sockd", "sockd.tap", "Many small network services in one process", "sockd")
+sockd = ServiceMaker("sockd", "sockd.twistd", "Many small network services in one process", "sockd")
 
 
 @implementer(IPlugin, IServiceMaker)
@@ -25,13 +25,13 @@ class Alone:
 
     def options(self) -> Any:
         """The command's options."""
-        from sockd.tap import alone_options
+        from sockd.twistd import alone_options
 
         return alone_options(self._kind)()
 
     def makeService(self, options: Any) -> Any:
         """The service that they ask for."""
-        from sockd.tap import makeService
+        from sockd.twistd import makeService
 
         return makeService(options)
 

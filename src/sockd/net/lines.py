@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
+from itertools import islice
 from typing import ClassVar
 
 from attrs import frozen
@@ -52,6 +53,11 @@ def cut(data: bytes, max_line: int) -> Cut:
         if len(partial) > max_line + partial.endswith(b"\r"):
             return Cut(lines, b"", True)
     return Cut(lines, partial, False)
+
+
+def _joined(lines: list[bytes]) -> bytes:
+    """Lines that wait: as one piece, they need a fraction of the memory."""
+    return b"\n".join(lines) + b"\n" if lines else b""
 
 
 def _split(data: bytes) -> list[bytes]:
@@ -137,7 +143,7 @@ class Lines(Framed):
 
     def __init__(self, context: Context, peer: Peer) -> None:
         super().__init__(context, peer)
-        self._waiting: list[bytes] = []
+        self._waiting = b""
         self._last_words: bytes | None = None
 
     def answer(self, lines: list[bytes]) -> bytes:
@@ -145,20 +151,16 @@ class Lines(Framed):
         raise NotImplementedError
 
     def lines(self, lines: list[bytes]) -> None:
-        if self._waiting:
-            self._waiting += lines
-        elif len(lines) <= BATCH:
-            self.write(self.answer(lines))
-        else:
-            self._waiting = lines
-            self.unblocked()
+        start = 0
+        while start < len(lines) and not self._waiting and not self.is_blocked:
+            self.write(self.answer(lines[start : start + BATCH] if len(lines) > BATCH else lines))
+            start += BATCH
+        self._waiting += _joined(lines[start:])
 
     def unblocked(self) -> None:
-        start, lines = 0, self._waiting
-        while start < len(lines) and not self.is_blocked:
-            self.write(self.answer(lines[start : start + BATCH]))
-            start += BATCH
-        self._waiting = lines[start:]
+        while self._waiting and not self.is_blocked:
+            *lines, self._waiting = self._waiting.split(b"\n", BATCH)
+            self.write(self.answer(lines))
         if not self._waiting and self._last_words is not None:
             super().ended(self._last_words)
 
@@ -176,6 +178,7 @@ class EachLine(Framed):
     def __init__(self, context: Context, peer: Peer) -> None:
         super().__init__(context, peer)
         self._queue: deque[bytes] = deque()
+        self._waiting = b""
         self._awaited: Deferred[bytes] | None = None
         self._next_turn: IDelayedCall | None = None
         self._resting = False
@@ -186,7 +189,7 @@ class EachLine(Framed):
         raise NotImplementedError
 
     def lines(self, lines: list[bytes]) -> None:
-        self._queue.extend(lines)
+        self._waiting += _joined(lines)
         if self._next_turn is None and self._awaited is None:
             self._turn()
 
@@ -200,6 +203,7 @@ class EachLine(Framed):
 
     def gone(self) -> None:
         self._queue.clear()
+        self._waiting = b""
         if self._next_turn is not None:
             self._next_turn.cancel()
             self._next_turn = None
@@ -208,22 +212,40 @@ class EachLine(Framed):
 
     def _turn(self) -> None:
         self._next_turn = None
+        answers: list[bytes] = []
         for _ in range(self.lines_per_turn):
-            if not self._queue or self.is_blocked or self.is_closing:
+            if self.is_blocked or self.is_closing:
+                break
+            if not self._queue:
+                *lines, self._waiting = self._waiting.split(b"\n", self.lines_per_turn)
+                self._queue.extend(lines)
+            if not self._queue:
                 break
             answer = self.answer(self._queue.popleft())
             if isinstance(answer, Deferred):
+                self._say(answers)
                 self._await(answer)
                 return
-            self.write(answer)
+            answers.append(answer)
         else:
+            self._say(answers)
             self._rest()
             self._next_turn = self.context.clock.callLater(0, self.guarded, self._turn)
             return
+        self._say(answers)
         if self._resting and not self.is_blocked and not self.is_closing:
             self._resting = False
             self.unblock()
         self._end_if_done()
+
+    def _say(self, answers: list[bytes]) -> None:
+        # one write a turn: a piece of a few bytes costs the transport ten times its length
+        if answers:
+            self.write(b"".join(answers))
+
+    def unblock(self) -> None:
+        if not self._resting:
+            super().unblock()
 
     def _rest(self) -> None:
         """Read no more until the lines that are here are answered."""
@@ -248,7 +270,7 @@ class EachLine(Framed):
             self.guarded(failure.raiseException)
 
     def _end_if_done(self) -> None:
-        done = not self._queue and self._awaited is None and self._next_turn is None
+        done = not (self._queue or self._waiting or self._awaited or self._next_turn)
         if done and self._last_words is not None and not self.is_closing:
             super().ended(self._last_words)
 
@@ -258,7 +280,8 @@ class Text(Stream):
 
     def __init__(self, context: Context, peer: Peer) -> None:
         super().__init__(context, peer)
-        self._chunks: list[bytes] = []
+        # not a list of chunks: a peer can send them a byte at a time
+        self._text = bytearray()
         self._pieces: Iterator[bytes] | None = None
         self._next_turn: IDelayedCall | None = None
 
@@ -273,14 +296,14 @@ class Text(Stream):
 
     def received(self, data: bytes) -> None:
         if self.bytes_in > self.max_text:
-            self._chunks.clear()
+            self._text.clear()
             self.fail(f"text longer than {self.max_text} bytes")
         else:
-            self._chunks.append(data)
+            self._text += data
 
     def finished(self) -> None:
-        text = b"".join(self._chunks)
-        self._chunks.clear()
+        text = bytes(self._text)
+        self._text.clear()
         self._pieces = self.answer(text)
         self._turn()
 
@@ -296,12 +319,11 @@ class Text(Stream):
     def _turn(self) -> None:
         self._next_turn = None
         pieces = self._pieces
-        for _ in range(PIECES_PER_TURN):
-            if self.is_blocked or self.is_closing or pieces is None:
-                return
-            piece = next(pieces, None)
-            if piece is None:
-                self.close()
-                return
-            self.write(piece)
+        if self.is_blocked or self.is_closing or pieces is None:
+            return
+        found = list(islice(pieces, PIECES_PER_TURN))
+        self.write(b"".join(found))
+        if len(found) < PIECES_PER_TURN:
+            self.close()
+            return
         self._next_turn = self.context.clock.callLater(0, self.guarded, self._turn)

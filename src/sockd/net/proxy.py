@@ -39,7 +39,7 @@ def read_header(data: bytes) -> tuple[Peer | None, bytes] | None:
     No client: the proxy speaks for itself, or does not know. Raises ValueError.
     """
     if data.startswith(V1_PREFIX):
-        line, end, rest = data[:V1_LONGEST].partition(b"\r\n")
+        line, end, _ = data[:V1_LONGEST].partition(b"\r\n")
         if not end:
             if len(data) >= V1_LONGEST:
                 raise ValueError("too long")

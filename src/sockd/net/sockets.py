@@ -19,6 +19,9 @@ _SO_RCVBUFFORCE = 33
 """Linux: a receive buffer beyond net.core.rmem_max, for those who may (CAP_NET_ADMIN)."""
 
 
+_IPV6_ADDRESSES = Path("/proc/self/net/if_inet6")
+"""Linux: this host's IPv6 addresses, a line each; there even where all of /proc but processes is
+hidden."""
 FIRST_HANDED_OVER = 3
 """The first descriptor that a service manager hands over (SD_LISTEN_FDS_START)."""
 
@@ -89,11 +92,19 @@ def aim(sock: socket.socket, listen: Listen) -> None:
 
 def _interface_index(address: str) -> int:
     wanted = socket.inet_pton(socket.AF_INET6, address).hex()
-    for line in Path("/proc/net/if_inet6").read_text("ascii").splitlines():
+    for line in _IPV6_ADDRESSES.read_text("ascii").splitlines():
         found, index, *_ = line.split()
         if found == wanted:
             return int(index, 16)
     raise OSError(errno.EADDRNOTAVAIL, os.strerror(errno.EADDRNOTAVAIL))
+
+
+def _is_ipv6_off() -> bool:
+    """Whether the host has no IPv6 address, not even loopback's; `::` can be bound all the same."""
+    try:
+        return not _IPV6_ADDRESSES.read_text("ascii").strip()
+    except OSError:
+        return False
 
 
 def _family(host: str) -> socket.AddressFamily:
@@ -109,6 +120,8 @@ def _bind_address(sock: socket.socket, listen: Listen) -> None:
     if sock.family == socket.AF_INET6:
         # so that 0.0.0.0 and :: can both be listened on, each by its own socket
         sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        if listen.host == "::" and _is_ipv6_off():
+            raise ListenError(listen, "IPv6 is off on this host", errno.EADDRNOTAVAIL)
     sock.bind((listen.host, listen.port))
 
 

@@ -263,6 +263,9 @@ class Stream(Protocol):
 
     def sweep(self, now: float) -> None:
         """Once a second, from the guard: has this taken too long?"""
+        self.guarded(self._sweep, now)
+
+    def _sweep(self, now: float) -> None:
         limits = self.context.limits
         seen = (self.bytes_in, self.bytes_out)
         if seen != self._seen:

@@ -42,10 +42,7 @@ def stamps(listen: Listen) -> Files:
 
 def load(listen: Listen) -> SSL.Context:
     """The TLS context of a listener's files. Raises ValueError that names the file at fault."""
-    certificates = [
-        crypto.X509.from_cryptography(one)
-        for one in _read(listen.certificate, x509.load_pem_x509_certificates)
-    ]
+    certificates = _read(listen.certificate, x509.load_pem_x509_certificates)
     key = _read(listen.key, lambda data: load_pem_private_key(data, password=None))
     authorities = (
         [
@@ -56,7 +53,7 @@ def load(listen: Listen) -> SSL.Context:
         else None
     )
     options = CertificateOptions(
-        privateKey=crypto.PKey.from_cryptography_key(key),
+        privateKey=key,
         certificate=certificates[0],
         extraCertChain=certificates[1:],
         verify=authorities is not None,

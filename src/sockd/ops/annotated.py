@@ -6,6 +6,7 @@ What runs without a configuration file is exactly this text, read as any other f
 from __future__ import annotations
 
 import json
+import re
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -30,8 +31,13 @@ def toml(value: Any) -> str:
     if isinstance(value, (list, tuple)):
         return f"[{', '.join(toml(item) for item in value)}]"
     if isinstance(value, Mapping):
-        return f"{{{', '.join(f'{name} = {toml(item)}' for name, item in value.items())}}}"
-    return json.dumps(str(value), ensure_ascii=False)
+        return f"{{{', '.join(f'{_key(name)} = {toml(item)}' for name, item in value.items())}}}"
+    # JSON's texts are TOML's, but for one character
+    return json.dumps(str(value), ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def _key(name: str) -> str:
+    return name if re.fullmatch("[A-Za-z0-9_-]+", name) else toml(name)
 
 
 def default_config(found: Found) -> str:

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
-_PARAGRAPH = re.compile(r"\n[ \t\r\f\v]*\n\s*")
+_TOKEN = re.compile(r"\S+|\s+")
+_EMPTY_LINE = re.compile(r"\n[ \t\r\f\v]*\n")
+_LINE_BEGUN = re.compile(r"\n[ \t\r\f\v]*\Z")
+MAX_WORD = 4096
+"""Characters of a word that are held before it is broken: longer than any line."""
 
 
 def width(text: str) -> int:
@@ -20,35 +24,56 @@ def width(text: str) -> int:
     return columns
 
 
-def fill(text: str, columns: int) -> Iterator[str]:
+def fill(text: str | Iterable[str], columns: int) -> Iterator[str]:
     """The lines of the text filled into paragraphs of at most `columns` columns, without ends.
 
     White space between words becomes one space or a line end; empty lines separate paragraphs and
-    one empty line stands between them in the result. A word that is too long is broken.
+    one empty line stands between them in the result. A word that is too long is broken. The text
+    may come in pieces, cut anywhere: no more than a piece, a line and a word of it is held.
     """
-    first = True
-    for paragraph in _PARAGRAPH.split(text):
-        words = paragraph.split()
-        if not words:
-            continue
-        if not first:
-            yield ""
-        first = False
-        yield from _fill_words(words, columns)
-
-
-def _fill_words(words: list[str], columns: int) -> Iterator[str]:
     line: list[str] = []
     used = 0
-    for whole in words:
-        for word in _break(whole, columns):
-            needed = width(word)
-            if line and used + 1 + needed > columns:
+    is_paragraph_due = False
+    for word in _words([text] if isinstance(text, str) else text, columns):
+        if word is None:
+            if line:
                 yield " ".join(line)
-                line, used = [], 0
-            used += needed + (1 if line else 0)
-            line.append(word)
-    yield " ".join(line)
+                line, used, is_paragraph_due = [], 0, True
+            continue
+        if is_paragraph_due:
+            yield ""
+            is_paragraph_due = False
+        needed = width(word)
+        if line and used + 1 + needed > columns:
+            yield " ".join(line)
+            line, used = [], 0
+        used += needed + (1 if line else 0)
+        line.append(word)
+    if line:
+        yield " ".join(line)
+
+
+def _words(pieces: Iterable[str], columns: int) -> Iterator[str | None]:
+    """The words, none wider than a line; None for each end of a paragraph."""
+    word = space = ""
+    for piece in pieces:
+        for match in _TOKEN.finditer(piece):
+            token = match[0]
+            if not token.isspace():
+                space = ""
+                word += token
+                if len(word) > MAX_WORD:
+                    *whole, word = _break(word, columns)
+                    yield from whole
+                continue
+            yield from _break(word, columns)
+            word = ""
+            space += token
+            if _EMPTY_LINE.search(space):
+                yield None
+            # of what may be a long stretch only this matters for what follows
+            space = "\n" if _LINE_BEGUN.search(space) else ""
+    yield from _break(word, columns)
 
 
 def _break(word: str, columns: int) -> Iterator[str]:
@@ -64,4 +89,5 @@ def _break(word: str, columns: int) -> Iterator[str]:
             piece, used = "", 0
         piece += character
         used += needed
-    yield piece
+    if piece:
+        yield piece

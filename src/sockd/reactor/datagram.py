@@ -23,6 +23,8 @@ from zope.interface import implementer
 
 BATCH = 32
 """Datagrams read in one turn of the reactor, empty ones counted: timers and others go on."""
+BATCH_BYTES = 65_536
+"""Bytes after which a turn is over too: 32 of the longest datagrams can be work for a second."""
 MAX_DATAGRAM = 65_535
 """Longest datagram that is taken whole: what UDP can carry. A longer Unix datagram is dropped."""
 _IP_PKTINFO = getattr(socket, "IP_PKTINFO", 8)
@@ -124,8 +126,11 @@ class DatagramPort(BasePort):
         return type(self.protocol).__name__
 
     def doRead(self) -> None:
-        """Hand on what waits, at most `BATCH` datagrams."""
+        """Hand on what waits, at most `BATCH` datagrams, none after `BATCH_BYTES`."""
+        size = 0
         for _ in range(BATCH):
+            if size >= BATCH_BYTES:
+                return
             try:
                 if self._tells_more:
                     data, sender = self._receive_message()
@@ -141,6 +146,7 @@ class DatagramPort(BasePort):
             if data is None:
                 self.counts["truncated"] += 1
                 continue
+            size += len(data)
             try:
                 self.protocol.datagramReceived(data, sender)
             except Exception:  # noqa: BLE001 - a protocol's fault costs its datagram, not the port

@@ -14,6 +14,7 @@ and the text reversed, so that a client can tell which of its questions was answ
 
 import re
 import unicodedata
+from itertools import pairwise
 
 from sockd.net.datagram import Datagrams
 from sockd.net.lines import Lines
@@ -31,13 +32,7 @@ def reverse(line: bytes) -> bytes:
         text = line.decode()
     except UnicodeDecodeError:
         return line[::-1]
-    clusters: list[str] = []
-    for character in text:
-        if clusters and unicodedata.category(character).startswith("M"):
-            clusters[-1] += character
-        else:
-            clusters.append(character)
-    return "".join(reversed(clusters)).encode()
+    return _reverse_text(text, _marks(text)).encode()
 
 
 def reverse_lines(lines: list[bytes]) -> bytes:
@@ -45,10 +40,30 @@ def reverse_lines(lines: list[bytes]) -> bytes:
     whole = b"\n".join(lines)
     if whole.isascii():
         # all lines backwards at once are the lines in backward order, each of them backwards
-        backwards = bytearray(whole)
-        backwards.reverse()
-        return b"\r\n".join(bytes(backwards).split(b"\n")[::-1]) + b"\r\n"
-    return b"\r\n".join(map(reverse, lines)) + b"\r\n"
+        return b"\r\n".join(whole[::-1].split(b"\n")[::-1]) + b"\r\n"
+    try:
+        text = whole.decode()
+    except UnicodeDecodeError:
+        return b"\r\n".join(map(reverse, lines)) + b"\r\n"
+    marks = _marks(text)
+    if marks:
+        answers = [_reverse_text(line, marks) for line in text.split("\n")]
+    else:
+        answers = text[::-1].split("\n")[::-1]
+    return "\r\n".join(answers).encode() + b"\r\n"
+
+
+def _marks(text: str) -> set[str]:
+    """The combining marks among the characters of a text, each of them looked at once."""
+    return {one for one in set(text) if unicodedata.category(one).startswith("M")}
+
+
+def _reverse_text(text: str, marks: set[str]) -> str:
+    """A text backwards, each mark behind its letter; time grows with the length and no faster."""
+    if not marks:
+        return text[::-1]
+    starts = [at for at, character in enumerate(text) if character not in marks or at == 0]
+    return "".join([text[here:end] for here, end in pairwise([*starts, len(text)])][::-1])
 
 
 def reverse_datagram(data: bytes) -> bytes:

@@ -12,6 +12,7 @@ listens on a socket in the runtime directory, here `$RUNTIME`.
 
 from __future__ import annotations
 
+from codecs import getincrementaldecoder
 from collections.abc import Iterator
 
 from attrs import frozen, validators
@@ -22,6 +23,9 @@ from sockd.pure.fill import fill
 from sockd.pure.units import Size
 from sockd.service import Instance, Kind
 
+PIECE = 4096
+"""Bytes that are decoded at once: characters may need four times the memory of their bytes."""
+
 
 @frozen
 class WrapOptions:
@@ -30,12 +34,15 @@ class WrapOptions:
     columns: int = option(
         30, "columns of a line", validator=[validators.ge(2), validators.le(1000)]
     )
-    max_text: Size = option(Size(256 * 1024), "bytes of the longest text: it is held until its end")
+    max_text: Size = option(Size(128 * 1024), "bytes of the longest text: it is held until its end")
 
 
 def wrap(text: bytes, columns: int) -> Iterator[bytes]:
-    """The lines of the answer, with their ends."""
-    for line in fill(text.decode("utf-8", "backslashreplace"), columns):
+    """The lines of the answer, with their ends; decoded as they are needed, not at once."""
+    decode = getincrementaldecoder("utf-8")("backslashreplace").decode
+    starts = range(0, len(text), PIECE)
+    pieces = (decode(text[at : at + PIECE], at + PIECE >= len(text)) for at in starts)
+    for line in fill(pieces, columns):
         yield line.encode() + b"\r\n"
 
 

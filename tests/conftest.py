@@ -1,0 +1,117 @@
+"""What holds for every test: it leaves nothing behind, in the log, the kernel or the reactor.
+
+What imports Twisted's reactor is imported late: the suite's reactor is installed after this file
+has been read.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import hypothesis
+import pytest
+import pytest_twisted
+import trustme
+from twisted.logger import globalLogPublisher
+
+if TYPE_CHECKING:
+    from tests.helpers import LogRecorder
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Have the daemons that tests start run on the reactor that the suite runs on.
+
+    An example of a property has no deadline: what else runs on the machine would decide.
+    """
+    hypothesis.settings.register_profile(
+        "suite", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+    )
+    hypothesis.settings.load_profile("suite")
+    reactor = config.getoption("reactor")
+    os.environ["SOCKD_TEST_REACTOR"] = "" if reactor == "default" else reactor
+
+
+@pytest.fixture(scope="session", autouse=True)
+def running_reactor() -> None:
+    """The reactor as the daemon has it, with the descriptors that it opens once and keeps."""
+    from twisted.internet import reactor, tcp
+    from twisted.internet.task import deferLater
+
+    from sockd.tap import use_monotonic_time
+
+    use_monotonic_time(reactor)
+    tcp._reservedFD.reserve()
+    pytest_twisted.blockon(deferLater(reactor, 0))
+    # what is here now is never garbage: so that it need not be looked at after each test
+    gc.freeze()
+
+
+@pytest.fixture(scope="session")
+def tls_files(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, Path]:
+    """A certificate for localhost and 127.0.0.1, its key, and who has signed it."""
+    folder = tmp_path_factory.mktemp("tls")
+    authority = trustme.CA()
+    issued = authority.issue_cert("localhost", "127.0.0.1")
+    files = (folder / "cert.pem", folder / "key.pem", folder / "ca.pem")
+    files[0].write_bytes(b"".join(one.bytes() for one in issued.cert_chain_pems))
+    issued.private_key_pem.write_to_path(str(files[1]))
+    authority.cert_pem.write_to_path(str(files[2]))
+    return files
+
+
+@pytest.fixture
+def log() -> Iterator[LogRecorder]:
+    """What is logged during the test."""
+    from tests.helpers import LogRecorder
+
+    recorder = LogRecorder()
+    globalLogPublisher.addObserver(recorder)
+    yield recorder
+    globalLogPublisher.removeObserver(recorder)
+
+
+@pytest.fixture(autouse=True)
+def nothing_left(log: LogRecorder) -> Iterator[None]:
+    """No fault in the log, no timer, no descriptor, no child process, no open session."""
+    from twisted.internet.defer import ensureDeferred
+
+    from tests import helpers
+
+    world = helpers.WORLD = helpers.World()
+    before = _what_is_there()
+    yield
+    world.close()
+    gc.collect()  # a Deferred that failed unseen says so when it is collected
+
+    def left() -> list[str]:
+        return [*world.left(), *(_what_is_there() - before).elements()]
+
+    if left():
+        # what closes or ends in the next turns of the reactor is on its way
+        with suppress(AssertionError):
+            pytest_twisted.blockon(ensureDeferred(helpers.until(lambda: not left(), seconds=5.0)))
+    found = [*left(), *(f"a fault in the log: {text}" for text in log.fault_texts())]
+    assert not found, "\n".join(found)
+
+
+def _what_is_there() -> Counter[str]:
+    """Descriptors, children (zombies too) and timers, in words."""
+    from tests.memory import REACTOR
+
+    found: Counter[str] = Counter()
+    for descriptor in Path("/proc/self/fd").iterdir():
+        with suppress(FileNotFoundError):  # the one that lists them
+            found[f"a descriptor: {descriptor.readlink()}"] += 1
+    for thread in Path("/proc/self/task").iterdir():
+        with suppress(FileNotFoundError):  # a thread that has just ended
+            for child in (thread / "children").read_text("ascii").split():
+                found[f"a child process: {child}"] += 1
+    for call in REACTOR.getDelayedCalls():
+        found[f"a delayed call: {call}"] += 1
+    return found

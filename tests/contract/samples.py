@@ -1,0 +1,218 @@
+"""What each kind of service is asked, and what it answers: one row a kind.
+
+The contract tests run these rows over every transport that a kind declares. A kind that is not in
+`STREAMS`, `DATAGRAMS` or `SENDERS`, where it should be, fails with its name.
+"""
+
+from __future__ import annotations
+
+import struct
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
+
+from attrs import Factory, frozen
+
+from sockd.pure.quotes import builtin_quotes
+from tests.helpers import HOSTNAME
+from tests.memory import NOON
+
+Answer = bytes | Callable[[bytes], bool]
+"""The bytes that come back, or what is true of them."""
+
+CTIME = time.ctime(NOON).encode()
+BIG = bytes(range(256)) * 1200
+"""More than two reads, each byte in it."""
+TOO_LONG = b"x" * (16 * 1024 + 1) + b"\n"
+TOO_LONG_ANSWER = b"error: line longer than 16384 bytes\r\n"
+GREETING = b"Hello there, localhost, it's now " + CTIME + b"\r\n"
+FILLED = b"Sockets are where programs on\r\ntwo machines meet and talk.\r\n"
+TIME = struct.pack(">I", int(NOON) + 2_208_988_800)
+
+
+def matches(answer: Answer, got: bytes) -> bool:
+    """Whether this is the answer."""
+    return got == answer if isinstance(answer, bytes) else answer(got)
+
+
+def is_quote(got: bytes) -> bool:
+    return got in builtin_quotes()
+
+
+def is_chargen(got: bytes) -> bool:
+    """The pattern from its beginning, by the words of RFC 864."""
+    ring = bytes(range(33, 127)) + b" "
+    lines = (got.count(b"\n") // 2 + 2) * 2
+    start = len(ring) - 1
+    whole = b"".join(
+        bytes(ring[(start + row + column) % 95] for column in range(72)) + b"\r\n"
+        for row in range(lines)
+    )
+    return whole.startswith(got)
+
+
+@frozen(kw_only=True)
+class StreamSample:
+    """One conversation over a stream, and its variations."""
+
+    request: bytes = b"what a speaker does not read\r\n"
+    answer: Answer
+    finish: Literal["open", "closed", "end", "endless"]
+    """After the answer the connection stays open, is closed, or never rests; or it takes the
+    client's end of file to have an answer at all."""
+    trailing: bytes = b"and more"
+    with_trailing: Answer
+    """The answer to the request with the trailing bytes behind it, at end of file."""
+    oversize: bytes = BIG
+    of_oversize: Answer
+    of_nothing: Answer = b""
+    """The answer to a client that ends its half at once."""
+    table: Mapping[str, Any] = Factory(dict)
+    """The settings of the instance."""
+
+
+def speaker(answer: Answer) -> StreamSample:
+    """A service that says one thing and closes, whatever it is sent."""
+    return StreamSample(
+        answer=answer, finish="closed", with_trailing=answer, of_oversize=answer, of_nothing=answer
+    )
+
+
+STREAMS = {
+    "ack": StreamSample(
+        request=b"hello\r\nhow are you\n",
+        answer=b"OK : hello\r\nOK : how are you\r\n",
+        finish="open",
+        with_trailing=b"OK : hello\r\nOK : how are you\r\nOK : and more\r\n",
+        oversize=b"first\n" + TOO_LONG + b"never\n",
+        of_oversize=b"OK : first\r\n" + TOO_LONG_ANSWER,
+    ),
+    "chargen": StreamSample(
+        answer=is_chargen,
+        finish="endless",
+        with_trailing=is_chargen,
+        of_oversize=is_chargen,
+        of_nothing=is_chargen,
+    ),
+    "daytime": speaker(CTIME + b"\r\n"),
+    "discard": StreamSample(
+        request=b"into the void\n",
+        answer=b"",
+        finish="open",
+        with_trailing=b"",
+        of_oversize=b"",
+    ),
+    "echo": StreamSample(
+        request=b"anybody home?\n\0\xff",
+        answer=b"anybody home?\n\0\xff",
+        finish="open",
+        with_trailing=b"anybody home?\n\0\xffand more",
+        of_oversize=BIG,
+    ),
+    "exec": StreamSample(
+        request=b"through a program\n\0\xff",
+        answer=b"through a program\n\0\xff",
+        finish="open",
+        with_trailing=b"through a program\n\0\xffand more",
+        of_oversize=BIG,
+        table={"command": ["cat"]},
+    ),
+    "factor": StreamSample(
+        request=b"42\r\n360\n",
+        answer=b"2 3 7\r\n2 2 2 3 3 5\r\n",
+        finish="open",
+        trailing=b"7",
+        with_trailing=b"2 3 7\r\n2 2 2 3 3 5\r\n7\r\n",
+        oversize=b"6\n" + TOO_LONG + b"42\n",
+        of_oversize=b"2 3\r\n" + TOO_LONG_ANSWER,
+    ),
+    "greet": speaker(GREETING),
+    "quote": speaker(is_quote),
+    "reverse": StreamSample(
+        request="stressed\r\nKraków\n".encode(),
+        answer="desserts\r\nwókarK\r\n".encode(),
+        finish="open",
+        with_trailing="desserts\r\nwókarK\r\nerom dna\r\n".encode(),
+        oversize=b"ab\n" + TOO_LONG + b"cd\n",
+        of_oversize=b"ba\r\n" + TOO_LONG_ANSWER,
+    ),
+    "said": StreamSample(
+        request=b"Hello there!\n",
+        answer=b"You said:Hello there!\r\n",
+        finish="closed",
+        with_trailing=b"You said:Hello there!\r\n",
+        oversize=TOO_LONG,
+        of_oversize=TOO_LONG_ANSWER,
+    ),
+    "time": speaker(TIME),
+    "wrap": StreamSample(
+        request=b"Sockets are where programs on two machines meet and talk.\n",
+        answer=FILLED,
+        finish="end",
+        with_trailing=FILLED + b"and more\r\n",
+        oversize=b"x" * (256 * 1024 + 1),
+        of_oversize=b"error: text longer than 262144 bytes\r\n",
+    ),
+}
+
+
+@frozen(kw_only=True)
+class DatagramSample:
+    """Datagrams that are asked, and what comes back for each; None: nothing does."""
+
+    questions: Mapping[bytes, Answer | None]
+    of_largest: Answer | None
+    """The answer to a datagram of 65,507 letters `a`."""
+
+
+LARGEST = 65_507
+"""Bytes of the longest UDP datagram over IPv4."""
+
+
+def teller(answer: Answer) -> DatagramSample:
+    """A service that says one thing for any datagram."""
+    questions: dict[bytes, Answer | None] = {b"": answer, b"\n": answer, b"\0\xff": answer}
+    return DatagramSample(questions=questions, of_largest=answer)
+
+
+DATAGRAMS = {
+    "ack": DatagramSample(
+        questions={b"hello\r\n": b"OK : hello\r\n", b"hello": b"OK : hello\r\n", b"": b"OK : \r\n"},
+        of_largest=b"error: line longer than 505 bytes\r\n",
+    ),
+    "chargen": DatagramSample(
+        questions={b"": b"", b"five!": is_chargen, b"x" * 600: is_chargen},
+        of_largest=lambda got: len(got) == 512 and is_chargen(got),
+    ),
+    "daytime": teller(CTIME + b"\r\n"),
+    "discard": DatagramSample(questions={b"": None, b"into the void": None}, of_largest=None),
+    "echo": DatagramSample(
+        questions={b"": b"", b"anybody home?": b"anybody home?", b"\0\xff\r\n": b"\0\xff\r\n"},
+        of_largest=b"a" * LARGEST,
+    ),
+    "factor": DatagramSample(
+        questions={b"42\n": b"2 3 7\r\n", b"7": b"7\r\n", b"": b"error: not an integer\r\n"},
+        of_largest=b"error: not an integer\r\n",
+    ),
+    "localtime": DatagramSample(
+        questions={
+            b" ": CTIME,
+            b"": CTIME,
+            b"UTC": b"Sat Jun 17 18:06:14 2000",
+            b"Europe/Warsaw\n": b"Sat Jun 17 20:06:14 2000",
+            b"Europe/Atlantis": b"error: unknown time zone Europe/Atlantis",
+        },
+        of_largest=b"error: unknown time zone " + b"a" * 97 + b"...",
+    ),
+    "quote": teller(is_quote),
+    "reverse": DatagramSample(
+        questions={b"stressed": b"desserts", b"42: abc": b"42: cba", b"": b"", b"a\nb": b"b\na"},
+        of_largest=b"a" * LARGEST,
+    ),
+    "time": teller(TIME),
+}
+
+SENDERS: dict[str, Answer] = {
+    "beacon": time.ctime(NOON - NOON % 15 + 15).encode() + b"/" + HOSTNAME.encode(),
+}
+"""The first datagram of each kind that sends unasked, after `NOON`."""

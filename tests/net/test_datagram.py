@@ -1,0 +1,297 @@
+"""The bases of datagram services: what an answer may cost, faults, and answers that come later."""
+
+from __future__ import annotations
+
+import socket
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from twisted.internet.defer import Deferred
+
+from sockd.net.datagram import MAX_ANSWER, MAX_OWED, Datagrams, Sender
+from sockd.service import Kind
+from tests.helpers import FOUND, LogRecorder, make_context, open_port
+from tests.memory import ASKER, Loop, MemoryPort, Sent
+
+KINDS = {name: kind for name, kind in FOUND.kinds.items() if kind.datagram}
+LARGEST = 65_507
+
+
+def questions() -> st.SearchStrategy[bytes]:
+    """Datagrams of every size, of bytes that mean something to some service."""
+    pieces = st.sampled_from(
+        [b"a", b"\n", b"\r\n", b"\\", b"\xff", "ą".encode(), b"12: ", b"7", b" ", b"Europe/Warsaw"]
+    )
+    repeated = st.builds(
+        lambda piece, size: (piece * size)[:LARGEST], pieces, st.integers(0, LARGEST)
+    )
+    return st.one_of(st.binary(max_size=600), st.lists(pieces).map(b"".join), repeated)
+
+
+@settings(max_examples=100 * len(KINDS))
+@given(st.sampled_from(sorted(KINDS)), questions())
+def test_no_answer_is_longer_than_the_promise(kind: str, question: bytes) -> None:
+    declared = KINDS[kind].datagram
+    assert declared is not None
+    port = open_port(kind, make_context(kind))
+    [*answers] = port.ask(question)
+    assert len(answers) <= 1
+    limit = MAX_ANSWER if declared.amplifies else len(question)
+    assert all(len(answer) <= limit for answer in answers)
+    assert port.counted["errors"] == 0
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("size", [0, 1, 2, 3, 511, 512, 513, 1400, 8193, LARGEST])
+def test_bytes_out_for_bytes_in_at_the_edges(kind: str, size: int) -> None:
+    declared = KINDS[kind].datagram
+    assert declared is not None
+    for letter in (b"a", b"\\", b"\xff", b"9"):
+        answers = open_port(kind, make_context(kind)).ask(letter * size)
+        limit = MAX_ANSWER if declared.amplifies else size
+        assert sum(map(len, answers)) <= limit
+
+
+@pytest.mark.parametrize("kind", [name for name, one in KINDS.items() if one.datagram.amplifies])  # type: ignore[union-attr]
+def test_ten_thousand_requests_of_one_network_get_thirty_answers_in_the_first_second(
+    kind: str,
+) -> None:
+    context = make_context(kind)
+    port = open_port(kind, context)
+    for number in range(10_000):
+        port.ask(b"7", (f"198.51.100.{number % 256}", 40_000))
+        context.host.reactor.advance(0.0001)
+    assert len(port.sent) <= 30
+    assert sum(map(len, port.answers)) <= 30 * MAX_ANSWER
+    assert len(port.ask(b"7", ("198.51.101.1", 40_000))) == 1
+
+
+class Probe(Datagrams):
+    """Does what the datagram says."""
+
+    amplifies = True
+
+    def __init__(self, context: Any) -> None:
+        super().__init__(context)
+        self.pending: list[Deferred[bytes]] = []
+        self.cancelled = 0
+
+    def answer(self, data: bytes) -> bytes | Deferred[bytes] | None:
+        if data == b"raise":
+            raise ZeroDivisionError("by design")
+        if data == b"later":
+            self.pending.append(Deferred(self.cancel))
+            return self.pending[-1]
+        return None if data == b"nothing" else data * 2
+
+    def cancel(self, _: Deferred[bytes]) -> None:
+        self.cancelled += 1
+
+
+class Frugal(Probe):
+    """The same, of a service that must not amplify."""
+
+    amplifies = False
+
+
+PROBE = Kind(name="probe", doc="Does what it is told.", datagram=Probe)
+FRUGAL = Kind(name="frugal", doc="Must not amplify.", datagram=Frugal)
+
+
+def probe(kind: Kind = PROBE, is_local: bool = False, **table: Any) -> MemoryPort:
+    return open_port(kind, make_context(kind, **table), is_local)
+
+
+def test_an_answer_goes_to_who_asked() -> None:
+    port = probe()
+    assert port.ask(b"ab", ("198.51.100.1", 4000)) == [b"abab"]
+    assert port.sent == [Sent(b"abab", ("198.51.100.1", 4000))]
+
+
+def test_none_is_no_answer_and_no_bytes_are_an_empty_datagram() -> None:
+    port = probe()
+    assert port.ask(b"nothing") == []
+    assert port.ask(b"") == [b""]
+
+
+def test_an_exception_costs_its_datagram_and_nothing_else(log: LogRecorder) -> None:
+    port = probe()
+    assert port.ask(b"raise") == []
+    assert port.ask(b"x") == [b"xx"]
+    [fault] = log.flush_faults()
+    assert (fault["event"], fault["service"], fault["peer"]) == (
+        "error",
+        "probe",
+        "192.0.2.7:50007",
+    )
+    assert port.counted["errors"] == 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "question"), [(PROBE, b"x" * 257), (FRUGAL, b"x")], ids=["above 512", "amplified"]
+)
+def test_an_answer_that_is_too_long_is_not_sent_and_reported(
+    kind: Kind, question: bytes, log: LogRecorder
+) -> None:
+    port = probe(kind)
+    assert port.ask(question) == []
+    assert port.counted["errors"] == 1
+    [report] = log.events("failed")
+    assert report["why"].endswith("was not sent: too long")
+
+
+def test_a_datagram_that_is_refused_is_not_looked_at(log: LogRecorder) -> None:
+    port = probe(deny=["198.51.100.0/24"])
+    assert port.ask(b"raise", ("198.51.100.1", 40_000)) == []
+    assert port.ask(b"raise", ("192.0.2.1", 7)) == []
+    rules = [event["rule"] for event in log.events("refused")]
+    assert rules == ["deny 198.51.100.0/24", "source port 7 is a service's"]
+
+
+def test_every_datagram_is_counted() -> None:
+    port = probe(deny=["198.51.100.0/24"])
+    counts = port.counted
+    port.ask(b"abc")
+    port.ask(b"abc", ("198.51.100.1", 40_000))
+    port.ask(b"nothing")
+    assert (counts["datagrams_in"], counts["bytes_in"]) == (3, 13)
+    assert (counts["datagrams_out"], counts["bytes_out"], counts["refused"]) == (1, 6, 1)
+
+
+def test_an_answer_that_the_network_does_not_take_is_not_counted() -> None:
+    port = probe()
+    port.trouble = "network is unreachable"
+    assert port.ask(b"abc") == []
+    assert port.counted["datagrams_out"] == 0
+
+
+def test_only_users_that_are_listed_may_ask_over_a_unix_socket() -> None:
+    port = probe(is_local=True, allow_users=[11])
+    assert port.ask(b"x", uid=11) == [b"xx"]
+    assert port.ask(b"x", uid=12) == []
+    assert port.ask(b"x") == []
+
+
+def test_a_unix_peer_has_no_budget_as_it_cannot_forge_its_name() -> None:
+    port = probe(is_local=True)
+    assert sum(len(port.ask(b"x")) for _ in range(500)) == 500
+
+
+# answers that come later
+
+
+def later(port: MemoryPort) -> Probe:
+    protocol = port.protocol
+    assert isinstance(protocol, Probe)
+    return protocol
+
+
+def test_a_late_answer_leaves_from_the_address_that_was_asked() -> None:
+    port = probe()
+    asked = (socket.IPPROTO_IP, 8, b"12 bytes....")
+    port.ask(b"later", ("198.51.100.1", 4000), asked=asked)
+    later(port).pending[0].callback(b"at last")
+    assert port.sent == [Sent(b"at last", ("198.51.100.1", 4000), asked)]
+
+
+def test_late_answers_are_bounded_and_one_more_is_cancelled(log: LogRecorder) -> None:
+    port = probe()
+    for number in range(MAX_OWED + 3):
+        port.ask(b"later", (f"198.51.{number}.1", 4000))
+    assert later(port).cancelled == 3
+    assert log.events("refused")[0]["rule"] == f"{MAX_OWED} answers outstanding"
+    for pending in later(port).pending[:MAX_OWED]:
+        pending.callback(b"yes")
+    assert len(port.sent) == MAX_OWED
+    port.ask(b"later", ("198.51.200.1", 4000))
+    assert later(port).cancelled == 3
+
+
+def test_a_late_answer_is_as_short_as_any(log: LogRecorder) -> None:
+    port = probe()
+    port.ask(b"later")
+    later(port).pending[0].callback(b"x" * (MAX_ANSWER + 1))
+    assert port.sent == []
+    assert len(log.events("failed")) == 1
+
+
+def test_a_late_answer_that_fails_is_reported_and_costs_nothing_else(log: LogRecorder) -> None:
+    port = probe()
+    port.ask(b"later")
+    later(port).pending[0].errback(ZeroDivisionError("by design"))
+    assert port.ask(b"x") == [b"xx"]
+    assert port.counted["errors"] == 1
+    assert [event["why"] for event in log.events("failed")] == ["by design"]
+
+
+def test_what_is_still_owed_when_the_port_closes_is_cancelled(log: LogRecorder) -> None:
+    port = probe()
+    for _ in range(3):
+        port.ask(b"later", ("127.0.0.1", 4000))
+    port.stopListening()
+    assert later(port).cancelled == 3
+    assert (port.sent, log.events("failed")) == ([], [])
+
+
+# senders
+
+
+class Voice(Sender):
+    """Speaks when the test says so."""
+
+
+VOICE = Kind(name="voice", doc="Speaks.", sender=Voice)
+
+
+def voice(aim: Any = lambda port: None) -> tuple[MemoryPort, Voice]:
+    context = make_context(VOICE)
+    protocol = Voice(context, ("224.0.0.9", 2070), aim)
+    port = MemoryPort(protocol)
+    loop: Loop = context.host.reactor
+    loop.ports.append(port)
+    return port, protocol
+
+
+def test_a_sender_is_aimed_before_each_message() -> None:
+    aimed: list[object] = []
+    port, protocol = voice(aimed.append)
+    protocol.send(b"one")
+    protocol.send(b"two")
+    assert aimed == [port, port]
+    assert port.sent == [Sent(b"one", ("224.0.0.9", 2070)), Sent(b"two", ("224.0.0.9", 2070))]
+
+
+def test_a_network_that_is_away_is_reported_once_and_once_when_it_is_back(
+    log: LogRecorder,
+) -> None:
+    port, protocol = voice()
+    port.trouble = "network is unreachable"
+    for _ in range(5):
+        protocol.send(b"hello")
+    port.trouble = ""
+    protocol.send(b"hello")
+    protocol.send(b"hello")
+    whys = [event["why"] for event in log.events("failed")]
+    assert whys == [
+        "cannot send: network is unreachable; trying again each time",
+        "sending again",
+    ]
+    assert protocol.context.guard.counts["datagrams_out"] == 2
+
+
+def test_an_interface_that_is_gone_is_reported_as_the_network(log: LogRecorder) -> None:
+    def aim(_: object) -> None:
+        raise OSError(99, "Cannot assign requested address")
+
+    port, protocol = voice(aim)
+    protocol.send(b"hello")
+    assert port.sent == []
+    assert "Cannot assign requested address" in log.events("failed")[0]["why"]
+
+
+def test_what_a_sender_hears_is_dropped() -> None:
+    port, protocol = voice()
+    assert port.ask(b"hello", ASKER) == []
+    assert protocol.context.guard.counts["datagrams_in"] == 1

@@ -1,0 +1,68 @@
+"""What a client can make the daemon hold: at most 256 kB, whatever it sends and does not read."""
+
+from __future__ import annotations
+
+import gc
+import tracemalloc
+
+import pytest
+import pytest_twisted
+
+from tests.contract.samples import STREAMS
+from tests.helpers import FOUND, connect, make_context, until
+from tests.memory import Client
+
+LIMIT = 256 * 1024
+KINDS = sorted(name for name, kind in FOUND.kinds.items() if kind.stream)
+READ = 65_536
+"""Bytes of one read of Twisted's."""
+FLOODS = {
+    "no line ends": b"x" * READ,
+    "empty lines": b"\n" * READ,
+    "short lines": b"ab\n" * (READ // 3),
+    "short numbers": b"42\r\n" * (READ // 4),
+    "words": b"ab cd " * (READ // 6),
+    "paragraphs": b"a\n\n" * (READ // 3),
+    "other alphabets": "ąб\n".encode() * (READ // 5),
+    "bytes that are no text": b"\xff\xfe\n" * (READ // 3),
+}
+
+
+@pytest.mark.parametrize("ends", [False, True], ids=["open", "half-closed"])
+@pytest.mark.parametrize("flood", FLOODS.values(), ids=FLOODS)
+@pytest.mark.parametrize("kind", KINDS)
+@pytest_twisted.ensureDeferred
+async def test_a_client_that_does_not_read_costs_little(
+    kind: str, flood: bytes, ends: bool
+) -> None:
+    context = make_context(kind, **STREAMS[kind].table)
+    warm_up = connect(kind, context, takes=READ)
+    warm_up.send(b"42\n")
+    warm_up.vanish()
+    tracemalloc.start()
+    try:
+        gc.collect()
+        before = tracemalloc.get_traced_memory()[0]
+        client = connect(kind, context, takes=0)
+        client.send(*[flood] * (3 if ends else 40))
+        if ends:
+            client.end()
+        await rest(client)
+        gc.collect()
+        held = tracemalloc.get_traced_memory()[0] - before
+    finally:
+        tracemalloc.stop()
+    assert client.held <= LIMIT
+    assert held <= LIMIT, f"{held} bytes"
+
+
+async def rest(client: Client) -> None:
+    """Until neither the loop nor a child of the client does anything more."""
+    states: list[tuple[int, int, bool]] = []
+
+    def unchanged() -> bool:
+        client.loop.settle()
+        states.append((len(client.socket.inbox), client.held, client.is_closed))
+        return len(states) > 20 and len(set(states[-20:])) == 1
+
+    await until(unchanged)

@@ -1,0 +1,117 @@
+"""What the documentation says can be typed is typed, and what it says comes back comes back."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sysconfig
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from sockd.service import find
+from tests.daemons import Daemon, inside, namespace
+from tests.transcripts import Step, blocks, is_as_said, transcripts
+
+ROOT = Path(__file__).parents[2]
+SECONDS = 60.0
+KINDS = find().kinds
+README = (ROOT / "README.md").read_text("utf-8")
+
+
+@pytest.fixture(scope="module")
+def host() -> Iterator[str]:
+    """A host of its own, with all ports free."""
+    with namespace() as name:
+        yield name
+
+
+@pytest.fixture(scope="module")
+def daemon(host: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
+    """What `make run` runs: the built-in configuration on its own ports."""
+    with Daemon(tmp_path_factory.mktemp("d"), namespace=host) as running:
+        yield running
+
+
+def shell(host: str, folder: Path, runtime: Path, script: str) -> str:
+    """What bash prints when it is given this, in a folder, on a host."""
+    environment = {
+        "HOME": str(folder),
+        "LC_ALL": "C.UTF-8",
+        "PATH": f"{sysconfig.get_path('scripts')}:{os.environ['PATH']}:/usr/sbin:/usr/games",
+        "RUNTIME": str(runtime),
+        "RUNTIME_DIRECTORY": str(runtime),
+    }
+    done = subprocess.run(
+        ["ip", "netns", "exec", host, "bash", "-c", script],
+        cwd=folder,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        timeout=SECONDS,
+        check=False,
+    )
+    return done.stdout.decode()
+
+
+def replay(daemon: Daemon, host: str, folder: Path, steps: list[Step]) -> None:
+    """Type the commands of a transcript into one shell; fails at the first that says else."""
+    mark = "=== the next command ==="
+    script = f"\necho '{mark}'\n".join(step.command for step in steps)
+    outputs = shell(host, folder, daemon.runtime, script).split(f"{mark}\n")
+    for step, output in zip(steps, outputs, strict=True):
+        assert is_as_said(output, step.output), f"$ {step.command}\n{output}"
+
+
+@pytest.mark.parametrize("kind", sorted(KINDS))
+def test_a_service_answers_as_its_documentation_says(
+    kind: str, daemon: Daemon, host: str, tmp_path: Path
+) -> None:
+    found = list(transcripts(KINDS[kind].documentation))
+    assert found, "there is nothing in its documentation that can be typed"
+    for steps in found:
+        replay(daemon, host, tmp_path, steps)
+
+
+def test_the_commands_in_the_readme_print_what_it_says(
+    daemon: Daemon, host: str, tmp_path: Path
+) -> None:
+    for block in blocks(README):
+        if block.name.endswith(".toml"):
+            (tmp_path / block.name).write_text(block.text, "utf-8")
+    found = list(transcripts(README))
+    assert found
+    for steps in found:
+        replay(daemon, host, tmp_path, steps)
+
+
+def test_a_start_prints_what_the_readme_shows(tmp_path: Path) -> None:
+    """An excerpt: the columns are as wide as what stands in them, and `...` stands for lines."""
+    [shown] = [block.text for block in blocks(README) if block.text.startswith("sockd ")]
+    runtime = tmp_path / "run"
+    with namespace() as alone:
+        process = subprocess.Popen(
+            ["ip", "netns", "exec", alone, f"{sysconfig.get_path('scripts')}/sockd", "run"],
+            env={**os.environ, "RUNTIME_DIRECTORY": str(runtime)},
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert process.stdout is not None
+        lines = []
+        with process.stdout as stdout:
+            for line in stdout:
+                lines.append(line)
+                if not line.strip() and len(lines) > 2:
+                    break
+            assert inside(alone, "nc", "-N", "127.0.0.1", "10007", data=b"there?") == b"there?"
+            process.send_signal(signal.SIGTERM)
+            stdout.read()
+        assert process.wait(SECONDS) == 0
+    printed = "\n".join(" ".join(line.split()) for line in lines).replace(
+        str(runtime), "/run/sockd"
+    )
+    said = tuple(" ".join(line.split()) for line in shown.splitlines())
+    assert is_as_said(printed, said), printed

@@ -1,0 +1,210 @@
+"""G3: no flood of one service makes the others wait."""
+
+from __future__ import annotations
+
+import socket
+import sys
+import time
+from collections.abc import Iterator
+from random import Random
+from typing import Any
+
+import pytest
+from twisted.internet.protocol import DatagramProtocol
+from twisted.internet.task import Clock
+from twisted.internet.testing import MemoryReactorClock, StringTransport
+
+from sockd.net.context import Context, Host
+from sockd.net.guard import Guard
+from sockd.net.limits import Limits
+from sockd.net.lines import LINES_PER_TURN, EachLine
+from sockd.net.names import Names
+from sockd.net.peer import Peer
+from sockd.reactor.datagram import BATCH, DatagramPort
+from tests.security.hosts import Watched, program
+
+FLOOD_SECONDS = 1.0
+SLACK = 5
+"""A shared, busy machine delays the tests' own process too."""
+P99_SECONDS = 0.020 * SLACK
+MAX_SECONDS = 0.100 * SLACK
+LETTER_WITH_MARKS = "a" + "\u0301" * 32_000
+
+CONFIG = """
+[service.meter]
+kind = "echo"
+listen = ["udp:0:interface=127.0.0.1"]
+[service.echo]
+listen = ["udp:0:interface=127.0.0.1"]
+[service.reverse]
+listen = ["tcp:0:interface=127.0.0.1", "udp:0:interface=127.0.0.1"]
+[service.factor]
+listen = ["tcp:0:interface=127.0.0.1", "udp:0:interface=127.0.0.1"]
+[service.ack]
+listen = ["tcp:0:interface=127.0.0.1"]
+"""
+
+# a flood comes from elsewhere: what it costs to make must not be taken from the daemon
+DATAGRAMS = """
+import os, socket, sys, time
+os.nice(19)
+data = eval(sys.argv[3])
+sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+sock.connect((sys.argv[1], int(sys.argv[2])))
+sock.setblocking(False)
+end = time.monotonic() + 10
+while time.monotonic() < end:
+    try:
+        sock.send(data)
+    except OSError:
+        pass
+"""
+LINES = """
+import os, socket, sys, threading, time
+os.nice(19)
+data = eval(sys.argv[3])
+end = time.monotonic() + 10
+def read(sock):
+    while sock.recv(65536):
+        pass
+def flood():
+    with socket.create_connection((sys.argv[1], int(sys.argv[2]))) as sock:
+        threading.Thread(target=read, args=(sock,), daemon=True).start()
+        while time.monotonic() < end:
+            sock.sendall(data)
+for _ in range(4):
+    threading.Thread(target=flood).start()
+"""
+FLOODS = {
+    "empty datagrams": (DATAGRAMS, "echo", "udp", "b''"),
+    "datagrams of a byte": (DATAGRAMS, "echo", "udp", "b'x'"),
+    "whole datagrams": (DATAGRAMS, "echo", "udp", "b'x' * 1400"),
+    "longest datagrams": (DATAGRAMS, "echo", "udp", "b'x' * 65507"),
+    "long datagrams that are not ASCII": (
+        DATAGRAMS,
+        "reverse",
+        "udp",
+        "b'x' * 65000 + 'é'.encode()",
+    ),
+    "a letter with 32,000 marks": (
+        DATAGRAMS,
+        "reverse",
+        "udp",
+        "('a' + chr(0x301) * 32000).encode()",
+    ),
+    "hard numbers as datagrams": (DATAGRAMS, "factor", "udp", "b'18446743979220271189'"),
+    "short lines to reverse": (LINES, "reverse", "tcp", "b'ab\\n' * 20000"),
+    "long lines to reverse": (LINES, "reverse", "tcp", "('é' * 8000 + '\\n').encode() * 4"),
+    "marks in lines to reverse": (
+        LINES,
+        "reverse",
+        "tcp",
+        "(chr(769) * 8000 + '\\n').encode() * 4",
+    ),
+    "empty lines to ack": (LINES, "ack", "tcp", "b'\\n' * 60000"),
+    "hard numbers as lines": (LINES, "factor", "tcp", "b'18446743979220271189\\n' * 1000"),
+    "what is no number": (LINES, "factor", "tcp", "b'x\\n' * 20000"),
+}
+
+
+@pytest.fixture(scope="module")
+def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
+    """A daemon with services to flood, and one to measure by."""
+    with Watched(tmp_path_factory.mktemp("floods"), CONFIG) as daemon:
+        yield daemon
+
+
+def round_trips(address: tuple[str, int], seconds: float) -> list[float]:
+    """Seconds that each of many echoes took, one after the other, in order of length.
+
+    A datagram is answered in the turn of the loop that reads it, so this is the lag of the loop.
+    """
+    found = []
+    sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    sock.connect(address)
+    sock.settimeout(10)
+    until = time.monotonic() + seconds
+    with sock:
+        while (start := time.monotonic()) < until:
+            sock.send(b"?")
+            assert sock.recv(1) == b"?"
+            found.append(time.monotonic() - start)
+            time.sleep(0.001)
+    return sorted(found)
+
+
+@pytest.mark.parametrize("flood", FLOODS)
+def test_a_flood_of_one_service_delays_no_other(daemon: Watched, flood: str) -> None:
+    """While one service is flooded, the round trips of another stay short."""
+    script, service, transport, data = FLOODS[flood]
+    host, port = daemon.address(service, transport)
+    meter = daemon.address("meter", "udp")
+    with program(sys.executable, "-c", script, host, str(port), data):
+        round_trips(meter, 0.2)
+        times = round_trips(meter, FLOOD_SECONDS)
+    p99, longest = times[len(times) * 99 // 100], times[-1]
+    figures = f"{flood}: {len(times)} round trips, p99 {p99:.4f} s, longest {longest:.4f} s"
+    print(figures)  # noqa: T201 - the figures are what a reader of a failure wants
+    assert p99 <= P99_SECONDS, figures
+    assert longest <= MAX_SECONDS, figures
+
+
+class Counting(DatagramProtocol):
+    """Counts datagrams."""
+
+    count = 0
+
+    def datagramReceived(self, datagram: bytes, addr: Any) -> None:
+        self.count += 1
+
+
+@pytest.mark.parametrize(("size", "turn"), [(0, 32), (1, 32), (1400, 32), (16_384, 4), (65_507, 2)])
+def test_a_turn_reads_at_most_32_datagrams_and_64_kilobytes(size: int, turn: int) -> None:
+    """Empty datagrams count as others do; the last one of a turn may go beyond the bytes."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+        sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 * 1024 * 1024)
+        sock.bind(("127.0.0.1", 0))
+        protocol = Counting()
+        port = DatagramPort(sock, protocol, MemoryReactorClock())
+        port.startListening()
+        for _ in range(2 * turn + 1):
+            sender.sendto(bytes(size), sock.getsockname())
+        turns = []
+        for _ in range(4):
+            before = protocol.count
+            port.doRead()
+            turns.append(protocol.count - before)
+        port.stopListening()
+    assert turns == [turn, turn, 1, 0]
+    assert turn <= BATCH
+
+
+class Repeat(EachLine):
+    """Answers each line with itself."""
+
+    def answer(self, line: bytes) -> bytes:
+        return line + b"\n"
+
+
+def test_a_service_that_works_a_line_at_a_time_does_at_most_100_a_turn() -> None:
+    """However many lines come at once, the others have their turn after each hundred of them."""
+    clock: Any = Clock()
+    limits = Limits()
+    guard = Guard("repeat", limits, clock, set())
+    names = Names(clock, clock, lambda address: address)
+    host = Host(reactor=clock, wall=lambda: 0.0, random=Random(3), names=names, hostname="host")
+    stream = Repeat(Context("repeat", None, limits, guard, host), Peer("192.0.2.7", 50_000))
+    transport = StringTransport()
+    stream.makeConnection(transport)
+    stream.dataReceived(b"x\n" * (3 * LINES_PER_TURN + 1))
+    turns = []
+    while transport.value():
+        turns.append(transport.value().count(b"\n"))
+        transport.clear()
+        # not `advance`: it also does what falls due while it is at it
+        for call in [call for call in clock.calls if call.getTime() <= clock.seconds()]:
+            clock.calls.remove(call)
+            call.called = 1
+            call.func(*call.args, **call.kw)
+    assert turns == [100, 100, 100, 1]

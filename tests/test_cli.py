@@ -1,0 +1,311 @@
+"""The command `sockd`: what it prints, and its exit codes."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import attrs
+import psutil
+import pytest
+from click.testing import CliRunner, Result
+
+from sockd import __version__
+from sockd.cli import main
+from sockd.net.limits import Limits
+from sockd.ops.annotated import default_config, toml
+from sockd.service import find
+from tests.processes import (
+    SOCKD,
+    cpu_seconds,
+    free_port,
+    on_suite_reactor,
+    run,
+    running,
+    tcp_says,
+    unix_says,
+)
+
+FOUND = find()
+COMMANDS = ("check", "config", "run", "services")
+HELP_CPU_SECONDS = 0.3
+"""What the specification gives `--help`."""
+
+
+@pytest.fixture(autouse=True)
+def runtime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A runtime directory of the test's own."""
+    folder = tmp_path / "run"
+    folder.mkdir(mode=0o755)
+    monkeypatch.setenv("RUNTIME_DIRECTORY", str(folder))
+    return folder
+
+
+def sockd(*arguments: str | Path) -> Result:
+    """What a command does, in this process."""
+    return CliRunner().invoke(main, [str(one) for one in arguments], prog_name="sockd")
+
+
+def config(tmp_path: Path, text: str) -> Path:
+    file = tmp_path / "sockd.toml"
+    file.write_text(text, "utf-8")
+    return file
+
+
+@pytest.fixture
+def taken() -> Iterator[int]:
+    """A TCP port that this process holds."""
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        sock.listen()
+        yield sock.getsockname()[1]
+
+
+def holder() -> str:
+    return f"held by {psutil.Process().name()} (process {os.getpid()})"
+
+
+# help
+
+
+@pytest.mark.parametrize("option", ["--help", "-h"])
+def test_help_lists_the_commands_and_tells_the_exit_codes(option: str) -> None:
+    result = sockd(option)
+    assert result.exit_code == 0
+    assert all(f"\n  {name} " in result.output for name in COMMANDS)
+    assert "Exit codes: 0 all is well; 1 a mistake" in " ".join(result.output.split())
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_each_command_has_help(command: str) -> None:
+    result = sockd(command, "--help")
+    assert result.exit_code == 0
+    assert result.output.startswith(f"Usage: sockd {command}")
+
+
+def test_help_answers_at_once() -> None:
+    assert cpu_seconds(SOCKD, "--help") < HELP_CPU_SECONDS
+
+
+def test_the_version_is_told() -> None:
+    assert sockd("--version").output == f"sockd, version {__version__}\n"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["runn"],
+        ["--fast"],
+        ["run", "--fast"],
+        ["run", "extra"],
+        ["run", "--log-format", "xml"],
+        ["run", "--config"],
+        ["check", "one", "two"],
+        ["config", "more"],
+    ],
+)
+def test_a_mistake_on_the_command_line_is_exit_code_2(arguments: list[str]) -> None:
+    result = sockd(*arguments)
+    assert result.exit_code == 2
+    assert "Error: " in result.output
+
+
+# check
+
+
+def test_check_lists_what_would_listen(tmp_path: Path) -> None:
+    file = config(tmp_path, "[service.echo]\n[service.wrap]\nlisten = ['unix:/x/wrap.sock']")
+    result = sockd("check", file)
+    assert result.exit_code == 0
+    assert result.output.splitlines() == [
+        "echo: tcp 127.0.0.1:10007",
+        "echo: tcp [::1]:10007",
+        "echo: udp 127.0.0.1:10007",
+        "echo: udp [::1]:10007",
+        "wrap: unix /x/wrap.sock",
+    ]
+
+
+def test_check_without_a_file_checks_the_built_in_configuration(runtime: Path) -> None:
+    result = sockd("check")
+    assert result.exit_code == 0
+    for kind in FOUND.kinds.values():
+        for instance in kind.instances:
+            assert f"\n{instance.name}: " in f"\n{result.output}"
+    assert f"\nwrap: unix {runtime}/wrap.sock\n" in result.output
+
+
+def test_only_and_set_change_what_is_checked() -> None:
+    result = sockd("check", "--only", "said,ack", "--set", 'service.said.listen=["tcp:9"]')
+    assert result.output.splitlines()[-1] == "said: tcp 0.0.0.0:9"
+    assert "echo" not in result.output
+
+
+def test_check_tells_every_mistake_and_has_exit_code_1(tmp_path: Path) -> None:
+    file = config(tmp_path, "[service.ecko]\n[service.ack]\nidle_timeout = 'soon'")
+    done = run(SOCKD, "check", str(file))
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert done.stderr.splitlines() == [
+        "sockd: 2 mistakes in the configuration",
+        f"{file}:1: service.ecko: there is no kind of service 'ecko'; did you mean 'echo'?",
+        f"{file}:3: service.ack.idle_timeout: "
+        'expected a duration such as "30s" or "2m", got \'soon\'',
+    ]
+
+
+def test_check_warns(tmp_path: Path) -> None:
+    file = config(tmp_path, "[service.echo]\nlisten = ['udp:9']")
+    result = sockd("check", file)
+    assert result.exit_code == 0
+    assert "warning: service.echo: udp:9 answers datagrams of everybody" in result.output
+
+
+def test_check_bind_says_service_address_and_who_holds_it(tmp_path: Path, taken: int) -> None:
+    text = f"[service.echo]\nlisten = ['tcp:{taken}:interface=127.0.0.1', 'tcp:0']\n[service.wrap]"
+    done = run(SOCKD, "check", "--bind", str(config(tmp_path, text)))
+    assert done.returncode == 1
+    assert done.stdout.startswith(f"echo: tcp 127.0.0.1:{taken}\n")
+    assert done.stderr.splitlines() == [
+        "sockd: some addresses cannot be bound",
+        f"echo: cannot listen on tcp 127.0.0.1:{taken}: address in use, {holder()}",
+    ]
+
+
+def test_check_bind_names_every_address_that_is_held(tmp_path: Path, runtime: Path) -> None:
+    with (
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as datagrams,
+        socket.socket(socket.AF_UNIX) as local,
+    ):
+        datagrams.bind(("127.0.0.1", 0))
+        port = datagrams.getsockname()[1]
+        local.bind(str(runtime / "wrap.sock"))
+        local.listen()
+        text = f"[service.echo]\nlisten = ['udp:{port}:interface=127.0.0.1']\n[service.wrap]"
+        result = sockd("check", "--bind", config(tmp_path, text))
+        assert result.exit_code == 1
+        assert result.output.splitlines()[-2:] == [
+            f"echo: cannot listen on udp 127.0.0.1:{port}: address in use, {holder()}",
+            f"wrap: cannot listen on unix {runtime}/wrap.sock: "
+            f"another process listens there, {holder()}",
+        ]
+
+
+def test_check_bind_lets_everything_go_again(tmp_path: Path, runtime: Path) -> None:
+    port = free_port()
+    listen = f"['tcp:{port}:interface=localhost', 'udp:{port}:interface=localhost']"
+    file = config(tmp_path, f"[service.echo]\nlisten = {listen}\n[service.wrap]")
+    for _ in range(2):
+        assert sockd("check", "--bind", file).exit_code == 0
+    assert list(runtime.iterdir()) == []
+
+
+# services, config
+
+
+def test_services_lists_every_kind_with_its_summary_and_its_transports() -> None:
+    result = sockd("services")
+    assert result.exit_code == 0
+    lines = {line.split()[0]: line for line in result.output.splitlines()}
+    assert lines.keys() == FOUND.kinds.keys()
+    for name, kind in FOUND.kinds.items():
+        assert kind.summary in lines[name]
+        assert lines[name].endswith(f"[{', '.join(kind.transports)}]")
+
+
+@pytest.mark.parametrize("name", sorted(FOUND.kinds))
+def test_services_name_tells_all_about_a_kind(name: str) -> None:
+    kind = FOUND.kinds[name]
+    result = sockd("services", name)
+    assert result.exit_code == 0
+    assert kind.documentation in result.output
+    assert f"Transports: {', '.join(kind.transports)}." in result.output
+    for instance in kind.instances:
+        assert f"Default instance `{instance.name}`: `{instance.listen[0]}`" in result.output
+    for one in (*attrs.fields(kind.options), *attrs.fields(Limits)):
+        line = f"- `{one.name}` (default `{toml(one.default)}`): {one.metadata['help']}"
+        assert f"{line}\n" in result.output
+
+
+def test_a_kind_that_there_is_not_has_a_near_miss() -> None:
+    done = run(SOCKD, "services", "ecko")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "sockd: there is no kind of service 'ecko'; did you mean 'echo'?\n"
+
+
+def test_config_prints_the_built_in_configuration_which_checks_the_same(tmp_path: Path) -> None:
+    result = sockd("config")
+    assert result.exit_code == 0
+    assert result.output == default_config(FOUND)
+    assert sockd("check", config(tmp_path, result.output)).output == sockd("check").output
+
+
+# run
+
+
+def test_run_prints_where_everything_is_serves_and_stops(tmp_path: Path, runtime: Path) -> None:
+    text = "[service.said]\nlisten = ['tcp:0:interface=127.0.0.1']\n[service.wrap]"
+    argv = [*on_suite_reactor("run"), "--config", str(config(tmp_path, text))]
+    for number in (signal.SIGTERM, signal.SIGINT):
+        with running(argv) as daemon:
+            table = daemon.wait_for(
+                r"^sockd \S+ runs 2 services on the (\w+); \^C stops it\n\n"
+                r"service +transport +address +try it with\n"
+                r"said +tcp +127\.0\.0\.1:(\d+) +.+\n"
+                rf"wrap +unix +{runtime}/wrap\.sock +.+\n"
+            )
+            assert tcp_says(int(table[2]), b"hi\n") == b"You said:hi\r\n"
+            assert unix_says(runtime / "wrap.sock", b"hi\n") == b"hi\r\n"
+            assert daemon.stop(number) == 0
+            assert "Traceback" not in daemon.text()
+        assert list(runtime.iterdir()) == []
+
+
+def test_run_as_json_writes_nothing_but_events(tmp_path: Path) -> None:
+    text = "[service.said]\nlisten = ['tcp:0:interface=127.0.0.1']"
+    file = str(config(tmp_path, text))
+    with running([*on_suite_reactor("run"), "--log-format", "json", "-c", file]) as daemon:
+        port = daemon.wait_for(r'"address": "tcp 127.0.0.1:(\d+)"')[1]
+        daemon.wait_for('"event": "started"')
+        tcp_says(int(port), b"hi\n")
+        assert daemon.stop() == 0
+        events = [json.loads(line)["event"] for line in daemon.text().splitlines()]
+    assert events[:2] == ["listening", "started"]
+    assert {"opened", "closed"} <= set(events)
+
+
+def test_after_a_mistake_nothing_is_started(tmp_path: Path) -> None:
+    port = free_port()
+    text = f"[service.said]\nlisten = ['tcp:{port}:interface=127.0.0.1']\n[service.ecko]"
+    done = run(*on_suite_reactor("run"), "-c", str(config(tmp_path, text)))
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("sockd: a mistake in the configuration\n")
+    with pytest.raises(ConnectionRefusedError):
+        tcp_says(port)
+
+
+def test_a_start_that_fails_says_who_holds_the_address_and_leaves_nothing(
+    tmp_path: Path, runtime: Path, taken: int
+) -> None:
+    text = f"[service.wrap]\n[service.said]\nlisten = ['tcp:{taken}:interface=127.0.0.1']"
+    done = run(*on_suite_reactor("run"), "-c", str(config(tmp_path, text)))
+    assert done.returncode == 1
+    assert done.stderr.splitlines() == [
+        "sockd: not started",
+        f"said: cannot listen on tcp 127.0.0.1:{taken}: address in use, {holder()}",
+    ]
+    assert list(runtime.iterdir()) == []
+
+
+def test_a_reactor_that_there_is_not_is_told_with_those_that_there_are() -> None:
+    done = subprocess.run(
+        [SOCKD, "run", "-r", "none"], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith("sockd: there is no reactor 'none'; there are ")
+    assert all(name in done.stderr for name in ("asyncio", "epoll", "poll", "select"))

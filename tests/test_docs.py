@@ -1,0 +1,176 @@
+"""The README and the pages of docs say what is so: they are compared with the code."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from sockd.config import DaemonSettings, default_instances, field_names
+from sockd.net.limits import Limits
+from sockd.pure.listen import Listen, expand
+from sockd.pure.schemes import SCHEMES
+from sockd.service import find
+from sockd.tap import load
+from tests.transcripts import blocks
+
+ROOT = Path(__file__).parents[1]
+SOURCE = ROOT / "src" / "sockd"
+FOUND = find()
+README = (ROOT / "README.md").read_text("utf-8")
+PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
+SECONDS = 100.0
+
+
+def code(text: str) -> list[str]:
+    """What stands in backquotes, outside of fenced blocks."""
+    without = re.sub(r"^```.*?^```$", "", text, flags=re.M | re.S)
+    return re.findall(r"`([^`\n]+)`", without)
+
+
+def run(*command: str, **environment: str) -> None:
+    """Run a command that must succeed."""
+    done = subprocess.run(
+        command,
+        cwd=ROOT,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_pages_of_the_services_are_what_make_docs_writes(tmp_path: Path) -> None:
+    run(sys.executable, "docs/generate.py", str(tmp_path))
+    written = {file.name: file.read_text("utf-8") for file in tmp_path.iterdir()}
+    committed = {
+        file.name: file.read_text("utf-8") for file in (ROOT / "docs" / "services").iterdir()
+    }
+    assert committed == written, "run `make docs`"
+
+
+def where(listen: Listen) -> str:
+    """An address as the table of services says it."""
+    if listen.path:
+        return f"{listen.transport} {Path(listen.path).name}"
+    if listen.transport == "multicast":
+        return f"multicast {listen.address}"
+    return f"{listen.transport} {listen.port}"
+
+
+def table_rows() -> Iterator[tuple[str, str, str]]:
+    """Name, page and addresses of each row of the table of services."""
+    [table] = re.findall(r"^<!-- services: .*?^<!-- end of services -->$", README, re.M | re.S)
+    for row in table.splitlines()[3:-1]:
+        cells = [cell.strip() for cell in row.strip("|").split("|")]
+        assert len(cells) == 4
+        assert all(cells), row
+        link = re.fullmatch(r"\[(.+)\]\(docs/services/(.+)\.md\)", cells[0])
+        assert link is not None, row
+        yield link[1], link[2], cells[1]
+
+
+def test_the_table_of_services_in_the_readme_is_the_registry() -> None:
+    declared = {
+        (name, kind.name, ", ".join(where(expand(one)[0]) for one in instance.listen))
+        for name, (kind, instance) in default_instances(FOUND).items()
+    }
+    assert set(table_rows()) == declared
+
+
+def tour() -> str:
+    """The tour of the source."""
+    return README.partition("## A tour of the source")[2].partition("\n## ")[0]
+
+
+def test_the_tour_names_every_file_and_package_and_no_other() -> None:
+    elsewhere = re.compile(r"(docs|src|twisted)/")
+    named = {name for name in code(tour()) if re.search(r"/|\.py$", name)}
+    named = {name for name in named if not elsewhere.match(name)}
+    assert [name for name in named if not (SOURCE / name).exists()] == []
+    modules = {
+        str(file.relative_to(SOURCE))
+        for file in SOURCE.rglob("*.py")
+        if file.name != "__init__.py" and file.parent.name != "services"
+    }
+    assert modules - named == set()
+    packages = {file.parent.name for file in SOURCE.glob("*/__init__.py")}
+    assert packages <= set(re.findall(r"\w+", tour()))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_a_page_names_only_files_that_exist(page: Path) -> None:
+    text = page.read_text("utf-8")
+    for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", text):
+        if "://" not in target:
+            assert (page.parent / target).exists(), target
+    samples = {block.name for block in blocks(README)}
+    for name in code(text):
+        if re.fullmatch(r"(docs|etc|src|tests|benchmarks)/[\w./-]+", name) and name not in samples:
+            assert (ROOT / name).exists(), name
+
+
+def known_options() -> set[str]:
+    """Every key that a configuration can have."""
+    kinds = [field_names(kind.options) for kind in FOUND.kinds.values()]
+    return field_names(Limits) | field_names(DaemonSettings) | {"kind", "listen"}.union(*kinds)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_a_page_names_only_options_that_exist(page: Path) -> None:
+    for name in code(page.read_text("utf-8")):
+        if option := re.fullmatch(r"([a-z_]+) = .+|([a-z]+(?:_[a-z]+)+)", name):
+            assert (option[1] or option[2]) in known_options(), name
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_a_page_shows_only_listen_strings_and_configurations_that_are_right(
+    page: Path, tmp_path: Path
+) -> None:
+    text = page.read_text("utf-8")
+    schemes = "|".join([*SCHEMES, "haproxy"])
+    for name in code(text):
+        if re.match(rf"({schemes}):.", name):
+            assert expand(name)
+    for number, block in enumerate(blocks(text)):
+        if block.kind == "toml":
+            file = tmp_path / str(number) / "sockd.toml"
+            file.parent.mkdir()
+            file.write_text(block.text, "utf-8")
+            assert load(str(file), None, (), FOUND).warnings == ()
+
+
+def test_every_target_of_make_that_is_named_exists_and_all_are_named() -> None:
+    makefile = (ROOT / "Makefile").read_text("utf-8")
+    targets = set(re.findall(r"^([a-z-]+):.*## ", makefile, re.M)) - {"help"}
+    fenced = "".join(block.text for block in blocks(README))
+    named = set(re.findall(r"\bmake ([a-z-]+)", fenced + "\n".join(code(README))))
+    assert named == targets
+
+
+def test_the_service_that_the_readme_adds_is_ready_to_paste(tmp_path: Path) -> None:
+    """Installed as another distribution would install it: a folder on the path."""
+    samples = {block.name: block.text for block in blocks(README) if block.kind == "python"}
+    assert set(samples) == {"src/sockd/services/shout.py", "tests/services/test_shout.py"}
+    for name, text in samples.items():
+        file = tmp_path / name
+        file.parent.mkdir(parents=True)
+        file.write_text(text, "utf-8")
+    ruff = [sys.executable, "-m", "ruff"]
+    run(*ruff, "check", "--config", "pyproject.toml", "--no-cache", str(tmp_path))
+    run(*ruff, "format", "--check", "--config", "pyproject.toml", "--no-cache", str(tmp_path))
+    path = {"PYTHONPATH": str(tmp_path / "src"), "PYTHONDONTWRITEBYTECODE": "1"}
+    run(sys.executable, "-m", "sockd.cli", "check", "--only", "shout", **path)
+    run(
+        *(sys.executable, "-m", "pytest", "--rootdir", str(ROOT), "-c", "pyproject.toml"),
+        *("-p", "no:cacheprovider", "-p", "tests.conftest"),
+        str(tmp_path / "tests"),
+        **path,
+    )

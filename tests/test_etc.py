@@ -1,0 +1,113 @@
+"""The system configuration: right as it stands, right with anything in it switched on, and safe."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from sockd.config import Settings
+from sockd.service import find
+from sockd.tap import load
+from tests.daemons import Daemon, inside, namespace
+
+ROOT = Path(__file__).parents[1]
+TEXT = (ROOT / "etc" / "sockd.toml").read_text("utf-8")
+UNIT = (ROOT / "etc" / "systemd" / "sockd.service").read_text("utf-8")
+PORTS = {"echo": 7, "discard": 9, "daytime": 13, "quote": 17, "time": 37}
+"""RFC 862, 863, 867, 865, 868."""
+# TOML that is switched off has its `#` at once before it; a sentence has a space between
+OFF = re.compile(r"(?:^#[^\s#-].*\n)+", re.M)
+BLOCKS = [found[0] for found in OFF.finditer(TEXT)]
+
+
+def switched_on(text: str, block: str) -> str:
+    """The configuration with one block of it switched on."""
+    assert text.count(block) == 1
+    return text.replace(block, re.sub("^#", "", block, flags=re.M))
+
+
+@pytest.fixture(autouse=True)
+def runtime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As systemd says where it is."""
+    monkeypatch.setenv("RUNTIME_DIRECTORY", str(tmp_path))
+
+
+def loaded(folder: Path, text: str) -> Settings:
+    """What sockd makes of a file with this text."""
+    file = folder / "sockd.toml"
+    file.write_text(text, "utf-8")
+    return load(str(file), None, (), find())
+
+
+def test_it_has_no_mistake_and_nothing_to_warn_of(tmp_path: Path) -> None:
+    assert loaded(tmp_path, TEXT).warnings == ()
+
+
+def test_no_udp_service_and_nothing_else_that_can_be_abused_is_on(tmp_path: Path) -> None:
+    on = loaded(tmp_path, TEXT).instances
+    assert {listen.transport for one in on for listen in one.listen} == {"tcp", "unix", "unixgram"}
+    assert not {one.kind.name for one in on} & {"beacon", "chargen", "exec", "factor"}
+
+
+def test_what_is_open_to_the_network_are_small_services_on_the_ports_of_their_rfcs(
+    tmp_path: Path,
+) -> None:
+    on = loaded(tmp_path, TEXT).instances
+    open_ones = {
+        (one.name, listen.port) for one in on for listen in one.listen if listen.scope == "wildcard"
+    }
+    assert open_ones == set(PORTS.items())
+
+
+@pytest.mark.parametrize("block", BLOCKS, ids=lambda block: block.splitlines()[0])
+def test_what_is_switched_off_can_be_switched_on(block: str, tmp_path: Path) -> None:
+    names = {one.name for one in loaded(tmp_path, TEXT).instances}
+    added = set(re.findall(r"^#\[service\.([a-z-]+)\]", block, re.M))
+    with_it = loaded(tmp_path, switched_on(TEXT, block))
+    assert {one.name for one in with_it.instances} == names | added
+    assert with_it.warnings == ()
+
+
+def test_all_that_is_switched_off_can_be_switched_on_together(tmp_path: Path) -> None:
+    text = TEXT
+    for block in BLOCKS:
+        text = switched_on(text, block)
+    assert "\n#[" not in text
+    everything = loaded(tmp_path, text)
+    assert {one.kind.name for one in everything.instances} == set(find().kinds)
+
+
+def reasons() -> Iterator[tuple[str, str]]:
+    """Each service that is switched off, and the line above it."""
+    lines = TEXT.splitlines()
+    for number, line in enumerate(lines):
+        if line.startswith("#[service."):
+            above = lines[:number]
+            while above and not above[-1]:
+                above.pop()
+            yield line, above[-1]
+
+
+def test_each_service_that_is_off_has_a_reason_beside_it_or_is_one_of_a_list_that_has() -> None:
+    for line, above in reasons():
+        assert re.match(r"# \w|#\w+ = ", above), line
+
+
+def test_the_unit_starts_this_file_and_may_bind_its_ports() -> None:
+    assert " sockd --config /etc/sockd/sockd.toml" in UNIT
+    assert re.search(r"^AmbientCapabilities=CAP_NET_BIND_SERVICE$", UNIT, re.M)
+    assert re.search(r"^RuntimeDirectory=sockd$", UNIT, re.M)
+    assert "/etc/sockd/sockd.toml" in (ROOT / "docs" / "install.md").read_text("utf-8")
+
+
+def test_it_runs_and_serves_on_the_well_known_ports(tmp_path: Path) -> None:
+    with namespace() as host, Daemon(tmp_path, TEXT, namespace=host):
+        begin = time.time()
+        daytime = inside(host, "nc", "127.0.0.1", "13").decode().rstrip("\r\n")
+        assert daytime in {time.ctime(begin + late) for late in range(30)}
+        assert inside(host, "nc", "-N", "::1", "7", data=b"hello") == b"hello"
+        assert len(inside(host, "nc", "::1", "37")) == 4
