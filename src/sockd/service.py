@@ -9,17 +9,21 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+import re
 from collections.abc import Callable, Mapping, Sequence
 from inspect import cleandoc
-from typing import Any, Protocol, cast
+from typing import Any, Protocol
 
+import attrs
 from attrs import Factory, define, field, frozen
 from twisted.plugin import IPlugin
 from zope.interface import Attribute, Interface, implementer
 
 from sockd.net.context import Context
 from sockd.net.datagram import Datagrams, Sender
+from sockd.net.limits import Limits
 from sockd.net.stream import Stream
+from sockd.pure.listen import expand
 
 STREAM_TRANSPORTS = ("tcp", "tls", "unix")
 DATAGRAM_TRANSPORTS = ("udp", "unixgram")
@@ -34,6 +38,32 @@ TRIES = {
     "multicast": "socat -u UDP4-RECV:{port},ip-add-membership={group}:{interface} -",
 }
 """What to type to try a service, by transport, where it names nothing better."""
+
+
+def _only(
+    test: Callable[[Any], Any], words: str
+) -> Callable[[Any, attrs.Attribute[Any], Any], None]:
+    """A validator that says in these words what it expected."""
+
+    def check(_: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
+        if not test(value):
+            raise TypeError(f"{attribute.name}: expected {words}, got {value!r}")
+
+    return check
+
+
+def _only_class(base: type) -> Callable[[Any, attrs.Attribute[Any], Any], None]:
+    """A validator: a class made from the base, or None."""
+    return _only(
+        lambda value: value is None or (isinstance(value, type) and issubclass(value, base)),
+        f"a subclass of {base.__name__}",
+    )
+
+
+_NAME = _only(
+    lambda value: isinstance(value, str) and re.fullmatch(r"[A-Za-z0-9_-]{1,64}", value),
+    "letters, digits, '_' and '-', at most 64",
+)
 
 
 class ISockService(Interface):
@@ -71,7 +101,7 @@ class Instance:
     `listen` holds listen strings; `${RUNTIME}` in one is the runtime directory.
     """
 
-    name: str
+    name: str = field(validator=_NAME)
     listen: Sequence[str]
     settings: Mapping[str, Any] = Factory(dict)
 
@@ -79,20 +109,53 @@ class Instance:
 @implementer(ISockService, IPlugin)
 @frozen(kw_only=True, eq=False)
 class Kind:
-    """A kind of service, declared: the one object of a file in `sockd.services`."""
+    """A kind of service, declared: the one object of a file in `sockd.services`.
 
-    name: str
-    doc: str | None
+    A declaration that cannot be meant so raises TypeError or ValueError.
+    """
+
+    name: str = field(validator=_NAME)
+    doc: str | None = field(
+        validator=_only(lambda value: value is None or isinstance(value, str), "a text")
+    )
     """The file's docstring: help text and documentation in one."""
-    instances: Sequence[Instance] = ()
-    options: type[Any] = NoOptions
-    stream: type[Stream] | None = None
-    datagram: type[Datagrams] | None = None
-    sender: type[Sender] | None = None
-    shared: Callable[[Context], Shared] | None = None
+    instances: Sequence[Instance] = field(
+        default=(),
+        validator=_only(
+            lambda value: (
+                isinstance(value, (list, tuple)) and all(isinstance(one, Instance) for one in value)
+            ),
+            "a list of instances",
+        ),
+    )
+    options: type[Any] = field(
+        default=NoOptions,
+        validator=_only(
+            lambda value: isinstance(value, type) and attrs.has(value), "an attrs class"
+        ),
+    )
+    stream: type[Stream] | None = field(default=None, validator=_only_class(Stream))
+    datagram: type[Datagrams] | None = field(default=None, validator=_only_class(Datagrams))
+    sender: type[Sender] | None = field(default=None, validator=_only_class(Sender))
+    shared: Callable[[Context], Shared] | None = field(
+        default=None, validator=_only(lambda value: value is None or callable(value), "a callable")
+    )
     """Called once an instance, at start. Raises OSError or ValueError where it cannot run."""
-    tries: Mapping[str, str] = field(factory=dict)
+    tries: Mapping[str, str] = field(
+        factory=dict, validator=_only(lambda value: isinstance(value, Mapping), "a mapping")
+    )
     """What to type to try it, by transport, where `TRIES` is not good enough."""
+
+    def __attrs_post_init__(self) -> None:
+        # here, so that it disables this kind: as a mistake in the built-in configuration it would
+        # stop the others too
+        known = {one.name for one in (*attrs.fields(Limits), *attrs.fields(self.options))}
+        for instance in self.instances:
+            for text in instance.listen:
+                if (transport := expand(text)[0].transport) not in self.transports:
+                    raise ValueError(f"{text}: {self.name} does not work over {transport}")
+            if unknown := instance.settings.keys() - known:
+                raise ValueError(f"{instance.name}: unknown keys: {', '.join(sorted(unknown))}")
 
     def try_with(self, transport: str) -> str:
         """What to type to try it over a transport, with {host}, {port}, {path} to fill in."""
@@ -138,7 +201,7 @@ def find() -> Found:
     for module in pkgutil.iter_modules(package.__path__, "sockd.services."):
         try:
             _collect(found, module.name)
-        except Exception as error:  # noqa: BLE001 - foreign code: whatever it raises, it is disabled
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - foreign code: whatever it raises
             found.broken[module.name] = f"{type(error).__name__}: {error}"
     return found
 
@@ -147,6 +210,12 @@ def _collect(found: Found, module: str) -> None:
     for value in vars(importlib.import_module(module)).values():
         if not ISockService.providedBy(value):
             continue
-        kind = cast(Kind, value)
-        if found.kinds.setdefault(kind.name, kind) is not kind:
-            raise ValueError(f"there is a kind {kind.name!r} already")
+        if not isinstance(value, Kind):
+            raise TypeError(f"expected a sockd.service.Kind, got a {type(value).__name__}")
+        others = [kind for kind in found.kinds.values() if kind is not value]
+        if value.name in (kind.name for kind in others):
+            raise ValueError(f"there is a kind {value.name!r} already")
+        taken = {instance.name for kind in others for instance in kind.instances}
+        if both := taken & {instance.name for instance in value.instances}:
+            raise ValueError(f"there is an instance {min(both)!r} already")
+        found.kinds[value.name] = value

@@ -179,6 +179,8 @@ def run_foreground(settings: Settings, reactor_name: str | None, log_format: str
         except NoSuchReactor:
             names = ", ".join(sorted(kind.shortName for kind in getReactorTypes()))
             sys.exit(f"sockd: there is no reactor {reactor_name!r}; there are {names}")
+        except ImportError as error:
+            sys.exit(f"sockd: the reactor {reactor_name!r} does not work here: {error}")
     from twisted.internet import reactor
 
     as_text = log_format == "text"

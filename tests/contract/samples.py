@@ -151,7 +151,7 @@ STREAMS = {
         finish="end",
         with_trailing=FILLED + b"and more\r\n",
         oversize=b"x" * (256 * 1024 + 1),
-        of_oversize=b"error: text longer than 262144 bytes\r\n",
+        of_oversize=b"error: text longer than 131072 bytes\r\n",
     ),
 }
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.internet.defer import Deferred
 
-from sockd.net.lines import BATCH, EachLine, Framed, Lines, Text, cut
+from sockd.net.lines import BATCH_BYTES, EachLine, Framed, Lines, Text, cut
 from sockd.service import Kind
 from tests.helpers import LogRecorder, connect, make_context
 from tests.memory import Client
@@ -138,6 +138,9 @@ NUMBERED = Kind(name="numbered", doc="Numbers lines.", stream=Numbered)
 
 def numbered(lines: list[bytes]) -> bytes:
     return b"".join(b"%d %s\n" % one for one in enumerate(lines))
+
+
+BATCH = BATCH_BYTES // len(b"x\n")
 
 
 @pytest.mark.parametrize("count", [1, 1025, BATCH, BATCH + 1, 3 * BATCH + 7])

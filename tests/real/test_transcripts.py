@@ -66,6 +66,28 @@ def replay(daemon: Daemon, host: str, folder: Path, steps: list[Step]) -> None:
         assert is_as_said(output, step.output), f"$ {step.command}\n{output}"
 
 
+@pytest.mark.parametrize(
+    ("output", "said", "is_so"),
+    [
+        ("one\r\ntwo\r\n", ["one", "two"], True),
+        ("one\ntwo", ["one"], False),
+        ("one\n", ["one", "two"], False),
+        ("", [], True),
+        ("", ["..."], False),
+        ("one\n", [], False),
+        ("one two three\n", ["one ... three"], True),
+        ("one\nthree\n", ["one...three"], False),
+        ("a\nb\nc\n", ["a", "..."], True),
+        ("at Sat Nov  1 00:00:00 2036\n", ["at Sat Jun 17 18:06:14 2000"], True),
+        ("at noon\n", ["at Sat Jun 17 18:06:14 2000"], False),
+        ("2.3\n", ["2.3"], True),
+        ("2 3\n", ["2.3"], False),
+    ],
+)
+def test_a_transcript_that_is_not_so_is_noticed(output: str, said: list[str], is_so: bool) -> None:
+    assert is_as_said(output, tuple(said)) is is_so
+
+
 @pytest.mark.parametrize("kind", sorted(KINDS))
 def test_a_service_answers_as_its_documentation_says(
     kind: str, daemon: Daemon, host: str, tmp_path: Path

@@ -22,7 +22,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
 
-from tests.daemons import Daemon, children, descriptors
+from tests.daemons import Daemon, children, descriptors, run
 
 T = TypeVar("T")
 _CLONE_NEWNET = 0x40000000
@@ -106,7 +106,12 @@ def wait_until(condition: Callable[[], object], what: str, seconds: float = 10.0
 
 
 def on(host: str, make: Callable[[], T]) -> T:
-    """Run a function on a host: in a thread of its own that has entered the namespace."""
+    """Run a function on a host: in a thread of its own that has entered the namespace.
+
+    The host "" is this one.
+    """
+    if not host:
+        return make()
     result: list[T] = []
     errors: list[BaseException] = []
 
@@ -127,6 +132,13 @@ def on(host: str, make: Callable[[], T]) -> T:
     for error in errors:
         raise error
     return result[0]
+
+
+def add_addresses(host: str, addresses: Sequence[str]) -> None:
+    """More addresses for the card of a host that `two_hosts` made."""
+    card = run("ip", "-n", host, "-o", "link", "show", "type", "veth").split(": ")[1]
+    for address in addresses:
+        run("ip", "-n", host, "addr", "add", f"{address}/24", "dev", card.partition("@")[0])
 
 
 def connect(host: str, address: tuple[str, int], source: str = "") -> socket.socket:
@@ -238,14 +250,17 @@ def heard(sock: socket.socket, seconds: float) -> list[Datagram]:
 # connections in numbers
 
 
-def small_client(address: tuple[str, int]) -> socket.socket:
-    """A connection with little room in its kernel: what is not read stays with the daemon."""
-    sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 16_384)
-    sock.settimeout(LAST)
-    sock.connect(address)
-    return sock
+def small_clients(address: tuple[str, int], count: int) -> list[socket.socket]:
+    """Connections with little room in their kernel: what is not read stays with the daemon."""
+    socks = []
+    for _ in range(count):
+        sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 16_384)
+        sock.settimeout(LAST)
+        sock.connect(address)
+        socks.append(sock)
+    return socks
 
 
 def send_unread(socks: Sequence[socket.socket], data: bytes, seconds: float = 10.0) -> None:

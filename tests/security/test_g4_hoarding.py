@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
+import selectors
 import socket
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
+import trustme
 
-from tests.daemons import namespace, run
+from tests.daemons import namespace, run, two_hosts
 from tests.security.hosts import (
     Watched,
+    add_addresses,
+    closed_at,
     connect,
     on,
     send_unread,
-    small_client,
+    small_clients,
     wait_until,
 )
 
@@ -66,7 +73,7 @@ def test_two_hundred_clients_that_never_read_cost_little(
             first.shutdown(socket.SHUT_WR)
             first.recv(100)
         before = daemon.memory()
-        socks = on(host, lambda: [small_client(address) for _ in range(CLIENTS)])
+        socks = on(host, partial(small_clients, address, CLIENTS))
         for sock in socks:
             stack.enter_context(sock)
         send_unread(socks, UNREAD[service])
@@ -80,23 +87,20 @@ def test_two_hundred_clients_that_never_read_cost_little(
         stack.close()
 
 
-@pytest.mark.parametrize("service", UNREAD)
-def test_a_client_that_never_reads_is_gone_after_write_timeout(
-    tmp_path: Path, host: str, service: str
-) -> None:
+def test_a_client_that_never_reads_is_gone_after_write_timeout(tmp_path: Path, host: str) -> None:
     """A client that takes nothing of what it was sent, and is owed more, is cut off."""
-    text = config(service, write_timeout='"2s"')
-    data = UNREAD[service]
+    text = config(*UNREAD, write_timeout='"2s"')
     with Watched(tmp_path, text, namespace=host) as daemon, ExitStack() as stack:
-        address = daemon.address(service, "tcp")
-        socks = on(host, lambda: [small_client(address) for _ in range(10)])
-        for sock in socks:
-            stack.enter_context(sock)
-        send_unread(socks, data)
-        for sock in socks:
-            if service == "wrap":
+        for service, data in UNREAD.items():
+            address = daemon.address(service, "tcp")
+            socks = on(host, partial(small_clients, address, 10))
+            for sock in socks:
+                stack.enter_context(sock)
+            send_unread(socks, data)
+            for sock in socks if service == "wrap" else []:
                 sock.shutdown(socket.SHUT_WR)
-        wait_until(lambda: len(daemon.events("closed")) == 10, "all gone", 2 + SLACK)
+        everybody = 10 * len(UNREAD)
+        wait_until(lambda: len(daemon.events("closed")) == everybody, "all gone", 2 + SLACK)
         for one in daemon.events("closed"):
             assert one["why"] == "write timeout"
             assert one["duration"] >= 2
@@ -110,3 +114,155 @@ def most_memory(daemon: Watched, seconds: float) -> int:
         most = max(most, daemon.memory())
         time.sleep(0.02)
     return most
+
+
+LINE_SERVICES = ("reverse", "ack", "said", "factor")
+
+
+def test_a_line_that_drips_is_ended_after_line_timeout(tmp_path: Path) -> None:
+    """500 clients send a byte now and then and no line end: they are told, and gone."""
+    text = config(*LINE_SERVICES, line_timeout='"2s"', idle_timeout='"1h"')
+    with Watched(tmp_path, text) as daemon, ExitStack() as stack:
+        socks = [
+            stack.enter_context(daemon.connect(service))
+            for service in LINE_SERVICES
+            for _ in range(500 // len(LINE_SERVICES))
+        ]
+        ended: dict[socket.socket, bytes] = {}
+        until = time.monotonic() + 2 + SLACK
+        with selectors.DefaultSelector() as selector:
+            for sock in socks:
+                selector.register(sock, selectors.EVENT_READ)
+            while selector.get_map() and time.monotonic() < until:
+                for key, _ in selector.select(0.2):
+                    one: Any = key.fileobj
+                    data = one.recv(100)
+                    ended[one] = ended.get(one, b"") + data
+                    if not data:
+                        selector.unregister(one)
+                for key in selector.get_map().values():
+                    one = key.fileobj
+                    with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+                        one.send(b"7")
+        assert len(ended) == len(socks)
+        assert set(ended.values()) == {b"error: no end of line within 2s\r\n"}
+
+
+def test_a_silent_client_is_gone_after_idle_timeout(tmp_path: Path) -> None:
+    """A connection without a byte in either direction is closed, and not before."""
+    services = ("echo", "discard", "reverse", "ack", "said", "factor", "wrap")
+    with Watched(tmp_path, config(*services, idle_timeout='"2s"')) as daemon, ExitStack() as stack:
+        socks = [stack.enter_context(daemon.connect(service)) for service in services]
+        for sock in socks:
+            closed_at(sock, 2 + SLACK)
+        wait_until(lambda: len(daemon.events("closed")) == len(services), "all gone")
+        assert {one["why"] for one in daemon.events("closed")} == {"idle timeout"}
+        assert all(one["duration"] >= 2 for one in daemon.events("closed"))
+
+
+def test_a_peer_that_never_begins_tls_is_gone_after_handshake_timeout(tmp_path: Path) -> None:
+    """Silent, or with half of a beginning: the handshake has its time, and no more."""
+    certificate = tmp_path / "cert.pem"
+    trustme.CA().issue_cert("localhost").private_key_and_cert_chain_pem.write_to_path(certificate)
+    text = (
+        f'[service.echo]\nlisten = ["ssl:0:interface=127.0.0.1:privateKey={certificate}"]\n'
+        'handshake_timeout = "2s"\nidle_timeout = "1h"\n'
+    )
+    with Watched(tmp_path, text) as daemon, ExitStack() as stack:
+        socks = [stack.enter_context(daemon.connect("echo", "tls")) for _ in range(50)]
+        for sock in socks[::2]:
+            sock.sendall(b"\x16\x03\x01\x02\x00\x01")
+        for sock in socks:
+            closed_at(sock, 2 + SLACK)
+        wait_until(lambda: len(daemon.events("closed")) == 50, "all gone")
+        assert {one["why"] for one in daemon.events("closed")} == {"handshake timeout"}
+        assert all(one["duration"] >= 2 for one in daemon.events("closed"))
+
+
+def test_exactly_max_connections_and_never_one_more(tmp_path: Path) -> None:
+    """A thousand connect at once, fifty are served; the others are closed, not left waiting."""
+    text = config("echo") + "max_connections = 50\n"
+    with Watched(tmp_path, text) as daemon, ExitStack() as stack:
+        address = daemon.address("echo", "tcp")
+        socks = []
+        for _ in range(1000):
+            sock = stack.enter_context(socket.socket())
+            sock.setblocking(False)
+            sock.connect_ex(address)
+            socks.append(sock)
+        most = 0
+        served: set[socket.socket] = set()
+        closed: set[socket.socket] = set()
+        asked: set[socket.socket] = set()
+        until = time.monotonic() + SLACK
+        with selectors.DefaultSelector() as selector:
+            for sock in socks:
+                selector.register(sock, selectors.EVENT_READ | selectors.EVENT_WRITE)
+            while len(served) + len(closed) < len(socks) and time.monotonic() < until:
+                for key, events in selector.select(0.2):
+                    one: Any = key.fileobj
+                    try:
+                        if events & selectors.EVENT_READ:
+                            (served if one.recv(1) else closed).add(one)
+                            selector.unregister(one)
+                        elif one not in asked:
+                            one.send(b"?")
+                            asked.add(one)
+                            selector.modify(one, selectors.EVENT_READ)
+                    except (BrokenPipeError, ConnectionResetError):
+                        closed.add(one)
+                        selector.unregister(one)
+                most = max(most, len(served - closed))
+        assert (len(served), most, len(closed)) == (50, 50, 950)
+        assert len(daemon.events("opened")) == 50
+        for sock in list(served)[:7]:
+            sock.close()
+        wait_until(lambda: len(daemon.events("closed")) == 7, "seven have left")
+        again = [stack.enter_context(daemon.connect("echo")) for _ in range(9)]
+        assert [serves(sock) for sock in again] == [True] * 7 + [False] * 2
+        stack.close()
+
+
+def serves(sock: socket.socket) -> bool:
+    """Whether an echo service lets this connection in."""
+    try:
+        sock.sendall(b"?")
+        return sock.recv(1) == b"?"
+    except (BrokenPipeError, ConnectionResetError):
+        return False
+
+
+def test_one_noisy_source_never_hurts_another(tmp_path: Path) -> None:
+    """One source has 20 connections and 50 new ones a second; the next source is served."""
+    text = '[service.echo]\nlisten = ["tcp:7001:interface=10.77.0.1"]\n'
+    text += '[service.daytime]\nlisten = ["tcp:7002:interface=10.77.0.1"]\n'
+    address = ("10.77.0.1", 7001)
+    with (
+        two_hosts() as (first, second),
+        Watched(tmp_path, text, namespace=first) as daemon,
+        ExitStack() as stack,
+    ):
+        add_addresses(second, ["10.77.0.3"])
+        noisy = [stack.enter_context(connect(second, address, "10.77.0.2")) for _ in range(30)]
+        assert [serves(sock) for sock in noisy] == [True] * 20 + [False] * 10
+        assert serves(stack.enter_context(connect(second, address, "10.77.0.3")))
+        rules = {one["rule"].partition(" (and")[0] for one in daemon.events("refused")}
+        assert rules == {"max_connections_per_source = 20"}
+        answered = 0
+        start = time.monotonic()
+        for _ in range(150):
+            with connect(second, ("10.77.0.1", 7002), "10.77.0.2") as sock:
+                answered += bool(serves_time(sock))
+        seconds = time.monotonic() - start
+        assert 50 <= answered <= 50 + 50 * seconds + 1
+        with connect(second, ("10.77.0.1", 7002), "10.77.0.3") as sock:
+            assert serves_time(sock)
+        stack.close()
+
+
+def serves_time(sock: socket.socket) -> bytes:
+    """What a service that speaks first says, nothing where it does not."""
+    try:
+        return sock.recv(100)
+    except ConnectionResetError:
+        return b""

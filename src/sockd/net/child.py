@@ -10,6 +10,7 @@ import os
 import shutil
 import signal
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, cast
 
 from attrs import frozen
@@ -69,6 +70,7 @@ class Child(ProcessProtocol):
         self.program = program
         self.pid: int | None = None
         self._said = b""
+        self._is_reaped = False
         self._kill: IDelayedCall | None = None
 
     def start(self, extra: Mapping[str, str]) -> None:
@@ -127,11 +129,13 @@ class Child(ProcessProtocol):
     def errReceived(self, data: bytes) -> None:
         self._said = (self._said + data)[:SAID_BYTES]
 
+    def processExited(self, reason: Failure) -> None:
+        self._is_reaped = True
+
     def processEnded(self, reason: Failure) -> None:
         pid, self.pid = self.pid, None
-        if self._kill is not None:
+        if self._kill is not None and self._kill.active():
             self._kill.cancel()
-            self._kill = None
         name, who = self.context.name, str(self.peer)
         if self._said:
             text = self._said.decode("utf-8", "backslashreplace").rstrip()
@@ -146,11 +150,11 @@ class Child(ProcessProtocol):
         try:
             os.killpg(self.pid, number)
         except ProcessLookupError:
-            # it has not come to its own session yet, or only its pipes are left
-            try:
+            if self._is_reaped:
+                return  # only its pipes are left, and its number may be another's by now
+            # it has not come to its own session yet
+            with suppress(ProcessLookupError):
                 os.kill(self.pid, number)
-            except ProcessLookupError:
-                return
 
 
 def _tool(name: str) -> str:

@@ -90,9 +90,11 @@ class Datagrams(DatagramProtocol):
 
         def done(result: bytes | Failure) -> None:
             self._owed.discard(answer)
+            if self.transport is None:
+                return  # the port has closed, and what was owed is cancelled
             if isinstance(result, bytes):
                 self._send(result, addr, asked, source)
-            elif self.port.connected:
+            else:
                 self._fault(addr, result)
 
         answer.addBoth(done)

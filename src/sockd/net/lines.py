@@ -21,8 +21,9 @@ from sockd.net.context import Context
 from sockd.net.peer import Peer
 from sockd.net.stream import Stream, error_line
 
-BATCH = 4096
-"""Lines answered with one write: a read of one-byte lines does not become one huge answer."""
+BATCH_BYTES = 16 * 1024
+"""Bytes of lines that are answered with one write: the answers to a read full of one-byte lines do
+not become one huge answer, and a peer that does not read is noticed between two of them."""
 LINES_PER_TURN = 100
 """Lines that a service works through one at a time before the others have their turn."""
 PIECES_PER_TURN = 64
@@ -31,54 +32,67 @@ PIECES_PER_TURN = 64
 
 @frozen
 class Cut:
-    """What a chunk came to: its whole lines, what is left of the next, and whether it is too long.
+    """What bytes came to: whole lines with their ends, what is left, and if a line is too long.
 
     After a line that is too long nothing more is cut.
     """
 
-    lines: list[bytes]
+    block: bytes
     partial: bytes
     too_long: bool
 
+    @property
+    def lines(self) -> list[bytes]:
+        """The whole lines, without their ends."""
+        return split_lines(self.block)
+
 
 def cut(data: bytes, max_line: int) -> Cut:
-    """Split bytes that begin at the start of a line. Pure; lines come without their ends."""
-    lines = _split(data)
-    partial = lines.pop()
+    """Cut bytes that begin at the start of a line behind their last whole line."""
+    end = data.rfind(b"\n") + 1
+    block, partial = (data, b"") if end == len(data) else (data[:end], data[end:])
     if len(data) > max_line:
-        if _has_longer_line(data, max_line):
-            for number, line in enumerate(lines):
-                if len(line) > max_line:
-                    return Cut(lines[:number], b"", True)
+        short = _end_of_short_lines(block, max_line)
+        if short < len(block):
+            return Cut(block[:short], b"", True)
         if len(partial) > max_line + partial.endswith(b"\r"):
-            return Cut(lines, b"", True)
-    return Cut(lines, partial, False)
+            return Cut(block, b"", True)
+    return Cut(block, partial, False)
 
 
-def _joined(lines: list[bytes]) -> bytes:
-    """Lines that wait: as one piece, they need a fraction of the memory."""
-    return b"\n".join(lines) + b"\n" if lines else b""
+def _end_of_short_lines(block: bytes, max_line: int) -> int:
+    """Where the first line that is too long begins; a look each `max_line` bytes, not each line."""
+    start, size = 0, len(block)
+    while start < size:
+        # the end of a line of the greatest length is CRLF, or LF
+        end = block.rfind(b"\n", start, start + max_line + 1) + 1
+        if not end:
+            end = start + max_line + 2
+            if block[end - 2 : end] != b"\r\n":
+                return start
+        start = end
+    return start
 
 
-def _split(data: bytes) -> list[bytes]:
-    if b"\r" not in data:
-        return data.split(b"\n")
-    lines = data.split(b"\r\n")
-    if len(lines) > data.count(b"\n"):
-        return lines
-    # some lines end in LF, some in CRLF: the way that is always right takes twice as long
-    return data.replace(b"\r\n", b"\n").split(b"\n")
+def split_lines(block: bytes) -> list[bytes]:
+    """The lines of a block of whole lines, without their ends."""
+    if b"\r" not in block:
+        lines = block.split(b"\n")
+    else:
+        lines = block.split(b"\r\n")
+        if len(lines) <= block.count(b"\n"):
+            # some end in LF, some in CRLF: the way that is always right takes twice as long
+            lines = block.replace(b"\r\n", b"\n").split(b"\n")
+    lines.pop()
+    return lines
 
 
-def _has_longer_line(data: bytes, max_line: int) -> bool:
-    """Whether a whole line can be longer: a look each `max_line` bytes, not at each line."""
-    start, last = 0, data.rfind(b"\n")
-    while last - start > max_line:
-        end = data.rfind(b"\n", start, start + max_line + 1)
-        if end < 0:
-            return True
-        start = end + 1
-    return False
+def _batch_end(block: bytes, start: int) -> int:
+    """The end of the batch of whole lines that starts there: one line at least."""
+    limit = start + BATCH_BYTES
+    if len(block) <= limit:
+        return len(block)
+    return block.rfind(b"\n", start, limit) + 1 or block.index(b"\n", limit) + 1
 
 
 class Framed(Stream):
@@ -92,8 +106,12 @@ class Framed(Stream):
         self._partial_since = 0.0
         self._chunks_with_ends = 0
 
+    def whole_lines(self, block: bytes) -> None:
+        """Whole lines with their ends, at least one."""
+        self.lines(split_lines(block))
+
     def lines(self, lines: list[bytes]) -> None:
-        """Whole lines, at least one."""
+        """Whole lines without their ends, at least one."""
 
     def ended(self, last_words: bytes = b"") -> None:
         """No more lines come: answer what there is, then say the last words and close."""
@@ -107,9 +125,9 @@ class Framed(Stream):
         limit = self.context.limits.max_line
         found = cut(self._partial + data if self._partial else data, limit)
         self._partial = found.partial
-        if found.lines:
+        if found.block:
             self._chunks_with_ends += 1
-            self.lines(found.lines)
+            self.whole_lines(found.block)
         if found.too_long and not self.is_closing:
             self._deafen(f"line longer than {int(limit)} bytes")
 
@@ -117,8 +135,8 @@ class Framed(Stream):
         if self._deaf:
             return
         if self._partial:
-            last, self._partial = self._partial.removesuffix(b"\r"), b""
-            self.lines([last])
+            last, self._partial = self._partial + b"\n", b""
+            self.whole_lines(last)
         if not self.is_closing:
             self._deaf = True
             self.ended()
@@ -150,19 +168,26 @@ class Lines(Framed):
         """The answers to these lines, in order, with their line ends."""
         raise NotImplementedError
 
-    def lines(self, lines: list[bytes]) -> None:
-        start = 0
-        while start < len(lines) and not self._waiting and not self.is_blocked:
-            self.write(self.answer(lines[start : start + BATCH] if len(lines) > BATCH else lines))
-            start += BATCH
-        self._waiting += _joined(lines[start:])
+    def answer_block(self, block: bytes) -> bytes:
+        """The same for lines that still have their ends, where that is quicker."""
+        return self.answer(split_lines(block))
+
+    def whole_lines(self, block: bytes) -> None:
+        self._waiting += block
+        self._work()
 
     def unblocked(self) -> None:
-        while self._waiting and not self.is_blocked:
-            *lines, self._waiting = self._waiting.split(b"\n", BATCH)
-            self.write(self.answer(lines))
+        self._work()
         if not self._waiting and self._last_words is not None:
             super().ended(self._last_words)
+
+    def _work(self) -> None:
+        block, start = self._waiting, 0
+        while start < len(block) and not self.is_blocked:
+            end = _batch_end(block, start)
+            self.write(self.answer_block(block[start:end]))
+            start = end
+        self._waiting = block[start:]
 
     def ended(self, last_words: bytes = b"") -> None:
         self._last_words = last_words
@@ -188,8 +213,8 @@ class EachLine(Framed):
         """The answer to this line, with its line end, or a Deferred that brings it."""
         raise NotImplementedError
 
-    def lines(self, lines: list[bytes]) -> None:
-        self._waiting += _joined(lines)
+    def whole_lines(self, block: bytes) -> None:
+        self._waiting += block
         if self._next_turn is None and self._awaited is None:
             self._turn()
 
@@ -217,8 +242,7 @@ class EachLine(Framed):
             if self.is_blocked or self.is_closing:
                 break
             if not self._queue:
-                *lines, self._waiting = self._waiting.split(b"\n", self.lines_per_turn)
-                self._queue.extend(lines)
+                self._take_lines()
             if not self._queue:
                 break
             answer = self.answer(self._queue.popleft())
@@ -237,6 +261,10 @@ class EachLine(Framed):
             self._resting = False
             self.unblock()
         self._end_if_done()
+
+    def _take_lines(self) -> None:
+        *lines, self._waiting = self._waiting.split(b"\n", self.lines_per_turn)
+        self._queue.extend(line.removesuffix(b"\r") for line in lines)
 
     def _say(self, answers: list[bytes]) -> None:
         # one write a turn: a piece of a few bytes costs the transport ten times its length

@@ -110,6 +110,6 @@ class Names:
                 continue
             try:
                 name = self._lookup(address)
-            except OSError:
+            except (OSError, UnicodeError):  # whoever holds an address gives it any bytes for name
                 name = address
             self._threads.callFromThread(self._found, address, name)

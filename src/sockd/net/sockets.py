@@ -10,6 +10,7 @@ import errno
 import os
 import socket
 import stat
+from collections.abc import Mapping
 from pathlib import Path
 
 from sockd.net.runtime import make_runtime_directory, runtime_directory
@@ -180,20 +181,31 @@ def _inherited(listen: Listen) -> socket.socket:
 
 
 def _handed_over() -> list[tuple[str, int]]:
-    """Name and descriptor of what the service manager hands over (sd_listen_fds_with_names).
-
-    Twisted's reader of these variables removes them, so that a second address would find none.
-    """
-    if os.environ.get("LISTEN_PID") != str(os.getpid()):
+    """Name and descriptor of what the service manager hands over (sd_listen_fds_with_names)."""
+    given = _first_environment()
+    if given.get("LISTEN_PID") != str(os.getpid()):
         return []
     try:
-        count = int(os.environ.get("LISTEN_FDS", ""))
+        count = int(given.get("LISTEN_FDS", ""))
     except ValueError:
         return []
-    names = os.environ.get("LISTEN_FDNAMES", "").split(":")
+    names = given.get("LISTEN_FDNAMES", "").split(":")
     if len(names) != count:
         names = ["unknown"] * count
     return [(name, FIRST_HANDED_OVER + place) for place, name in enumerate(names)]
+
+
+def _first_environment() -> Mapping[str, str]:
+    """The environment that this process was started with.
+
+    Importing `twisted.internet.endpoints`, which much of Twisted does, takes these variables out of
+    `os.environ`; the kernel still has them.
+    """
+    try:
+        text = os.fsdecode(Path("/proc/self/environ").read_bytes())
+    except OSError:
+        return os.environ
+    return dict(pair.split("=", 1) for pair in text.split("\0") if "=" in pair)
 
 
 def _is_for(sock: socket.socket, listen: Listen) -> bool:

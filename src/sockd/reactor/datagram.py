@@ -8,10 +8,12 @@ that has `addReader`, on a socket that is already bound. IPv4, IPv6 and Unix dat
 from __future__ import annotations
 
 import errno
+import os
 import socket
 import struct
 import sys
 from collections import Counter
+from contextlib import suppress
 from typing import Any, Protocol
 
 from twisted.internet import main
@@ -145,6 +147,7 @@ class DatagramPort(BasePort):
                 continue
             if data is None:
                 self.counts["truncated"] += 1
+                self.asked = self.uid = None
                 continue
             size += len(data)
             try:
@@ -188,7 +191,7 @@ class DatagramPort(BasePort):
     def _address(self, sender: Any) -> Address:
         if self.is_local:
             path = sender or ""
-            return (path.decode("utf-8", "surrogateescape") if isinstance(path, bytes) else path, 0)
+            return (os.fsdecode(path), 0)  # bytes, where the name is outside the file system
         host, port = sender[:2]
         if len(sender) == 4 and sender[3] and "%" not in host:
             host = f"{host}%{sender[3]}"
@@ -201,9 +204,13 @@ class DatagramPort(BasePort):
                 _, local, _ = struct.unpack("=I4s4s", data[:12])
                 self.asked = (level, kind, struct.pack("=I4s4s", 0, local, b"\0" * 4))
             elif level == socket.IPPROTO_IPV6 and kind == _IPV6_PKTINFO:
-                self.asked = (level, kind, data[:20])
+                # in6_pktinfo: address, interface; nothing can be sent from a group
+                local = bytes(16) if data[0] == 0xFF else data[:16]
+                self.asked = (level, kind, local + data[16:20])
             elif level == socket.SOL_SOCKET and kind == socket.SCM_CREDENTIALS:
                 self.uid = struct.unpack("=iII", data[:12])[1]
+            elif level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
+                _close_all(data)
 
 
 def _ask_for_destination(sock: socket.socket) -> bool:
@@ -216,6 +223,13 @@ def _ask_for_destination(sock: socket.socket) -> bool:
     else:
         sock.setsockopt(socket.IPPROTO_IP, _IP_PKTINFO, 1)
     return True
+
+
+def _close_all(sent: bytes) -> None:
+    """Close descriptors that came with a datagram: kept, they would use up the daemon's own."""
+    for (descriptor,) in struct.iter_unpack("=i", sent):
+        with suppress(OSError):  # closed all the same
+            os.close(descriptor)
 
 
 def _errno_name(error: OSError) -> str:

@@ -93,7 +93,7 @@ class Programs:
 
     def stop(self) -> None:
         """End every program that still runs."""
-        for child in self.running:
+        for child in tuple(self.running):
             child.kill()
 
 

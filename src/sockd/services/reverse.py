@@ -17,7 +17,7 @@ import unicodedata
 from itertools import pairwise
 
 from sockd.net.datagram import Datagrams
-from sockd.net.lines import Lines
+from sockd.net.lines import Lines, split_lines
 from sockd.service import Instance, Kind
 
 _NUMBERED = re.compile(rb"(\d+): (.*)")
@@ -37,12 +37,8 @@ def reverse(line: bytes) -> bytes:
 
 def reverse_lines(lines: list[bytes]) -> bytes:
     """The answers to lines that come without their ends."""
-    whole = b"\n".join(lines)
-    if whole.isascii():
-        # all lines backwards at once are the lines in backward order, each of them backwards
-        return b"\r\n".join(whole[::-1].split(b"\n")[::-1]) + b"\r\n"
     try:
-        text = whole.decode()
+        text = b"\n".join(lines).decode()
     except UnicodeDecodeError:
         return b"\r\n".join(map(reverse, lines)) + b"\r\n"
     marks = _marks(text)
@@ -51,6 +47,20 @@ def reverse_lines(lines: list[bytes]) -> bytes:
     else:
         answers = text[::-1].split("\n")[::-1]
     return "\r\n".join(answers).encode() + b"\r\n"
+
+
+def reverse_block(block: bytes) -> bytes:
+    """The answers to whole lines that have their ends."""
+    if block.isascii():
+        # all of it backwards at once: the lines backwards, the last one first, ends before them
+        backwards = bytearray(block)
+        backwards.reverse()
+        end = b"\n\r" if b"\r" in block else b"\n"
+        lines = bytes(backwards).split(end)
+        if end == b"\n" or len(lines) > block.count(b"\n"):
+            lines.reverse()
+            return b"\r\n".join(lines)
+    return reverse_lines(split_lines(block))
 
 
 def _marks(text: str) -> set[str]:
@@ -76,8 +86,8 @@ def reverse_datagram(data: bytes) -> bytes:
 class ReverseStream(Lines):
     """Lines, reversed in batches."""
 
-    def answer(self, lines: list[bytes]) -> bytes:
-        return reverse_lines(lines)
+    def answer_block(self, block: bytes) -> bytes:
+        return reverse_block(block)
 
 
 class ReverseDatagrams(Datagrams):
