@@ -98,26 +98,32 @@ class Daemon:
 
     @property
     def pid(self) -> int:
-        """Its process."""
+        """Its process, which may be a child of a program of `prefix`."""
         assert self.process is not None
-        return self.process.pid
+        pid = self.process.pid
+        while not _is_python(pid) and (below := children(pid)):
+            pid = below[0]
+        return pid
 
     def kill(self) -> None:
         """End it without warning (SIGKILL)."""
         assert self.process is not None
-        self.process.kill()
+        if self.process.poll() is None:
+            os.kill(self.pid, signal.SIGKILL)
         self.process.wait(STOP_SECONDS)
 
     def stop(self) -> int:
         """Ask it to end (SIGTERM), see that it does, and return its exit code."""
         assert self.process is not None
         if self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
+            pid = self.pid
+            os.kill(pid, signal.SIGTERM)
             try:
                 self.process.wait(STOP_SECONDS)
             except subprocess.TimeoutExpired:
                 self.kill()
                 raise
+            assert not Path(f"/proc/{pid}").exists(), "the daemon runs on"
         return self.process.returncode
 
     def text(self) -> str:
@@ -175,6 +181,10 @@ def descriptors(pid: int) -> int:
 def children(pid: int) -> list[int]:
     """The children of a process, zombies among them."""
     return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def _is_python(pid: int) -> bool:
+    return Path(f"/proc/{pid}/cmdline").read_bytes().startswith(f"{sys.executable}\0".encode())
 
 
 def receive_all(sock: socket.socket) -> bytes:

@@ -30,6 +30,8 @@ REACTOR: Any = _running
 NOON = 961_265_174.0
 """2000-06-17 18:06:14 UTC, the moment that tests begin at."""
 MAX_TURNS = 100_000
+TCP_ESTABLISHED, TCP_CLOSE = 1, 7
+"""States of a connection, as the kernel numbers them (net/tcp_states.h)."""
 ASKER = ("192.0.2.7", 50_007)
 """Who asks in a datagram where a test does not say it."""
 
@@ -174,8 +176,10 @@ class MemorySocket:
 
     def getsockopt(self, level: int, name: int, size: int = 4) -> Any:
         if (level, name) == (socket.IPPROTO_TCP, socket.TCP_INFO):
-            # tcpi_bytes_acked: 64 bits at 120 (linux/tcp.h)
-            return bytes(120) + struct.pack("=Q", len(self.outbox)) + bytes(size - 128)
+            # tcpi_state: 8 bits at 0; tcpi_bytes_acked: 64 bits at 120 (linux/tcp.h)
+            state = TCP_CLOSE if self.is_cut else TCP_ESTABLISHED
+            info = bytes([state]) + bytes(119) + struct.pack("=Q", len(self.outbox))
+            return info.ljust(size, b"\0")[:size]
         if (level, name) == (socket.SOL_SOCKET, socket.SO_PEERCRED) and self.uid is not None:
             return struct.pack("=iII", os.getpid(), self.uid, self.uid)
         raise OSError(errno.ENOPROTOOPT, "not in memory")

@@ -254,3 +254,21 @@ def on_suite_reactor(command: str) -> list[str]:
     argv = [SOCKD, "run"] if command == "run" else [TWISTD]
     name = os.environ.get("SOCKD_TEST_REACTOR")
     return [*argv, "-r", name] if name else argv
+
+
+# twistd
+
+LISTENING = r"listening on {} (?:127\.0\.0\.1:)?(\S+)$"
+"""Where something listens over a transport, in a log of texts."""
+STOPPED = -signal.SIGTERM
+"""How a twistd ends that was asked to: when all is done, it takes the signal itself."""
+
+
+def foreground(*arguments: str) -> list[str]:
+    """`twistd` that does not become a daemon, with these arguments."""
+    return [*on_suite_reactor("twistd"), "-n", "--pidfile=", *arguments]
+
+
+def port_of(daemon: Running, service: str, transport: str = "tcp") -> int:
+    """Where a service of it listens, as the log says."""
+    return int(daemon.wait_for(f"{service}: {LISTENING.format(transport)}")[1])

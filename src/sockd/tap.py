@@ -34,7 +34,7 @@ from sockd.net.runtime import runtime_directory
 from sockd.net.sockets import ListenError, bound
 from sockd.net.tls import load as load_tls
 from sockd.ops.annotated import default_config
-from sockd.ops.logs import FORMATS, LogWriter
+from sockd.ops.logs import FORMATS, LogWriter, SyslogFile
 from sockd.ops.table import Row, rows, table
 from sockd.service import Found, Kind
 
@@ -91,15 +91,28 @@ class Daemon(MultiService):
             events.warn("warning", service="sockd", why=warning)
         super().startService()
         signal.signal(signal.SIGHUP, self._hang_up)
-        reactor = type(self.host.reactor).__name__
-        services = len(self._instances)
-        events.emit("started", version=__version__, services=services, reactor=reactor)
+        # not before: whoever reads it may send a signal, which the running reactor handles
+        self.host.reactor.callWhenRunning(self._report_start)
+
+    def _report_start(self) -> None:
+        events.emit(
+            "started",
+            version=__version__,
+            count=self.count,
+            services=len(self._instances),
+            reactor=type(self.host.reactor).__name__,
+        )
 
     def stopService(self) -> Deferred[Any]:
         """Stop every instance; fires when all of them have."""
         signal.signal(signal.SIGHUP, signal.SIG_DFL)
         stopped: Deferred[Any] = super().stopService()
         return stopped.addCallback(lambda _: events.emit("stopped"))
+
+    @property
+    def count(self) -> str:
+        """How many services it runs: `1 service`, `16 services`."""
+        return f"{len(self._instances)} service{'s' * (len(self._instances) != 1)}"
 
     @property
     def rows(self) -> list[Row]:
@@ -193,16 +206,19 @@ def run_foreground(settings: Settings, reactor_name: str | None, log_format: str
         sys.stderr.write(f"sockd: not started\n{error}\n")
         return 1
     if as_text:
-        count = len(settings.instances)
-        sys.stdout.write(
-            f"sockd {__version__} runs {count} service{'s' * (count != 1)} "
-            f"on the {type(reactor).__name__}; ^C stops it\n\n{table(daemon.rows)}\n"
-        )
-        sys.stdout.flush()
+        reactor.callWhenRunning(_print_table, daemon)
     daemon.startService()
     reactor.addSystemEventTrigger("before", "shutdown", daemon.stopService)
     reactor.run()
     return 0
+
+
+def _print_table(daemon: Daemon) -> None:
+    sys.stdout.write(
+        f"sockd {__version__} runs {daemon.count} on the {type(daemon.host.reactor).__name__}; "
+        f"^C stops it\n\n{table(daemon.rows)}\n"
+    )
+    sys.stdout.flush()
 
 
 # twistd
@@ -275,9 +291,14 @@ class _TwistdDaemon(Daemon):
         """Become the application's service, and write its log."""
         super().setServiceParent(parent)
         log_file, foreground = self._parent["logfile"], bool(self._parent["nodaemon"])
-        if self._parent.get("syslog") or (log_file == "-" and not foreground):
-            return  # the second twistd says itself that it cannot be
-        writer = LogWriter(_open_log(log_file, foreground), self._log_format)
+        if log_file == "-" and not foreground:
+            return  # twistd says itself that this cannot be
+        file = (
+            SyslogFile(self._parent["prefix"])
+            if self._parent.get("syslog")
+            else _open_log(log_file, foreground)
+        )
+        writer = LogWriter(file, self._log_format)
         parent.setComponent(ILogObserver, writer)
 
     def privilegedStartService(self) -> None:

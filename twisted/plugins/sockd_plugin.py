@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import pkgutil
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from twisted.application.service import IServiceMaker, ServiceMaker
-from twisted.plugin import IPlugin
+from twisted.plugin import IPlugin, pluginPackagePaths
 from zope.interface import implementer
 
 sockd = ServiceMaker("sockd", "sockd.twistd", "Many small network services in one process", "sockd")
@@ -37,17 +36,25 @@ class Alone:
 
 
 def _commands() -> dict[str, Alone]:
-    """A command for each file in the package of services; its first line is the description."""
+    """A command for each file among the services; its first line is the description."""
     spec = find_spec("sockd")
     if spec is None or not spec.submodule_search_locations:
         return {}
-    found = {}
-    folder = Path(spec.submodule_search_locations[0]) / "services"
-    for module in pkgutil.iter_modules([str(folder)]):
-        with (folder / f"{module.name}.py").open(encoding="utf-8") as file:
-            description = file.readline().strip().strip('"').rstrip(".")
-        found[f"sockd_{module.name}"] = Alone(module.name, description)
+    found: dict[str, Alone] = {}
+    folders = [str(Path(spec.submodule_search_locations[0]) / "services")]
+    for folder in folders + pluginPackagePaths("sockd.services"):
+        for path in sorted(Path(folder).glob("[!_]*.py")):
+            # foreign files among them: one that is not UTF-8 must not take away the commands
+            with path.open(encoding="utf-8", errors="replace") as file:
+                description = file.readline().strip().strip('"').rstrip(".")
+            found.setdefault(f"sockd_{path.stem}", Alone(path.stem, description))
     return found
+
+
+def __getattr__(name: str) -> None:
+    """Nothing, for the command of a service that is gone: Twisted's cache may still have it."""
+    if not name.startswith("sockd_"):
+        raise AttributeError(name)
 
 
 globals().update(_commands())

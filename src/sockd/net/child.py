@@ -14,7 +14,7 @@ from contextlib import suppress
 from typing import Any, cast
 
 from attrs import frozen
-from twisted.internet.error import ProcessDone
+from twisted.internet.error import ConnectionAborted, ProcessDone
 from twisted.internet.interfaces import IDelayedCall, IProcessTransport, IReactorTime
 from twisted.internet.protocol import ProcessProtocol
 from twisted.python.failure import Failure
@@ -112,7 +112,9 @@ class Child(ProcessProtocol):
         """End its whole process group now."""
         self._signal(signal.SIGKILL)
         if self.is_running:
-            # what left the group may hold the pipes; it is not waited for
+            # what left the group may hold the pipes; it is not waited for, nor to take its input
+            if (pipe := self.process.pipes.get(0)) is not None:
+                pipe.connectionLost(Failure(ConnectionAborted()))
             self.process.loseConnection()
 
     def connectionMade(self) -> None:
@@ -133,6 +135,8 @@ class Child(ProcessProtocol):
         self._is_reaped = True
 
     def processEnded(self, reason: Failure) -> None:
+        # what it has started and left behind in its group ends with it
+        self._signal(signal.SIGKILL)
         pid, self.pid = self.pid, None
         if self._kill is not None and self._kill.active():
             self._kill.cancel()

@@ -29,7 +29,7 @@ SENTENCES = {
     "child-said": "{service}: process {pid} of {peer} reports: {text}",
     "warning": "{service}: {why}",
     "certificate": "{service}: {address}: {why}",
-    "started": "sockd {version} runs {services} services on the {reactor}",
+    "started": "sockd {version} runs {count} on the {reactor}",
     "stopped": "sockd has stopped",
 }
 """The sentence of each event; its fields are the names in braces."""

@@ -19,6 +19,7 @@ from twisted.python.failure import Failure
 
 from sockd.net.context import Context
 from sockd.net.peer import Peer
+from sockd.net.progress import is_cut
 from sockd.net.stream import Stream, error_line
 
 BATCH_BYTES = 16 * 1024
@@ -274,6 +275,13 @@ class EachLine(Framed):
     def unblock(self) -> None:
         if not self._resting:
             super().unblock()
+
+    def sweep_request(self, now: float) -> None:
+        if not self._resting:
+            super().sweep_request(now)
+        elif is_cut(self._socket()):
+            # nothing is read, so nothing else would tell; what is worked on for it can be ended
+            self.abort("closed by the peer")
 
     def _rest(self) -> None:
         """Read no more until the lines that are here are answered."""

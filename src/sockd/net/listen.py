@@ -17,6 +17,7 @@ from twisted.internet.interfaces import IAddress, IDelayedCall, IProtocol
 from twisted.internet.protocol import DatagramProtocol, Factory
 from twisted.internet.task import LoopingCall
 from twisted.internet.threads import deferToThreadPool
+from twisted.logger import LogLevel
 from twisted.python.failure import Failure
 
 from sockd.net import events, tls
@@ -176,6 +177,7 @@ class StreamListener(Listener):
         self._connections: tls.Connections | None = None
         self._files: tls.Files | None = None
         self._check: LoopingCall | None = None
+        self._complaint = ""
 
     def adopt(self, sock: socket.socket) -> Any:
         wrap = None
@@ -220,17 +222,19 @@ class StreamListener(Listener):
     def _use_certificate(self, found: tuple[tls.Files, Any] | None) -> None:
         if found is not None and self._connections is not None:
             self._files, self._connections.context = found
+            self._complaint = ""
             self._certificate("the certificate has changed; new connections get the new one")
 
     def _keep_certificate(self, failure: Failure) -> None:
         failure.trap(ValueError, OSError)
         why = f"{failure.getErrorMessage()}; the old certificate stays in use"
-        if why not in self.context.host.warned:
-            self.context.host.warned.add(why)
-            self._certificate(why)
+        if why != self._complaint:
+            self._complaint = why
+            self._certificate(why, LogLevel.warn)
 
-    def _certificate(self, why: str) -> None:
-        events.warn("certificate", service=self.context.name, address=self.address, why=why)
+    def _certificate(self, why: str, level: LogLevel = LogLevel.info) -> None:
+        name, address = self.context.name, self.address
+        events.emit("certificate", level=level, service=name, address=address, why=why)
 
 
 class DatagramListener(Listener):

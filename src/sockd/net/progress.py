@@ -1,8 +1,9 @@
-"""Whether a peer is taking what it was sent, as the kernel knows it."""
+"""Whether a peer is there and taking what it was sent, as the kernel knows it."""
 
 from __future__ import annotations
 
 import fcntl
+import select
 import socket
 import struct
 import termios
@@ -10,6 +11,8 @@ import termios
 _TCP_INFO_BYTES = 256
 _BYTES_ACKED = 120
 """Offset of tcpi_bytes_acked, 64 bits, in Linux's struct tcp_info (linux/tcp.h)."""
+_TCP_CLOSE = 7
+"""The first byte of tcp_info, tcpi_state, once a connection has been reset."""
 
 
 def taken(sock: socket.socket) -> int:
@@ -22,3 +25,16 @@ def taken(sock: socket.socket) -> int:
         return int(struct.unpack("=i", waiting)[0])
     info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO_BYTES)
     return int(struct.unpack_from("=Q", info, _BYTES_ACKED)[0])
+
+
+def is_cut(sock: socket.socket) -> bool:
+    """Whether the connection is no more: reset, or (a Unix socket) closed by the peer.
+
+    A reactor hears of it only while it reads from the connection or writes to it.
+    """
+    if sock.family == socket.AF_UNIX:
+        poll = select.poll()
+        poll.register(sock, 0)
+        return bool(poll.poll(0))
+    info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO_BYTES)
+    return bool(info[0] == _TCP_CLOSE)

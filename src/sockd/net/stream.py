@@ -35,7 +35,7 @@ from zope.interface import implementer
 from sockd.net import events
 from sockd.net.context import Context
 from sockd.net.peer import Peer
-from sockd.net.progress import taken
+from sockd.net.progress import is_cut, taken
 from sockd.pure.text import escape
 
 LINGER_SECONDS = 2.0
@@ -276,6 +276,8 @@ class Stream(Protocol):
                 self.abort("handshake timeout")
         elif self.is_blocked or self.is_closing or self.pulls:
             self._sweep_stuck(now)
+        elif self.peer_finished and is_cut(self._socket()):
+            self.abort("closed by the peer")
         elif now - self._active_at >= limits.idle_timeout:
             self.timed_out("idle timeout")
         else:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import re
 import sys
+import syslog
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, TextIO
 
 from attrs import define
 from twisted.logger import ILogObserver, LogEvent, LogLevel, formatEvent
+from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from sockd.pure.text import escape
@@ -27,12 +29,20 @@ _NOISE = re.compile(
     # a cache of plugins beside the plugins is not missed where it may not be written
     r"|Unable to write to plugin cache "
 )
-_DESCRIPTORS = re.compile(r"EMFILE |Re-reserving EMFILE |Could not accept new connection ")
+_DESCRIPTORS = re.compile(
+    r"EMFILE |Re-reserving EMFILE |Could not accept new connection \((EMFILE|ENFILE)\)"
+)
+_LEGACY = {"failure", "format", "isError", "logLevel", "message", "system", "time"}
+"""What Twisted's observers of the old kind add to an event that passes them."""
 
 
 def sentence(event: LogEvent) -> str:
     """What an event says, as one line that is fit for a terminal."""
-    return escape(formatEvent(event), MAX_LINE)
+    text = formatEvent(event)
+    if _failure(event) is not None and "event" not in event:
+        # Twisted's own reports of errors have the traceback in their text
+        text = text.partition("\n")[0]
+    return escape(text, MAX_LINE)
 
 
 def as_text(event: LogEvent) -> str:
@@ -40,17 +50,13 @@ def as_text(event: LogEvent) -> str:
     level: LogLevel = event.get("log_level", LogLevel.info)
     mark = "" if level is LogLevel.info else f"{level.name}: "
     below = []
-    if (failure := event.get("log_failure")) is not None:
+    if (failure := _failure(event)) is not None:
         below = failure.getTraceback().rstrip().splitlines()
-    # Twisted's own reports of errors have the traceback in their text
-    said = sentence(event) if "event" in event else escape(_first_line(event), MAX_LINE)
-    lines = [f"{_time(event)} {mark}{said}", *("    " + escape(line, MAX_LINE) for line in below)]
+    lines = [
+        f"{_time(event)} {mark}{sentence(event)}",
+        *("    " + escape(line, MAX_LINE) for line in below),
+    ]
     return "\n".join(lines) + "\n"
-
-
-def _first_line(event: LogEvent) -> str:
-    text = formatEvent(event)
-    return text.partition("\n")[0] if "log_failure" in event else text
 
 
 def as_json(event: LogEvent) -> str:
@@ -64,13 +70,19 @@ def as_json(event: LogEvent) -> str:
     }
     if "event" in event:
         for name, value in event.items():
-            if not name.startswith("log_") and name not in ("event", "time", "system", "format"):
+            if not name.startswith("log_") and name not in row and name not in _LEGACY:
                 row[name] = (
                     value if isinstance(value, (int, float)) else escape(str(value), MAX_LINE)
                 )
-    if (failure := event.get("log_failure")) is not None:
+    if (failure := _failure(event)) is not None:
         row["traceback"] = escape(failure.getTraceback(), 4 * MAX_LINE)
     return json.dumps(row) + "\n"
+
+
+def _failure(event: LogEvent) -> Failure | None:
+    """The exception that an event reports; an event of the old kind has it by another name."""
+    found = event.get("log_failure", event.get("failure"))
+    return found if isinstance(found, Failure) else None
 
 
 def _time(event: LogEvent) -> str:
@@ -82,12 +94,27 @@ FORMATS: dict[str, Callable[[LogEvent], str]] = {"text": as_text, "json": as_jso
 """The log formats, by name."""
 
 
+class SyslogFile:
+    """The system's log as a file to write lines to."""
+
+    def __init__(self, prefix: str) -> None:
+        syslog.openlog(prefix, syslog.LOG_PID, syslog.LOG_DAEMON)
+
+    def write(self, text: str) -> None:
+        """Log each line."""
+        for line in text.splitlines():
+            syslog.syslog(line)
+
+    def flush(self) -> None:
+        """Nothing waits."""
+
+
 @implementer(ILogObserver)
 @define(eq=False)
 class LogWriter:
     """Writes events to a file; a file that cannot be written does not stop the daemon."""
 
-    file: TextIO
+    file: TextIO | SyslogFile
     format: Callable[[LogEvent], str]
     is_below_a_table: bool = False
     """True where a table has told what runs and where it listens."""
@@ -106,7 +133,11 @@ class LogWriter:
                 if not event:
                     return
         try:
-            self.file.write(self.format(event))
+            line = self.format(event)
+            try:
+                self.file.write(line)
+            except UnicodeEncodeError:  # a terminal that has not all of Unicode
+                self.file.write(line.encode("ascii", "backslashreplace").decode("ascii"))
             self.file.flush()
             self._is_failing = False
         except (OSError, ValueError) as error:

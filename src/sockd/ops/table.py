@@ -26,15 +26,18 @@ class Row:
 
 
 def rows(instance: InstanceSettings, listeners: Iterable[Listener]) -> Iterator[Row]:
-    """A row for each listen string of an instance that is listening."""
-    groups: dict[str, list[Listener]] = {}
+    """A row for each listen string of an instance that is listening.
+
+    It has one for each family where the kernel has chosen the ports, and so two of them.
+    """
+    groups: dict[tuple[str, str], list[Listener]] = {}
     for listener in listeners:
         if listener.is_listening:
-            groups.setdefault(listener.listen.text, []).append(listener)
-    for group in groups.values():
+            port = listener.address.rpartition(":")[2]
+            groups.setdefault((listener.listen.text, port), []).append(listener)
+    for (_, port), group in groups.items():
         listen = group[0].listen
         hosts = {one.listen.host for one in group}
-        port = group[0].address.rpartition(":")[2]
         host = "localhost" if hosts == LOOPBACK else listen.host
         address = group[0].address if len(group) == 1 else f"{host}:{port}"
         if listen.transport == "multicast":
@@ -50,7 +53,10 @@ def rows(instance: InstanceSettings, listeners: Iterable[Listener]) -> Iterator[
 def _command(instance: InstanceSettings, listen: Listen, host: str, port: str) -> str:
     if listen.systemd:
         return ""
-    return instance.kind.try_with(listen.transport).format(
+    template = instance.kind.try_with(listen.transport)
+    if ":" in host and "{host}:" in template:
+        host = f"[{host}]"
+    return template.format(
         host=host, port=port, path=listen.path, group=listen.host, interface=listen.interface
     )
 

@@ -108,11 +108,12 @@ class _Input:
         self._stream.wire.pauseProducing()
 
     def resumeProducing(self) -> None:
-        if not self._stream.peer_finished and not self._stream.is_closing:
+        if not self._stream.peer_finished:
             self._stream.wire.resumeProducing()
 
     def stopProducing(self) -> None:
-        """The program has closed its input: what still comes is dropped."""
+        """The program has closed its input: what still comes is read and dropped."""
+        self.resumeProducing()
 
 
 class ClientProgram(Child):
@@ -125,7 +126,7 @@ class ClientProgram(Child):
 
     def connectionMade(self) -> None:
         super().connectionMade()
-        self.process.pipes[0].registerProducer(_Input(self._stream), True)
+        self.process.registerProducer(_Input(self._stream), True)
 
     def outReceived(self, data: bytes) -> None:
         self._stream.write(self._ends.convert(data) if self.context.options.crlf else data)
@@ -145,10 +146,6 @@ class ExecStream(Stream):
         self._time: IDelayedCall | None = None
 
     def opened(self) -> None:
-        programs: Programs = self.context.shared
-        if len(programs.running) >= self.context.options.max_children:
-            self.fail("busy")
-            return
         # nothing is read until the program is there to take it
         self.wire.pauseProducing()
         template = self.context.options.greeting
@@ -167,7 +164,7 @@ class ExecStream(Stream):
 
     def finished(self) -> None:
         if self._child is not None and self._child.is_running:
-            self._child.process.pipes[0].unregisterProducer()
+            self._child.process.unregisterProducer()
             self._child.process.closeStdin()
 
     def gone(self) -> None:
@@ -195,7 +192,13 @@ class ExecStream(Stream):
     def _run(self, greeting: bytes) -> None:
         if self.is_closing:
             return
+        if not self.peer_finished:
+            self.wire.resumeProducing()
         programs: Programs = self.context.shared
+        # not before: others may have come while the greeting's name was looked up
+        if len(programs.running) >= self.context.options.max_children:
+            self.fail("busy")
+            return
         if greeting:
             self.write(greeting)
         if programs.quotes:
@@ -213,7 +216,6 @@ class ExecStream(Stream):
         self._time = self.context.clock.callLater(self.context.options.max_time, self._too_long)
         if self._early:
             child.process.write(self._early)
-        self.wire.resumeProducing()
         if self.peer_finished:
             self.finished()
 

@@ -1,0 +1,164 @@
+"""The table that a start prints: what serves where, and what to type to try it."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_twisted
+
+from sockd.net.listen import Listener
+from sockd.ops.table import Row, rows, table
+from tests.helpers import make_context, make_settings
+from tests.processes import free_port
+from tests.servers import listen_string, serve
+
+
+async def rows_of(kind: str, *listens: str, **settings: Any) -> list[Row]:
+    """What the table says of an instance while it listens."""
+    async with serve(kind, *listens, **settings) as instance:
+        return list(rows(make_settings(kind, listens, **settings), instance.listeners))
+
+
+def port_of(row: Row) -> str:
+    """The port that the kernel chose."""
+    return row.address.rpartition(":")[2]
+
+
+@pytest.mark.parametrize("interface", ["127.0.0.1", "127.0.0.2"])
+@pytest.mark.parametrize(("transport", "tool"), [("tcp", "nc -N"), ("udp", "nc -u -W1")])
+@pytest_twisted.ensureDeferred
+async def test_a_row_has_the_port_that_the_kernel_chose_and_what_to_type(
+    transport: str, tool: str, interface: str
+) -> None:
+    [row] = await rows_of("echo", f"{transport}:0:interface={interface}")
+    port = port_of(row)
+    assert int(port) > 0
+    command = f"echo hello | {tool} {interface} {port}"
+    assert row == Row("echo", transport, f"{interface}:{port}", command)
+
+
+@pytest.mark.parametrize(
+    ("interface", "address", "host"),
+    [("0.0.0.0", "0.0.0.0", "127.0.0.1"), ("::", "[::]", "::1"), ("[::1]", "[::1]", "::1")],
+)
+@pytest_twisted.ensureDeferred
+async def test_what_listens_on_every_address_is_tried_on_loopback(
+    interface: str, address: str, host: str
+) -> None:
+    escaped = interface if interface.startswith("[") else f"[{interface}]"
+    [row] = await rows_of("said", f"tcp:0:interface={escaped}")
+    port = port_of(row)
+    command = f"echo hello | nc -N {host} {port}"
+    assert row == Row("said", "tcp", f"{address}:{port}", command)
+
+
+@pytest_twisted.ensureDeferred
+async def test_localhost_is_one_row_for_both_families() -> None:
+    port = free_port()
+    assert await rows_of("said", f"tcp:{port}:interface=localhost") == [
+        Row("said", "tcp", f"localhost:{port}", f"echo hello | nc -N localhost {port}")
+    ]
+
+
+@pytest_twisted.ensureDeferred
+async def test_every_interface_is_one_row_for_both_families() -> None:
+    port = free_port()
+    assert await rows_of("said", f"tcp:{port}:interface=*") == [
+        Row("said", "tcp", f"0.0.0.0:{port}", f"echo hello | nc -N 127.0.0.1 {port}")
+    ]
+
+
+@pytest_twisted.ensureDeferred
+async def test_two_families_on_two_ports_are_two_rows() -> None:
+    four, six = await rows_of("said", "tcp:0:interface=localhost")
+    assert four.address == f"127.0.0.1:{port_of(four)}"
+    assert six.address == f"[::1]:{port_of(six)}"
+    assert six.command == f"echo hello | nc -N ::1 {port_of(six)}"
+
+
+@pytest_twisted.ensureDeferred
+async def test_an_address_that_is_not_listened_on_has_no_row() -> None:
+    port = free_port()
+    with socket.socket(socket.AF_INET6) as holder:
+        holder.bind(("::1", port))
+        holder.listen()
+        assert await rows_of("said", f"tcp:{port}:interface=localhost", required=False) == [
+            Row("said", "tcp", f"127.0.0.1:{port}", f"echo hello | nc -N 127.0.0.1 {port}")
+        ]
+
+
+@pytest.mark.parametrize(
+    ("kind", "transport", "tool"),
+    [
+        ("echo", "unix", "echo hello | nc -N -U"),
+        ("echo", "unixgram", "nc -uU"),
+        ("ack", "unix", "nc -U"),
+    ],
+)
+@pytest_twisted.ensureDeferred
+async def test_a_socket_file_is_a_row_with_its_path(
+    kind: str, transport: str, tool: str, tmp_path: Path
+) -> None:
+    [row] = await rows_of(kind, listen_string(transport, tmp_path))
+    path = f"{tmp_path}/service.sock"
+    assert row == Row(kind, transport, path, f"{tool} {path}")
+
+
+@pytest.mark.parametrize(("interface", "host"), [("127.0.0.1", "127.0.0.1"), ("[::1]", "[::1]")])
+@pytest_twisted.ensureDeferred
+async def test_tls_is_tried_with_a_host_and_a_port_in_one_word(
+    interface: str, host: str, tls_files: tuple[Path, Path, Path]
+) -> None:
+    certificate, key, _ = tls_files
+    listen = f"tls:0:interface={interface}:privateKey={key}:certKey={certificate}"
+    [row] = await rows_of("echo", listen)
+    port = port_of(row)
+    command = f"openssl s_client -quiet -connect {host}:{port}"
+    assert row == Row("echo", "tls", f"{host}:{port}", command)
+
+
+@pytest_twisted.ensureDeferred
+async def test_multicast_is_a_row_with_its_group_and_its_interface() -> None:
+    listen = "multicast:224.225.226.227:2070:interface=127.0.0.1"
+    assert await rows_of("beacon", listen) == [
+        Row(
+            "beacon",
+            "multicast",
+            "224.225.226.227:2070 via 127.0.0.1",
+            "socat -u UDP4-RECV:2070,ip-add-membership=224.225.226.227:127.0.0.1 -",
+        )
+    ]
+
+
+def test_nobody_knows_how_to_try_what_the_service_manager_hands_over() -> None:
+    settings = make_settings("echo", ["systemd:name=small"])
+    [listen] = settings.listen
+    listener = Listener(make_context("echo"), listen)
+    assert list(rows(settings, [listener])) == []
+    listener.port = "whatever was handed over"
+    assert list(rows(settings, [listener])) == [Row("echo", "tcp", "systemd small", "")]
+
+
+def test_the_columns_are_aligned_and_a_service_is_named_once() -> None:
+    shown = table(
+        [
+            Row("echo", "tcp", "localhost:10007", "echo hello | nc -N localhost 10007"),
+            Row("echo", "udp", "localhost:10007", "nc -u localhost 10007"),
+            Row("a-longer-name", "unixgram", "/run/a.sock", ""),
+            Row("echo", "tcp", "[::1]:7", "nc ::1 7"),
+        ]
+    )
+    assert shown.splitlines() == [
+        "service        transport  address          try it with",
+        "echo           tcp        localhost:10007  echo hello | nc -N localhost 10007",
+        "               udp        localhost:10007  nc -u localhost 10007",
+        "a-longer-name  unixgram   /run/a.sock",
+        "echo           tcp        [::1]:7          nc ::1 7",
+    ]
+
+
+def test_a_table_of_nothing_is_its_heading() -> None:
+    assert table([]) == "service  transport  address  try it with\n"

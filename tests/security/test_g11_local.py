@@ -1,0 +1,95 @@
+"""G11: who may use a Unix socket: the file's mode, and users by name."""
+
+from __future__ import annotations
+
+import stat
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.security.hosts import Watched, wait_until
+
+NOBODY = 65_534
+RULE = f"allow_users: not user {NOBODY}"
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A folder that every user may look into: only the socket's own mode is in the way."""
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
+
+
+def config(listen_mode: str = "", users: str = "") -> str:
+    """A stream and a datagram service on socket files."""
+    more = f"allow_users = [{users}]\n" if users else ""
+    return (
+        f'[service.reverse]\nlisten = ["unix:${{RUNTIME}}/stream.sock{listen_mode}"]\n{more}'
+        f'[service.localtime]\nlisten = ["unixgram:${{RUNTIME}}/datagram.sock{listen_mode}"]\n{more}'
+    )
+
+
+def ask(folder: Path, kind: str, user: int) -> tuple[bytes, str]:
+    """What a program of a user gets from a socket, and what it complains of."""
+    socket = folder / "run" / f"{kind}.sock"
+    if kind == "stream":
+        address = f"UNIX-CONNECT:{socket}"
+    else:
+        own = folder / "own"
+        own.mkdir(exist_ok=True)
+        own.chmod(0o777)
+        address = f"UNIX-SENDTO:{socket},bind={own}/client-{user}.sock"
+    done = subprocess.run(
+        ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups"]
+        + ["socat", "-t1", "-T3", "-", address],
+        input=b"Europe/Warsaw",
+        capture_output=True,
+        timeout=30,
+        check=False,
+        cwd="/",
+    )
+    return done.stdout, done.stderr.decode(errors="replace")
+
+
+def modes(folder: Path) -> set[int]:
+    """The modes of the socket files."""
+    return {stat.S_IMODE(file.stat().st_mode) for file in (folder / "run").iterdir()}
+
+
+def test_by_default_only_owner_and_group_may(folder: Path) -> None:
+    """The files' mode is 0660: another user is refused by the kernel, and nothing is heard of it."""
+    with Watched(folder, config()) as daemon:
+        assert modes(folder) == {0o660}
+        for kind in ("stream", "datagram"):
+            answer, complaint = ask(folder, kind, NOBODY)
+            assert answer == b""
+            assert "Permission denied" in complaint
+        assert daemon.events("opened") == []
+        assert ask(folder, "stream", 0)[0] == b"wasraW/eporuE\r\n"
+        assert ask(folder, "datagram", 0)[0] != b""
+
+
+def test_a_mode_can_let_everybody_in(folder: Path) -> None:
+    """With mode 666 another user is served: what keeps it out above is the mode."""
+    with Watched(folder, config(":mode=666")) as daemon:
+        assert modes(folder) == {0o666}
+        assert ask(folder, "stream", NOBODY)[0] == b"wasraW/eporuE\r\n"
+        assert len(ask(folder, "datagram", NOBODY)[0]) == len("Sat Jun 17 18:06:14 2000")
+        [opened] = daemon.events("opened")
+        assert opened["peer"].endswith(f"of user {NOBODY}")
+
+
+def test_users_are_known_by_the_kernel_and_refused_by_name(folder: Path) -> None:
+    """Whatever the mode lets in, `allow_users` asks the kernel whose process it is."""
+    with Watched(folder, config(":mode=666", '"root"')) as daemon:
+        for service, kind in (("reverse", "stream"), ("localtime", "datagram")):
+            assert ask(folder, kind, NOBODY)[0] == b""
+            daemon.wait_for("refused", service=service, rule=RULE)
+        assert daemon.events("opened") == []
+        assert ask(folder, "stream", 0)[0] == b"wasraW/eporuE\r\n"
+        assert ask(folder, "datagram", 0)[0] != b""
+        wait_until(lambda: len(daemon.events("closed")) == 1, "the one that was let in has left")

@@ -1,0 +1,379 @@
+"""What users install: the wheel, without this checkout; and services that others install."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import socket
+import sys
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from attrs import frozen
+
+from tests.daemons import Daemon, ask, namespace, socket_on
+from tests.processes import NOBODY, free_port, run, running, tcp_says, udp_says
+from tests.transcripts import blocks
+
+ROOT = Path(__file__).parents[1]
+INSTALL_SECONDS = 100.0
+NOT_COPIED = shutil.ignore_patterns(".git", ".venv*", ".*_cache", ".hypothesis", "__pycache__")
+SERVICE = 'listen = ["tcp:{port}:interface=127.0.0.1", "udp:{port}:interface=127.0.0.1"]\n'
+
+
+def succeed(*argv: str | Path, **options: Any) -> str:
+    """Run a command that must succeed; its output."""
+    done = run(*map(str, argv), **options)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@frozen
+class Environment:
+    """A virtual environment with sockd installed from its wheel."""
+
+    folder: Path
+
+    def command(self, name: str) -> str:
+        """The path of a command."""
+        return str(self.folder / "bin" / name)
+
+    @property
+    def packages(self) -> Path:
+        """Its site-packages."""
+        [found] = self.folder.glob("lib/python*/site-packages")
+        return found
+
+    def pip(self, *arguments: str | Path) -> None:
+        """Run pip for it, the one of the environment that the tests run in."""
+        pip = (sys.executable, "-m", "pip", "--python", self.command("python"))
+        succeed(*pip, *arguments, seconds=INSTALL_SECONDS)
+
+
+def build(source: Path, target: Path) -> Path:
+    """The wheel of a source tree, made by way of its source distribution."""
+    command = (sys.executable, "-m", "build", "--no-isolation", "--outdir", target, source)
+    succeed(*command, seconds=INSTALL_SECONDS)
+    [wheel] = target.glob("*.whl")
+    return wheel
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel of this checkout, in which twistd has left its caches."""
+    folder = tmp_path_factory.mktemp("build")
+    shutil.copytree(ROOT, folder / "source", ignore=NOT_COPIED)
+    for place in ("twisted/plugins", "src/sockd/services"):
+        (folder / "source" / place / "dropin.cache").write_bytes(b"")
+    return build(folder / "source", folder)
+
+
+@pytest.fixture(scope="module")
+def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Environment:
+    """The wheel installed with what the lock names, in an environment of its own."""
+    environment = Environment(tmp_path_factory.mktemp("installed") / "venv")
+    succeed(sys.executable, "-m", "venv", "--without-pip", environment.folder)
+    quiet = ("install", "--quiet", "--only-binary", ":all:")
+    environment.pip(*quiet, "--require-hashes", "-r", ROOT / "requirements.txt")
+    environment.pip(*quiet, "--no-deps", wheel)
+    return environment
+
+
+def write_config(folder: Path, text: str) -> str:
+    file = folder / "sockd.toml"
+    file.write_text(text, "utf-8")
+    return str(file)
+
+
+# the wheel
+
+
+def test_the_wheel_holds_the_package_the_plugin_and_nothing_else(wheel: Path) -> None:
+    names = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
+    source = ROOT / "src"
+    expected = {str(file.relative_to(source)) for file in source.rglob("*.py")}
+    assert names == expected | {"sockd/py.typed", "twisted/plugins/sockd_plugin.py"}
+
+
+def test_what_is_installed_needs_what_the_lock_names_and_no_more(installed: Environment) -> None:
+    installed.pip("check")
+
+
+@pytest.mark.parametrize("command", ["twistd sockd", "twistd sockd-reverse", "sockd run"])
+def test_the_commands_have_help(installed: Environment, command: str, tmp_path: Path) -> None:
+    program, *rest = command.split()
+    said = succeed(installed.command(program), *rest, "--help", cwd=tmp_path)
+    assert re.match(rf"Usage: {program} (\[options\] )?{rest[0]} \[", said)
+
+
+def test_the_built_in_configuration_is_right(installed: Environment, tmp_path: Path) -> None:
+    said = succeed(installed.command("sockd"), "check", cwd=tmp_path)
+    assert "echo: tcp 127.0.0.1:10007\n" in said
+    assert "warning" not in said
+
+
+START = {
+    "sockd run": 0,
+    "sockd run --reactor poll": 0,
+    # twistd ends by the signal that it was sent
+    "twistd --nodaemon --pidfile= sockd": -signal.SIGTERM,
+}
+"""Commands that start it in the foreground, and the exit code after SIGTERM."""
+
+
+def test_it_runs(installed: Environment, tmp_path: Path) -> None:
+    port = free_port()
+    file = write_config(tmp_path, "[service.reverse]\n" + SERVICE.format(port=port))
+    for command, status in START.items():
+        program, *rest = command.split()
+        argv = [installed.command(program), *rest, "--config", file]
+        with running(argv, cwd=tmp_path) as daemon:
+            daemon.wait_for(f"127.0.0.1:{port}")
+            daemon.wait_for("sockd .* runs 1 service")
+            assert tcp_says(port, b"stressed\n") == b"desserts\r\n"
+            assert udp_says(port, b"1: stressed\n").startswith(b"1: desserts")
+            assert daemon.stop() == status
+            assert "Traceback" not in daemon.text()
+
+
+def remove_caches(installed: Environment) -> None:
+    """Have Twisted look for plugins anew."""
+    for file in installed.packages.rglob("dropin.cache"):
+        file.unlink()
+
+
+# read-only
+
+AS_NOBODY = (
+    *("setpriv", "--reuid", str(NOBODY), "--regid", str(NOBODY), "--clear-groups"),
+    # may go where only root may, for the interpreter can lie in root's home; may write nowhere
+    *("--inh-caps", "-all,+dac_read_search", "--ambient-caps", "-all,+dac_read_search"),
+    *("--bounding-set", "-all,+dac_read_search"),
+)
+
+
+@pytest.mark.parametrize(("command", "status"), START.items())
+def test_a_default_start_needs_to_write_nothing_but_sockets(
+    installed: Environment, command: str, status: int, tmp_path: Path
+) -> None:
+    """As a user without a home, who may not write where sockd is installed."""
+    remove_caches(installed)
+    temporary = tmp_path / "tmp"
+    temporary.mkdir()
+    os.chown(temporary, NOBODY, NOBODY)
+    program, *rest = command.split()
+    with namespace() as host:
+        nobody = ["ip", "netns", "exec", host, *AS_NOBODY]
+        assert run(*nobody, "test", "-w", str(installed.packages)).returncode == 1
+        clean = ["env", "-i", "PATH=/usr/bin:/bin", f"TMPDIR={temporary}"]
+        argv = [*nobody, *clean, installed.command(program), *rest]
+        with running(argv, cwd=temporary) as daemon:
+            daemon.wait_for(r"sockd .* runs \d+ services")
+            daemon.wait_for(rf"{temporary}/sockd-{NOBODY}/wrap\.sock")
+            sock = socket_on(host, socket.AF_INET, socket.SOCK_STREAM)
+            sock.connect(("127.0.0.1", 7800))
+            assert ask(sock, b"stressed\n") == b"desserts\r\n"
+            assert daemon.stop() == status
+            for word in ("cache", "Traceback", "warn", "error"):
+                assert word not in daemon.text()
+    assert not list(installed.packages.rglob("dropin.cache"))
+    assert [file.name for file in temporary.iterdir()] == [f"sockd-{NOBODY}"]
+
+
+# services of others
+
+PROJECT = """
+[build-system]
+requires = ["hatchling"]
+build-backend = "hatchling.build"
+
+[project]
+name = "sockd-shout"
+version = "1"
+dependencies = ["sockd"]
+
+[tool.hatch.build]
+only-include = ["sockd"]
+"""
+
+
+def readme_service() -> str:
+    """The service that the README adds."""
+    readme = (ROOT / "README.md").read_text("utf-8")
+    [text] = [one.text for one in blocks(readme) if one.name == "src/sockd/services/shout.py"]
+    return text
+
+
+@pytest.fixture
+def third_party(installed: Environment, tmp_path: Path) -> Iterator[Environment]:
+    """With another distribution installed in it, that adds the service `shout`."""
+    # so that Twisted has a cache of the commands that there were before
+    succeed(installed.command("twistd"), "sockd", "--help")
+    source = tmp_path / "source"
+    file = source / "sockd" / "services" / "shout.py"
+    file.parent.mkdir(parents=True)
+    file.write_text(readme_service(), "utf-8")
+    (source / "pyproject.toml").write_text(PROJECT, "utf-8")
+    installed.pip("install", "--quiet", "--no-deps", build(source, tmp_path / "dist"))
+    yield installed
+    installed.pip("uninstall", "--quiet", "--yes", "sockd-shout")
+
+
+def test_another_distribution_adds_a_service_by_one_file(
+    third_party: Environment, tmp_path: Path
+) -> None:
+    sockd = third_party.command("sockd")
+    assert re.search(r"^shout +Shout back ", succeed(sockd, "services"), re.M)
+    assert "Shout back." in succeed(sockd, "services", "shout")
+    assert "[service.shout]" in succeed(sockd, "config")
+    port = free_port()
+    file = write_config(tmp_path, '[service.loud]\nkind = "shout"\n' + SERVICE.format(port=port))
+    with running([sockd, "run", "--config", file], cwd=tmp_path) as daemon:
+        daemon.wait_for(rf"^loud +tcp +127\.0\.0\.1:{port}")
+        assert tcp_says(port, b"hello\nworld\n") == b"HELLO\r\nWORLD\r\n"
+        assert udp_says(port, b"hello") == b"HELLO"
+        assert daemon.stop() == 0
+        assert "Traceback" not in daemon.text()
+
+
+def test_a_service_that_is_gone_is_gone_from_twistd_too(
+    third_party: Environment, tmp_path: Path
+) -> None:
+    """Twisted's cache still has its command."""
+    remove_caches(third_party)
+    assert "sockd-shout" in succeed(third_party.command("twistd"), "--help", cwd=tmp_path)
+    # as an uninstalled one, until the test's end
+    service = third_party.packages / "sockd" / "services" / "shout.py"
+    text = service.read_text("utf-8")
+    service.unlink()
+    try:
+        done = run(third_party.command("twistd"), "--help", cwd=tmp_path)
+    finally:
+        service.write_text(text, "utf-8")
+    assert done.returncode == 0
+    assert "sockd-reverse" in done.stdout
+    assert "shout" not in done.stdout + done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+
+
+KIND = "from sockd.service import Instance, Kind\nkind = Kind({})\n"
+WITHOUT = """
+from sockd.service import ISockService
+from zope.interface import implementer
+
+@implementer(ISockService)
+class Liar:
+    name = "liar"
+
+kind = Liar()
+"""
+STREAM = "from sockd.services.echo import EchoStream\n" + KIND
+# a file in sockd.services, and why it is disabled
+BROKEN: dict[str, tuple[str | bytes, str]] = {
+    "not Python": ("def (", "SyntaxError: "),
+    "not UTF-8": (b"# \xff\xfe\n'\xff'", "SyntaxError: "),
+    "an import that fails": (
+        "import nowhere_to_be_found",
+        "ModuleNotFoundError: No module named 'nowhere_to_be_found'",
+    ),
+    "an exception": ("1 / 0", "ZeroDivisionError: "),
+    "an exit": ("import sys\nsys.exit('bye')", "SystemExit: bye"),
+    "not a kind": (WITHOUT, "TypeError: expected a sockd.service.Kind, got a Liar"),
+    "an unknown field": (KIND.format("nam='x'"), "TypeError: "),
+    "no name": (KIND.format("name=3, doc=None"), "TypeError: "),
+    "a bad name": (
+        KIND.format("name='a b', doc=None"),
+        "TypeError: name: expected letters, digits",
+    ),
+    "a known name": (
+        KIND.format("name='echo', doc=None"),
+        "ValueError: there is a kind 'echo' already",
+    ),
+    "no documentation": (
+        KIND.format("name='liar', doc=5"),
+        "TypeError: doc: expected a text, got 5",
+    ),
+    "no stream": (
+        KIND.format("name='liar', doc=None, stream=42"),
+        "TypeError: stream: expected a subclass of Stream",
+    ),
+    "no datagrams": (
+        KIND.format("name='liar', doc=None, datagram=object"),
+        "TypeError: datagram: expected a subclass of Datagrams",
+    ),
+    "no options": (
+        KIND.format("name='liar', doc=None, options=int"),
+        "TypeError: options: expected an attrs class",
+    ),
+    "no instances": (
+        KIND.format("name='liar', doc=None, instances=3"),
+        "TypeError: instances: expected a list of instances, got 3",
+    ),
+    "a known instance": (
+        STREAM.format(
+            "name='liar', doc=None, stream=EchoStream, instances=[Instance('said', ['tcp:0'])]"
+        ),
+        "ValueError: there is an instance 'said' already",
+    ),
+    "a bad listen string": (
+        STREAM.format(
+            "name='liar', doc=None, stream=EchoStream, instances=[Instance('liar', ['tpc:0'])]"
+        ),
+        "ValueError: unknown transport 'tpc'; did you mean 'tcp'?",
+    ),
+    "a transport that it has not": (
+        STREAM.format(
+            "name='liar', doc=None, stream=EchoStream, instances=[Instance('liar', ['udp:0'])]"
+        ),
+        "ValueError: udp:0: liar does not work over udp",
+    ),
+    "an unknown setting": (
+        STREAM.format(
+            "name='liar', doc=None, stream=EchoStream,"
+            " instances=[Instance('liar', ['tcp:0'], {'volume': 11})]"
+        ),
+        "ValueError: liar: unknown keys: volume",
+    ),
+}
+
+
+def test_a_broken_plugin_file_is_named_and_disabled_and_the_others_run(tmp_path: Path) -> None:
+    folder = tmp_path / "others" / "sockd" / "services"
+    folder.mkdir(parents=True)
+    for number, (text, _) in enumerate(BROKEN.values()):
+        file = folder / f"broken{number}.py"
+        file.write_bytes(text if isinstance(text, bytes) else text.encode())
+    (folder / "shout.py").write_text(readme_service(), "utf-8")
+    others = {"PYTHONPATH": str(tmp_path / "others"), "PYTHONDONTWRITEBYTECODE": "1"}
+    text = '[service.shout]\nlisten = ["tcp:0:interface=127.0.0.1"]\n'
+    with Daemon(tmp_path, text, environment=others) as daemon:
+        assert ask(daemon.connect("shout"), b"hello\n") == b"HELLO\r\n"
+        told = [event["why"] for event in daemon.events("warning")]
+    for number, (name, (_, why)) in enumerate(BROKEN.items()):
+        start = f"sockd.services.broken{number} is disabled: {why}"
+        assert [one for one in told if one.startswith(start)], f"{name}: {told}"
+    assert len(told) == len(BROKEN)
+    python = (sys.executable, "-m", "sockd.cli")
+    said = succeed(*python, "services", environment=others)
+    assert all(f"sockd.services.broken{number} is disabled" in said for number in range(len(told)))
+    assert "\nshout " in said
+    # without a configuration too
+    assert "shout: tcp 127.0.0.1:7805\n" in succeed(*python, "check", environment=others)
+
+
+def test_broken_plugin_files_take_no_command_from_twistd(tmp_path: Path) -> None:
+    folder = tmp_path / "others" / "sockd" / "services"
+    (folder / "package").mkdir(parents=True)
+    (folder / "latin.py").write_bytes(b"'\xe9'")
+    (folder / "shout.py").write_text(readme_service(), "utf-8")
+    others = {"PYTHONPATH": str(tmp_path / "others"), "PYTHONDONTWRITEBYTECODE": "1"}
+    script = (
+        "from twisted.plugins import sockd_plugin as plugin\n"
+        "print(plugin.sockd_shout.description, plugin.sockd_echo.tapname)"
+    )
+    assert succeed(sys.executable, "-c", script, environment=others) == "Shout back sockd-echo\n"
