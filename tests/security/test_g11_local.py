@@ -26,10 +26,13 @@ def folder() -> Iterator[Path]:
 
 def config(listen_mode: str = "", users: str = "") -> str:
     """A stream and a datagram service on socket files."""
-    more = f"allow_users = [{users}]\n" if users else ""
-    return (
-        f'[service.reverse]\nlisten = ["unix:${{RUNTIME}}/stream.sock{listen_mode}"]\n{more}'
-        f'[service.localtime]\nlisten = ["unixgram:${{RUNTIME}}/datagram.sock{listen_mode}"]\n{more}'
+    return "".join(
+        f'[service.{service}]\nlisten = ["{transport}:${{RUNTIME}}/{name}.sock{listen_mode}"]\n'
+        f"allow_users = [{users}]\n"
+        for service, transport, name in (
+            ("reverse", "unix", "stream"),
+            ("localtime", "unixgram", "datagram"),
+        )
     )
 
 
@@ -44,8 +47,10 @@ def ask(folder: Path, kind: str, user: int) -> tuple[bytes, str]:
         own.chmod(0o777)
         address = f"UNIX-SENDTO:{socket},bind={own}/client-{user}.sock"
     done = subprocess.run(
-        ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups"]
-        + ["socat", "-t1", "-T3", "-", address],
+        [
+            *("setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups"),
+            *("socat", "-t1", "-T3", "-", address),
+        ],
         input=b"Europe/Warsaw",
         capture_output=True,
         timeout=30,
@@ -61,7 +66,7 @@ def modes(folder: Path) -> set[int]:
 
 
 def test_by_default_only_owner_and_group_may(folder: Path) -> None:
-    """The files' mode is 0660: another user is refused by the kernel, and nothing is heard of it."""
+    """The files' mode is 0660: another user is refused by the kernel."""
     with Watched(folder, config()) as daemon:
         assert modes(folder) == {0o660}
         for kind in ("stream", "datagram"):
