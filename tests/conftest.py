@@ -113,5 +113,5 @@ def _what_is_there() -> Counter[str]:
             for child in (thread / "children").read_text("ascii").split():
                 found[f"a child process: {child}"] += 1
     for call in REACTOR.getDelayedCalls():
-        found[f"a delayed call: {call}"] += 1
+        found[f"a delayed call at {call.getTime()}: {call.func}"] += 1
     return found

@@ -1,0 +1,82 @@
+"""An exec instance on the running reactor, and what a test wants to know of its programs."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+from twisted.internet.threads import deferToThread
+
+from sockd.net.listen import InstanceService
+from sockd.services.exec import ExecStream
+from tests.helpers import LogRecorder, until
+from tests.servers import TIMEOUT, Wire, address_of, serve
+
+LISTEN = "tcp:0:interface=127.0.0.1"
+
+
+@asynccontextmanager
+async def running(*command: str, **table: Any) -> AsyncIterator[tuple[InstanceService, Wire]]:
+    """An instance that runs this command, and a client."""
+    async with serve("exec", LISTEN, command=list(command), **table) as instance:
+        with Wire(address_of(instance.listeners[0])) as wire:
+            yield instance, wire
+
+
+async def output(*command: str, data: bytes = b"", **table: Any) -> bytes:
+    """What a client gets that sends this."""
+
+    def ask(wire: Wire) -> bytes:
+        wire.send(data)
+        wire.end()
+        return wire.receive()
+
+    async with running(*command, **table) as (_, wire):
+        return await deferToThread(ask, wire)
+
+
+async def session_of(instance: InstanceService) -> ExecStream:
+    """The one connection, once its program runs."""
+    guard = instance.context.guard
+    await until(lambda: [one for one in guard.sessions if getattr(one, "_child", None)])
+    [session] = guard.sessions
+    assert isinstance(session, ExecStream)
+    return session
+
+
+async def reaped(log: LogRecorder, count: int = 1) -> list[str]:
+    """How the programs ended, once so many have."""
+    await until(lambda: len(log.events("child-reaped")) >= count)
+    return [event["status"] for event in log.events("child-reaped")]
+
+
+async def fill_up(wire: Wire, session: ExecStream) -> int:
+    """Send without reading until the daemon takes no more; bytes that the kernel took."""
+    wire.socket.setblocking(False)
+    sent = 0
+    at_rest = rests(lambda: session.bytes_in)
+
+    def push() -> bool:
+        nonlocal sent
+        try:
+            sent += wire.socket.send(bytes(64 * 1024))
+        except BlockingIOError:
+            return at_rest()
+        return False
+
+    await until(push)
+    wire.socket.settimeout(TIMEOUT)
+    return sent
+
+
+def rests(number: Callable[[], int]) -> Callable[[], bool]:
+    """Whether a number has not changed since it was asked for fifty times; -1 never rests."""
+    seen: list[int] = []
+
+    def does() -> bool:
+        seen.append(number())
+        del seen[:-50]
+        return len(seen) == 50 and set(seen) == {seen[-1]} != {-1}
+
+    return does
