@@ -309,13 +309,13 @@ class _TwistdDaemon(Daemon):
 
     def _give_up(self, why: str) -> NoReturn:
         text = f"sockd: not started\n{why}"
+        if self._parent["pidfile"]:
+            Path(self._parent["pidfile"]).unlink(missing_ok=True)
         if (parent := self._parent.get("statusPipe")) is not None:
             # as twistd tells the process that was called, which shows these 100 bytes
             os.write(parent, f"1 {why}".encode("ascii", "backslashreplace")[:100])
         elif self._parent["logfile"] not in (None, "-") and sys.__stderr__ is not None:
             sys.__stderr__.write(f"{text}\n")
-        if self._parent["pidfile"]:
-            Path(self._parent["pidfile"]).unlink(missing_ok=True)
         sys.exit(text)  # to standard error, which is the log
 
 

@@ -44,7 +44,7 @@ async def test_a_client_that_does_not_read_costs_little(
         gc.collect()
         before = tracemalloc.get_traced_memory()[0]
         client = connect(kind, context, takes=0)
-        client.send(*[flood] * (3 if ends else 40))
+        client.send(*[flood] * (2 if ends else 40))
         if ends:
             client.end()
         await rest(client)

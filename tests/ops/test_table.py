@@ -67,7 +67,7 @@ async def test_localhost_is_one_row_for_both_families() -> None:
 async def test_every_interface_is_one_row_for_both_families() -> None:
     port = free_port()
     assert await rows_of("said", f"tcp:{port}:interface=*") == [
-        Row("said", "tcp", f"0.0.0.0:{port}", f"echo hello | nc -N 127.0.0.1 {port}")
+        Row("said", "tcp", f"*:{port}", f"echo hello | nc -N localhost {port}")
     ]
 
 
@@ -162,3 +162,9 @@ def test_the_columns_are_aligned_and_a_service_is_named_once() -> None:
 
 def test_a_table_of_nothing_is_its_heading() -> None:
     assert table([]) == "service  transport  address  try it with\n"
+
+
+@pytest_twisted.ensureDeferred
+async def test_what_only_a_proxy_can_try_has_no_command() -> None:
+    (row,) = await rows_of("said", "haproxy:tcp:0:interface=127.0.0.1:proxies=127.0.0.1/32")
+    assert row.command == ""

@@ -13,10 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.daemons import ask, namespace, receive_all
+from tests.daemons import ask, namespace
 from tests.security.hosts import Watched, closed_at, connect, on
 
 HOUR, DAY = 3600, 24 * 3600
+CHANGES = (HOUR, DAY, -HOUR, -DAY)
 NOON = datetime(2026, 3, 4, 12, 0, 0, tzinfo=UTC).timestamp()
 """What the daemon's clock says at first."""
 GROUP = "224.225.226.227"
@@ -120,14 +121,14 @@ def is_now(moment: float, wall: Wall) -> bool:
 
 def check_time_services(host: str, wall: Wall) -> None:
     """daytime and time tell what the clock on the wall says."""
-    assert is_now(parse(receive_all(connect(host, ("127.0.0.1", 7003)))), wall)
-    [seconds] = struct.unpack("!I", receive_all(connect(host, ("127.0.0.1", 7004))))
+    assert is_now(parse(ask(connect(host, ("127.0.0.1", 7003)), b"")), wall)
+    [seconds] = struct.unpack("!I", ask(connect(host, ("127.0.0.1", 7004)), b""))
     assert is_now(seconds - 2_208_988_800, wall)
 
 
-@pytest.mark.parametrize("change", [0, HOUR, DAY, -HOUR, -DAY, 400 * DAY, -400 * DAY])
+@pytest.mark.parametrize("change", CHANGES)
 def test_the_clock_is_set_while_connections_are_open(place: Place, change: int) -> None:
-    """An hour, a day, a year forward or back: timers count real seconds, clocks the new ones."""
+    """An hour, a day, forward or back: timers count real seconds, clocks the new ones."""
     host, daemon, wall = place
     check_time_services(host, wall)
     with (
@@ -157,5 +158,5 @@ def test_the_daemons_own_timers_are_in_real_seconds(place: Place) -> None:
     """After all of that, the durations in its log are those of the connections."""
     _, daemon, _ = place
     idle = [one for one in daemon.events("closed") if one["why"] == "idle timeout"]
-    assert len(idle) == 7
+    assert len(idle) == len(CHANGES)
     assert all(IDLE * 0.9 <= one["duration"] <= IDLE + SLACK for one in idle)

@@ -16,6 +16,7 @@ from twisted.python.failure import Failure
 from sockd.net import events
 from sockd.net.context import Context
 from sockd.net.peer import Peer
+from sockd.net.stream import error_line
 from sockd.reactor.datagram import Address, DatagramPort, Destination
 
 MAX_ANSWER = 512
@@ -103,7 +104,9 @@ class Datagrams(DatagramProtocol):
         self, answer: bytes, addr: Address, asked: int, source: Destination | None = None
     ) -> None:
         guard = self.context.guard
-        if len(answer) > (MAX_ANSWER if self.amplifies else asked):
+        if self.amplifies and len(answer) > MAX_ANSWER:
+            answer = error_line(f"the answer has more than {MAX_ANSWER} bytes")
+        elif len(answer) > asked and not self.amplifies:
             guard.counts["errors"] += 1
             events.warn(
                 "failed",
@@ -111,7 +114,8 @@ class Datagrams(DatagramProtocol):
                 peer=str(_peer(addr)),
                 why=f"an answer of {len(answer)} bytes to {asked} was not sent: too long",
             )
-        elif self.port.write(answer, addr, source):
+            return
+        if self.port.write(answer, addr, source):
             guard.counts["datagrams_out"] += 1
             guard.counts["bytes_out"] += len(answer)
 

@@ -10,9 +10,13 @@ from sockd.config import InstanceSettings
 from sockd.net.listen import Listener
 from sockd.pure.listen import Listen
 
-ANY_HOST = {"0.0.0.0": "127.0.0.1", "::": "::1"}
+ANY_HOST = {"0.0.0.0": "127.0.0.1", "::": "::1", "*": "localhost"}
 """Where to try what listens on every address."""
-LOOPBACK = {"127.0.0.1", "::1"}
+TOGETHER = {
+    frozenset(("127.0.0.1", "::1")): "localhost",
+    frozenset(("0.0.0.0", "::")): "*",
+}
+"""What a listen string calls an address of each family."""
 
 
 @frozen
@@ -38,7 +42,7 @@ def rows(instance: InstanceSettings, listeners: Iterable[Listener]) -> Iterator[
     for (_, port), group in groups.items():
         listen = group[0].listen
         hosts = {one.listen.host for one in group}
-        host = "localhost" if hosts == LOOPBACK else listen.host
+        host = TOGETHER.get(frozenset(hosts), listen.host)
         address = group[0].address if len(group) == 1 else f"{host}:{port}"
         if listen.transport == "multicast":
             address = f"{listen.address} via {listen.interface}"
@@ -51,7 +55,9 @@ def rows(instance: InstanceSettings, listeners: Iterable[Listener]) -> Iterator[
 
 
 def _command(instance: InstanceSettings, listen: Listen, host: str, port: str) -> str:
-    if listen.systemd:
+    # what cannot be tried so: an address that only systemd knows, a door that wants a proxy's
+    # header, a group that is joined by the name of an interface
+    if listen.systemd or listen.proxies or (listen.transport == "multicast" and ":" in host):
         return ""
     template = instance.kind.try_with(listen.transport)
     if ":" in host and "{host}:" in template:
