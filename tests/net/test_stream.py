@@ -160,6 +160,16 @@ def test_a_closed_client_that_goes_on_sending_is_cut_off_after_a_megabyte() -> N
     assert client.is_closed
 
 
+def test_a_client_that_is_closed_while_it_does_not_read_is_heard_to_its_end() -> None:
+    client = probe(takes=0)
+    client.send(b"x" * 65_537)
+    client.protocol.close()
+    client.take()
+    client.end()
+    assert client.is_closed
+    assert len(client.received) == 65_537
+
+
 def test_a_failure_is_told_in_one_line_that_is_fit_for_a_terminal() -> None:
     client = probe()
     client.send(b"fail")

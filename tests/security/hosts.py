@@ -49,7 +49,8 @@ class Watched(Daemon):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if error is None:
+        assert self.process is not None
+        if error is None and self.process.poll() is None:
             try:
                 self.settle()
             except BaseException:

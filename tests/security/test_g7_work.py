@@ -57,7 +57,7 @@ def factor_config(deadline: str) -> str:
 
 def test_of_twenty_hard_numbers_one_is_worked_on_and_sixteen_wait(tmp_path: Path) -> None:
     """The next three are told `error: busy` at once; the others get their turn, and no longer."""
-    with Factoring(tmp_path, factor_config("300ms")) as daemon, ExitStack() as stack:
+    with Factoring(tmp_path, factor_config("200ms")) as daemon, ExitStack() as stack:
         socks = [stack.enter_context(daemon.connect("factor")) for _ in range(20)]
         for sock, number in zip(socks, semiprimes(20), strict=True):
             sock.sendall(b"%d\n" % number)
@@ -65,10 +65,10 @@ def test_of_twenty_hard_numbers_one_is_worked_on_and_sixteen_wait(tmp_path: Path
             wait_until(lambda: len(children(daemon.pid)) == 1, "the worker is there")
         answers = []
         for sock in socks:
-            sock.settimeout(17 * 0.3 + SLACK)
+            sock.settimeout(17 * 0.2 + SLACK)
             answers.append(sock.recv(1000))
         busy = b"error: busy\r\n"
-        late = b"error: not done within 300ms\r\n"
+        late = b"error: not done within 200ms\r\n"
         assert sorted(answers) == [busy] * 3 + [late] * (1 + WAITING)
         assert answers[0] == late
         # each had a worker of its own: the one before was ended with its number
