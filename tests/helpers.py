@@ -152,6 +152,8 @@ def make_host(loop: Any = None, **changes: Any) -> Host:
             "random": chance,
             "names": names,
             "hostname": HOSTNAME,
+            # clients here live in the daemon's process, which it does not answer
+            "own_pid": lambda: 0,
             **changes,
         }
     )

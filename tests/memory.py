@@ -274,6 +274,7 @@ class MemoryPort:
         self.sent: list[Sent] = []
         self.counts: Counter[str] = Counter()
         self.asked: Destination | None = None
+        self.pid: int | None = None
         self.uid: int | None = None
         self.last_error = ""
         self.trouble = ""
@@ -286,13 +287,14 @@ class MemoryPort:
         sender: Address | None = None,
         *,
         uid: int | None = None,
+        pid: int | None = None,
         asked: Destination | None = None,
     ) -> list[bytes]:
         """One datagram in; the answers that it got at once."""
         before = len(self.sent)
-        self.asked, self.uid = asked, uid
+        self.asked, self.pid, self.uid = asked, pid, uid
         self.protocol.datagramReceived(data, sender or (("/asker", 0) if self.is_local else ASKER))
-        self.asked = self.uid = None
+        self.asked = self.pid = self.uid = None
         return self.answers[before:]
 
     @property

@@ -258,6 +258,14 @@ def tables(draw: st.DrawFn, *classes: type) -> dict[str, Any]:
     return {one.name: draw(values_of(one)) for one in chosen}
 
 
+def runnable(own: dict[str, Any]) -> dict[str, Any]:
+    """The same for a kind that runs programs: with one, as a user of this host."""
+    words = [word.replace("\0", "") for word in own.get("command", ())]
+    values = [value.replace("\0", "") for value in own.get("environment", {}).values()]
+    variables = {f"V{number}": value for number, value in enumerate(values)}
+    return {**own, "command": ("fortune", *words), "environment": variables, "user": User(0)}
+
+
 @given(st.data(), st.sampled_from(sorted(FOUND.kinds)))
 def test_every_configuration_of_valid_values_is_accepted_and_comes_back_equal(
     data: st.DataObject, kind: str
@@ -266,6 +274,8 @@ def test_every_configuration_of_valid_values_is_accepted_and_comes_back_equal(
     assume(field_names(declared.options).isdisjoint(field_names(Limits)))
     defaults = data.draw(tables(Limits))
     own = data.draw(tables(Limits, declared.options))
+    if "command" in field_names(declared.options):
+        own = runnable(own)
     text = "".join(
         f"[{name}]\n" + "".join(f"{key} = {toml(value)}\n" for key, value in pairs.items())
         for name, pairs in [("defaults", defaults), ("service.x", own)]

@@ -81,7 +81,7 @@ def check(file: str | None, only: str | None, assignments: tuple[str, ...], bind
 @click.argument("name", required=False)
 def services(name: str | None) -> None:
     """List the kinds of service, or tell all about the one called NAME."""
-    from sockd.config import near_miss
+    from sockd.config import default_instances, near_miss
     from sockd.ops.describe import describe, overview
     from sockd.service import find
 
@@ -90,6 +90,9 @@ def services(name: str | None) -> None:
         click.echo(overview(found), nl=False)
     elif name in found.kinds:
         click.echo(describe(found.kinds[name]), nl=False)
+    elif name in (instances := default_instances(found)):
+        kind = instances[name][0].name
+        sys.exit(f"sockd: {name} is an instance of {kind}: try `sockd services {kind}`")
     else:
         sys.exit(f"sockd: there is no kind of service {name!r}{near_miss(name, found.kinds)}")
 

@@ -292,7 +292,13 @@ def _instance(
         check, (*key, "listen"), own.get("listen", preset and list(preset.listen)), kind, runtime
     )
     limits = check.structure(Limits, {**_good(defaults), **own}, key)
+    mistakes = len(check.mistakes)
     options = check.structure(kind.options, own, key)
+    if kind.check is not None and len(check.mistakes) == mistakes:
+        try:
+            kind.check(options)
+        except ValueError as error:
+            check.mistake(key, str(error))
     return InstanceSettings(name, kind, listen, limits, options)
 
 
@@ -373,13 +379,10 @@ def _warnings(instances: Sequence[InstanceSettings], found: Found) -> Iterator[s
     for name, reason in found.broken.items():
         yield f"{name} is disabled: {reason}"
     for instance in instances:
+        limits = instance.limits
         # one that stands for two addresses is warned of once
         for listen in {listen.text: listen for listen in instance.listen}.values():
-            if (
-                listen.transport == "udp"
-                and listen.scope == "wildcard"
-                and not instance.limits.allow
-            ):
+            if listen.transport == "udp" and listen.scope == "wildcard" and not limits.allow:
                 yield (
                     f"service.{instance.name}: {listen.text} answers datagrams of everybody, and "
                     "their sources can be forged: listen on one address, or set allow"

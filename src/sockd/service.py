@@ -76,6 +76,7 @@ class ISockService(Interface):
     stream = Attribute("the Protocol class of a connection, or None")
     datagram = Attribute("the DatagramProtocol class that answers datagrams, or None")
     sender = Attribute("the DatagramProtocol class that sends unasked, or None")
+    check = Attribute("raises ValueError where options do not go together, or None")
     shared = Attribute("makes what the connections of an instance share, or None")
     instances = Attribute("the instances that run where there is no configuration")
     transports = Attribute("the transports it can be listened on")
@@ -137,6 +138,8 @@ class Kind:
     stream: type[Stream] | None = field(default=None, validator=_only_class(Stream))
     datagram: type[Datagrams] | None = field(default=None, validator=_only_class(Datagrams))
     sender: type[Sender] | None = field(default=None, validator=_only_class(Sender))
+    check: Callable[[Any], None] | None = None
+    """Called with the options: raises ValueError for what no single value shows to be wrong."""
     shared: Callable[[Context], Shared] | None = field(
         default=None, validator=_only(lambda value: value is None or callable(value), "a callable")
     )

@@ -12,6 +12,7 @@ import socket
 import sys
 import time
 from collections.abc import Sequence
+from copy import deepcopy
 from pathlib import Path
 from random import SystemRandom
 from typing import Any, NoReturn
@@ -28,7 +29,7 @@ from sockd.document import ConfigError, Document, Mistake, parse, read
 from sockd.net import events
 from sockd.net.context import Context, Host
 from sockd.net.guard import Guard
-from sockd.net.listen import InstanceService, StreamListener, add_listeners
+from sockd.net.listen import InstanceService, StreamListener, add_listeners, is_fatal
 from sockd.net.names import Names
 from sockd.net.runtime import runtime_directory
 from sockd.net.sockets import ListenError, bound
@@ -78,7 +79,9 @@ class Daemon(MultiService):
         for one, instance in self._instances:
             try:
                 instance.privilegedStartService()
-            except (ListenError, OSError, ValueError) as error:
+            except ExceptionGroup as group:
+                failures += [f"{one.name}: {error}" for error in group.exceptions]
+            except (OSError, ValueError) as error:
                 failures.append(f"{one.name}: {error}")
         if failures:
             for _, instance in self._instances:
@@ -141,16 +144,21 @@ def make_instance(settings: InstanceSettings, host: Host) -> InstanceService:
 
 def make_daemon(settings: Settings, reactor: Any) -> Daemon:
     """The whole daemon on a reactor, nothing bound yet."""
+    return Daemon(settings, make_host(settings, reactor))
+
+
+def make_host(settings: Settings, reactor: Any, *, gives_up_root: bool = False) -> Host:
+    """The world of a daemon: this host, on a reactor."""
     use_monotonic_time(reactor)
-    host = Host(
+    return Host(
         reactor=reactor,
         wall=time.time,
         random=SystemRandom(),
         names=Names(reactor, reactor),
         hostname=socket.gethostname(),
         certificate_check=settings.daemon.certificate_check,
+        gives_up_root=gives_up_root,
     )
-    return Daemon(settings, host)
 
 
 def use_monotonic_time(reactor: Any) -> None:
@@ -163,7 +171,7 @@ def use_monotonic_time(reactor: Any) -> None:
 
 
 def try_binding(settings: Settings) -> list[str]:
-    """Bind every address and let it go again: what fails, as `NAME: REASON`."""
+    """Bind every address and let it go again: what would stop a start, as `NAME: REASON`."""
     failures = []
     for instance in settings.instances:
         for listen in instance.listen:
@@ -174,10 +182,11 @@ def try_binding(settings: Settings) -> list[str]:
                 if listen.transport == "tls":
                     load_tls(listen)
             except ListenError as error:
-                if not (listen.optional and error.no_such_address):
+                if is_fatal(error, instance.limits):
                     failures.append(f"{instance.name}: {error}")
             except ValueError as error:
-                failures.append(f"{instance.name}: {ListenError(listen, str(error))}")
+                if is_fatal(failed := ListenError(listen, str(error)), instance.limits):
+                    failures.append(f"{instance.name}: {failed}")
     return failures
 
 
@@ -236,7 +245,11 @@ def load_alone(
     if listen:
         table["listen"] = list(listen)
     elif kind.instances:
-        table = {**kind.instances[0].settings, "listen": list(kind.instances[0].listen), **table}
+        table = {
+            **deepcopy(dict(kind.instances[0].settings)),
+            "listen": list(kind.instances[0].listen),
+            **table,
+        }
     document = Document({"service": {kind_name: table}}, {("service", kind_name): "--listen"})
     for assignment in assignments:
         whole = assignment.startswith(("service.", "defaults.", "sockd."))
@@ -327,5 +340,5 @@ def makeService(options: Any) -> IService:
     if not options.parent["nodaemon"] and (failures := try_binding(settings)):
         # twistd shows 100 bytes of what goes wrong after it has become a daemon; this is before
         sys.exit("\n".join(["sockd: not started", *failures]))
-    daemon = make_daemon(settings, reactor)
-    return _TwistdDaemon(daemon.settings, daemon.host, options)
+    host = make_host(settings, reactor, gives_up_root=bool(options.parent["uid"]))
+    return _TwistdDaemon(settings, host, options)

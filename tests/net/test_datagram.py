@@ -12,7 +12,7 @@ from twisted.internet.defer import Deferred
 
 from sockd.net.datagram import MAX_ANSWER, MAX_OWED, Datagrams, Sender
 from sockd.service import Kind
-from tests.helpers import FOUND, LogRecorder, make_context, open_port
+from tests.helpers import FOUND, LogRecorder, make_context, make_host, open_port
 from tests.memory import ASKER, Loop, MemoryPort, Sent
 
 KINDS = {name: kind for name, kind in FOUND.kinds.items() if kind.datagram}
@@ -166,6 +166,14 @@ def test_an_answer_that_the_network_does_not_take_is_not_counted() -> None:
     port.trouble = "network is unreachable"
     assert port.ask(b"abc") == []
     assert port.counted["datagrams_out"] == 0
+
+
+def test_the_daemon_does_not_answer_its_own_datagrams(log: LogRecorder) -> None:
+    """A client can make its name lead to a socket of the daemon's: one answer, and no loop."""
+    port = open_port(PROBE, make_context(PROBE, make_host(own_pid=lambda: 4711)), True)
+    assert port.ask(b"x", pid=4711) == []
+    assert port.ask(b"x", pid=4712) == [b"xx"]
+    assert [event["rule"] for event in log.events("refused")] == ["the peer is this daemon"]
 
 
 def test_only_users_that_are_listed_may_ask_over_a_unix_socket() -> None:

@@ -97,6 +97,17 @@ def test_a_line_that_is_too_long_is_refused_before_its_end_comes() -> None:
     assert client.protocol.heard == []
 
 
+def test_after_a_line_that_is_too_long_nothing_is_understood() -> None:
+    client = connect(LATER, make_context(LATER, max_line=3))
+    client.send(b"one\nlonger\nnow\n")
+    # what TLS has read already comes whether it is wanted or not
+    client.protocol.dataReceived(b"now\n")
+    client.protocol.pending[0].callback(b"first\n")
+    client.loop.settle()
+    assert client.received == b"first\nerror: line longer than 3 bytes\r\n"
+    assert client.saw_end
+
+
 def test_a_line_that_does_not_end_within_a_minute_is_an_error() -> None:
     client = connect(LISTED, make_context(LISTED))
     for _ in range(59):
@@ -264,6 +275,22 @@ def test_others_have_their_turn_after_so_many_lines_of_one() -> None:
     loop.callLater(0, look)
     client.send(b"now\n" * 12)
     assert [later - earlier for earlier, later in pairwise(seen)] == [3, 3, 3, 3]
+
+
+def test_a_client_is_not_read_from_while_its_lines_have_their_turns() -> None:
+    client = connect(LATER, make_context(LATER))
+    left: list[int] = []
+
+    def look() -> None:
+        left.append(len(client.socket.inbox))
+        if len(client.protocol.asked) < 12:
+            client.loop.callLater(0, look)
+
+    client.loop.callLater(0, look)
+    client.socket.inbox += [b"now\n" * 12, b"now\n"]
+    client.loop.settle()
+    assert left[1:] == [1] * 4
+    assert client.received == b"at once\n" * 13
 
 
 class Pieces(Text):

@@ -273,7 +273,7 @@ def send_unread(socks: Sequence[socket.socket], data: bytes, seconds: float = 10
             sock.setblocking(False)
             selector.register(sock, selectors.EVENT_WRITE)
         while selector.get_map() and time.monotonic() < until:
-            ready = selector.select(0.5)
+            ready = selector.select(0.3)
             if not ready:
                 return
             for key, _ in ready:

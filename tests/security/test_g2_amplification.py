@@ -73,7 +73,7 @@ def ask(host: str, asked: list[bytes]) -> dict[str, list[tuple[bytes, bytes]]]:
                 sock = stack.enter_context(udp(host))
                 sock.sendto(data, (SERVER, port))
                 selector.register(sock, selectors.EVENT_READ, (name, data))
-        while ready := selector.select(1.0):
+        while ready := selector.select(0.7):
             for key, _ in ready:
                 assert isinstance(key.fileobj, socket.socket)
                 name, data = key.data

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections import Counter
 from collections.abc import Callable
 from random import Random
 from typing import Any
@@ -31,7 +33,11 @@ class Host:
     hostname: str
     certificate_check: float = 10.0
     """Seconds between two looks at certificate files."""
-    udp_ports: set[int] = Factory(set)
+    own_pid: Callable[[], int] = os.getpid
+    """This process, which changes when it becomes a daemon."""
+    gives_up_root: bool = False
+    """True where the daemon changes to another user once it has bound its addresses."""
+    udp_ports: Counter[int] = Factory(Counter)
     """UDP ports that this daemon listens on: none of them is ever answered."""
     warned: set[str] = Factory(set)
     """Warnings that were given: they concern the host, and once is enough."""

@@ -53,10 +53,10 @@ class Datagrams(DatagramProtocol):
         guard.counts["datagrams_in"] += 1
         guard.counts["bytes_in"] += len(datagram)
         if (rule := self._refusal(addr)) is not None:
-            guard.refuse(_peer(addr), rule)
+            guard.refuse(self._peer(addr), rule)
             return
         if self.amplifies and not self.port.is_local and not guard.may_answer(addr[0]):
-            guard.refuse(_peer(addr), f"reply_rate = {self.context.limits.reply_rate}")
+            guard.refuse(self._peer(addr), f"reply_rate = {self.context.limits.reply_rate}")
             return
         try:
             answer = self.answer(datagram)
@@ -72,11 +72,19 @@ class Datagrams(DatagramProtocol):
         for owed in tuple(self._owed):  # cancelling one takes it out
             owed.cancel()
 
+    def _peer(self, addr: Address) -> Peer:
+        if self.port.is_local:
+            return Peer("", 0, self.port.pid, self.port.uid)
+        return Peer(addr[0], addr[1])
+
     def _refusal(self, addr: Address) -> str | None:
         guard = self.context.guard
         if self.port.is_local:
             if not addr[0]:
                 return "the peer's socket has no name to answer to"
+            if self.port.pid == self.context.host.own_pid():
+                # a name can be made to lead to a socket of our own: no answer to our own answer
+                return "the peer is this daemon"
             return guard.user_refusal(self.port.uid)
         return guard.datagram_refusal(addr[0], addr[1])
 
@@ -84,7 +92,7 @@ class Datagrams(DatagramProtocol):
         if len(self._owed) >= MAX_OWED:
             answer.addErrback(lambda _: None)
             answer.cancel()
-            self.context.guard.refuse(_peer(addr), f"{MAX_OWED} answers outstanding")
+            self.context.guard.refuse(self._peer(addr), f"{MAX_OWED} answers outstanding")
             return
         source: Destination | None = self.port.asked
         self._owed.add(answer)
@@ -111,7 +119,7 @@ class Datagrams(DatagramProtocol):
             events.warn(
                 "failed",
                 service=self.context.name,
-                peer=str(_peer(addr)),
+                peer=str(self._peer(addr)),
                 why=f"an answer of {len(answer)} bytes to {asked} was not sent: too long",
             )
             return
@@ -122,18 +130,14 @@ class Datagrams(DatagramProtocol):
     def _fault(self, addr: Address, failure: Failure | None = None) -> None:
         self.context.guard.counts["errors"] += 1
         if failure is None:
-            events.crash(self.context.name, str(_peer(addr)))
+            events.crash(self.context.name, str(self._peer(addr)))
         else:
             events.warn(
                 "failed",
                 service=self.context.name,
-                peer=str(_peer(addr)),
+                peer=str(self._peer(addr)),
                 why=failure.getErrorMessage(),
             )
-
-
-def _peer(addr: Address) -> Peer:
-    return Peer(addr[0], addr[1]) if addr[1] else Peer("", 0)
 
 
 class Sender(DatagramProtocol):

@@ -8,6 +8,7 @@ release. It owns no socket and reads no clock of its own: `clock` is Twisted's `
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Container
 from functools import lru_cache, partial
 from typing import Protocol
 
@@ -63,7 +64,7 @@ def _unanswerable_host(host: str) -> str | None:
     return None
 
 
-def unanswerable(host: str, port: int, own_ports: set[int]) -> str | None:
+def unanswerable(host: str, port: int, own_ports: Container[int]) -> str | None:
     """Why a datagram from this source must not be answered; None if it may be.
 
     A service answers what it does not understand, so an answer to a service is the start of a
@@ -79,7 +80,9 @@ def unanswerable(host: str, port: int, own_ports: set[int]) -> str | None:
 class Guard:
     """Access rules, limits, budgets and counters of one service instance."""
 
-    def __init__(self, name: str, limits: Limits, clock: IReactorTime, own_ports: set[int]) -> None:
+    def __init__(
+        self, name: str, limits: Limits, clock: IReactorTime, own_ports: Container[int]
+    ) -> None:
         self.name = name
         self.limits = limits
         self.clock = clock

@@ -39,6 +39,11 @@ class User(int):
 LOOPBACK = (parse_prefix("127.0.0.0/8"), parse_prefix("::1"))
 
 
+def _some(_: object, attribute: Any, value: Rate) -> None:
+    if not value.count:
+        raise ValueError(f"'{attribute.name}' must be above 0: {value} lets nobody in")
+
+
 @frozen
 class Limits:
     """What one service instance allows its peers."""
@@ -47,9 +52,10 @@ class Limits:
         True, "a failed bind stops the start; false: a warning, and another try every 30 s"
     )
     allow: tuple[Prefix, ...] = option(
-        (), "prefixes that may come; the most specific of allow and deny wins; empty: everybody"
+        (),
+        "prefixes that may come over IP; the most specific of allow and deny wins; empty: everybody",
     )
-    deny: tuple[Prefix, ...] = option((), "prefixes that may not come; wins a tie")
+    deny: tuple[Prefix, ...] = option((), "prefixes that may not come over IP; wins a tie")
     trusted: tuple[Prefix, ...] = option(
         LOOPBACK, "prefixes free of the limits and budgets that count per source"
     )
@@ -66,7 +72,9 @@ class Limits:
         validator=validators.ge(1),
     )
     connect_rate: Rate = option(
-        Rate(50, 1), "new connections of one source; as many may come at once"
+        Rate(50, 1),
+        "new connections of one source; as many may come at once",
+        validator=_some,
     )
     handshake_timeout: Duration = option(
         Duration(10),
@@ -87,12 +95,15 @@ class Limits:
         validator=validators.gt(0),
     )
     max_line: Size = option(
-        Size(16 * 1024), "bytes of a line, its end not counted", validator=validators.ge(1)
+        Size(16 * 1024),
+        "bytes of a line, its end not counted",
+        validator=[validators.ge(1), validators.le(Size(1024**2))],
     )
     reply_rate: Rate = option(
         Rate(10, 1),
         "datagrams answered for one source (IPv4 /24, IPv6 /56) by a service whose answer can be "
         "longer than the question: nobody borrows it to flood another",
+        validator=_some,
     )
     reply_burst: int = option(
         20,

@@ -22,9 +22,11 @@ from sockd.net.peer import Peer
 from sockd.net.progress import is_cut
 from sockd.net.stream import Stream, error_line
 
-BATCH_BYTES = 16 * 1024
+BATCH_BYTES = 8 * 1024
 """Bytes of lines that are answered with one write: the answers to a read full of one-byte lines do
 not become one huge answer, and a peer that does not read is noticed between two of them."""
+TURN_SECONDS = 0.002
+"""After this the others have their turn, before the next batch: some lines cost more than most."""
 LINES_PER_TURN = 100
 """Lines that a service works through one at a time before the others have their turn."""
 PIECES_PER_TURN = 64
@@ -145,6 +147,7 @@ class Framed(Stream):
     def _deafen(self, message: str) -> None:
         self._deaf = True
         self._partial = b""
+        self._why = self._why or f"error: {message}"
         self.ended(error_line(message))
 
     def sweep_request(self, now: float) -> None:
@@ -163,6 +166,7 @@ class Lines(Framed):
     def __init__(self, context: Context, peer: Peer) -> None:
         super().__init__(context, peer)
         self._waiting = b""
+        self._next_turn: IDelayedCall | None = None
         self._last_words: bytes | None = None
 
     def answer(self, lines: list[bytes]) -> bytes:
@@ -175,25 +179,52 @@ class Lines(Framed):
 
     def whole_lines(self, block: bytes) -> None:
         self._waiting += block
-        self._work()
+        if self._next_turn is None:
+            self._work()
 
     def unblocked(self) -> None:
-        self._work()
-        if not self._waiting and self._last_words is not None:
-            super().ended(self._last_words)
+        if self._next_turn is None:
+            self._work()
+            self._end_if_done()
+
+    def unblock(self) -> None:
+        if self._next_turn is None:
+            super().unblock()
+
+    def gone(self) -> None:
+        self._waiting = b""
+        if self._next_turn is not None:
+            self._next_turn.cancel()
+            self._next_turn = None
 
     def _work(self) -> None:
+        self._next_turn = None
+        clock = self.context.clock
+        until = clock.seconds() + TURN_SECONDS
         block, start = self._waiting, 0
-        while start < len(block) and not self.is_blocked:
+        while start < len(block) and not self.is_blocked and not self.is_closing:
+            if start and clock.seconds() >= until:
+                self.block()
+                self._next_turn = clock.callLater(0, self.guarded, self._take_turn)
+                break
             end = _batch_end(block, start)
             self.write(self.answer_block(block[start:end]))
             start = end
         self._waiting = block[start:]
 
+    def _take_turn(self) -> None:
+        self._work()
+        if self._next_turn is None and not self.is_blocked and not self.is_closing:
+            self.unblock()
+        self._end_if_done()
+
+    def _end_if_done(self) -> None:
+        if not self._waiting and self._last_words is not None and not self.is_closing:
+            super().ended(self._last_words)
+
     def ended(self, last_words: bytes = b"") -> None:
         self._last_words = last_words
-        if not self._waiting:
-            super().ended(last_words)
+        self._end_if_done()
 
 
 class EachLine(Framed):

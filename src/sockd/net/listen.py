@@ -23,6 +23,7 @@ from twisted.python.failure import Failure
 from sockd.net import events, tls
 from sockd.net.context import Context
 from sockd.net.datagram import Datagrams, Sender
+from sockd.net.limits import Limits
 from sockd.net.peer import Peer, peer_of
 from sockd.net.proxy import ProxyHeader
 from sockd.net.sockets import ListenError, aim, bound, file_identity, unlink_own, widen
@@ -36,6 +37,13 @@ RETRY_SECONDS = 30.0
 """Between two tries to bind an address that may be missing."""
 STOP_SECONDS = 3.0
 """How long a stopping instance waits for its connections before it cuts them off."""
+
+
+def is_fatal(error: ListenError, limits: Limits) -> bool:
+    """Whether a start fails with it; else the address is skipped, or tried again later."""
+    if error.listen.transport == "multicast" or not limits.required:
+        return False
+    return not (error.listen.optional and error.no_such_address)
 
 
 class Listener(Service):
@@ -60,10 +68,10 @@ class Listener(Service):
         try:
             self._bind()
         except ListenError as error:
+            if is_fatal(error, self.context.limits):
+                raise
             if self.listen.optional and error.no_such_address:
                 self._report("skipped", why=error.why)
-            elif self.context.limits.required and self.listen.transport != "multicast":
-                raise
             else:
                 self._try_later(error)
 
@@ -118,6 +126,8 @@ class Listener(Service):
             self._bind()
         except ListenError as error:
             self._try_later(error)
+        except OSError as error:  # descriptors have run out
+            self._try_later(ListenError(self.listen, error.strerror or str(error)))
 
     def _report(self, event: str, **fields: Any) -> None:
         address = f"{self.listen.transport} {self.address}"
@@ -139,6 +149,7 @@ class Door(Factory):
         self.context = context
         self._stream = stream
         self._wrap = wrap
+        self._waiting = 0
         self._proxies = tuple(parse_prefix(prefix) for prefix in proxies)
 
     def buildProtocol(self, addr: IAddress | None) -> Any:
@@ -149,13 +160,21 @@ class Door(Factory):
         if not matches(self._proxies, peer.host):
             self.context.guard.refuse(peer, "not one of the listed proxies")
             return None
+        if self._waiting >= self.context.limits.max_connections:
+            self.context.guard.refuse(peer, f"{self._waiting} connections wait for a header")
+            return None
+        self._waiting += 1
         return ProxyHeader(
             peer,
             self.admit,
             self.context.guard.refuse,
             self.context.clock,
             self.context.limits.handshake_timeout,
+            self._waited,
         )
+
+    def _waited(self) -> None:
+        self._waiting -= 1
 
     def admit(self, peer: Peer) -> IProtocol | None:
         """The protocol for a peer that the guard lets in."""
@@ -261,13 +280,16 @@ class DatagramListener(Listener):
         port = DatagramPort(sock, self._protocol(), host.reactor)
         if self.listen.transport in ("udp", "multicast"):
             self._own_port = sock.getsockname()[1]
-            host.udp_ports.add(self._own_port)
+            host.udp_ports[self._own_port] += 1
         port.startListening()
         return port
 
     def released(self) -> None:
         if self._own_port is not None:
-            self.context.host.udp_ports.discard(self._own_port)
+            ports = self.context.host.udp_ports
+            ports[self._own_port] -= 1
+            if not ports[self._own_port]:
+                del ports[self._own_port]
 
 
 class InstanceService(MultiService):
@@ -285,10 +307,20 @@ class InstanceService(MultiService):
         return tuple(child for child in self if isinstance(child, Listener))
 
     def privilegedStartService(self) -> None:
-        """Make what is shared, then bind. Raises OSError, ValueError or ListenError."""
+        """Make what is shared, then bind.
+
+        Raises OSError or ValueError, or an ExceptionGroup of a ListenError for each address.
+        """
         if self._make_shared is not None:
             self.context.shared = self._make_shared(self.context)
-        super().privilegedStartService()
+        failures = []
+        for child in self:
+            try:
+                child.privilegedStartService()
+            except ListenError as error:
+                failures.append(error)
+        if failures:
+            raise ExceptionGroup("addresses that cannot be listened on", failures)
 
     def stopService(self) -> Deferred[Any]:
         """Stop listening, let connections end, cut off those that do not within 3 s."""

@@ -96,7 +96,11 @@ class Names:
             if self._running >= THREADS:
                 return
             self._running += 1
-        threading.Thread(target=self._work, name="sockd names", daemon=True).start()
+        try:
+            threading.Thread(target=self._work, name="sockd names", daemon=True).start()
+        except RuntimeError:  # the host has no room for one more: the address is the answer
+            with self._lock:
+                self._running -= 1
 
     def _work(self) -> None:
         while True:

@@ -74,6 +74,7 @@ def _client(parser: type[V1Parser | V2Parser], header: bytes) -> Peer | None:
 class ProxyHeader(Protocol):
     """Waits for a proxy's header, then hands the connection to what `build` makes for the client.
 
+    `waited` is called once, when the wait is over.
     `build` gets the client's peer (the proxy's own for its health checks) and returns None to
     refuse it; `refuse` is told of a header that is wrong or late.
     """
@@ -85,9 +86,11 @@ class ProxyHeader(Protocol):
         refuse: Callable[[Peer, str], None],
         clock: IReactorTime,
         timeout: float,
+        waited: Callable[[], None] = lambda: None,
     ) -> None:
         self._proxy = proxy
         self._build = build
+        self._waited = waited
         self._refuse = refuse
         self._buffer = b""
         self._inner: Any = None
@@ -144,6 +147,9 @@ class ProxyHeader(Protocol):
             self.transport.loseConnection()
 
     def _stop_waiting(self) -> None:
-        if self._late is not None and self._late.active():
+        if self._late is None:
+            return
+        if self._late.active():
             self._late.cancel()
         self._late = None
+        self._waited()

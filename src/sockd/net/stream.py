@@ -13,6 +13,7 @@ has `finished` sending, and answers with `write`, `close` and `fail`. Everything
 
 from __future__ import annotations
 
+import os
 import socket
 import struct
 from collections.abc import Callable
@@ -21,6 +22,7 @@ from typing import Any, ClassVar, cast
 from OpenSSL import SSL
 from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.internet.interfaces import (
+    IFileDescriptorReceiver,
     IHalfCloseableProtocol,
     IHandshakeListener,
     INegotiated,
@@ -52,7 +54,13 @@ def error_line(message: str) -> bytes:
     return b"error: " + escape(message, ERROR_CHARACTERS).encode() + b"\r\n"
 
 
-@implementer(IHalfCloseableProtocol, IHandshakeListener, IPushProducer, IPullProducer)
+@implementer(
+    IFileDescriptorReceiver,
+    IHalfCloseableProtocol,
+    IHandshakeListener,
+    IPushProducer,
+    IPullProducer,
+)
 class Stream(Protocol):
     """One connection of a stream service."""
 
@@ -78,6 +86,7 @@ class Stream(Protocol):
         self._taken: tuple[int, int] = (-1, -1)
         self._taken_at = 0.0
         self._linger_until: float | None = None
+        self._linger_bytes = 0
 
     # what a service overrides
 
@@ -125,6 +134,7 @@ class Stream(Protocol):
         secure = INegotiated.providedBy(self.wire)
         if self.lingers and not self.peer_finished and not secure:
             self._linger_until = self._active_at + LINGER_SECONDS
+            self._linger_bytes = self.bytes_in + LINGER_BYTES
             self.wire.loseWriteConnection()
         else:
             self.wire.loseConnection()
@@ -189,7 +199,7 @@ class Stream(Protocol):
     def dataReceived(self, data: bytes) -> None:
         self.bytes_in += len(data)
         if self.is_closing:
-            if self._linger_until is not None and self.bytes_in > LINGER_BYTES:
+            if self._linger_until is not None and self.bytes_in > self._linger_bytes:
                 self.wire.loseConnection()
             return
         try:
@@ -203,6 +213,10 @@ class Stream(Protocol):
             self.wire.loseConnection()
         else:
             self.guarded(self.finished)
+
+    def fileDescriptorReceived(self, descriptor: int) -> None:
+        """A local peer has passed a descriptor along: nothing here takes one."""
+        os.close(descriptor)
 
     def writeConnectionLost(self) -> None:
         """Our half is closed; Twisted tells it, nothing is to be done."""

@@ -7,6 +7,7 @@ from typing import Any, cast
 
 from attrs import define, frozen
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from OpenSSL import SSL, crypto
 from twisted.internet.interfaces import (
@@ -52,20 +53,21 @@ def load(listen: Listen) -> SSL.Context:
         if listen.client_ca
         else None
     )
-    options = CertificateOptions(
-        privateKey=key,
-        certificate=certificates[0],
-        extraCertChain=certificates[1:],
-        verify=authorities is not None,
-        requireCertificate=authorities is not None,
-        caCerts=authorities,
-    )
     try:
-        context = options.getContext()
+        context = CertificateOptions(
+            privateKey=key,
+            certificate=certificates[0],
+            extraCertChain=certificates[1:],
+            verify=authorities is not None,
+            requireCertificate=authorities is not None,
+            caCerts=authorities,
+        ).getContext()
         context.set_min_proto_version(SSL.TLS1_2_VERSION)
         context.check_privatekey()
     except SSL.Error:
         raise ValueError(f"{listen.key} is not the key of {listen.certificate}") from None
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{listen.key}: {error}") from None
     return context
 
 
@@ -75,7 +77,7 @@ def _read(name: str, parse: Any) -> Any:
             return parse(file.read(1024 * 1024))
     except OSError as error:
         raise ValueError(f"{name}: {error.strerror}") from None
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         raise ValueError(f"{name}: {error}") from None
 
 

@@ -9,6 +9,8 @@ from collections.abc import Iterable, Iterator
 _TOKEN = re.compile(r"\S+|\s+")
 _EMPTY_LINE = re.compile(r"\n[ \t\r\f\v]*\n")
 _LINE_BEGUN = re.compile(r"\n[ \t\r\f\v]*\Z")
+MARKS_A_COLUMN = 4
+"""Characters that are kept together for each column: marks have no width, and no end otherwise."""
 MAX_WORD = 4096
 """Characters of a word that are held before it is broken: longer than any line."""
 
@@ -84,7 +86,7 @@ def _break(word: str, columns: int) -> Iterator[str]:
     piece, used = "", 0
     for character in word:
         needed = width(character)
-        if piece and used + needed > columns:
+        if piece and (used + needed > columns or len(piece) >= MARKS_A_COLUMN * columns):
             yield piece
             piece, used = "", 0
         piece += character

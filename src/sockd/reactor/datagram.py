@@ -61,7 +61,7 @@ class DatagramPort(BasePort):
     `counts` has what went wrong: `receive NAME` and `send NAME` by errno name, `dropped` (the
     kernel's buffer was full when sending), `truncated` (longer than `MAX_DATAGRAM`).
     While a datagram is being handed on, `asked` is the address it was sent to (where the socket has
-    several), and `uid` the user who sent it (Unix sockets).
+    several), and `pid` and `uid` the process and the user who sent it (Unix sockets).
     """
 
     def __init__(self, sock: socket.socket, protocol: Receiver, reactor: IReactorFDSet) -> None:
@@ -71,6 +71,7 @@ class DatagramPort(BasePort):
         self.counts: Counter[str] = Counter()
         self.asked: Destination | None = None
         self.is_local = sock.family == socket.AF_UNIX
+        self.pid: int | None = None
         self.uid: int | None = None
         self.last_error = ""
         self._tells_more = self.is_local or sock.family == socket.AF_INET6
@@ -147,14 +148,14 @@ class DatagramPort(BasePort):
                 continue
             if data is None:
                 self.counts["truncated"] += 1
-                self.asked = self.uid = None
+                self.asked = self.pid = self.uid = None
                 continue
             size += len(data)
             try:
                 self.protocol.datagramReceived(data, sender)
             except Exception:  # noqa: BLE001 - a protocol's fault costs its datagram, not the port
                 self._log.failure("error in {protocol}", protocol=self.logPrefix())
-            self.asked = self.uid = None
+            self.asked = self.pid = self.uid = None
             if not self.connected:
                 return
 
@@ -208,7 +209,7 @@ class DatagramPort(BasePort):
                 local = bytes(16) if data[0] == 0xFF else data[:16]
                 self.asked = (level, kind, local + data[16:20])
             elif level == socket.SOL_SOCKET and kind == socket.SCM_CREDENTIALS:
-                self.uid = struct.unpack("=iII", data[:12])[1]
+                self.pid, self.uid, _ = struct.unpack("=iII", data[:12])
             elif level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
                 _close_all(data)
 

@@ -33,7 +33,7 @@ kind = Kind(
     ],
     tries={
         "tcp": "echo hello | nc -N {host} {port}",
-        "udp": "echo hello | nc -u -W1 {host} {port}",
+        "udp": "echo hello | nc -u -w1 {host} {port}",
         "unix": "echo hello | nc -N -U {path}",
     },
 )

@@ -46,7 +46,9 @@ QUOTE = "quote"
 class ExecOptions:
     """What the exec service can be told."""
 
-    command: tuple[str, ...] = option((), "the program and its arguments; no shell looks at them")
+    command: tuple[str, ...] = option(
+        (), "the program and its arguments; no shell looks at them; must be given"
+    )
     otherwise: str = option(
         "",
         'where there is no such program: "quote" sends a built-in quotation; empty: do not start',
@@ -62,8 +64,38 @@ class ExecOptions:
     cpu: Duration = option(
         Duration(10), "CPU time of one program, in whole seconds", validator=validators.ge(1)
     )
-    memory: Size = option(Size(256 * 1024 * 1024), "address space of one program")
-    max_time: Duration = option(Duration(120), "time until a program is ended")
+    memory: Size = option(
+        Size(256 * 1024 * 1024),
+        "address space of one program",
+        validator=validators.ge(Size(16 * 1024 * 1024)),
+    )
+    max_time: Duration = option(
+        Duration(120), "time until a program is ended", validator=validators.gt(0)
+    )
+
+
+def check(options: ExecOptions) -> None:
+    """What a value alone does not show to be wrong. Raises ValueError."""
+    if not options.command:
+        raise ValueError('exec needs a command, such as ["/usr/games/fortune"]')
+    if "/" in options.command[0] and not options.command[0].startswith("/"):
+        raise ValueError(
+            f"the command must be absolute or a name to look for, not {options.command[0]!r}"
+        )
+    if any("\0" in word for word in (*options.command, *options.environment.values())):
+        raise ValueError("a command and its environment hold no NUL")
+    for name in options.environment:
+        if not name or "=" in name or "\0" in name:
+            raise ValueError(f"{name!r} cannot be the name of an environment variable")
+    if options.user is not None:
+        _group(options.user)
+
+
+def _group(uid: int) -> int:
+    try:
+        return pwd.getpwuid(uid).pw_gid
+    except KeyError:
+        raise ValueError(f"there is no user {uid} on this host") from None
 
 
 class Programs:
@@ -71,8 +103,6 @@ class Programs:
 
     def __init__(self, context: Context) -> None:
         options: ExecOptions = context.options
-        if not options.command:
-            raise ValueError("exec needs a command")
         self.running: set[ClientProgram] = set()
         self.quotes: tuple[bytes, ...] = ()
         path = shutil.which(options.command[0], path=PATH)
@@ -84,9 +114,9 @@ class Programs:
             self.quotes = builtin_quotes()
         uid, gid = options.user, None
         if uid is not None:
-            if os.geteuid() != 0:
-                raise ValueError("running a program as another user needs root")
-            gid = pwd.getpwuid(uid).pw_gid
+            if os.geteuid() != 0 or context.host.gives_up_root:
+                raise ValueError("running a program as another user needs root, also later")
+            gid = _group(uid)
         self.program = Program(
             (path or "", *options.command[1:]), int(options.cpu), options.memory, uid, gid
         )
@@ -239,6 +269,7 @@ kind = Kind(
     doc=__doc__,
     stream=ExecStream,
     options=ExecOptions,
+    check=check,
     shared=Programs,
     instances=[
         Instance(

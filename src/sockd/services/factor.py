@@ -30,7 +30,6 @@ from sockd.net.context import Context
 from sockd.net.datagram import Datagrams
 from sockd.net.limits import option
 from sockd.net.lines import EachLine
-from sockd.net.peer import Peer
 from sockd.net.stream import error_line
 from sockd.pure.factors import SMALL, factors, parse_number
 from sockd.pure.units import Duration, Size
@@ -47,11 +46,17 @@ class FactorOptions:
     max_digits: int = option(
         40, "digits of the largest number", validator=[validators.ge(1), validators.le(4000)]
     )
-    deadline: Duration = option(Duration(5), "time for one number of 2^64 or more")
+    deadline: Duration = option(
+        Duration(5), "time for one number of 2^64 or more", validator=validators.gt(0)
+    )
     max_waiting: int = option(
         16, "numbers that may wait for the worker", validator=validators.ge(0)
     )
-    memory: Size = option(Size(1024 * 1024 * 1024), "address space of the worker")
+    memory: Size = option(
+        Size(1024 * 1024 * 1024),
+        "address space of the worker",
+        validator=validators.ge(Size(64 * 1024 * 1024)),
+    )
 
 
 @define(eq=False)
@@ -69,7 +74,7 @@ class Worker(Child):
             cpu_seconds=WORKER_CPU_SECONDS,
             memory_bytes=context.options.memory,
         )
-        super().__init__(context, Peer("", 0), program)
+        super().__init__(context, "whoever asks", program)
         self._factoring = factoring
         self._line = b""
 
@@ -92,6 +97,7 @@ class Factoring:
 
     def __init__(self, context: Context) -> None:
         self._context = context
+        factors(6)  # which loads the library: at start, and not when the first client waits
         self._waiting: deque[_Job] = deque()
         self._job: _Job | None = None
         self._worker: Worker | None = None
@@ -186,6 +192,7 @@ def answer(context: Context, line: bytes) -> bytes | Deferred[bytes]:
 class FactorStream(EachLine):
     """Numbers, one at a time."""
 
+    # the hardest numbers that are factored at once take up to a millisecond each
     lines_per_turn: ClassVar[int] = 10
 
     def answer(self, line: bytes) -> bytes | Deferred[bytes]:

@@ -34,7 +34,11 @@ class WrapOptions:
     columns: int = option(
         30, "columns of a line", validator=[validators.ge(2), validators.le(1000)]
     )
-    max_text: Size = option(Size(128 * 1024), "bytes of the longest text: it is held until its end")
+    max_text: Size = option(
+        Size(128 * 1024),
+        "bytes of the longest text: it is held until its end",
+        validator=validators.ge(1),
+    )
 
 
 def wrap(text: bytes, columns: int) -> Iterator[bytes]:
