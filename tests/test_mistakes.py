@@ -63,6 +63,24 @@ MISTAKES = [
     ),
     ("[service.echo]\ncolumns = 3", "2: service.echo.columns: unknown key"),
     ("[service.echo]\n'a\u202eb' = 3", "2: service.echo.a\\u202eb: unknown key"),
+    # values that are right alone and not together
+    (
+        "[service.mine]\nkind = 'exec'\nlisten = ['tcp:1']",
+        '1: service.mine: exec needs a command, such as ["/usr/games/fortune"]',
+    ),
+    (
+        "[service.mine]\nkind = 'exec'\nlisten = ['tcp:1']\ncommand = ['./here']",
+        "1: service.mine: the command must be absolute or a name to look for, not './here'",
+    ),
+    (
+        "[service.fortune]\nenvironment = {'A=B' = 'x'}",
+        "1: service.fortune: 'A=B' cannot be the name of an environment variable",
+    ),
+    ("[service.fortune]\nuser = 99999", "1: service.fortune: there is no user 99999 on this host"),
+    (
+        "[service.echo]\nconnect_rate = '0/s'",
+        "2: service.echo.connect_rate: 'connect_rate' must be above 0: 0/s lets nobody in",
+    ),
     # kinds and names
     (
         "[service.ecko]",

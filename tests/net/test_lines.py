@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.internet.defer import Deferred
 
-from sockd.net.lines import BATCH_BYTES, EachLine, Framed, Lines, Text, cut
+from sockd.net.lines import BATCH_BYTES, TURN_SECONDS, EachLine, Framed, Lines, Text, cut
 from sockd.service import Kind
 from tests.helpers import LogRecorder, connect, make_context
 from tests.memory import Client
@@ -163,9 +163,26 @@ def test_lines_that_come_at_once_are_answered_in_order_in_batches(count: int) ->
     assert client.protocol.batches[0] == min(count, BATCH)
 
 
-@given(st.lists(st.integers(1, 3000), min_size=1, max_size=6), st.integers(1, 200_000))
-def test_a_client_that_reads_late_gets_every_answer_in_order(counts: list[int], first: int) -> None:
-    client = connect(NUMBERED, make_context(NUMBERED), takes=first)
+class Slow(Numbered):
+    """Takes longer for each batch than one turn may take."""
+
+    def answer(self, lines: list[bytes]) -> bytes:
+        self.context.clock.rightNow += 2 * TURN_SECONDS
+        return super().answer(lines)
+
+
+SLOW = Kind(name="slow", doc="Numbers lines slowly.", stream=Slow)
+
+
+@given(
+    st.sampled_from([NUMBERED, SLOW]),
+    st.lists(st.integers(1, 3000), min_size=1, max_size=6),
+    st.integers(1, 200_000),
+)
+def test_a_client_that_reads_late_gets_every_answer_in_order(
+    kind: Kind, counts: list[int], first: int
+) -> None:
+    client = connect(kind, make_context(kind), takes=first)
     for count in counts:
         client.send(b"a line of text\n" * count)
     client.end()
@@ -173,6 +190,22 @@ def test_a_client_that_reads_late_gets_every_answer_in_order(counts: list[int], 
     client.take()
     assert client.received == numbered([b"a line of text"] * sum(counts))
     assert client.is_closed
+
+
+def test_others_have_their_turn_after_a_batch_that_took_long() -> None:
+    client = connect(SLOW, make_context(SLOW))
+    seen: list[int] = []
+
+    def look() -> None:
+        seen.append(len(client.protocol.batches))
+        if seen[-1] < 4:
+            client.loop.callLater(0, look)
+
+    client.loop.callLater(0, look)
+    client.socket.inbox += [b"x\n" * (4 * BATCH), b"y\n"]
+    client.loop.settle()
+    assert seen == [0, 1, 2, 3, 4]
+    assert client.received.endswith(b" x\n%d y\n" % (4 * BATCH))
 
 
 def test_a_client_that_does_not_read_is_not_read_from() -> None:

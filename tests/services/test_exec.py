@@ -287,7 +287,6 @@ async def test_a_program_may_close_its_input_and_go_on(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("table", "why"),
     [
-        ({}, "exec needs a command"),
         ({"command": ["/no/such/program"]}, "there is no program '/no/such/program'"),
         ({"command": ["no-such-program"]}, "there is no program 'no-such-program'"),
         ({"command": ["/etc/passwd"]}, "there is no program '/etc/passwd'"),

@@ -53,7 +53,7 @@ class Limits:
     )
     allow: tuple[Prefix, ...] = option(
         (),
-        "prefixes that may come over IP; the most specific of allow and deny wins; empty: everybody",
+        "prefixes that may come over IP; the most specific of allow and deny wins; none: everybody",
     )
     deny: tuple[Prefix, ...] = option((), "prefixes that may not come over IP; wins a tie")
     trusted: tuple[Prefix, ...] = option(
