@@ -48,8 +48,6 @@ def running_reactor() -> None:
     use_monotonic_time(reactor)
     tcp._reservedFD.reserve()
     pytest_twisted.blockon(deferLater(reactor, 0))
-    # what is here now is never garbage: so that it need not be looked at after each test
-    gc.freeze()
 
 
 @pytest.fixture(scope="session")
@@ -87,7 +85,6 @@ def nothing_left(log: LogRecorder) -> Iterator[None]:
     before = _what_is_there()
     yield
     world.close()
-    gc.collect()  # a Deferred that failed unseen says so when it is collected
 
     def left() -> list[str]:
         return [*world.left(), *(_what_is_there() - before).elements()]
@@ -96,7 +93,11 @@ def nothing_left(log: LogRecorder) -> Iterator[None]:
         # what closes or ends in the next turns of the reactor is on its way
         with suppress(AssertionError):
             pytest_twisted.blockon(ensureDeferred(helpers.until(lambda: not left(), seconds=5.0)))
-    found = [*left(), *(f"a fault in the log: {text}" for text in log.fault_texts())]
+    found = left()
+    world.forget()
+    gc.collect()  # a Deferred that failed unseen says so when it is collected
+    gc.freeze()  # and what is still there need not be looked at again
+    found += [f"a fault in the log: {text}" for text in log.fault_texts()]
     assert not found, "\n".join(found)
 
 

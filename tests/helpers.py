@@ -131,6 +131,11 @@ class World:
             found += [f"a source that is counted: {source}" for source in per_source]
         return found
 
+    def forget(self) -> None:
+        """Let go of all of it."""
+        self.loops.clear()
+        self.contexts.clear()
+
 
 WORLD = World()
 """The world of the test that runs."""

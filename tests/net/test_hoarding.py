@@ -58,6 +58,9 @@ async def test_a_client_that_does_not_read_costs_little(
 
 async def rest(client: Client) -> None:
     """Until neither the loop nor a child of the client does anything more."""
+    client.loop.settle()
+    if not client.protocol.context.guard.counts["children"]:
+        return
     states: list[tuple[int, int, bool]] = []
 
     def unchanged() -> bool:
