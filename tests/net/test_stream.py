@@ -98,8 +98,8 @@ def test_an_answer_that_is_not_taken_after_closing_is_dropped_after_a_minute() -
 def tls_client(tls_files: tuple[Path, ...], **table: Any) -> Client:
     certificate, key, _ = tls_files
     listen = parse(f"tls:0:interface=127.0.0.1:privateKey={key}:certKey={certificate}")
-    factory = tls.TLSFactory(tls.Connections(tls.load(listen)))
     context = make_context(PROBE, **table)
+    factory = tls.TLSFactory(tls.Connections(tls.load(listen)), context.clock)
     door = Door(context, Probe, factory.wrap)
     return Client(context.host.reactor, door.buildProtocol(IPv4Address("TCP", "192.0.2.7", 50_007)))
 

@@ -224,7 +224,7 @@ class StreamListener(Listener):
         self._check = LoopingCall(self.check_certificate)
         self._check.clock = self.context.clock
         self._check.start(self.context.host.certificate_check, now=False)
-        return tls.TLSFactory(self._connections).wrap
+        return tls.TLSFactory(self._connections, self.context.clock).wrap
 
     def check_certificate(self) -> Deferred[None]:
         """Look whether the certificate's files have changed; bad ones leave the old in use."""

@@ -14,6 +14,7 @@ from twisted.internet.interfaces import (
     IHalfCloseableProtocol,
     IOpenSSLServerConnectionCreator,
     IProtocol,
+    IReactorTime,
     ITransport,
 )
 from twisted.internet.protocol import Factory
@@ -152,8 +153,8 @@ class TLSFactory(TLSMemoryBIOFactory):
 
     protocol = TLSProtocol
 
-    def __init__(self, connections: Connections) -> None:
-        super().__init__(connections, False, Factory())
+    def __init__(self, connections: Connections, clock: IReactorTime) -> None:
+        super().__init__(connections, False, Factory(), clock)
 
     def wrap(self, inner: IProtocol) -> TLSProtocol:
         """The TLS protocol around a service's."""
