@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
@@ -29,6 +30,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
     An example of a property has no deadline: what else runs on the machine would decide.
     """
+    # a suite that runs in the background has ^C switched off, and so would the daemons that it asks
+    # to end
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     hypothesis.settings.register_profile(
         "suite", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
     )
