@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-import time
 from pathlib import Path
 
 from hypothesis import given
@@ -43,5 +42,10 @@ def test_a_name_that_leads_to_the_daemons_own_socket_starts_no_loop(tmp_path: Pa
             client.sendto(b"round and round", str(tmp_path / "echo.sock"))
         refused = daemon.wait_for("refused")
         assert refused["rule"] == "the peer is this daemon"
-        time.sleep(0.2)  # a loop would be thousands of datagrams by now
+        # datagrams come in order: when this one is answered, a loop would have gone round
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as other:
+            other.settimeout(10)
+            other.bind(str(tmp_path / "other.sock"))
+            other.sendto(b"still there?", str(tmp_path / "echo.sock"))
+            assert other.recv(100) == b"still there?"
         assert len(daemon.events("refused")) == 1
