@@ -1,0 +1,700 @@
+"""Twisted's stream transports on uvloop's own: the contract is Twisted's, the work libuv's.
+
+Twisted's transports arm and disarm a writer for each message, which costs more than the message.
+uvloop's write at once and read in C. `Connection` is a Twisted transport to its protocol and an
+asyncio protocol to uvloop. Sources: twisted.internet.interfaces, and twisted.internet.tcp for what
+the interfaces leave open.
+
+A connection is made in two steps. While `connectionMade` runs there is the socket alone, and what
+is written goes straight to it: a service that says one thing and closes needs nothing else. If the
+connection is to go on, uvloop takes the socket over in the next turn of the loop.
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from typing import Any
+
+from twisted.internet import _newtls, tcp
+from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
+from twisted.internet.error import (
+    ConnectionAborted,
+    ConnectionDone,
+    ConnectionLost,
+    FileDescriptorOverrun,
+)
+from twisted.internet.interfaces import (
+    IConsumer,
+    IHalfCloseableProtocol,
+    ILoggingContext,
+    IPushProducer,
+    ISystemHandle,
+    ITCPTransport,
+    ITLSTransport,
+    IUNIXTransport,
+)
+from twisted.logger import Logger
+from twisted.python import context
+from twisted.python.failure import Failure
+from twisted.python.log import ILogContext
+from zope.interface import implementer
+
+HIGH_WATER = 65_536
+"""Bytes waiting to be sent above which a push producer is paused, as in Twisted's transports. It is
+resumed once all of them are sent."""
+MAX_DESCRIPTORS = 64
+"""Descriptors waiting to be sent above which a push producer is paused, as in Twisted's."""
+_RESET = struct.pack("ii", 1, 0)
+"""SO_LINGER: closing throws away what waits, and tells the peer with a reset."""
+_DONE = Failure(ConnectionDone())
+_LOST = Failure(ConnectionLost())
+_log = Logger()
+
+
+def _drop(data: bytes) -> None:
+    """Write to a connection that takes no more."""
+
+
+class _LogContext:
+    """What Twisted's log knows while a protocol runs: whose it is. Made out only when asked."""
+
+    __slots__ = ("_connection",)
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def copy(self) -> dict[Any, Any]:
+        """As a dict's."""
+        base = context.defaultContextDict
+        return {**base, ILogContext: {**base[ILogContext], "system": self._connection.logPrefix()}}
+
+    def __getitem__(self, key: Any) -> Any:
+        return self.copy()[key]
+
+
+@implementer(IConsumer, ILoggingContext, IPushProducer, ISystemHandle, ITCPTransport, ITLSTransport)
+class Connection:
+    """A TCP connection; the arguments are those of `twisted.internet.tcp.Server`."""
+
+    TLS = False
+    _tlsClientDefault = False
+    connected = True
+    disconnected = False
+    disconnecting = False
+    producer: Any = None
+    streamingProducer = False
+    producerPaused = False
+
+    _native: Any = None
+    """uvloop's transport, once it has taken the socket over."""
+    _coroutine: Any = None
+    """What makes it, while that is not done."""
+    _reading = True
+    _peer_ended = False
+    _aborting = False
+    _ends_writing = False
+    _has_ended_writing = False
+    _why: Failure | None = None
+    """What `connectionLost` will be told, where uvloop does not know it."""
+    _unsent: bytes = b""
+    """What the socket did not take before uvloop had it."""
+    _held: bytes = b""
+    """What was read after reading was paused, in the one turn in which uvloop cannot be paused."""
+    _end_held = False
+    _descriptors: tuple[int, ...] = ()
+    """Descriptors to be sent over a Unix socket, each with a byte of what waits."""
+
+    def __init__(
+        self,
+        sock: socket.socket,
+        protocol: Any,
+        client: Any,
+        server: Any,
+        sessionno: int,
+        reactor: Any,
+    ) -> None:
+        sock.setblocking(False)
+        self.socket = sock
+        self.protocol = protocol
+        self.client = client
+        self.server = server
+        self.sessionno = sessionno
+        self.reactor = reactor
+        self._raw_write: Callable[[bytes], None] = self._write_to_socket
+        self._contexts: list[Any] = reactor.log_contexts
+        self._log_context = _LogContext(self)
+        reactor.connections.add(self)
+        reactor.loop.call_soon(self._begin)
+
+    # ITransport
+
+    def write(self, data: bytes) -> None:
+        """Send bytes. Shadowed by uvloop's own `write` once that has the socket."""
+        self._raw_write(data)
+
+    def writeSequence(self, iovec: Iterable[bytes]) -> None:
+        """Send pieces as one."""
+        try:
+            data = b"".join(iovec)
+        except TypeError:
+            raise TypeError("Data must be bytes") from None
+        self.write(data)
+
+    def loseConnection(self) -> None:
+        """Close, once what is written is sent and a pull producer has said that it is done."""
+        if self.disconnecting or not self.connected:
+            return
+        self.disconnecting = True
+        self.stopReading()
+        self._close_soon()
+
+    def abortConnection(self) -> None:
+        """Close now; the peer gets a reset."""
+        if self._aborting or not self.connected:
+            return
+        self._aborting = True
+        self.disconnecting = True
+        with suppress(OSError):  # the peer's reset was quicker
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+        self._fail(Failure(ConnectionAborted()))
+
+    def loseWriteConnection(self) -> None:
+        """Close our half, once what is written is sent."""
+        if self._ends_writing or not self.connected:
+            return
+        self._ends_writing = True
+        if self._native is not None:
+            self._end_writing_soon()
+
+    def getHost(self) -> Any:
+        """Our address."""
+        return address_of(tcp._getsockname(self.socket))
+
+    def getPeer(self) -> Any:
+        """The peer's address."""
+        return address_of(self.client)
+
+    def getHandle(self) -> socket.socket:
+        """The socket: for options and its descriptor. uvloop reads from it and writes to it."""
+        return self.socket
+
+    def fileno(self) -> int:
+        """The descriptor; -1 once it is closed."""
+        return self.socket.fileno()
+
+    # ITCPTransport
+
+    def getTcpNoDelay(self) -> bool:
+        """Whether small writes go out at once: they do, unless it is switched off."""
+        return bool(self.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+
+    def setTcpNoDelay(self, enabled: bool) -> None:
+        """Whether small writes go out at once."""
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, enabled)
+
+    def getTcpKeepAlive(self) -> bool:
+        """Whether the kernel looks after an idle peer."""
+        return bool(self.socket.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE))
+
+    def setTcpKeepAlive(self, enabled: bool) -> None:
+        """Whether the kernel looks after an idle peer."""
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, enabled)
+
+    # ITLSTransport
+
+    def startTLS(self, contextFactory: Any, normal: bool = True) -> None:
+        """Go on in TLS, Twisted's own, on top of this connection."""
+        producer, streaming = self.producer, self.streamingProducer
+        if producer is not None:
+            self.unregisterProducer()
+        _newtls.startTLS(self, contextFactory, normal, Connection)
+        secure = self.protocol
+        self.write = secure.write  # type: ignore[method-assign]
+        self.writeSequence = secure.writeSequence  # type: ignore[method-assign]
+        self.loseConnection = secure.loseConnection  # type: ignore[method-assign]
+        self.registerProducer = secure.registerProducer  # type: ignore[method-assign]
+        self.unregisterProducer = secure.unregisterProducer  # type: ignore[method-assign]
+        if producer is not None:
+            secure.registerProducer(producer, streaming)
+
+    # IPushProducer
+
+    def pauseProducing(self) -> None:
+        """Read no more."""
+        self.stopReading()
+
+    def resumeProducing(self) -> None:
+        """Read again."""
+        if self.connected and not self.disconnecting:
+            self.startReading()
+
+    def stopProducing(self) -> None:
+        """Close."""
+        self.loseConnection()
+
+    def stopReading(self) -> None:
+        """Read no more."""
+        self._reading = False
+        if self._native is not None:
+            self._native.pause_reading()
+
+    def startReading(self) -> None:
+        """Read again, unless the peer has ended its half."""
+        if self._reading or self._peer_ended:
+            return
+        self._reading = True
+        if self._held or self._end_held:
+            self.reactor.loop.call_soon(self._take_held)
+        elif self._native is not None:
+            self._native.resume_reading()
+
+    # IConsumer
+
+    def registerProducer(self, producer: Any, streaming: bool) -> None:
+        """Have a producer paused and resumed (streaming), or asked each time all is sent."""
+        if self.producer is not None:
+            raise RuntimeError(
+                f"there is a producer already: {self.producer!r}; {producer!r} must wait until "
+                "it is unregistered"
+            )
+        if self.disconnected:
+            producer.stopProducing()
+            return
+        self.producer = producer
+        self.streamingProducer = streaming
+        self.producerPaused = False
+        if streaming:
+            if self._waiting > HIGH_WATER:
+                self.pause_writing()
+        else:
+            if self._native is not None:
+                self._native.set_write_buffer_limits(0, 0)
+            self._pull()
+
+    def unregisterProducer(self) -> None:
+        """The producer is done."""
+        pulled = self.producer is not None and not self.streamingProducer
+        self.producer = None
+        if pulled and self._native is not None and not self.disconnected:
+            self._native.set_write_buffer_limits(HIGH_WATER, 0)
+        if self.connected and self.disconnecting:
+            self._close_soon()
+
+    def stopConsuming(self) -> None:
+        """No producer any more, and close."""
+        self.unregisterProducer()
+        self.loseConnection()
+
+    # ILoggingContext
+
+    def logPrefix(self) -> str:
+        """Whose log lines these are."""
+        return self.logstr
+
+    @property
+    def logstr(self) -> str:
+        """`PROTOCOL,NUMBER,HOST`."""
+        return f"{_name(self.protocol)},{self.sessionno},{self.hostname}"
+
+    @property
+    def hostname(self) -> Any:
+        """The peer's host."""
+        return self.client[0]
+
+    def __repr__(self) -> str:
+        if self.disconnected:
+            return f"<{type(self).__name__} #{self.sessionno}, lost>"
+        local = self.socket.getsockname()
+        where = repr(local) if self.socket.family == socket.AF_UNIX else local[1]
+        return f"<{type(self.protocol).__name__} #{self.sessionno} on {where}>"
+
+    # before uvloop has the socket
+
+    def _write_to_socket(self, data: bytes) -> None:
+        if not isinstance(data, bytes):
+            raise TypeError("Data must be bytes")
+        if not self._unsent:
+            try:
+                data = data[self.socket.send(data) :]
+            except BlockingIOError:
+                pass
+            except OSError:
+                self._fail(_LOST)
+                return
+        self._unsent += data
+        if len(self._unsent) > HIGH_WATER:
+            self.pause_writing()
+
+    def _begin(self) -> None:
+        """`connectionMade` is over: the end already, or the beginning of what uvloop does."""
+        if self.disconnected:
+            return
+        if self._why is not None or self.socket.fileno() < 0:
+            self._ended(self._why or _LOST)
+        elif self.disconnecting and not (self._unsent or self._descriptors or self._is_pulled):
+            self._ended(_DONE)
+        else:
+            coroutine = self.reactor.loop.connect_accepted_socket(lambda: self, self.socket)
+            try:
+                coroutine.send(None)
+            except Exception:  # noqa: BLE001 - the kernel does not let the descriptor be watched
+                _log.failure("uvloop cannot serve {connection}", connection=self)
+                self._ended(_LOST)
+            else:
+                # kept until it is done: were it collected, it would close the connection
+                self._coroutine = coroutine
+
+    def _finish_making(self) -> None:
+        coroutine, self._coroutine = self._coroutine, None
+        with suppress(StopIteration):
+            coroutine.send(None)
+
+    # an asyncio protocol, for uvloop
+
+    def connection_made(self, native: Any) -> None:
+        """uvloop has the socket, and reads from now on, whatever it is told in this turn."""
+        self.reactor.loop.call_soon(self._finish_making)
+        self._native = native
+        if self._why is not None or self.disconnected:
+            native.abort()
+            return
+        if not self._reading:
+            self.data_received = self._hold  # type: ignore[method-assign]
+            native.set_protocol(self)
+        if self._is_pulled:
+            native.set_write_buffer_limits(0, 0)
+        self._go_on()
+
+    def data_received(self, data: bytes) -> None:
+        """uvloop: bytes from the peer."""
+        contexts = self._contexts
+        contexts.append(self._log_context)
+        try:
+            self.protocol.dataReceived(data)
+        except BaseException:  # noqa: BLE001 - as Twisted: any fault of a protocol ends it
+            self._fault()
+        finally:
+            contexts.pop()
+
+    def eof_received(self) -> bool:
+        """uvloop: the peer has ended its half. True: this decides what follows."""
+        if self._reading:
+            self._end_reading()
+        else:
+            self._end_held = True
+        return True
+
+    def pause_writing(self) -> None:
+        """uvloop: more than the high-water mark waits to be sent."""
+        if self.producer is not None and self.streamingProducer and not self.producerPaused:
+            self.producerPaused = True
+            self._guarded(self.producer.pauseProducing)
+
+    def resume_writing(self) -> None:
+        """uvloop: all is sent."""
+        if self.producer is not None and not self.streamingProducer:
+            self._pull()
+        elif self.producer is not None and self.producerPaused:
+            self.producerPaused = False
+            self._guarded(self.producer.resumeProducing)
+        elif self._ends_writing:
+            self._end_writing()
+
+    def connection_lost(self, error: BaseException | None) -> None:
+        """uvloop: the connection is over; the descriptor is closed after this."""
+        if not self.disconnected:
+            self._ended(self._why or (_DONE if error is None else _LOST))
+
+    # for the reactor
+
+    @property
+    def is_reading(self) -> bool:
+        """Whether what the peer sends is read."""
+        return self._reading and not self._peer_ended
+
+    def connectionLost(self, reason: Failure) -> None:
+        """End at once, without the peer: the reactor stops."""
+        self._ended(reason)
+        if self._native is not None:
+            self._native.abort()
+
+    # the pieces
+
+    @property
+    def _waiting(self) -> int:
+        """Bytes that wait to be sent."""
+        buffered: int = 0 if self._native is None else self._native.get_write_buffer_size()
+        return len(self._unsent) + buffered
+
+    @property
+    def _is_pulled(self) -> bool:
+        return self.producer is not None and not self.streamingProducer
+
+    def _take_writes(self, write: Callable[[bytes], None]) -> None:
+        self._raw_write = write
+        if not self.TLS:
+            self.write = write  # type: ignore[assignment, method-assign]
+
+    def _guarded(self, call: Callable[..., object], *args: Any) -> None:
+        self._contexts.append(self._log_context)
+        try:
+            call(*args)
+        except BaseException:  # noqa: BLE001 - as in `data_received`
+            self._fault()
+        finally:
+            self._contexts.pop()
+
+    def _fault(self) -> None:
+        why = Failure()
+        _log.failure("error in {protocol}", failure=why, protocol=_name(self.protocol))
+        if self.connected:
+            self._fail(why)
+
+    def _fail(self, why: Failure) -> None:
+        """End at once. What waits to be sent is lost."""
+        if self._why is None:
+            self._why = why
+        self._reading = False
+        self._take_writes(_drop)
+        if self._native is not None:
+            self._native.abort()
+
+    def _hand_over(self) -> None:
+        """Give uvloop what waits to be sent, and all that follows."""
+        self._take_writes(self._native.write)
+        unsent, self._unsent = self._unsent, b""
+        self._native.write(unsent)
+
+    def _go_on(self) -> None:
+        """uvloop sends from now on; what waited for that can happen."""
+        self._hand_over()
+        if not self._waiting:
+            self.resume_writing()
+        if self._ends_writing:
+            self._end_writing_soon()
+        if self.disconnecting:
+            self._close_soon()
+
+    def _close_soon(self) -> None:
+        """Close when all is sent, and what is still written in this turn."""
+        if self._native is not None and not self._is_pulled:
+            self.reactor.loop.call_soon(self._close)
+
+    def _close(self) -> None:
+        if not (self.disconnected or self._unsent or self._descriptors or self._is_pulled):
+            self._native.close()
+
+    def _end_writing_soon(self) -> None:
+        self.reactor.loop.call_soon(self._end_writing)
+
+    def _end_writing(self) -> None:
+        if self._has_ended_writing or self.disconnected or self._native.is_closing():
+            return
+        if self._unsent:
+            return  # `_go_on` comes when uvloop has it
+        if self._native.get_write_buffer_size():
+            self._native.set_write_buffer_limits(0, 0)  # `resume_writing` comes when all is sent
+            return
+        self._has_ended_writing = True
+        self._take_writes(_drop)
+        self._native.write_eof()
+        half_closeable = IHalfCloseableProtocol(self.protocol, None)
+        if half_closeable is not None:
+            self._guarded(half_closeable.writeConnectionLost)
+
+    def _end_reading(self) -> None:
+        self._peer_ended = True
+        half_closeable = IHalfCloseableProtocol(self.protocol, None)
+        if half_closeable is None:
+            self._fail(_DONE)
+        else:
+            self._guarded(half_closeable.readConnectionLost)
+
+    def _hold(self, data: bytes) -> None:
+        self._held += data
+        self._native.pause_reading()
+
+    def _take_held(self) -> None:
+        if self.disconnected or not self._reading:
+            return
+        if "data_received" in self.__dict__:
+            del self.data_received
+            self._native.set_protocol(self)
+        held, self._held = self._held, b""
+        if held:
+            self.data_received(held)
+        self._read_on()
+
+    def _read_on(self) -> None:
+        if self.disconnected or not self._reading:
+            return
+        if self._end_held:
+            self._end_held = False
+            self._end_reading()
+        else:
+            self._native.resume_reading()
+
+    def _pull(self) -> None:
+        """Ask a pull producer for more: now, and in a later turn if all of that is sent."""
+        if self.disconnected or not self._is_pulled:
+            return
+        self._guarded(self.producer.resumeProducing)
+        if self._native is not None and not self._waiting:
+            self.reactor.loop.call_soon(self._pull)
+
+    def _ended(self, why: Failure) -> None:
+        """The connection is over: close what can be closed here, and tell."""
+        self.connected = False
+        self.disconnected = True
+        self.reactor.connections.discard(self)
+        self._take_writes(_drop)
+        if self.producer is not None:
+            producer, self.producer = self.producer, None
+            self._guarded(producer.stopProducing)
+        if not self._aborting:
+            # a child process may have the descriptor too: closing alone would not tell the peer
+            with suppress(OSError):  # it has gone
+                self.socket.shutdown(socket.SHUT_RDWR)
+        if self._native is None:
+            self.socket.close()
+        self._guarded(self.protocol.connectionLost, why)
+        self._told(why)
+        del self.protocol
+
+    def _told(self, why: Failure) -> None:
+        """The protocol knows that the connection is lost."""
+
+
+def _name(protocol: Any) -> str:
+    """What a protocol is called in the log."""
+    named = ILoggingContext.providedBy(protocol)
+    return str(protocol.logPrefix()) if named else type(protocol).__name__
+
+
+def address_of(name: Any) -> IPv4Address | IPv6Address:
+    """The address of a TCP socket's name: (host, port) or (host, port, flow, scope)."""
+    return IPv4Address("TCP", *name) if len(name) == 2 else IPv6Address("TCP", *name)
+
+
+@implementer(IUNIXTransport)
+class LocalConnection(Connection):
+    """A connection over a Unix socket. It can send descriptors; any that come are dropped."""
+
+    _spare: socket.socket | None = None
+    """A duplicate of the socket, to learn from that it takes more: uvloop watches its own alone."""
+
+    def __init__(
+        self,
+        sock: socket.socket,
+        protocol: Any,
+        client: Any,
+        server: Any,
+        sessionno: int,
+        reactor: Any,
+    ) -> None:
+        super().__init__(sock, protocol, (client, None), server, sessionno, reactor)
+
+    def getHost(self) -> Any:
+        """Our address: a path, or a name outside the file system."""
+        return UNIXAddress(self.socket.getsockname() or None)
+
+    def getPeer(self) -> Any:
+        """The peer's address: most have no name."""
+        return UNIXAddress(self.hostname or None)
+
+    def getTcpNoDelay(self) -> bool:
+        """False: there is nothing to delay."""
+        return False
+
+    def setTcpNoDelay(self, enabled: bool) -> None:
+        """Nothing: there is nothing to delay."""
+
+    def sendFileDescriptor(self, fileno: int) -> None:
+        """Send a descriptor with the next byte that is written; one must be written."""
+        if not self.connected:
+            return
+        if not self._descriptors:
+            self._take_writes(self._write_beside)
+            self.reactor.loop.call_soon(self._send_descriptors)
+        self._descriptors += (fileno,)
+        if len(self._descriptors) > MAX_DESCRIPTORS:
+            self.pause_writing()
+
+    def resume_writing(self) -> None:
+        if self._descriptors:
+            self._send_descriptors()
+        else:
+            super().resume_writing()
+
+    def _hand_over(self) -> None:
+        if self._descriptors:
+            self._send_descriptors()
+        else:
+            super()._hand_over()
+
+    def _write_beside(self, data: bytes) -> None:
+        if not isinstance(data, bytes):
+            raise TypeError("Data must be bytes")
+        self._unsent += data
+        if len(self._unsent) > HIGH_WATER:
+            self.pause_writing()
+
+    def _send_descriptors(self) -> None:
+        if self._native is None or self._native.is_closing() or self._why is not None:
+            return
+        if self._native.get_write_buffer_size():
+            self._native.set_write_buffer_limits(0, 0)  # `resume_writing` comes when all is sent
+            return
+        if len(self._descriptors) > len(self._unsent):
+            self._fail(Failure(FileDescriptorOverrun()))
+            return
+        try:
+            while self._descriptors:
+                socket.send_fds(self.socket, [self._unsent[:1]], self._descriptors[:1])
+                self._unsent = self._unsent[1:]
+                self._descriptors = self._descriptors[1:]
+        except BlockingIOError:
+            self._spare = self._spare or self.socket.dup()
+            self.reactor.loop.add_writer(self._spare, self._send_descriptors)
+        except OSError:
+            self._fail(_LOST)
+        else:
+            self._forget_spare()
+            self._native.set_write_buffer_limits(HIGH_WATER, 0)
+            self._go_on()
+
+    def _forget_spare(self) -> None:
+        if self._spare is not None:
+            self.reactor.loop.remove_writer(self._spare)
+            self._spare.close()
+            self._spare = None
+
+    def _told(self, why: Failure) -> None:
+        self._forget_spare()
+
+
+class ClientConnection(Connection):
+    """A TCP connection that was made from here; its connector is told of its end."""
+
+    _tlsClientDefault = True
+
+    def __init__(
+        self, sock: socket.socket, protocol: Any, peer: Any, connector: Any, reactor: Any
+    ) -> None:
+        super().__init__(sock, protocol, peer, None, 0, reactor)
+        self.addr = peer
+        self.connector = connector
+
+    def __repr__(self) -> str:
+        return f"<{type(self)} to {self.addr} at {id(self):x}>"
+
+    @property
+    def logstr(self) -> str:
+        """`PROTOCOL,client`."""
+        return f"{_name(self.protocol)},client"
+
+    def _told(self, why: Failure) -> None:
+        self.connector.connectionLost(why)

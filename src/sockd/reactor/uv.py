@@ -1,0 +1,195 @@
+"""A Twisted reactor on uvloop: `twistd -r uvloop`, and what sockd uses where it is there.
+
+Timers, threads, processes, descriptors: all that is Twisted's asyncio reactor, on uvloop's event
+loop. Streams are uvloop's transports (`sockd.reactor.stream`), datagrams come in batches
+(`sockd.reactor.datagram`). Importing this raises ImportError where uvloop is not installed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import socket
+import time
+from collections.abc import Callable
+from typing import Any
+
+import uvloop
+from attrs import define
+from twisted.internet import process, tcp, unix
+from twisted.internet._signals import SignalHandling, _MultiSignalHandling
+from twisted.internet.asyncioreactor import AsyncioSelectorReactor
+from twisted.internet.base import ReactorBase
+from twisted.internet.error import UnsupportedAddressFamily
+from twisted.internet.interfaces import IConnector, IFileDescriptorReceiver
+from twisted.internet.main import installReactor
+from twisted.internet.protocol import Protocol
+from twisted.logger import Logger
+from twisted.python import context
+from twisted.python.failure import Failure
+
+from sockd.reactor.stream import ClientConnection, Connection, LocalConnection, address_of
+
+_log = Logger()
+
+
+class Port(tcp.Port):
+    """Twisted's own TCP port, whose connections are uvloop's."""
+
+    transport = Connection  # type: ignore[assignment]
+
+
+class LocalPort(unix.Port):
+    """Twisted's own Unix port. Who wants to receive descriptors gets Twisted's own connection."""
+
+    @staticmethod
+    def transport(  # type: ignore[override]
+        sock: socket.socket, protocol: Any, client: Any, server: Any, number: int, reactor: Any
+    ) -> LocalConnection | unix.Server:
+        """The transport of a new connection."""
+        receives = IFileDescriptorReceiver.providedBy(protocol)
+        kind: type[Any] = unix.Server if receives else LocalConnection
+        connection: LocalConnection | unix.Server
+        connection = kind(sock, protocol, client, server, number, reactor)
+        return connection
+
+
+class _Client(tcp.Client):
+    """Twisted's own way to a connection; once there is one, it is uvloop's."""
+
+    def _connectDone(self) -> None:
+        connector, sock = self.connector, self.socket
+        self.connected = True  # nothing can fail any more
+        del self.connector, self.socket, self.fileno
+        protocol = connector.buildProtocol(address_of(self.realAddress))
+        connection = ClientConnection(
+            sock, protocol or Protocol(), self.realAddress, connector, self.reactor
+        )
+        connector.transport = connection
+        if protocol is None:
+            connection.loseConnection()
+        else:
+            protocol.makeConnection(connection)
+
+
+class _Connector(tcp.Connector):
+    def _makeTransport(self) -> _Client:
+        return _Client(self.host, self.port, self.bindAddress, self, self.reactor)
+
+
+@define
+class _ReapChildren:
+    """Ends of child processes are noticed by a signal handler.
+
+    Twisted has the kernel write to a descriptor of its own instead; uvloop takes that place while
+    it runs.
+    """
+
+    call_soon: Callable[..., object]
+
+    def install(self) -> None:
+        """Begin; children that ended before are reaped now."""
+        signal.signal(signal.SIGCHLD, lambda *_: self.call_soon(process.reapAllProcesses))
+        signal.siginterrupt(signal.SIGCHLD, False)
+        process.reapAllProcesses()
+
+    def uninstall(self) -> None:
+        """Notice no more."""
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+
+
+class UvloopReactor(AsyncioSelectorReactor):
+    """Twisted's reactor on a uvloop event loop of its own."""
+
+    def __init__(self) -> None:
+        self.loop = uvloop.new_event_loop()
+        asyncio.set_event_loop(self.loop)
+        self.loop.set_exception_handler(_report)
+        self.connections: set[Connection] = set()
+        # the stack of this thread, to which Twisted's log looks for whose line it is
+        self.log_contexts: list[Any] = context.theContextTracker.currentContext().contexts
+        # The time of day when the reactor was made, and what has passed since: no clock setting
+        # moves a timer, and what takes the reactor's seconds for a date (twisted.web) gets one.
+        began = time.time() - time.monotonic()
+        self.seconds = lambda: began + time.monotonic()
+        super().__init__(self.loop)
+
+    def _signalsFactory(self) -> SignalHandling:
+        base = ReactorBase._signalsFactory(self)
+        return _MultiSignalHandling((base, _ReapChildren(self.loop.call_soon_threadsafe)))
+
+    def getReaders(self) -> list[Any]:
+        """What is read from."""
+        return [*super().getReaders(), *(one for one in self.connections if one.is_reading)]
+
+    def removeAll(self) -> list[Any]:
+        """Serve nothing any more; returns what was served, connections too."""
+        served = [*super().removeAll(), *self.connections]
+        self.connections.clear()
+        return served
+
+    # IReactorTCP, IReactorUNIX, IReactorSocket; what fails is raised as by Twisted's own
+
+    def listenTCP(self, port: Any, factory: Any, backlog: int = 50, interface: str = "") -> Any:
+        """Listen on TCP."""
+        return self._listen(Port(port, factory, backlog, interface, self))
+
+    def connectTCP(
+        self, host: str, port: int, factory: Any, timeout: float = 30.0, bindAddress: Any = None
+    ) -> IConnector:
+        """Connect over TCP."""
+        connector = _Connector(host, port, factory, timeout, bindAddress, self)
+        connector.connect()
+        return connector
+
+    def listenUNIX(
+        self, address: Any, factory: Any, backlog: int = 50, mode: int = 0o666, wantPID: Any = 0
+    ) -> Any:
+        """Listen on a Unix socket."""
+        return self._listen(LocalPort(address, factory, backlog, mode, self, wantPID))
+
+    def adoptStreamPort(self, fileDescriptor: int, addressFamily: int, factory: Any) -> Any:
+        """Listen on a socket that is bound and listens already."""
+        if addressFamily not in self._supportedAddressFamilies:
+            raise UnsupportedAddressFamily(addressFamily)
+        if addressFamily == socket.AF_UNIX:
+            return self._listen(LocalPort._fromListeningDescriptor(self, fileDescriptor, factory))
+        return self._listen(
+            Port._fromListeningDescriptor(self, fileDescriptor, addressFamily, factory)
+        )
+
+    def adoptStreamConnection(self, fileDescriptor: int, addressFamily: int, factory: Any) -> Any:
+        """Serve a socket that is connected already."""
+        if addressFamily not in (socket.AF_INET, socket.AF_INET6):
+            return super().adoptStreamConnection(fileDescriptor, addressFamily, factory)
+        sock = socket.fromfd(fileDescriptor, addressFamily, socket.SOCK_STREAM)
+        peer = tcp._getpeername(sock)
+        protocol = factory.buildProtocol(address_of(peer))
+        if protocol is None:
+            sock.close()
+            return None
+        connection = Connection(sock, protocol, peer, None, peer[1], self)
+        protocol.makeConnection(connection)
+        return connection
+
+    def _listen(self, port: Any) -> Any:
+        port.startListening()
+        return port
+
+
+def _report(loop: Any, context: dict[str, Any]) -> None:
+    """What goes wrong in a callback of the loop belongs in Twisted's log."""
+    error = context.get("exception")
+    if error is None:
+        _log.error("{message}", message=context["message"])
+    else:
+        _log.error(
+            "{message}",
+            message=context["message"],
+            log_failure=Failure(error, type(error), error.__traceback__),
+        )
+
+
+def install() -> None:
+    """Make it the process's reactor."""
+    installReactor(UvloopReactor())
