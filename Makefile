@@ -11,21 +11,37 @@ TOO_OLD = 'import sys; sys.version_info >= (3, 11) or sys.exit("sockd needs Pyth
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test test-quick lint docs lock clean
+.PHONY: help run test test-quick test-epoll test-asyncio bench bench-quick bench-tools soak lint docs lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 	@echo '  ARGS="..." is handed to sockd, pytest or pip-compile; PYTHON=... names the interpreter'
 
-run: $(VENV)/.run ## start sockd with its built-in config, or with ARGS="--config FILE"
+run: $(VENV)/.run ## start sockd with its built-in config, or with ARGS=FILE
 	@$(BIN)/sockd run $(ARGS)
 
-test: lint ## lint, then the whole test suite on the default reactor and on asyncio's
-	$(BIN)/pytest --reactor=default $(ARGS)
-	$(BIN)/pytest --reactor=asyncio $(ARGS)
+# What runs no reactor, or says itself which one: once is enough.
+ONCE = tests/benchmarks tests/pure \
+  $(addprefix tests/test_,config.py docs.py document.py mistakes.py packaging.py startup.py)
 
-test-quick: $(VENV)/.dev ## the test suite, on the default reactor only
-	$(BIN)/pytest --reactor=default $(ARGS)
+test: lint test-quick ## lint, then the test suite on uvloop, epoll and asyncio
+	$(MAKE) --jobs=2 --output-sync test-epoll test-asyncio
+
+test-quick: $(VENV)/.dev ## the test suite, on uvloop only
+	$(BIN)/pytest $(ARGS)
+
+# Side by side: the suite waits most of the time.
+test-epoll test-asyncio: test-%: $(VENV)/.dev
+	$(BIN)/pytest --reactor=$* $(ONCE:%=--ignore=%) $(ARGS)
+
+bench: $(VENV)/.dev bench-tools ## measure sockd beside its peers, into benchmarks/results.md
+	$(BIN)/python -m benchmarks --output benchmarks $(ARGS)
+
+bench-quick: $(VENV)/.dev bench-tools ## the same in two minutes, less exact and not kept
+	@$(BIN)/python -m benchmarks --quick $(ARGS)
+
+soak: $(VENV)/.dev bench-tools ## full load for SECONDS (600): nothing may grow
+	@$(BIN)/python -m benchmarks.soak $(SECONDS) $(ARGS)
 
 lint: $(VENV)/.dev ## style, types and layers
 	$(BIN)/ruff check
@@ -48,6 +64,27 @@ lock: $(VENV)/.dev ## write the requirements files anew; ARGS=--upgrade takes ne
 clean: ## remove the environment and everything else that was made
 	rm -rf $(VENV) build dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache _trial_temp*
 	find src tests twisted benchmarks \( -name __pycache__ -o -name dropin.cache \) -prune -exec rm -rf {} + 2>/dev/null || true
+
+# What the benchmark compiles. Without the load generator there is none; without a peer, its row says
+# so. Debian's xinetd displaces openbsd-inetd where it is installed, so it is only unpacked.
+BENCH = $(VENV)/bench
+NEEDS = echo "the whole benchmark needs, on Debian: gcc libssl-dev golang-go perl openbsd-inetd" >&2
+bench-tools: $(BENCH)/load $(BENCH)/epoll $(BENCH)/net $(BENCH)/xinetd/usr/sbin/xinetd
+
+$(BENCH)/load: $(wildcard benchmarks/load/*.c) benchmarks/load/load.h
+	@mkdir -p $(@D)
+	@$(CC) -O2 -o $@ $(filter %.c,$^) -lssl -lcrypto || { $(NEEDS); exit 1; }
+
+$(BENCH)/epoll: benchmarks/peers/epoll.c
+	@mkdir -p $(@D)
+	@$(CC) -O2 -o $@ $< || { $(NEEDS); exit 1; }
+
+$(BENCH)/net: benchmarks/peers/net.go
+	@mkdir -p $(@D)
+	@go build -o $@ $< || $(NEEDS)
+
+$(BENCH)/xinetd/usr/sbin/xinetd: benchmarks/peers/fetch-xinetd.sh
+	@command -v xinetd >/dev/null || { sh $< $(BENCH)/xinetd && touch $@; } || echo "xinetd cannot be fetched" >&2
 
 $(VENV)/.run: requirements.txt requirements-build.txt pyproject.toml
 	@echo 'installing sockd in $(VENV) ...'

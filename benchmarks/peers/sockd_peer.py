@@ -1,0 +1,53 @@
+"""sockd as it is, with every guard on: `sockd_peer.py REACTOR KIND`.
+
+A server is the command that a user types, on a port that the kernel chooses; its log goes where
+standard output goes. The fan-out is the daemon's datagram port, used as the service beacon does.
+"""
+
+import os
+import socket
+import sys
+from pathlib import Path
+from time import monotonic
+
+from twisted.application.reactors import installReactor
+from twisted.internet.protocol import DatagramProtocol
+
+LISTENS = {
+    "echo": "tcp:0:interface=127.0.0.1",
+    "udp-echo": "udp:0:interface=127.0.0.1",
+    "tls-echo": "tls:0:interface=127.0.0.1:privateKey={0}:certKey={0}",
+}
+
+
+def serve(reactor_name: str, kind: str) -> None:
+    """Become the daemon with one service."""
+    service = kind if kind in ("reverse", "daytime") else "echo"
+    listen = LISTENS.get(kind, LISTENS["echo"]).format(os.environ.get("CERTIFICATE"))
+    sockd = str(Path(sys.executable).with_name("sockd"))
+    settings = {"listen": f'["{listen}"]', "max_connections": "20000"}
+    assignments = [f"--set=service.{service}.{name}={one}" for name, one in settings.items()]
+    os.execv(sockd, [sockd, "run", f"--reactor={reactor_name}", f"--only={service}", *assignments])
+
+
+def fan_out(reactor_name: str, seconds: float) -> None:
+    """Send one datagram to a thousand addresses, again and again; datagrams a second."""
+    from sockd.reactor.datagram import DatagramPort
+
+    sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    sock.bind(("127.0.0.1", 0))
+    port = DatagramPort(sock, DatagramProtocol(), installReactor(reactor_name))
+    port.startListening()
+    first = int(os.environ["PORT"])
+    addresses = [("127.0.0.1", first + number) for number in range(1000)]
+    began = monotonic()
+    count = 0
+    while monotonic() < began + seconds:
+        count += port.write_many(b"x" * 64, addresses)
+    print(count / (monotonic() - began))
+
+
+if sys.argv[2] == "fanout":
+    fan_out(sys.argv[1], float(sys.argv[3]))
+else:
+    serve(*sys.argv[1:])

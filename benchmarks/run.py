@@ -1,0 +1,178 @@
+"""Servers loaded one after the other, round by round."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from attrs import define, field, frozen
+
+from benchmarks.machine import Cores
+from benchmarks.processes import Child, Failed, free_port, started
+from benchmarks.roster import BUILT, Peer
+from benchmarks.works import IDLE, Work
+
+START_SECONDS = 10.0
+"""Until a server listens."""
+EXTRA_SECONDS = 30.0
+"""Beyond its own time, until a load counts as stuck: it may open 10,000 connections in it."""
+PORT = re.compile(r"^(\d+)$|127\.0\.0\.1:(\d+)\b", re.MULTILINE)
+"""What a peer writes when it listens: the port alone, or an address in a table."""
+
+
+@frozen
+class Sample:
+    """One measurement of one peer; latencies in microseconds."""
+
+    rate: float
+    p50: float = 0.0
+    p99: float = 0.0
+    loss: float = 0.0
+    """Share of datagrams that were not answered in time."""
+    cpu: float = 0.0
+    """Share of its core that the load took: near 1, it and not the server is measured."""
+
+
+@define
+class Row:
+    """All measurements of one peer at one work; `trouble` says why there are none."""
+
+    peer: Peer
+    samples: list[Sample] = field(factory=list)
+    trouble: str = ""
+
+    def typical(self, name: str) -> float:
+        """The median of one of the sample's fields."""
+        return float(median(getattr(sample, name) for sample in self.samples))
+
+    @contextmanager
+    def watched(self) -> Iterator[None]:
+        """What fails in the block is this peer's trouble; the others go on."""
+        try:
+            yield
+        except Failed as error:
+            self.trouble = str(error)
+
+
+@define
+class Result:
+    """One work, with a row for each peer, ours first."""
+
+    work: Work
+    rows: list[Row]
+
+    def ratios(self, row: Row) -> list[float]:
+        """Ours by theirs, each within one round; none where one of them could not run."""
+        ours = self.rows[0]
+        if row is ours or ours.trouble or row.trouble:
+            return []
+        pairs = zip(ours.samples, row.samples, strict=True)
+        return [mine.rate / theirs.rate for mine, theirs in pairs]
+
+
+@frozen
+class Plan:
+    """How long, and how often."""
+
+    starts: int
+    """How often the servers of a work are started anew: no two processes are alike."""
+    rounds: int
+    """In each of which every peer has its turn, once."""
+    seconds: float
+    warmup: float
+
+
+Turn = Callable[[], Sample]
+"""Measures a peer once."""
+
+
+@frozen
+class Bench:
+    """Where measurements are made, and with what."""
+
+    cores: Cores
+    plan: Plan
+    environment: dict[str, str]
+    """For the peers: where the certificate is."""
+    load: Path = BUILT / "load"
+
+    def measure(self, work: Work, tell: Callable[[str], None]) -> Result:
+        """All peers at one work, in turn in every round."""
+        rows = [Row(peer, trouble=peer.why_missing()) for peer in work.peers]
+        # memory is no matter of chance: a new server each time is enough
+        rounds = 1 if work.measure == "memory" else self.plan.rounds
+        for _ in range(self.plan.starts):
+            with ExitStack() as servers:
+                turns: list[tuple[Row, Turn]] = []
+                for row in rows:
+                    if not row.trouble:
+                        with row.watched():
+                            turns.append((row, self._turn(work, row.peer, servers)))
+                for _ in range(rounds):
+                    for row, turn in turns:
+                        if not row.trouble:
+                            with row.watched():
+                                row.samples.append(turn())
+                            tell(f"{work.name}, {row.peer.name}")
+        return Result(work, rows)
+
+    def _turn(self, work: Work, peer: Peer, servers: ExitStack) -> Turn:
+        if work.measure == "fan-out":
+            return lambda: self._fan_out(work, peer)
+        if work.measure == "memory":
+            return lambda: self._memory(work, peer)
+        server, port = servers.enter_context(self.serving(work.kind, peer))
+        return lambda: self._load(work, server, port)
+
+    def _load(self, work: Work, server: Child, port: int) -> Sample:
+        """A server under load for a while."""
+        times = {"--seconds": self.plan.seconds, "--warmup": self.plan.warmup}
+        options = [text for name, value in times.items() for text in (name, str(value))]
+        with self._loading(*work.load, "--port", str(port), *options) as load:
+            try:
+                line = load.finish(sum(times.values()) + EXTRA_SECONDS)
+            except Failed as error:
+                raise Failed(f"{error} {server.errors()}") from None
+        found: dict[str, Any] = json.loads(line)
+        if not found["count"]:
+            raise Failed(f"no answer within {self.plan.seconds:g} s; {server.errors()}")
+        return Sample(found["rate"], found["p50_us"], found["p99_us"], found["loss"], found["cpu"])
+
+    def _fan_out(self, work: Work, peer: Peer) -> Sample:
+        """A sender beside sockets that nobody reads."""
+        with self._loading(*work.load) as sink:
+            first = sink.wait_for(PORT, START_SECONDS)[1]
+            argv = [*peer.argv, work.kind, str(self.plan.seconds)]
+            environment = {**self.environment, "PORT": first}
+            with started(argv, self.cores.server, environment) as sender:
+                return Sample(float(sender.finish(self.plan.seconds + EXTRA_SECONDS)))
+
+    def _memory(self, work: Work, peer: Peer) -> Sample:
+        """What a new server's resident memory grows by for each of many idle connections."""
+        with self.serving(work.kind, peer) as (server, port):
+            before = server.resident()
+            with self._loading(*work.load, "--port", str(port)) as load:
+                load.wait_for(re.compile("^ready$", re.MULTILINE), EXTRA_SECONDS)
+                return Sample((server.resident() - before) / IDLE)
+
+    @contextmanager
+    def serving(self, kind: str, peer: Peer) -> Iterator[tuple[Child, int]]:
+        """A peer that listens, and where."""
+        environment = {**self.environment, "PORT": str(free_port())}
+        argv = [*peer.argv, kind]
+        with started(argv, self.cores.server, environment) as server:
+            found = server.wait_for(PORT, START_SECONDS)
+            port = int(found[1] or found[2])
+            if kind != "udp-echo":
+                server.wait_for_port(port, START_SECONDS)
+            yield server, port
+
+    @contextmanager
+    def _loading(self, *arguments: str) -> Iterator[Child]:
+        with started([str(self.load), *arguments], self.cores.load) as load:
+            yield load

@@ -1,0 +1,200 @@
+"""What is measured: one entry a work, with the ratios that sockd is to reach."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from attrs import frozen
+
+from benchmarks import roster
+
+GUARDED = 0.9
+"""With every guard, counter and timeout on, sockd keeps this share of what it does without."""
+
+IDLE = 10_000
+"""Connections that are opened and then do nothing."""
+
+
+@frozen
+class Work:
+    """One thing that servers are asked to do, and who is asked."""
+
+    name: str
+    title: str
+    kind: str
+    """What the peers are started as."""
+    load: tuple[str, ...]
+    """Mode and options of the load generator."""
+    unit: str
+    targets: dict[roster.Peer, float | None]
+    """Who is compared, and the least ratio sockd / peer (the greatest where less is better)."""
+    measure: Literal["load", "fan-out", "memory"] = "load"
+
+    @property
+    def less_is_better(self) -> bool:
+        """True for what is used up instead of done."""
+        return self.measure == "memory"
+
+    @property
+    def peers(self) -> tuple[roster.Peer, ...]:
+        """Who takes part, ours first."""
+        return (roster.SOCKD, *self.targets)
+
+    def is_reached(self, peer: roster.Peer, ratio: float) -> bool | None:
+        """Whether a ratio is what is wanted; None where nothing is."""
+        target = self.targets.get(peer)
+        if target is None:
+            return None
+        return ratio <= target if self.less_is_better else ratio >= target
+
+
+WORKS = (
+    Work(
+        "echo",
+        "TCP echo, 50 connections, 64 bytes, ping-pong",
+        "echo",
+        ("pingpong",),
+        "messages/s",
+        {
+            roster.BARE: GUARDED,
+            roster.C: 0.75,
+            roster.GO: 0.95,
+            roster.UVLOOP_PROTOCOLS: None,
+            roster.UVLOOP_STREAMS: None,
+            roster.ASYNCIO_PROTOCOLS: 1,
+            roster.ASYNCIO_STREAMS: 1,
+            roster.GEVENT: 1,
+            roster.TWISTED: 3.3,
+            roster.SOCKD_EPOLL: None,
+            roster.XINETD: 1,
+            roster.INETD: 1,
+            roster.PERL_FORK: 1,
+        },
+    ),
+    Work(
+        "reverse",
+        "reverse, 50 connections, lines of 64 bytes, ping-pong",
+        "reverse",
+        ("pingpong", "--reverse"),
+        "lines/s",
+        {
+            roster.BARE: GUARDED,
+            roster.C: 0.6,
+            roster.GO: None,
+            roster.UVLOOP_PROTOCOLS: None,
+            roster.ASYNCIO_STREAMS: None,
+            roster.GEVENT: None,
+            roster.TWISTED: 2.8,
+            roster.SOCKD_EPOLL: None,
+            roster.PERL_FORK: None,
+        },
+    ),
+    Work(
+        "pipelined",
+        "reverse, 50 connections, 32 lines of 64 bytes at a time",
+        "reverse",
+        ("pipelined", "--reverse"),
+        "lines/s",
+        {
+            roster.BARE: GUARDED,
+            roster.C: None,
+            roster.GO: None,
+            roster.UVLOOP_PROTOCOLS: None,
+            roster.TWISTED: 5,
+            roster.SOCKD_EPOLL: None,
+        },
+    ),
+    Work(
+        "daytime",
+        "daytime: connect, read, close",
+        "daytime",
+        ("connect", "--expect-bytes", "26"),
+        "connections/s",
+        {
+            roster.BARE: GUARDED,
+            roster.C: None,
+            roster.GO: 0.85,
+            roster.UVLOOP_PROTOCOLS: None,
+            roster.UVLOOP_STREAMS: None,
+            roster.GEVENT: None,
+            roster.TWISTED: 2,
+            roster.SOCKD_EPOLL: None,
+            roster.XINETD: 1.3,
+            roster.INETD: None,
+            roster.PERL_FORK: None,
+        },
+    ),
+    Work(
+        "bulk",
+        "TCP echo, 50 connections, chunks of 64 kB",
+        "bulk",
+        ("bulk",),
+        "bytes/s",
+        {
+            roster.BARE: GUARDED,
+            roster.C: 0.7,
+            roster.GO: None,
+            roster.UVLOOP_PROTOCOLS: None,
+            roster.TWISTED: 1,
+            roster.SOCKD_EPOLL: None,
+        },
+    ),
+    Work(
+        "udp",
+        "UDP echo, 64 bytes, 8 sources, 8 outstanding each",
+        "udp-echo",
+        ("udp",),
+        "datagrams/s",
+        {
+            roster.BARE: GUARDED,
+            roster.C: 0.5,
+            roster.GO: 0.7,
+            roster.UVLOOP_PROTOCOLS: None,
+            roster.ASYNCIO_PROTOCOLS: None,
+            roster.GEVENT: None,
+            roster.TWISTED: 4,
+            roster.SOCKD_EPOLL: None,
+            roster.PERL_UDP: 4,
+        },
+    ),
+    Work(
+        "fan-out",
+        "one datagram of 64 bytes to 1000 addresses",
+        "fanout",
+        ("sink", "1000"),
+        "datagrams/s",
+        {roster.C: 0.75, roster.PERL_UDP: 2.5},
+        "fan-out",
+    ),
+    Work(
+        "tls-echo",
+        "TLS echo, 50 connections, 64 bytes, ping-pong",
+        "tls-echo",
+        ("tls-echo",),
+        "messages/s",
+        {roster.TWISTED: 1, roster.SOCKD_EPOLL: None},
+    ),
+    Work(
+        "tls-handshake",
+        "TLS handshakes: connect, full handshake, close",
+        "tls-echo",
+        ("tls-handshake",),
+        "handshakes/s",
+        {roster.TWISTED: 1, roster.SOCKD_EPOLL: None},
+    ),
+    Work(
+        "idle",
+        f"{IDLE:,} idle connections: memory of each",
+        "echo",
+        ("idle", "--connections", str(IDLE)),
+        "bytes/connection",
+        {
+            roster.TWISTED: 1,
+            roster.BARE: None,
+            roster.SOCKD_EPOLL: None,
+            roster.C: None,
+            roster.GO: None,
+        },
+        "memory",
+    ),
+)

@@ -1,0 +1,96 @@
+"""Each peer that is installed answers what it is asked, in every kind that it is measured in."""
+
+from __future__ import annotations
+
+import re
+import socket
+import ssl
+from contextlib import ExitStack
+
+import pytest
+
+from benchmarks import processes
+from benchmarks.certificate import certificate
+from benchmarks.machine import pick_cores
+from benchmarks.processes import started
+from benchmarks.roster import INETD, Peer
+from benchmarks.run import Bench, Plan
+from benchmarks.works import WORKS
+from tests.processes import PATIENCE, is_gone, tcp_says, udp_says
+from tests.processes import run as run_command
+
+pytestmark = pytest.mark.usefixtures("tools")
+
+QUESTION = b"hello\r\n"
+RIGHT = {
+    "echo": b"hello\r\n",
+    "bulk": b"hello\r\n",
+    "reverse": b"olleh\r\n",
+    "daytime": rb"[\w: ]{24}\r\n",
+    "udp-echo": b"hello\r\n",
+    "tls-echo": b"hello\r\n",
+}
+
+
+def may_mount() -> bool:
+    """Whether this process may have a file system of its own, as inetd's peer wants."""
+    return run_command("unshare", "--mount", "true").returncode == 0
+
+
+def ask(port: int, kind: str) -> bytes:
+    """A peer's answer."""
+    if kind == "udp-echo":
+        return udp_says(port, QUESTION)
+    if kind == "daytime":
+        return tcp_says(port)
+    with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as plain:
+        if kind != "tls-echo":
+            return _ask(plain)
+        context = ssl.create_default_context()
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+        with context.wrap_socket(plain) as secure:
+            return _ask(secure)
+
+
+def _ask(sock: socket.socket) -> bytes:
+    sock.sendall(QUESTION)
+    answer = b""
+    while len(answer) < len(QUESTION) and (more := sock.recv(65536)):
+        answer += more
+    return answer
+
+
+@pytest.mark.parametrize("kind", RIGHT)
+def test_every_peer_answers_right(kind: str) -> None:
+    peers = {one: None for work in WORKS if work.kind == kind for one in work.peers}
+    there = [one for one in peers if not one.why_missing() and (one is not INETD or may_mount())]
+    with certificate() as file, ExitStack() as stack:
+        bench = Bench(pick_cores(), Plan(1, 1, 0.1, 0.0), {"CERTIFICATE": file})
+        answers = {
+            one.name: ask(stack.enter_context(bench.serving(kind, one))[1], kind) for one in there
+        }
+    wrong = {
+        name: answer for name, answer in answers.items() if not re.fullmatch(RIGHT[kind], answer)
+    }
+    assert not wrong
+
+
+def test_a_peer_that_is_not_installed_says_what_it_needs() -> None:
+    assert Peer("x", ("no-such-command",), package="some-package").why_missing() == (
+        "needs some-package"
+    )
+    assert Peer("x", ("true",), "no_such_module", "that").why_missing() == "needs that"
+    assert Peer("x", ("true",), "json", "that").why_missing() == ""
+
+
+def test_a_process_that_is_ended_takes_what_it_started_with_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(processes, "STOP_SECONDS", 0.2)
+    # both ignore the signal that asks them to end
+    script = "trap '' TERM; sleep 1000 & echo $!; wait; wait"
+    with started(["sh", "-c", script], pick_cores().server) as child:
+        below = int(child.wait_for(re.compile(r"^(\d+)$", re.MULTILINE), PATIENCE)[1])
+    assert is_gone(child.pid)
+    assert is_gone(below)

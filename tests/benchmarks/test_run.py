@@ -1,0 +1,131 @@
+"""The runner: what it makes of peers that fail, and how it ends."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from benchmarks import run as runner
+from benchmarks.__main__ import failed
+from benchmarks.machine import pick_cores
+from benchmarks.processes import Failed
+from benchmarks.roster import SOCKD, Peer
+from benchmarks.run import Bench, Plan, Result
+from benchmarks.works import Work
+from tests.benchmarks.made_up import ABSENT, OURS, result
+from tests.daemons import children
+from tests.processes import PATIENCE, Running, is_gone, running
+
+pytestmark = pytest.mark.usefixtures("tools")
+
+PLAN = Plan(starts=1, rounds=2, seconds=0.1, warmup=0.0)
+ECHO = ("pingpong", "--connections", "2")
+
+
+def measure(peer: Peer) -> Result:
+    """A peer beside sockd, at an echo."""
+    work = Work("echo", "echo", "echo", ECHO, "messages/s", {peer: 1.0})
+    return Bench(pick_cores(), PLAN, {}).measure(work, lambda _: None)
+
+
+def script(tmp_path: Path, text: str) -> Peer:
+    """A peer in Python."""
+    file = tmp_path / "peer.py"
+    file.write_text(text)
+    return Peer("peer", (sys.executable, str(file)))
+
+
+def test_each_round_has_a_figure_of_every_peer() -> None:
+    found = measure(Peer("again", SOCKD.argv))
+    assert [row.trouble for row in found.rows] == ["", ""]
+    assert [len(row.samples) for row in found.rows] == [2, 2]
+    assert len(found.ratios(found.rows[1])) == 2
+
+
+def test_a_peer_that_ends_at_once_is_named_with_what_it_said(tmp_path: Path) -> None:
+    found = measure(script(tmp_path, "import sys; sys.exit('no licence')"))
+    assert "no licence" in found.rows[1].trouble
+    assert found.rows[0].samples
+
+
+def test_a_peer_that_tells_no_port_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runner, "START_SECONDS", 1.0)
+    mute = Peer("mute", ("sh", "-c", "echo thinking >&2; sleep 1000"))
+    bench = Bench(pick_cores(), PLAN, {})
+    with (
+        pytest.raises(Failed, match=r"^nothing within 1 s: thinking$"),
+        bench.serving("echo", mute),
+    ):
+        pass
+
+
+def test_a_peer_that_answers_wrongly_has_no_figure(tmp_path: Path) -> None:
+    text = """
+import socketserver
+class Wrong(socketserver.BaseRequestHandler):
+    def handle(self):
+        while data := self.request.recv(65536):
+            self.request.sendall(data[::-1])
+server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Wrong)
+print(server.server_address[1], flush=True)
+server.serve_forever()
+"""
+    found = measure(script(tmp_path, text))
+    assert "load: " in found.rows[1].trouble
+    assert found.ratios(found.rows[1]) == []
+
+
+def bench_command(*arguments: str) -> list[str]:
+    """The benchmark as `make` starts it."""
+    return [sys.executable, "-m", "benchmarks", "--quick", *arguments]
+
+
+def below(child: Running) -> list[int]:
+    """The processes that it has started, once there are some."""
+    until = time.monotonic() + PATIENCE
+    while not (found := children(child.pid)):
+        assert time.monotonic() < until, child.text()
+        time.sleep(0.02)
+    return found
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_whatever_ends_it_ends_what_it_started(number: signal.Signals, tmp_path: Path) -> None:
+    command = bench_command("--only", "tls-echo")
+    with running(command, environment={"TMPDIR": str(tmp_path)}) as child:
+        child.wait_for("load average")
+        started = below(child)
+        os.kill(child.pid, number)
+        code = child.wait()
+    assert code == (-number if number is signal.SIGKILL else 128 + number)
+    assert all(is_gone(pid) for pid in started)
+    if number is not signal.SIGKILL:
+        assert not list(tmp_path.iterdir())
+
+
+def test_a_peer_that_is_missing_is_an_error_unless_it_is_allowed() -> None:
+    results = [result({OURS: [1.0], ABSENT: []})]
+    assert failed(results, allow_missing=False) == [ABSENT]
+    assert failed(results, allow_missing=True) == []
+
+
+def test_a_peer_that_is_there_and_fails_is_an_error_in_any_case() -> None:
+    there = Peer("there", (sys.executable,))
+    assert failed([result({OURS: [1.0], there: []})], allow_missing=True) == [there]
+
+
+def test_a_run_in_which_a_peer_is_missing_names_it_and_exits_with_1(tmp_path: Path) -> None:
+    # Perl is not found where there is nothing but what the runner itself needs
+    tools = tmp_path / "bin"
+    tools.mkdir()
+    for name in ("setpriv", "taskset"):
+        (tools / name).symlink_to(Path("/usr/bin") / name)
+    command = bench_command("--only", "fan-out")
+    with running(command, environment={"PATH": str(tools)}) as child:
+        child.wait_for("Perl did not run: needs perl")
+        assert child.wait() == 1
