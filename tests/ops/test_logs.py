@@ -253,7 +253,7 @@ def test_what_others_call_a_failure_need_not_be_an_exception(
 def test_what_a_table_has_told_is_not_told_again(form: Callable[[LogEvent], str]) -> None:
     with writing(form, is_below_a_table=True) as below, writing(form) as alone:
         events.emit("listening", service="echo", address="tcp 127.0.0.1:7")
-        events.emit("started", version="1", services=1, reactor="EPollReactor")
+        events.emit("started", version="1", count="1 service", services=1, reactor="epoll")
         events.emit("stopped")
     assert len(below.getvalue().splitlines()) == 1
     assert len(alone.getvalue().splitlines()) == 3

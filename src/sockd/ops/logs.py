@@ -8,6 +8,7 @@ import sys
 import syslog
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, TextIO
 
 from attrs import define
@@ -15,6 +16,7 @@ from twisted.logger import ILogObserver, LogEvent, LogLevel, formatEvent
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from sockd.net.events import SENTENCES
 from sockd.pure.text import escape
 
 MAX_LINE = 4000
@@ -38,10 +40,14 @@ _LEGACY = {"failure", "format", "isError", "logLevel", "message", "system", "tim
 
 def sentence(event: LogEvent) -> str:
     """What an event says, as one line that is fit for a terminal."""
-    text = formatEvent(event)
-    if _failure(event) is not None and "event" not in event:
-        # Twisted's own reports of errors have the traceback in their text
-        text = text.partition("\n")[0]
+    form = event.get("log_format")
+    if form is not None and form is SENTENCES.get(event.get("event", "")):
+        text = form.format_map(event)  # what `formatEvent` comes to, in a tenth of its time
+    else:
+        text = formatEvent(event)
+        if _failure(event) is not None and "event" not in event:
+            # Twisted's own reports of errors have the traceback in their text
+            text = text.partition("\n")[0]
     return escape(text, MAX_LINE)
 
 
@@ -86,8 +92,13 @@ def _failure(event: LogEvent) -> Failure | None:
 
 
 def _time(event: LogEvent) -> str:
-    moment = datetime.fromtimestamp(event.get("log_time", 0.0), UTC)
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    milliseconds = int(event.get("log_time", 0.0) * 1000)
+    return f"{_second(milliseconds // 1000)}.{milliseconds % 1000:03}Z"
+
+
+@lru_cache(maxsize=2)
+def _second(unix_seconds: int) -> str:
+    return datetime.fromtimestamp(unix_seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 FORMATS: dict[str, Callable[[LogEvent], str]] = {"text": as_text, "json": as_json}

@@ -25,6 +25,8 @@ def escape(text: str | bytes, limit: int | None = None) -> str:
     if isinstance(text, bytes):
         text = text.decode("utf-8", "surrogateescape")
     if text.isprintable() and "\\" not in text:
+        if limit is None or len(text) <= limit:
+            return text
         shown = list(text)
     else:
         shown = [_shown(character, from_bytes) for character in text]
