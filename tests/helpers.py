@@ -116,6 +116,7 @@ class World:
             for port in loop.ports:
                 port.stopListening()
         for context in self.contexts:
+            context.guard.stop()
             if context.shared is not None:
                 context.shared.stop()
 

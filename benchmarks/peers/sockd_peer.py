@@ -25,7 +25,12 @@ def serve(reactor_name: str, kind: str) -> None:
     service = kind if kind in ("reverse", "daytime") else "echo"
     listen = LISTENS.get(kind, LISTENS["echo"]).format(os.environ.get("CERTIFICATE"))
     sockd = str(Path(sys.executable).with_name("sockd"))
-    settings = {"listen": f'["{listen}"]', "max_connections": "20000"}
+    # no other peer logs its connections
+    settings = {
+        "listen": f'["{listen}"]',
+        "max_connections": "20000",
+        "log_connections": "false",
+    }
     assignments = [f"--set=service.{service}.{name}={one}" for name, one in settings.items()]
     os.execv(sockd, [sockd, "run", f"--reactor={reactor_name}", f"--only={service}", *assignments])
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sockd.net.guard import NFS_PORT, REPORTS_PER_SECOND, Guard, unanswerable
+from sockd.net.guard import Guard, NFS_PORT, REPORTS_PER_SECOND, SWEEP_SECONDS, unanswerable
 from sockd.net.peer import Peer
 from tests.helpers import LogRecorder, connect, knock, make_context, make_host
 from tests.memory import Client
@@ -271,10 +271,11 @@ def test_what_is_remembered_of_sources_is_bounded() -> None:
     assert context.guard._connects.count <= 10_000
 
 
-def test_the_last_connection_ends_the_looking(log: LogRecorder) -> None:
+def test_without_a_connection_the_looking_ends(log: LogRecorder) -> None:
     context = make_context("echo")
     clients = [connect("echo", context, peer) for peer in peers("198.51.100.1", 3)]
     assert len(context.host.reactor.getDelayedCalls()) == 1
     for client in clients:
         client.end()
+    context.host.reactor.advance(SWEEP_SECONDS)
     assert context.host.reactor.getDelayedCalls() == []

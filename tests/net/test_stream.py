@@ -333,3 +333,10 @@ def test_a_local_client_of_another_user_is_refused(log: LogRecorder) -> None:
     assert client.is_closed
     assert [event["rule"] for event in log.events("refused")] == ["allow_users: not user 12"]
     assert context.guard.counts["connections"] == 0
+
+
+def test_connections_are_not_reported_where_that_is_switched_off(log: LogRecorder) -> None:
+    client = probe(log_connections=False)
+    client.send(b"raise")
+    assert log.events("opened") == log.events("closed") == []
+    assert len(log.flush_faults()) == 1

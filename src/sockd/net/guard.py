@@ -90,6 +90,7 @@ class Guard:
         self.counts: Counter[str] = Counter()
         self._rules = limits.rules
         self._rule_against = lru_cache(HOSTS_KEPT)(self._rules.refusal)
+        self._rule_against_source = lru_cache(HOSTS_KEPT)(self._look_at_source)
         self._is_trusted = lru_cache(HOSTS_KEPT)(partial(matches, limits.trusted))
         self._sessions: dict[Session, str | None] = {}
         self._per_source: Counter[str] = Counter()
@@ -137,18 +138,13 @@ class Guard:
             self._sweep_call = self.clock.callLater(SWEEP_SECONDS, self._sweep)
 
     def release(self, session: Session) -> None:
-        """A connection has ended. The last one ends the sweep too."""
+        """A connection has ended."""
         source = self._sessions.pop(session, None)
         if source is not None:
             self._per_source[source] -= 1
             if not self._per_source[source]:
                 del self._per_source[source]
-        if self._sessions:
-            return
-        if self._sweep_call is not None:
-            self._sweep_call.cancel()
-            self._sweep_call = None
-        if self._empty is not None:
+        if not self._sessions and self._empty is not None:
             empty, self._empty = self._empty, None
             empty.callback(None)
 
@@ -157,7 +153,7 @@ class Guard:
         if not self._sessions:
             return succeed(None)
         self._empty = Deferred()
-        cut = self.clock.callLater(seconds, self._cut_off)
+        cut = self.clock.callLater(seconds, self.cut_off)
 
         def done(_: None) -> None:
             if cut.active():
@@ -165,7 +161,8 @@ class Guard:
 
         return self._empty.addCallback(done)
 
-    def _cut_off(self) -> None:
+    def cut_off(self) -> None:
+        """End every connection now: the daemon stops, and it has waited or cannot wait."""
         for session in self.sessions:
             session.abort("the daemon stops")
 
@@ -174,7 +171,16 @@ class Guard:
         """The connections that are open now."""
         return tuple(self._sessions)
 
+    def stop(self) -> None:
+        """Sweep no more: the connections have ended."""
+        if self._sweep_call is not None:
+            self._sweep_call.cancel()
+            self._sweep_call = None
+
     def _sweep(self) -> None:
+        self._sweep_call = None
+        if not self._sessions:
+            return  # not when the last one ends: the next may come at once
         self._sweep_call = self.clock.callLater(SWEEP_SECONDS, self._sweep)
         now = self.clock.seconds()
         for session in tuple(self._sessions):
@@ -184,7 +190,12 @@ class Guard:
 
     def datagram_refusal(self, host: str, port: int) -> str | None:
         """Why a datagram from this source is not to be looked at; None if it is."""
-        return unanswerable(host, port, self.own_ports) or self._rule_against(host)
+        if port in self.own_ports:  # which change: all else is remembered
+            return unanswerable(host, port, self.own_ports)
+        return self._rule_against_source(host, port)
+
+    def _look_at_source(self, host: str, port: int) -> str | None:
+        return unanswerable(host, port, ()) or self._rule_against(host)
 
     def may_answer(self, host: str) -> bool:
         """Whether this source may have one more answer that can be longer than its question."""

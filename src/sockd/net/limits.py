@@ -110,6 +110,9 @@ class Limits:
         "answers that one source may get at once before reply_rate holds",
         validator=validators.ge(1),
     )
+    log_connections: bool = option(
+        True, "an event when a connection begins and one when it ends; false: for the busiest"
+    )
     receive_buffer: Size = option(
         Size(4 * 1024 * 1024),
         "the kernel's buffer for datagrams that wait: a burst is kept whole",

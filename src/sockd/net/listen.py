@@ -331,6 +331,7 @@ class InstanceService(MultiService):
         return DeferredList(stopped).addCallback(self._let_go)
 
     def _let_go(self, _: Any) -> None:
+        self.context.guard.stop()
         if self.context.shared is not None:
             self.context.shared.stop()
 

@@ -20,19 +20,20 @@ from collections.abc import Callable
 from typing import Any, ClassVar, cast
 
 from OpenSSL import SSL
+from twisted.internet import unix
 from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.internet.interfaces import (
     IFileDescriptorReceiver,
     IHalfCloseableProtocol,
     IHandshakeListener,
-    INegotiated,
     IPullProducer,
     IPushProducer,
     ISystemHandle,
 )
 from twisted.internet.protocol import Protocol, connectionDone
+from twisted.protocols.tls import TLSMemoryBIOProtocol
 from twisted.python.failure import Failure
-from zope.interface import implementer
+from zope.interface import alsoProvides, implementer
 
 from sockd.net import events
 from sockd.net.context import Context
@@ -54,13 +55,7 @@ def error_line(message: str) -> bytes:
     return b"error: " + escape(message, ERROR_CHARACTERS).encode() + b"\r\n"
 
 
-@implementer(
-    IFileDescriptorReceiver,
-    IHalfCloseableProtocol,
-    IHandshakeListener,
-    IPushProducer,
-    IPullProducer,
-)
+@implementer(IHalfCloseableProtocol, IHandshakeListener, IPushProducer, IPullProducer)
 class Stream(Protocol):
     """One connection of a stream service."""
 
@@ -69,24 +64,33 @@ class Stream(Protocol):
     lingers: ClassVar[bool] = True
     """False for services that speak only: closing them need not wait for what the peer sends."""
 
+    longest_read: ClassVar[int | None] = None
+    """Bytes of the longest read, where what is read may be kept; None: as the reactor likes."""
+
+    wire: Any = None
+    """The transport: ITCPTransport and IConsumer, or the same over TLS or a Unix socket."""
+
+    # at first; on the class, because most connections change few of them
+    bytes_in = 0
+    bytes_out = 0
+    is_blocked = False
+    is_closing = False
+    peer_finished = False
+    _began = 0.0
+    _is_secure = False
+    _open = False
+    _held = False
+    _why = ""
+    _seen: tuple[int, int] = (-1, -1)
+    _active_at = 0.0
+    _taken: tuple[int, int] = (-1, -1)
+    _taken_at = 0.0
+    _linger_until: float | None = None
+    _linger_bytes = 0
+
     def __init__(self, context: Context, peer: Peer) -> None:
         self.context = context
         self.peer = peer
-        self.bytes_in = 0
-        self.bytes_out = 0
-        self.is_blocked = False
-        self.is_closing = False
-        self.peer_finished = False
-        self._began = 0.0
-        self._open = False
-        self._held = False
-        self._why = ""
-        self._seen: tuple[int, int] = (-1, -1)
-        self._active_at = 0.0
-        self._taken: tuple[int, int] = (-1, -1)
-        self._taken_at = 0.0
-        self._linger_until: float | None = None
-        self._linger_bytes = 0
 
     # what a service overrides
 
@@ -111,17 +115,12 @@ class Stream(Protocol):
 
     # what a service uses
 
-    @property
-    def wire(self) -> Any:
-        """The transport: ITCPTransport and IConsumer, or the same over TLS or a Unix socket."""
-        return self.transport
-
     def write(self, data: bytes) -> None:
         """Send bytes; may set `is_blocked`."""
         self.bytes_out += len(data)
         self.wire.write(data)
 
-    def close(self, why: str = "closed") -> None:
+    def close(self, why: str = "done") -> None:
         """End the connection once everything written is delivered. Later input is dropped."""
         if self.is_closing:
             return
@@ -131,8 +130,7 @@ class Stream(Protocol):
         self.wire.unregisterProducer()
         if self.is_blocked and not self.peer_finished:
             self.wire.resumeProducing()
-        secure = INegotiated.providedBy(self.wire)
-        if self.lingers and not self.peer_finished and not secure:
+        if self.lingers and not self.peer_finished and not self._is_secure:
             self._linger_until = self._active_at + LINGER_SECONDS
             self._linger_bytes = self.bytes_in + LINGER_BYTES
             self.wire.loseWriteConnection()
@@ -174,17 +172,23 @@ class Stream(Protocol):
     # Twisted's side
 
     def connectionMade(self) -> None:
+        self.wire = self.transport
+        self._is_secure = isinstance(self.wire, TLSMemoryBIOProtocol)
         guard = self.context.guard
         if not self.peer.host:
+            if isinstance(self.wire, unix.Server):
+                alsoProvides(self, IFileDescriptorReceiver)
             self.peer = self._local_peer()
             if (rule := guard.refusal(self.peer)) is not None:
                 guard.refuse(self.peer, rule)
                 self.abort(rule)
                 return
+        if self.longest_read is not None:
+            self._below.bufferSize = self.longest_read
         self._began = self._active_at = self.context.clock.seconds()
         self._held = True
         guard.hold(self)
-        if not INegotiated.providedBy(self.wire):
+        if not self._is_secure:
             self._begin()
 
     def handshakeCompleted(self) -> None:
@@ -192,7 +196,8 @@ class Stream(Protocol):
 
     def _begin(self) -> None:
         self._open = True
-        events.emit("opened", service=self.context.name, peer=str(self.peer))
+        if self.context.limits.log_connections:
+            events.emit("opened", service=self.context.name, peer=str(self.peer))
         self.wire.registerProducer(self, not self.pulls)
         self.guarded(self.opened)
 
@@ -215,7 +220,7 @@ class Stream(Protocol):
             self.guarded(self.finished)
 
     def fileDescriptorReceived(self, descriptor: int) -> None:
-        """A local peer has passed a descriptor along: nothing here takes one."""
+        """Twisted's own Unix transport: a descriptor came along. Nothing here takes one."""
         os.close(descriptor)
 
     def writeConnectionLost(self) -> None:
@@ -229,17 +234,16 @@ class Stream(Protocol):
         guard.release(self)
         guard.counts["bytes_in"] += self.bytes_in
         guard.counts["bytes_out"] += self.bytes_out
-        duration = self.context.clock.seconds() - self._began
-        why = self._why or _describe(reason)
-        events.emit(
-            "closed",
-            service=self.context.name,
-            peer=str(self.peer),
-            duration=duration,
-            bytes_in=self.bytes_in,
-            bytes_out=self.bytes_out,
-            why=why,
-        )
+        if self.context.limits.log_connections:
+            events.emit(
+                "closed",
+                service=self.context.name,
+                peer=str(self.peer),
+                duration=self.context.clock.seconds() - self._began,
+                bytes_in=self.bytes_in,
+                bytes_out=self.bytes_out,
+                why=self._why or _describe(reason),
+            )
         self.is_closing = True
         self.guarded(self.gone)
 
@@ -317,12 +321,16 @@ class Stream(Protocol):
 
     # the socket below
 
-    def _socket(self) -> socket.socket:
+    @property
+    def _below(self) -> Any:
+        """The transport below TLS."""
         below: Any = self.transport
-        while INegotiated.providedBy(below):
-            below = cast(Any, below).transport
-        handle = cast(ISystemHandle, below).getHandle()
-        return cast(socket.socket, handle)
+        while isinstance(below, TLSMemoryBIOProtocol):
+            below = below.transport
+        return below
+
+    def _socket(self) -> socket.socket:
+        return cast(socket.socket, cast(ISystemHandle, self._below).getHandle())
 
     def _local_peer(self) -> Peer:
         credentials = self._socket().getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)

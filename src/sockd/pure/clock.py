@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import lru_cache
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -41,5 +41,6 @@ def is_zone(name: str) -> bool:
 
 def local_ctime(unix_seconds: float, zone: str = "") -> str:
     """C's ctime, without a newline, of a Unix time in seconds: in a zone, or the local one."""
-    moment = datetime.fromtimestamp(int(unix_seconds // 1), UTC)
-    return ctime(moment.astimezone(ZoneInfo(zone) if zone else None))
+    second = int(unix_seconds // 1)
+    # without a zone, a moment in local time
+    return ctime(datetime.fromtimestamp(second, ZoneInfo(zone) if zone else None))

@@ -17,7 +17,8 @@ def adopt_local_port(
     reactor: Any, sock: socket.socket, factory: IProtocolFactory, mode: int, backlog: int
 ) -> Any:
     """A listening port on a duplicate of the socket; its file is the caller's to remove."""
-    port = unix.Port._fromListeningDescriptor(reactor, sock.fileno(), factory)
+    kind: type[unix.Port] = getattr(reactor, "local_port", unix.Port)
+    port = kind._fromListeningDescriptor(reactor, sock.fileno(), factory)
     port.mode = mode
     port.backlog = backlog
     port.startListening()

@@ -16,6 +16,7 @@ import socket
 import struct
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from functools import cache
 from typing import Any
 
 from twisted.internet import _newtls, tcp
@@ -45,6 +46,8 @@ from zope.interface import implementer
 HIGH_WATER = 65_536
 """Bytes waiting to be sent above which a push producer is paused, as in Twisted's transports. It is
 resumed once all of them are sent."""
+LONGEST_READ = 256_000
+"""Bytes of one read where `bufferSize` is left alone: uvloop's own buffer."""
 MAX_DESCRIPTORS = 64
 """Descriptors waiting to be sent above which a push producer is paused, as in Twisted's."""
 _RESET = struct.pack("ii", 1, 0)
@@ -56,6 +59,12 @@ _log = Logger()
 
 def _drop(data: bytes) -> None:
     """Write to a connection that takes no more."""
+
+
+@cache
+def _read_buffer(size: int) -> memoryview:
+    """A buffer for reads of all connections: what is read is copied before the next read."""
+    return memoryview(bytearray(size))
 
 
 class _LogContext:
@@ -92,6 +101,8 @@ class Connection:
     """uvloop's transport, once it has taken the socket over."""
     _coroutine: Any = None
     """What makes it, while that is not done."""
+    _buffer_size = LONGEST_READ
+    _view: memoryview
     _reading = True
     _peer_ended = False
     _aborting = False
@@ -116,7 +127,6 @@ class Connection:
         sessionno: int,
         reactor: Any,
     ) -> None:
-        sock.setblocking(False)
         self.socket = sock
         self.protocol = protocol
         self.client = client
@@ -127,7 +137,6 @@ class Connection:
         self._contexts: list[Any] = reactor.log_contexts
         self._log_context = _LogContext(self)
         reactor.connections.add(self)
-        reactor.loop.call_soon(self._begin)
 
     # ITransport
 
@@ -220,6 +229,20 @@ class Connection:
         if producer is not None:
             secure.registerProducer(producer, streaming)
 
+    @property
+    def bufferSize(self) -> int:
+        """Bytes that one read brings at most."""
+        return self._buffer_size
+
+    @bufferSize.setter
+    def bufferSize(self, size: int) -> None:
+        self._buffer_size = size
+        self._view = view = _read_buffer(size)
+        # a protocol that has this has uvloop read into what it returns
+        self.get_buffer = lambda _: view
+        if self._native is not None:
+            self._native.set_protocol(self)
+
     # IPushProducer
 
     def pauseProducing(self) -> None:
@@ -246,7 +269,7 @@ class Connection:
         if self._reading or self._peer_ended:
             return
         self._reading = True
-        if self._held or self._end_held:
+        if "data_received" in self.__dict__ or self._end_held:
             self.reactor.loop.call_soon(self._take_held)
         elif self._native is not None:
             self._native.resume_reading()
@@ -318,7 +341,7 @@ class Connection:
             raise TypeError("Data must be bytes")
         if not self._unsent:
             try:
-                data = data[self.socket.send(data) :]
+                data = data[self.socket.send(data, socket.MSG_DONTWAIT) :]
             except BlockingIOError:
                 pass
             except OSError:
@@ -328,12 +351,13 @@ class Connection:
         if len(self._unsent) > HIGH_WATER:
             self.pause_writing()
 
-    def _begin(self) -> None:
+    def begin(self) -> None:
         """`connectionMade` is over: the end already, or the beginning of what uvloop does."""
         if self.disconnected:
             return
         if self._why is not None or self.socket.fileno() < 0:
-            self._ended(self._why or _LOST)
+            # not in this turn: a client in this process would see no connection, but its reset
+            self.reactor.loop.call_soon(self.connection_lost, ConnectionError())
         elif self.disconnecting and not (self._unsent or self._descriptors or self._is_pulled):
             self._ended(_DONE)
         else:
@@ -379,6 +403,10 @@ class Connection:
         finally:
             contexts.pop()
 
+    def buffer_updated(self, count: int) -> None:
+        """uvloop: bytes from the peer, in the buffer."""
+        self.data_received(self._view[:count].tobytes())
+
     def eof_received(self) -> bool:
         """uvloop: the peer has ended its half. True: this decides what follows."""
         if self._reading:
@@ -414,6 +442,11 @@ class Connection:
     def is_reading(self) -> bool:
         """Whether what the peer sends is read."""
         return self._reading and not self._peer_ended
+
+    @property
+    def is_writing(self) -> bool:
+        """Whether something waits to be sent."""
+        return self._waiting > 0
 
     def connectionLost(self, reason: Failure) -> None:
         """End at once, without the peer: the reactor stops."""
@@ -501,13 +534,13 @@ class Connection:
         self._has_ended_writing = True
         self._take_writes(_drop)
         self._native.write_eof()
-        half_closeable = IHalfCloseableProtocol(self.protocol, None)
+        half_closeable: Any = IHalfCloseableProtocol(self.protocol, None)
         if half_closeable is not None:
             self._guarded(half_closeable.writeConnectionLost)
 
     def _end_reading(self) -> None:
         self._peer_ended = True
-        half_closeable = IHalfCloseableProtocol(self.protocol, None)
+        half_closeable: Any = IHalfCloseableProtocol(self.protocol, None)
         if half_closeable is None:
             self._fail(_DONE)
         else:
@@ -554,10 +587,6 @@ class Connection:
         if self.producer is not None:
             producer, self.producer = self.producer, None
             self._guarded(producer.stopProducing)
-        if not self._aborting:
-            # a child process may have the descriptor too: closing alone would not tell the peer
-            with suppress(OSError):  # it has gone
-                self.socket.shutdown(socket.SHUT_RDWR)
         if self._native is None:
             self.socket.close()
         self._guarded(self.protocol.connectionLost, why)

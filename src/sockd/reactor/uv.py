@@ -28,18 +28,76 @@ from twisted.logger import Logger
 from twisted.python import context
 from twisted.python.failure import Failure
 
+from sockd.reactor.datagram import DatagramReactor
 from sockd.reactor.stream import ClientConnection, Connection, LocalConnection, address_of
 
+MORE_ACCEPTS = 20
+"""How many connections more are accepted in the next turn, if as many as were expected came."""
 _log = Logger()
 
 
-class Port(tcp.Port):
+class _Accepts:
+    """What a port of Twisted's does differently here: it accepts in fewer steps."""
+
+    socket: socket.socket
+    numberAccepts: int
+
+    def doRead(self) -> None:
+        """Accept those that wait: as many as came the last time, and more if there are more."""
+        port: Any = self
+        listening: Any = self.socket
+        family, kind = int(listening.family), int(listening.type)
+        for accepted in range(self.numberAccepts):
+            try:
+                # as `accept` does, without its look at each new socket
+                descriptor, client = listening._accept()
+            except BlockingIOError:
+                self.numberAccepts = max(1, accepted)
+                return
+            except OSError:
+                break
+            serve(port, socket.socket(family, kind, 0, descriptor), client)
+        else:
+            self.numberAccepts += MORE_ACCEPTS
+            return
+        # Twisted knows what to do, above all where descriptors have run out
+        with tcp._BuffersLogs(port._logger.namespace, port._logger.observer) as logger:
+            clients = range(self.numberAccepts), self.socket, tcp._reservedFD
+            for sock, client in tcp._accept(logger, *clients):
+                serve(port, sock, client)
+
+
+def serve(port: Any, sock: socket.socket, client: Any) -> None:
+    """Begin to serve a connection that a port has accepted."""
+    if len(client) == 4:  # a name of IPv6 does not tell the scope
+        host = socket.getnameinfo(client, socket.NI_NUMERICHOST | socket.NI_NUMERICSERV)[0]
+        client = (host, *client[1:])
+    try:
+        protocol = port.factory.buildProtocol(port._buildAddr(client))
+    except BaseException:  # noqa: BLE001 - as Twisted: a factory's fault costs the connection
+        _log.failure("error in {factory}", factory=type(port.factory).__name__)
+        protocol = None
+    if protocol is None:
+        sock.close()
+        return
+    number = port.sessionno
+    port.sessionno = number + 1
+    connection = port.transport(sock, protocol, client, port, number, port.reactor)
+    try:
+        protocol.makeConnection(connection)
+    except BaseException:  # noqa: BLE001 - as Twisted: it is logged, and the connection goes on
+        _log.failure("error in {protocol}", protocol=type(protocol).__name__)
+    if isinstance(connection, Connection):
+        connection.begin()
+
+
+class Port(_Accepts, tcp.Port):
     """Twisted's own TCP port, whose connections are uvloop's."""
 
     transport = Connection  # type: ignore[assignment]
 
 
-class LocalPort(unix.Port):
+class LocalPort(_Accepts, unix.Port):
     """Twisted's own Unix port. Who wants to receive descriptors gets Twisted's own connection."""
 
     @staticmethod
@@ -70,6 +128,7 @@ class _Client(tcp.Client):
             connection.loseConnection()
         else:
             protocol.makeConnection(connection)
+        connection.begin()
 
 
 class _Connector(tcp.Connector):
@@ -98,8 +157,10 @@ class _ReapChildren:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
 
 
-class UvloopReactor(AsyncioSelectorReactor):
+class UvloopReactor(DatagramReactor, AsyncioSelectorReactor):
     """Twisted's reactor on a uvloop event loop of its own."""
+
+    local_port = LocalPort
 
     def __init__(self) -> None:
         self.loop = uvloop.new_event_loop()
@@ -123,8 +184,9 @@ class UvloopReactor(AsyncioSelectorReactor):
         return [*super().getReaders(), *(one for one in self.connections if one.is_reading)]
 
     def removeAll(self) -> list[Any]:
-        """Serve nothing any more; returns what was served, connections too."""
-        served = [*super().removeAll(), *self.connections]
+        """Serve nothing any more; returns what was read from or written to, connections too."""
+        busy = (one for one in self.connections if one.is_reading or one.is_writing)
+        served = [*super().removeAll(), *busy]
         self.connections.clear()
         return served
 
@@ -170,6 +232,7 @@ class UvloopReactor(AsyncioSelectorReactor):
             return None
         connection = Connection(sock, protocol, peer, None, peer[1], self)
         protocol.makeConnection(connection)
+        connection.begin()
         return connection
 
     def _listen(self, port: Any) -> Any:
