@@ -9,11 +9,12 @@ from __future__ import annotations
 import gc
 import os
 import signal
+import socket
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import hypothesis
 import pytest
@@ -37,20 +38,30 @@ def pytest_configure(config: pytest.Config) -> None:
         "suite", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
     )
     hypothesis.settings.load_profile("suite")
-    reactor = config.getoption("reactor")
-    os.environ["SOCKD_TEST_REACTOR"] = "" if reactor == "default" else reactor
+    os.environ["SOCKD_TEST_REACTOR"] = config.getoption("reactor")
 
 
 @pytest.fixture(scope="session", autouse=True)
 def running_reactor() -> None:
     """The reactor as the daemon has it, with the descriptors that it opens once and keeps."""
     from twisted.internet import reactor, tcp
+    from twisted.internet.defer import ensureDeferred
+    from twisted.internet.protocol import Factory, Protocol
     from twisted.internet.task import deferLater
 
     from sockd.tap import use_monotonic_time
+    from tests.helpers import until
+    from tests.memory import REACTOR
 
     use_monotonic_time(reactor)
     tcp._reservedFD.reserve()
+    # libuv opens /dev/null for its first stream
+    served: Any = Protocol()
+    port = REACTOR.listenTCP(0, Factory.forProtocol(lambda: served), interface="127.0.0.1")
+    socket.create_connection(("127.0.0.1", port.getHost().port)).close()
+    is_over = until(lambda: served.transport and not served.transport.connected)
+    pytest_twisted.blockon(ensureDeferred(is_over))
+    pytest_twisted.blockon(port.stopListening())
     pytest_twisted.blockon(deferLater(reactor, 0))
 
 

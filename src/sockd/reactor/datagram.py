@@ -1,48 +1,43 @@
-"""A datagram port that no datagram can stop: at most 32 a turn, and no errno closes it.
+"""Datagram ports that no datagram can stop: at most 32 a turn, and no errno closes them.
 
 Twisted's own port reads until it has 262,144 bytes, so empty datagrams hold the reactor for ever,
-cuts at 8192 bytes, and closes for good at an errno it does not know. This one serves any reactor
-that has `addReader`, on a socket that is already bound. IPv4, IPv6 and Unix datagrams alike.
+and closes for good at an errno it does not know. `DatagramPort` serves a socket that is already
+bound, for IPv4, IPv6 and Unix datagrams alike; `UDPPort` is what `listenUDP` of a reactor returns.
+Both work on any reactor that has `addReader`.
 """
 
 from __future__ import annotations
 
 import errno
-import os
 import socket
-import struct
-import sys
 from collections import Counter
-from contextlib import suppress
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
-from twisted.internet import main
+from twisted.internet import main, udp
+from twisted.internet.abstract import FileDescriptor
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.base import BasePort
-from twisted.internet.interfaces import IAddress, IListeningPort, IReactorFDSet, ISystemHandle
+from twisted.internet.error import UnsupportedAddressFamily
+from twisted.internet.interfaces import IAddress, IDelayedCall, IListeningPort, ISystemHandle
 from twisted.logger import Logger
 from zope.interface import implementer
 
-BATCH = 32
-"""Datagrams read in one turn of the reactor, empty ones counted: timers and others go on."""
-BATCH_BYTES = 65_536
-"""Bytes after which a turn is over too: 32 of the longest datagrams can be work for a second."""
-MAX_DATAGRAM = 65_535
-"""Longest datagram that is taken whole: what UDP can carry. A longer Unix datagram is dropped."""
-_IP_PKTINFO = getattr(socket, "IP_PKTINFO", 8)
-_IPV6_RECVPKTINFO = getattr(socket, "IPV6_RECVPKTINFO", 49)
-_IPV6_PKTINFO = getattr(socket, "IPV6_PKTINFO", 50)
-_ANCILLARY_BYTES = 128
-"""Room for what the kernel says beside a datagram: its destination, its sender's credentials."""
+from sockd.reactor import sockaddr
+from sockd.reactor.mmsg import BATCH
+from sockd.reactor.sockaddr import Address
+from sockd.reactor.wire import MAX_DATAGRAM, Answer, Datagram, Destination, Wire, open_wire
 
-Address = tuple[str, int]
-"""Where a datagram came from: host and port. A Unix peer is (path, 0), "" if it is unbound."""
-Destination = tuple[int, int, bytes]
-"""The address that was asked, as ancillary data: the answer leaves from it."""
+LONGEST = {socket.AF_INET: 65_507, socket.AF_INET6: 65_527}
+"""Bytes of data that one UDP datagram can carry: 65,535 less the headers (RFC 768, RFC 8200)."""
 
 
 class Receiver(Protocol):
-    """What is told of datagrams: a Twisted `DatagramProtocol` has all of it."""
+    """What is told of datagrams: a Twisted `DatagramProtocol` has all of it.
+
+    One that has `datagramsReceived(batch)` too gets a list of `Datagram` a turn instead, and can
+    answer with `write_batch`.
+    """
 
     def datagramReceived(self, datagram: bytes, addr: Any, /) -> None:
         """One datagram, and (host, port)."""
@@ -54,32 +49,125 @@ class Receiver(Protocol):
         """The port is gone."""
 
 
-@implementer(IListeningPort, ISystemHandle)
-class DatagramPort(BasePort):
-    """A bound datagram socket that feeds a `DatagramProtocol`.
+class _Turns(FileDescriptor):
+    """What the ports share: a turn hands on what waits, then sends what the protocol has written.
 
-    `counts` has what went wrong: `receive NAME` and `send NAME` by errno name, `dropped` (the
-    kernel's buffer was full when sending), `truncated` (longer than `MAX_DATAGRAM`).
-    While a datagram is being handed on, `asked` is the address it was sent to (where the socket has
-    several), and `pid` and `uid` the process and the user who sent it (Unix sockets).
+    `counts` has what went wrong (see `Wire`). While a datagram is being handed on, `asked` is the
+    address it was sent to (where the socket has several), and `pid` and `uid` the process and the
+    user who sent it (Unix sockets).
     """
 
-    def __init__(self, sock: socket.socket, protocol: Receiver, reactor: IReactorFDSet) -> None:
+    reactor: Any
+    protocol: Any
+    maxPacketSize: int
+    asked: Destination | None = None
+    pid: int | None = None
+    uid: int | None = None
+    _sender: Address | None = None
+    _wire: Wire
+    _written: list[Answer] | None = None
+    _next: IDelayedCall | None = None
+    _log = Logger()
+
+    @property
+    def counts(self) -> Counter[str]:
+        """What went wrong."""
+        return self._wire.counts
+
+    def doRead(self) -> None:
+        """Hand on what waits, at most `BATCH` datagrams, none after `BATCH_BYTES`."""
+        if not self.connected:
+            return
+        self._flush()  # where a protocol turns the reactor
+        self._written = []
+        try:
+            if batch := self._wire.receive():
+                self._hand_on(batch)
+        finally:
+            self._flush()
+            self._written = None
+        if self._wire.has_rest and self.connected and self._next is None:
+            # nothing need come any more that would make the descriptor readable
+            self.stopReading()
+            self._next = self.reactor.callLater(0, self._go_on)
+
+    def connectionLost(self, reason: Any = None) -> None:
+        """Close the socket and tell the protocol; what it has written is sent."""
+        self._flush()
+        if self._next is not None:
+            self._next.cancel()
+            self._next = None
+        super().connectionLost(reason)
+
+    def write_batch(self, answers: Sequence[Answer]) -> Sequence[Answer]:
+        """Send datagrams, in order; returns those that the kernel did not take. Never raises."""
+        self._flush()
+        return self._wire.send(answers)
+
+    def write_many(self, data: bytes, addresses: Sequence[Address]) -> int:
+        """Send one datagram to each address; returns how many the kernel took. Never raises.
+
+        The reactor waits meanwhile, about 3 ms for 1000 addresses: give it no more in a turn.
+        """
+        self._flush()
+        return self._wire.send_many(data, addresses)
+
+    def _go_on(self) -> None:
+        self._next = None
+        self.startReading()
+        self.doRead()
+
+    def _hand_on(self, batch: Sequence[Datagram]) -> None:
+        all_at_once = getattr(self.protocol, "datagramsReceived", None)
+        if all_at_once is not None:
+            self._tell(all_at_once, batch)
+            return
+        for data, self._sender, self.asked, self.pid, self.uid in batch:
+            self._tell(self.protocol.datagramReceived, data[: self.maxPacketSize], self._sender)
+            if not self.connected:
+                break
+        self._sender = self.asked = self.pid = self.uid = None
+
+    def _tell(self, receive: Callable[..., None], *args: object) -> None:
+        try:
+            receive(*args)
+        except Exception:  # noqa: BLE001 - a protocol's fault costs its datagram, not the port
+            self._log.failure("error in {protocol}", protocol=self.logPrefix())
+
+    def _collect(self, data: bytes, address: Address, source: Destination | None) -> None:
+        """Have it sent at the end of the turn, an answer from the address that was asked."""
+        if source is None and address == self._sender:
+            source = self.asked
+        assert self._written is not None
+        self._written.append((data, address, source))
+        if len(self._written) == BATCH:
+            self._flush()
+
+    def _flush(self) -> None:
+        if self._written:
+            written, self._written = self._written, []
+            self._wire.send(written)
+
+
+@implementer(IListeningPort, ISystemHandle)
+class DatagramPort(_Turns, BasePort):
+    """A bound datagram socket that feeds a `DatagramProtocol`. `in_batches`: where that can be."""
+
+    maxPacketSize = MAX_DATAGRAM
+
+    def __init__(
+        self, sock: socket.socket, protocol: Receiver, reactor: Any, *, in_batches: bool = True
+    ) -> None:
         super().__init__(reactor)
         self.socket = sock
         self.protocol = protocol
-        self.counts: Counter[str] = Counter()
-        self.asked: Destination | None = None
         self.is_local = sock.family == socket.AF_UNIX
-        self.pid: int | None = None
-        self.uid: int | None = None
-        self.last_error = ""
-        self._tells_more = self.is_local or sock.family == socket.AF_INET6
-        if not self.is_local and _ask_for_destination(sock):
-            self._tells_more = True
-        if self.is_local:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
-        self._log = Logger()
+        self._wire = open_wire(sock, lambda _: None, in_batches)
+
+    @property
+    def last_error(self) -> str:
+        """Why the kernel did not take a datagram, the last time that it did not."""
+        return self._wire.last_error
 
     def getHandle(self) -> socket.socket:
         """The socket."""
@@ -128,110 +216,91 @@ class DatagramPort(BasePort):
         """Whose log lines these are."""
         return type(self.protocol).__name__
 
-    def doRead(self) -> None:
-        """Hand on what waits, at most `BATCH` datagrams, none after `BATCH_BYTES`."""
-        size = 0
-        for _ in range(BATCH):
-            if size >= BATCH_BYTES:
-                return
-            try:
-                if self._tells_more:
-                    data, sender = self._receive_message()
-                else:
-                    data, sender = self.socket.recvfrom(MAX_DATAGRAM)
-            except BlockingIOError:
-                return
-            except OSError as error:
-                if not self.connected:
-                    return
-                self.counts[f"receive {_errno_name(error)}"] += 1
-                continue
-            if data is None:
-                self.counts["truncated"] += 1
-                self.asked = self.pid = self.uid = None
-                continue
-            size += len(data)
-            try:
-                self.protocol.datagramReceived(data, sender)
-            except Exception:  # noqa: BLE001 - a protocol's fault costs its datagram, not the port
-                self._log.failure("error in {protocol}", protocol=self.logPrefix())
-            self.asked = self.pid = self.uid = None
-            if not self.connected:
-                return
-
     def write(  # type: ignore[override]  # a FileDescriptor's write takes no address
         self, data: bytes, addr: Address, source: Destination | None = None
     ) -> bool:
-        """Send one datagram, from the address that was asked; whether the kernel took it.
+        """Send one datagram; False where the kernel did not take it. Never raises.
 
-        `source` is an earlier `asked`, for an answer that is sent later. Never raises.
+        In a turn that hands datagrams on it is sent at the end of the turn, an answer from the
+        address that was asked. `source` is an earlier `asked`, for an answer that is sent later.
         """
-        destination = source or self.asked
-        try:
-            if destination is not None:
-                self.socket.sendmsg([data], [destination], 0, addr)
-            else:
-                self.socket.sendto(data, addr[0] if self.is_local else addr)
-        except BlockingIOError:
-            self.last_error = "the send buffer is full"
-            self.counts["dropped"] += 1
-            return False
-        except OSError as error:
-            self.last_error = error.strerror or str(error)
-            self.counts[f"send {_errno_name(error)}"] += 1
-            return False
+        if self._written is None:
+            return not self._wire.send([(data, addr, source)])
+        self._collect(data, addr, source)
         return True
 
-    def _receive_message(self) -> tuple[bytes | None, Address]:
-        """A datagram with what the kernel tells beside it; None for one that is cut off."""
-        data, ancillary, flags, sender = self.socket.recvmsg(MAX_DATAGRAM, _ANCILLARY_BYTES)
-        if ancillary:
-            self._read_ancillary(ancillary)
-        return (None if flags & socket.MSG_TRUNC else data), self._address(sender)
 
-    def _address(self, sender: Any) -> Address:
-        if self.is_local:
-            path = sender or ""
-            return (os.fsdecode(path), 0)  # bytes, where the name is outside the file system
-        host, port = sender[:2]
-        if len(sender) == 4 and sender[3] and "%" not in host:
-            host = f"{host}%{sender[3]}"
-        return (host, port)
+class UDPPort(_Turns, udp.MulticastPort):
+    """A port that a reactor's `listenUDP` and `listenMulticast` return, as Twisted's own is.
 
-    def _read_ancillary(self, ancillary: list[tuple[int, int, bytes]]) -> None:
-        for level, kind, data in ancillary:
-            if level == socket.IPPROTO_IP and kind == _IP_PKTINFO:
-                # in_pktinfo: interface, local address (the one to answer from), header address
-                _, local, _ = struct.unpack("=I4s4s", data[:12])
-                self.asked = (level, kind, struct.pack("=I4s4s", 0, local, b"\0" * 4))
-            elif level == socket.IPPROTO_IPV6 and kind == _IPV6_PKTINFO:
-                # in6_pktinfo: address, interface; nothing can be sent from a group
-                local = bytes(16) if data[0] == 0xFF else data[:16]
-                self.asked = (level, kind, local + data[16:20])
-            elif level == socket.SOL_SOCKET and kind == socket.SCM_CREDENTIALS:
-                self.pid, self.uid, _ = struct.unpack("=iII", data[:12])
-            elif level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
-                _close_all(data)
+    What a protocol writes while a datagram is handed on is sent at the end of the turn; what the
+    kernel then says is counted and not raised.
+    """
 
+    def _bindSocket(self) -> None:
+        super()._bindSocket()
+        self._wire = open_wire(self.socket, self._receive_failed, True)
 
-def _ask_for_destination(sock: socket.socket) -> bool:
-    """On a wildcard address: have the kernel tell which address each datagram was sent to."""
-    host = sock.getsockname()[0]
-    if host not in ("0.0.0.0", "::") or not sys.platform.startswith("linux"):
-        return False
-    if sock.family == socket.AF_INET6:
-        sock.setsockopt(socket.IPPROTO_IPV6, _IPV6_RECVPKTINFO, 1)
-    else:
-        sock.setsockopt(socket.IPPROTO_IP, _IP_PKTINFO, 1)
-    return True
+    def write(self, datagram: bytes, addr: Address | None = None) -> None:
+        """Send one datagram; without an address where the port is connected.
+
+        Raises InvalidAddressError, MessageLengthError; OSError where it is sent at once.
+        """
+        if addr is not None and self._can_wait(datagram, addr):
+            self._collect(datagram, addr, None)
+        else:
+            self._flush()
+            super().write(datagram, addr)
+
+    def _can_wait(self, datagram: object, addr: Address) -> bool:
+        """Whether it is sent at the end of the turn; nothing of it is to be raised."""
+        if self._written is None or self._connectedAddr or not isinstance(datagram, bytes):
+            return False
+        try:
+            sockaddr.WRITE[self.addressFamily](addr)
+        except (OSError, TypeError):
+            return False
+        return len(datagram) <= LONGEST[self.addressFamily]
+
+    def _receive_failed(self, error: OSError) -> None:
+        if self._connectedAddr and error.errno == errno.ECONNREFUSED:
+            self.protocol.connectionRefused()
 
 
-def _close_all(sent: bytes) -> None:
-    """Close descriptors that came with a datagram: kept, they would use up the daemon's own."""
-    for (descriptor,) in struct.iter_unpack("=i", sent):
-        with suppress(OSError):  # closed all the same
-            os.close(descriptor)
+class DatagramReactor:
+    """The part of a reactor that makes datagram ports: mix it into one that has `addReader`."""
+
+    def listenUDP(
+        self, port: int, protocol: Any, interface: str = "", maxPacketSize: int = 8192
+    ) -> UDPPort:
+        """Listen on UDP. Raises CannotListenError."""
+        return self.listenMulticast(port, protocol, interface, maxPacketSize)
+
+    def listenMulticast(
+        self,
+        port: int,
+        protocol: Any,
+        interface: str = "",
+        maxPacketSize: int = 8192,
+        listenMultiple: bool = False,
+    ) -> UDPPort:
+        """Listen on UDP, for multicast groups too. Raises CannotListenError."""
+        reactor: Any = self
+        return _started(UDPPort(port, protocol, interface, maxPacketSize, reactor, listenMultiple))
+
+    def adoptDatagramPort(
+        self, fileDescriptor: int, addressFamily: int, protocol: Any, maxPacketSize: int = 8192
+    ) -> UDPPort:
+        """Listen on a UDP socket that is bound already."""
+        if addressFamily not in sockaddr.SIZE:
+            raise UnsupportedAddressFamily(addressFamily)
+        return _started(
+            UDPPort._fromListeningDescriptor(
+                self, fileDescriptor, addressFamily, protocol, maxPacketSize
+            )
+        )
 
 
-def _errno_name(error: OSError) -> str:
-    return errno.errorcode.get(error.errno or 0, str(error.errno))
+def _started(port: UDPPort) -> UDPPort:
+    port.startListening()
+    return port

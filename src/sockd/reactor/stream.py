@@ -112,6 +112,9 @@ class Connection:
     """What `connectionLost` will be told, where uvloop does not know it."""
     _unsent: bytes = b""
     """What the socket did not take before uvloop had it."""
+    _counts_writes = False
+    _written = 0
+    """Bytes since a push producer last had to let the others have their turn."""
     _held: bytes = b""
     """What was read after reading was paused, in the one turn in which uvloop cannot be paused."""
     _end_held = False
@@ -141,8 +144,14 @@ class Connection:
     # ITransport
 
     def write(self, data: bytes) -> None:
-        """Send bytes. Shadowed by uvloop's own `write` once that has the socket."""
+        """Send bytes. Shadowed by uvloop's own `write`, unless that must be counted."""
         self._raw_write(data)
+        if self._counts_writes:
+            self._written += len(data)
+            if self._written > min(HIGH_WATER, self._buffer_size):
+                self._written = 0
+                self.pause_writing()
+                self.reactor.loop.call_soon(self._end_rest)
 
     def writeSequence(self, iovec: Iterable[bytes]) -> None:
         """Send pieces as one."""
@@ -158,7 +167,7 @@ class Connection:
             return
         self.disconnecting = True
         self.stopReading()
-        self._close_soon()
+        self._end_soon()
 
     def abortConnection(self) -> None:
         """Close now; the peer gets a reset."""
@@ -175,8 +184,7 @@ class Connection:
         if self._ends_writing or not self.connected:
             return
         self._ends_writing = True
-        if self._native is not None:
-            self._end_writing_soon()
+        self._end_soon()
 
     def getHost(self) -> Any:
         """Our address."""
@@ -277,7 +285,11 @@ class Connection:
     # IConsumer
 
     def registerProducer(self, producer: Any, streaming: bool) -> None:
-        """Have a producer paused and resumed (streaming), or asked each time all is sent."""
+        """Have a producer paused and resumed (streaming), or asked each time all is sent.
+
+        A push producer may write until it is paused, and a peer may read as fast as that: it rests
+        for a turn after `HIGH_WATER` bytes, unless it has a true attribute `bounds_itself`.
+        """
         if self.producer is not None:
             raise RuntimeError(
                 f"there is a producer already: {self.producer!r}; {producer!r} must wait until "
@@ -290,6 +302,7 @@ class Connection:
         self.streamingProducer = streaming
         self.producerPaused = False
         if streaming:
+            self._count_writes(not getattr(producer, "bounds_itself", False))
             if self._waiting > HIGH_WATER:
                 self.pause_writing()
         else:
@@ -301,10 +314,10 @@ class Connection:
         """The producer is done."""
         pulled = self.producer is not None and not self.streamingProducer
         self.producer = None
+        self._count_writes(False)
         if pulled and self._native is not None and not self.disconnected:
             self._native.set_write_buffer_limits(HIGH_WATER, 0)
-        if self.connected and self.disconnecting:
-            self._close_soon()
+        self._end_soon()
 
     def stopConsuming(self) -> None:
         """No producer any more, and close."""
@@ -358,7 +371,7 @@ class Connection:
         if self._why is not None or self.socket.fileno() < 0:
             # not in this turn: a client in this process would see no connection, but its reset
             self.reactor.loop.call_soon(self.connection_lost, ConnectionError())
-        elif self.disconnecting and not (self._unsent or self._descriptors or self._is_pulled):
+        elif self.disconnecting and not self._has_more:
             self._ended(_DONE)
         else:
             coroutine = self.reactor.loop.connect_accepted_socket(lambda: self, self.socket)
@@ -375,6 +388,8 @@ class Connection:
         coroutine, self._coroutine = self._coroutine, None
         with suppress(StopIteration):
             coroutine.send(None)
+        if not self._reading:
+            self._native.pause_reading()
 
     # an asyncio protocol, for uvloop
 
@@ -419,17 +434,17 @@ class Connection:
         """uvloop: more than the high-water mark waits to be sent."""
         if self.producer is not None and self.streamingProducer and not self.producerPaused:
             self.producerPaused = True
-            self._guarded(self.producer.pauseProducing)
+            self.guarded(self.producer.pauseProducing)
 
     def resume_writing(self) -> None:
         """uvloop: all is sent."""
-        if self.producer is not None and not self.streamingProducer:
+        if self._is_pulled:
             self._pull()
-        elif self.producer is not None and self.producerPaused:
+            return
+        if self._is_paused:
             self.producerPaused = False
-            self._guarded(self.producer.resumeProducing)
-        elif self._ends_writing:
-            self._end_writing()
+            self.guarded(self.producer.resumeProducing)
+        self._end_soon()
 
     def connection_lost(self, error: BaseException | None) -> None:
         """uvloop: the connection is over; the descriptor is closed after this."""
@@ -454,6 +469,16 @@ class Connection:
         if self._native is not None:
             self._native.abort()
 
+    def guarded(self, call: Callable[..., object], *args: Any) -> None:
+        """Call a protocol or a producer: a fault of it is logged, and ends the connection."""
+        self._contexts.append(self._log_context)
+        try:
+            call(*args)
+        except BaseException:  # noqa: BLE001 - as in `data_received`
+            self._fault()
+        finally:
+            self._contexts.pop()
+
     # the pieces
 
     @property
@@ -466,19 +491,26 @@ class Connection:
     def _is_pulled(self) -> bool:
         return self.producer is not None and not self.streamingProducer
 
+    @property
+    def _is_paused(self) -> bool:
+        return self.producer is not None and self.producerPaused
+
     def _take_writes(self, write: Callable[[bytes], None]) -> None:
         self._raw_write = write
-        if not self.TLS:
-            self.write = write  # type: ignore[assignment, method-assign]
+        self._count_writes(self._counts_writes)
 
-    def _guarded(self, call: Callable[..., object], *args: Any) -> None:
-        self._contexts.append(self._log_context)
-        try:
-            call(*args)
-        except BaseException:  # noqa: BLE001 - as in `data_received`
-            self._fault()
-        finally:
-            self._contexts.pop()
+    def _count_writes(self, counts: bool) -> None:
+        self._counts_writes = counts
+        if self.TLS:
+            return  # its own `write` is there
+        if counts:
+            self.__dict__.pop("write", None)
+        else:
+            self.write = self._raw_write  # type: ignore[assignment, method-assign]
+
+    def _end_rest(self) -> None:
+        if self.producerPaused and not self.disconnected and self._waiting <= HIGH_WATER:
+            self.resume_writing()
 
     def _fault(self) -> None:
         why = Failure()
@@ -506,28 +538,39 @@ class Connection:
         self._hand_over()
         if not self._waiting:
             self.resume_writing()
-        if self._ends_writing:
-            self._end_writing_soon()
-        if self.disconnecting:
-            self._close_soon()
+        else:
+            self._end_rest()
+            self._end_soon()
 
-    def _close_soon(self) -> None:
-        """Close when all is sent, and what is still written in this turn."""
-        if self._native is not None and not self._is_pulled:
-            self.reactor.loop.call_soon(self._close)
+    def _end_soon(self) -> None:
+        """End what is to end, when all is sent: also what is still written in this turn."""
+        if self._native is not None and self.connected:
+            if self.disconnecting:
+                self.reactor.loop.call_soon(self._close)
+            elif self._ends_writing:
+                self.reactor.loop.call_soon(self._end_writing)
+
+    @property
+    def _has_more(self) -> bool:
+        """Whether something waits that is not uvloop's to send yet, or a producer has more."""
+        return bool(self._unsent or self._descriptors or self._is_pulled or self._is_paused)
 
     def _close(self) -> None:
-        if not (self.disconnected or self._unsent or self._descriptors or self._is_pulled):
-            self._native.close()
-
-    def _end_writing_soon(self) -> None:
-        self.reactor.loop.call_soon(self._end_writing)
+        if self.disconnected or self._has_more:
+            return
+        if not (self._has_ended_writing or self._native.is_closing()):
+            try:
+                self.socket.send(b"", socket.MSG_DONTWAIT)
+            except OSError:  # the peer has gone, which only who reads has been told
+                self._fail(_LOST)
+                return
+        self._native.close()
 
     def _end_writing(self) -> None:
-        if self._has_ended_writing or self.disconnected or self._native.is_closing():
+        if self._has_ended_writing or self._has_more or self._native.is_closing():
             return
-        if self._unsent:
-            return  # `_go_on` comes when uvloop has it
+        if self.disconnecting or self.disconnected:
+            return
         if self._native.get_write_buffer_size():
             self._native.set_write_buffer_limits(0, 0)  # `resume_writing` comes when all is sent
             return
@@ -536,7 +579,7 @@ class Connection:
         self._native.write_eof()
         half_closeable: Any = IHalfCloseableProtocol(self.protocol, None)
         if half_closeable is not None:
-            self._guarded(half_closeable.writeConnectionLost)
+            self.guarded(half_closeable.writeConnectionLost)
 
     def _end_reading(self) -> None:
         self._peer_ended = True
@@ -544,7 +587,7 @@ class Connection:
         if half_closeable is None:
             self._fail(_DONE)
         else:
-            self._guarded(half_closeable.readConnectionLost)
+            self.guarded(half_closeable.readConnectionLost)
 
     def _hold(self, data: bytes) -> None:
         self._held += data
@@ -574,7 +617,7 @@ class Connection:
         """Ask a pull producer for more: now, and in a later turn if all of that is sent."""
         if self.disconnected or not self._is_pulled:
             return
-        self._guarded(self.producer.resumeProducing)
+        self.guarded(self.producer.resumeProducing)
         if self._native is not None and not self._waiting:
             self.reactor.loop.call_soon(self._pull)
 
@@ -586,10 +629,15 @@ class Connection:
         self._take_writes(_drop)
         if self.producer is not None:
             producer, self.producer = self.producer, None
-            self._guarded(producer.stopProducing)
+            self.guarded(producer.stopProducing)
+        if not self._aborting:
+            # closing alone resets a peer that has sent what nobody reads, and it may lose what was
+            # sent to it
+            with suppress(OSError):  # it has gone
+                self.socket.shutdown(socket.SHUT_RDWR)
         if self._native is None:
             self.socket.close()
-        self._guarded(self.protocol.connectionLost, why)
+        self.guarded(self.protocol.connectionLost, why)
         self._told(why)
         del self.protocol
 

@@ -33,6 +33,8 @@ from sockd.reactor.stream import ClientConnection, Connection, LocalConnection, 
 
 MORE_ACCEPTS = 20
 """How many connections more are accepted in the next turn, if as many as were expected came."""
+MOST_ACCEPTS = 100
+"""Connections accepted in one turn: some 3 ms, after which others have theirs."""
 _log = Logger()
 
 
@@ -58,7 +60,7 @@ class _Accepts:
                 break
             serve(port, socket.socket(family, kind, 0, descriptor), client)
         else:
-            self.numberAccepts += MORE_ACCEPTS
+            self.numberAccepts = min(self.numberAccepts + MORE_ACCEPTS, MOST_ACCEPTS)
             return
         # Twisted knows what to do, above all where descriptors have run out
         with tcp._BuffersLogs(port._logger.namespace, port._logger.observer) as logger:
@@ -117,9 +119,9 @@ class _Client(tcp.Client):
 
     def _connectDone(self) -> None:
         connector, sock = self.connector, self.socket
+        protocol = connector.buildProtocol(address_of(self.realAddress))
         self.connected = True  # nothing can fail any more
         del self.connector, self.socket, self.fileno
-        protocol = connector.buildProtocol(address_of(self.realAddress))
         connection = ClientConnection(
             sock, protocol or Protocol(), self.realAddress, connector, self.reactor
         )
@@ -127,7 +129,7 @@ class _Client(tcp.Client):
         if protocol is None:
             connection.loseConnection()
         else:
-            protocol.makeConnection(connection)
+            connection.guarded(protocol.makeConnection, connection)
         connection.begin()
 
 

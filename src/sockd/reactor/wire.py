@@ -1,0 +1,309 @@
+"""How a datagram socket is read and written: in batches where the system can, else one by one.
+
+No error goes further than this: what the kernel says is counted by its name.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import struct
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from functools import lru_cache
+from itertools import accumulate, repeat
+from typing import NamedTuple
+
+from sockd.reactor import mmsg, sockaddr
+from sockd.reactor.mmsg import BATCH
+from sockd.reactor.sockaddr import Address, Ancillary
+
+BATCH_BYTES = 65_536
+"""Bytes after which a turn is over too: 32 of the longest datagrams can be work for a second."""
+MAX_DATAGRAM = mmsg.LONGEST
+"""Longest datagram that is taken whole: what UDP can carry. A longer Unix datagram is dropped."""
+_IP_PKTINFO = getattr(socket, "IP_PKTINFO", 8)
+_IPV6_RECVPKTINFO = getattr(socket, "IPV6_RECVPKTINFO", 49)
+_IPV6_PKTINFO = getattr(socket, "IPV6_PKTINFO", 50)
+_SO_RXQ_OVFL = 40
+_ANCILLARY_BYTES = 128
+"""Room for what the kernel says beside a datagram that is received by itself."""
+
+Destination = Ancillary
+"""The address that was asked, as ancillary data: the answer leaves from it."""
+Datagram = tuple[bytes, Address, Destination | None, int | None, int | None]
+"""Data, its sender, the address that was asked (where the socket has several), and the process
+and the user who sent it (Unix sockets)."""
+Answer = tuple[bytes, Address, Destination | None]
+"""Data, where it goes, and the address that it leaves from, where that matters."""
+
+
+_NONE: Iterable[None] = repeat(None)
+
+
+class _Told(NamedTuple):
+    """What the kernel tells beside a datagram."""
+
+    asked: Destination | None = None
+    pid: int | None = None
+    uid: int | None = None
+    lost: int | None = None
+    """Datagrams that have found the receive buffer full so far, modulo 2**32."""
+
+
+class Wire:
+    """A bound datagram socket, read and written one datagram a call.
+
+    `counts` has what went wrong: `receive NAME` and `send NAME` by errno name, `dropped` (the
+    kernel's buffer was full when sending), `overflow` (it was full when a datagram came),
+    `truncated` (longer than `MAX_DATAGRAM`). `failed` is called with each error of receiving.
+    """
+
+    def __init__(self, sock: socket.socket, failed: Callable[[OSError], None]) -> None:
+        self.socket = sock
+        self.counts: Counter[str] = Counter()
+        self.last_error = ""
+        self.is_local = sock.family == socket.AF_UNIX
+        self._write_name = sockaddr.WRITE.get(sock.family, sockaddr.WRITE[socket.AF_INET])
+        self._failed = failed
+        self._lost = 0
+        self._is_wildcard = False
+        if self.is_local:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+        elif sys.platform.startswith("linux"):
+            sock.setsockopt(socket.SOL_SOCKET, _SO_RXQ_OVFL, 1)
+            self._is_wildcard = _ask_for_destination(sock)
+
+    @property
+    def has_rest(self) -> bool:
+        """Whether some of what was read has not been handed out yet."""
+        return False
+
+    def receive(self) -> Sequence[Datagram]:
+        """What waits: at most `BATCH` datagrams, none after `BATCH_BYTES`."""
+        found: list[Datagram] = []
+        size = 0
+        for _ in range(BATCH):
+            try:
+                data, ancillary, flags, sender = self.socket.recvmsg(MAX_DATAGRAM, _ANCILLARY_BYTES)
+            except BlockingIOError:
+                break
+            except OSError as error:
+                self._count_failure(error)
+                continue
+            told = _read(ancillary)
+            self._count_lost(told.lost)
+            if flags & socket.MSG_TRUNC:
+                self.counts["truncated"] += 1
+                continue
+            found.append((data, self._address(sender), told.asked, told.pid, told.uid))
+            size += len(data)
+            if size >= BATCH_BYTES:
+                break
+        return found
+
+    def send(self, answers: Sequence[Answer]) -> list[Answer]:
+        """Send, in order; returns those that the kernel did not take. Never raises."""
+        return [one for one in answers if not self._patiently(self._send_one, *one)]
+
+    def send_many(self, data: bytes, addresses: Sequence[Address]) -> int:
+        """Send the same to each; returns how many the kernel took. Never raises."""
+        return sum(self._patiently(self._send_one, data, one, None) for one in addresses)
+
+    def _send_one(self, data: bytes, address: Address, source: Destination | None) -> int:
+        if self.is_local:
+            self.socket.sendto(data, address[0])
+            return 1
+        self._write_name(address)  # raises OSError: a name would be looked up, which takes time
+        if source is None:
+            self.socket.sendto(data, address)
+        else:
+            self.socket.sendmsg([data], [source], 0, address)
+        return 1
+
+    def _patiently(self, send: Callable[..., int], *args: object) -> int:
+        """What `send` returns; 0 where the kernel refuses, which is counted.
+
+        It has a second try: an error that an earlier datagram has brought on belongs to nobody.
+        """
+        for is_last in (False, True):
+            try:
+                return send(*args)
+            except BlockingIOError:
+                self.last_error = "the send buffer is full"
+                self.counts["dropped"] += 1
+                break
+            except OSError as error:
+                if is_last:
+                    self._count_refusal(error)
+        return 0
+
+    def _count_refusal(self, error: OSError) -> None:
+        self.last_error = error.strerror or str(error)
+        self.counts[f"send {_errno_name(error)}"] += 1
+
+    def _count_failure(self, error: OSError) -> None:
+        self.counts[f"receive {_errno_name(error)}"] += 1
+        self._failed(error)
+
+    def _count_lost(self, lost: int | None) -> None:
+        if lost is not None and lost != self._lost:
+            self.counts["overflow"] += (lost - self._lost) % 2**32
+            self._lost = lost
+
+    def _address(
+        self, sender: tuple[str, int] | tuple[str, int, int, int] | bytes | str
+    ) -> Address:
+        if isinstance(sender, tuple):
+            host, port, *more = sender
+            return (sockaddr.scoped(host, more[1]) if more else host), port
+        return os.fsdecode(sender or ""), 0  # bytes, where the name is outside the file system
+
+
+class BatchWire(Wire):
+    """A bound Internet socket, read and written up to `BATCH` datagrams a call (Linux).
+
+    What comes after `BATCH_BYTES` in a call is kept for the next turn: at most 31 datagrams, less
+    than the kernel keeps for the socket.
+    """
+
+    def __init__(self, sock: socket.socket, failed: Callable[[OSError], None]) -> None:
+        super().__init__(sock, failed)
+        self._incoming, self._outgoing = mmsg.incoming(), mmsg.outgoing()
+        self._name_size = sockaddr.SIZE[sock.family]
+        self._read_name = sockaddr.READ[sock.family]
+        self._rest: Sequence[Datagram] = ()
+
+    @property
+    def has_rest(self) -> bool:
+        return bool(self._rest)
+
+    def receive(self) -> Sequence[Datagram]:
+        if self._rest:
+            return self._cut(self._rest)
+        try:
+            data, names, controls = self._incoming.receive(
+                self.socket.fileno(), self._name_size, self._is_wildcard
+            )
+        except BlockingIOError:
+            return ()
+        except OSError as error:
+            self._count_failure(error)
+            return ()
+        asked: Iterable[Destination | None] = _NONE
+        if controls[-1]:
+            told = [_read_bytes(one) for one in controls]
+            # it only grows, so the last datagram knows it best
+            self._count_lost(told[-1].lost)
+            if self._is_wildcard:
+                asked = [one.asked for one in told]
+        batch = list(zip(data, map(self._read_name, names), asked, _NONE, _NONE, strict=False))
+        return batch if sum(map(len, data)) < BATCH_BYTES else self._cut(batch)
+
+    def _cut(self, batch: Sequence[Datagram]) -> Sequence[Datagram]:
+        ends = accumulate(len(one[0]) for one in batch)
+        count = 1 + sum(end < BATCH_BYTES for end in ends)
+        self._rest = batch[count:]
+        return batch[:count]
+
+    def send(self, answers: Sequence[Answer]) -> list[Answer]:
+        if len(answers) <= BATCH:
+            return self._send_batch(answers)
+        parts = (answers[first : first + BATCH] for first in range(0, len(answers), BATCH))
+        return [refused for part in parts for refused in self._send_batch(part)]
+
+    def _send_batch(self, answers: Sequence[Answer]) -> list[Answer]:
+        if len(answers) < 2:
+            return super().send(answers)  # which is faster
+        data, addresses, sources = zip(*answers, strict=True)
+        try:
+            names = list(map(self._write_name, addresses))
+        except OSError:  # one of them is no address
+            return super().send(answers)
+        controls: Sequence[bytes] = ()
+        if any(sources):
+            controls = [sockaddr.write_ancillary(*one) if one else b"" for one in sources]
+        self._outgoing.put_data(data)
+        self._outgoing.put_names(names, controls)
+        return [answers[number] for number in self._send_put(len(answers))]
+
+    def send_many(self, data: bytes, addresses: Sequence[Address]) -> int:
+        taken = 0
+        self._outgoing.put_data([data] * min(BATCH, len(addresses)))
+        for first in range(0, len(addresses), BATCH):
+            part = addresses[first : first + BATCH]
+            try:
+                names = list(map(self._write_name, part))
+            except OSError:  # one of them is no address
+                taken += super().send_many(data, part)
+                continue
+            self._outgoing.put_names(names)
+            taken += len(part) - len(self._send_put(len(part)))
+        return taken
+
+    def _send_put(self, count: int) -> list[int]:
+        """Send what is in place; returns the numbers of those that the kernel did not take."""
+        refused = []
+        sent, descriptor = 0, self.socket.fileno()
+        while sent < count:
+            taken = self._patiently(self._outgoing.send, descriptor, sent, count)
+            if not taken:
+                refused.append(sent)
+            sent += taken or 1
+        return refused
+
+
+def open_wire(sock: socket.socket, failed: Callable[[OSError], None], in_batches: bool) -> Wire:
+    """The fastest way to use a socket that this system has, or the plain one."""
+    is_fast = in_batches and sock.family in sockaddr.SIZE and mmsg.is_available()
+    return (BatchWire if is_fast else Wire)(sock, failed)
+
+
+def _ask_for_destination(sock: socket.socket) -> bool:
+    """On a wildcard address: have the kernel tell which address each datagram was sent to."""
+    if sock.getsockname()[0] not in ("0.0.0.0", "::"):
+        return False
+    if sock.family == socket.AF_INET6:
+        sock.setsockopt(socket.IPPROTO_IPV6, _IPV6_RECVPKTINFO, 1)
+    else:
+        sock.setsockopt(socket.IPPROTO_IP, _IP_PKTINFO, 1)
+    return True
+
+
+def _read(ancillary: Iterable[Ancillary]) -> _Told:
+    asked = pid = uid = lost = None
+    for level, kind, data in ancillary:
+        if level == socket.IPPROTO_IP and kind == _IP_PKTINFO:
+            # in_pktinfo: interface, local address (the one to answer from), header address
+            _, local, _ = struct.unpack("=I4s4s", data[:12])
+            asked = (level, kind, struct.pack("=I4s4s", 0, local, b"\0" * 4))
+        elif level == socket.IPPROTO_IPV6 and kind == _IPV6_PKTINFO:
+            # in6_pktinfo: address, interface; nothing can be sent from a group
+            address = bytes(16) if data[0] == 0xFF else data[:16]
+            asked = (level, kind, address + data[16:20])
+        elif level == socket.SOL_SOCKET and kind == _SO_RXQ_OVFL:
+            (lost,) = struct.unpack("=I", data[:4])
+        elif level == socket.SOL_SOCKET and kind == socket.SCM_CREDENTIALS:
+            pid, uid, _ = struct.unpack("=iII", data[:12])
+        elif level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
+            _close_all(data)
+    return _Told(asked, pid, uid, lost)
+
+
+@lru_cache(sockaddr.KEPT)
+def _read_bytes(control: bytes) -> _Told:
+    return _read(sockaddr.read_ancillary(control))
+
+
+def _close_all(sent: bytes) -> None:
+    """Close descriptors that came with a datagram: kept, they would use up the daemon's own."""
+    for (descriptor,) in struct.iter_unpack("=i", sent):
+        with suppress(OSError):  # closed all the same
+            os.close(descriptor)
+
+
+def _errno_name(error: OSError) -> str:
+    return errno.errorcode.get(error.errno or 0, str(error.errno))
