@@ -26,7 +26,7 @@ START_SECONDS = 20.0
 STOP_SECONDS = 15.0
 FORBIDDEN = ("Traceback", "Unhandled")
 REACTOR = "SOCKD_TEST_REACTOR"
-"""Names the reactor that daemons run on, set by `tests/conftest.py`; empty: their default."""
+"""Names the reactor that daemons run on, set by `tests/conftest.py`."""
 CLONE_NEWNET = 0x40000000  # linux/sched.h
 _NUMBERS = count()
 
@@ -52,8 +52,7 @@ class Daemon:
         self.log = folder / f"sockd-{next(_NUMBERS)}.log"
         self.may_crash = may_crash
         command = [*prefix, sys.executable, "-m", "sockd.cli", "run", "--log-format", "json"]
-        if reactor := os.environ.get(REACTOR):
-            command += ["--reactor", reactor]
+        command += ["--reactor", os.environ[REACTOR]]
         if config is not None:
             file = folder / "sockd.toml"
             file.write_text(config, "utf-8")

@@ -11,7 +11,7 @@ import os
 import socket
 import struct
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from attrs import frozen
@@ -23,7 +23,9 @@ from twisted.internet.protocol import DatagramProtocol
 from twisted.internet.task import Clock
 from twisted.logger import Logger
 
-from sockd.reactor.datagram import Address, Destination
+from sockd.net.datagram import Datagrams
+from sockd.reactor.sockaddr import Address
+from sockd.reactor.wire import Answer, Datagram, Destination
 
 REACTOR: Any = _running
 """The reactor that the suite runs on."""
@@ -155,7 +157,7 @@ class MemorySocket:
         chunk = self.inbox.popleft()
         if chunk[size:]:
             self.inbox.appendleft(chunk[size:])
-        return chunk[:size]
+        return bytes(memoryview(chunk)[:size])  # a copy, whose memory is the reader's
 
     def send(self, data: Any) -> int:
         if self.is_cut:
@@ -272,12 +274,9 @@ class MemoryPort:
         self.protocol = protocol
         self.is_local = is_local
         self.sent: list[Sent] = []
-        self.counts: Counter[str] = Counter()
-        self.asked: Destination | None = None
-        self.pid: int | None = None
-        self.uid: int | None = None
         self.last_error = ""
         self.trouble = ""
+        self.unreachable: set[Address] = set()
         self.connected = True
         protocol.makeConnection(self)  # type: ignore[arg-type]  # as DatagramPort, which it is not
 
@@ -291,10 +290,17 @@ class MemoryPort:
         asked: Destination | None = None,
     ) -> list[bytes]:
         """One datagram in; the answers that it got at once."""
+        sender = sender or (("/asker", 0) if self.is_local else ASKER)
+        return self.ask_at_once((data, sender, asked, pid, uid))
+
+    def ask_at_once(self, *batch: Datagram) -> list[bytes]:
+        """Datagrams that come in one turn; the answers that they got in it."""
         before = len(self.sent)
-        self.asked, self.pid, self.uid = asked, pid, uid
-        self.protocol.datagramReceived(data, sender or (("/asker", 0) if self.is_local else ASKER))
-        self.asked = self.pid = self.uid = None
+        if isinstance(self.protocol, Datagrams):
+            self.protocol.datagramsReceived(batch)
+        else:
+            for data, sender, *_ in batch:
+                self.protocol.datagramReceived(data, sender)
         return self.answers[before:]
 
     @property
@@ -311,11 +317,15 @@ class MemoryPort:
 
     def write(self, data: bytes, addr: Address, source: Destination | None = None) -> bool:
         """Send a datagram; while there is `trouble` the network takes none."""
+        return not self.write_batch([(data, addr, source)])
+
+    def write_batch(self, answers: Sequence[Answer]) -> Sequence[Answer]:
+        """Send datagrams; returns those that the network did not take."""
         if self.trouble:
             self.last_error = self.trouble
-            return False
-        self.sent.append(Sent(data, addr, source or self.asked))
-        return True
+            return answers
+        self.sent += [Sent(*one) for one in answers if one[1] not in self.unreachable]
+        return [one for one in answers if one[1] in self.unreachable]
 
     def stopListening(self) -> None:
         """Close."""

@@ -252,8 +252,7 @@ def is_gone(pid: int, seconds: float = PATIENCE) -> bool:
 def on_suite_reactor(command: str) -> list[str]:
     """`sockd run` or `twistd`, on the reactor that the suite runs on."""
     argv = [SOCKD, "run"] if command == "run" else [TWISTD]
-    name = os.environ.get("SOCKD_TEST_REACTOR")
-    return [*argv, "-r", name] if name else argv
+    return [*argv, "-r", os.environ["SOCKD_TEST_REACTOR"]]
 
 
 # twistd

@@ -102,10 +102,12 @@ def test_the_version_is_told() -> None:
         ["runn"],
         ["--fast"],
         ["run", "--fast"],
-        ["run", "extra"],
+        ["run", "one", "two"],
+        ["run", "one", "--config", "two"],
         ["run", "--log-format", "xml"],
         ["run", "--config"],
         ["check", "one", "two"],
+        ["check", "one", "--config", "two"],
         ["config", "more"],
     ],
 )
@@ -129,6 +131,13 @@ def test_check_lists_what_would_listen(tmp_path: Path) -> None:
         "echo: udp [::1]:10007",
         "wrap: unix /x/wrap.sock",
     ]
+
+
+def test_a_file_may_be_named_with_the_option_too(tmp_path: Path) -> None:
+    file = config(tmp_path, "[service.echo]")
+    named = sockd("check", file).output
+    assert named.startswith("echo: ")
+    assert sockd("check", "--config", file).output == sockd("check", "-c", file).output == named
 
 
 def test_check_without_a_file_checks_the_built_in_configuration(runtime: Path) -> None:
@@ -250,9 +259,9 @@ def test_config_prints_the_built_in_configuration_which_checks_the_same(tmp_path
 
 def test_run_prints_where_everything_is_serves_and_stops(tmp_path: Path, runtime: Path) -> None:
     text = "[service.said]\nlisten = ['tcp:0:interface=127.0.0.1']\n[service.wrap]"
-    argv = [*on_suite_reactor("run"), "--config", str(config(tmp_path, text))]
-    for number in (signal.SIGTERM, signal.SIGINT):
-        with running(argv) as daemon:
+    file = str(config(tmp_path, text))
+    for number, named in ((signal.SIGTERM, [file]), (signal.SIGINT, ["--config", file])):
+        with running([*on_suite_reactor("run"), *named]) as daemon:
             table = daemon.wait_for(
                 r"^sockd \S+ runs 2 services on the (\w+); \^C stops it\n\n"
                 r"service +transport +address +try it with\n"

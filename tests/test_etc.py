@@ -13,6 +13,7 @@ from sockd.config import Settings
 from sockd.service import find
 from sockd.tap import load
 from tests.daemons import Daemon, inside, namespace
+from tests.processes import TWISTD, run
 
 ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "etc" / "sockd.toml").read_text("utf-8")
@@ -31,15 +32,16 @@ def switched_on(text: str, block: str) -> str:
 
 
 @pytest.fixture(autouse=True)
-def runtime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As systemd says where it is."""
+def runtime(tmp_path: Path, tls_files: tuple[Path, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    """As systemd says where it is; the files of TLS in it, as somebody has put them there."""
     monkeypatch.setenv("RUNTIME_DIRECTORY", str(tmp_path))
+    (tmp_path / "tls").symlink_to(tls_files[0].parent)
 
 
 def loaded(folder: Path, text: str) -> Settings:
-    """What sockd makes of a file with this text."""
+    """What sockd makes of a file with this text, with the folder for /etc/sockd."""
     file = folder / "sockd.toml"
-    file.write_text(text, "utf-8")
+    file.write_text(text.replace("/etc/sockd/", f"{folder}/"), "utf-8")
     return load(str(file), None, (), find())
 
 
@@ -102,6 +104,18 @@ def test_the_unit_starts_this_file_and_may_bind_its_ports() -> None:
     assert re.search(r"^AmbientCapabilities=CAP_NET_BIND_SERVICE$", UNIT, re.M)
     assert re.search(r"^RuntimeDirectory=sockd$", UNIT, re.M)
     assert "/etc/sockd/sockd.toml" in (ROOT / "docs" / "install.md").read_text("utf-8")
+
+
+def test_systemd_finds_nothing_wrong_with_the_unit_and_little_exposed(tmp_path: Path) -> None:
+    unit = tmp_path / "sockd.service"
+    # it looks for the program too
+    unit.write_text(UNIT.replace("/opt/sockd/bin/twistd", TWISTD), "utf-8")
+    verified = run("systemd-analyze", "verify", "--man=no", str(unit))
+    assert verified.returncode == 0
+    assert "sockd.service" not in verified.stdout + verified.stderr
+    # from 0 to 100, where a unit that restricts nothing has 96
+    exposed = run("systemd-analyze", "security", "--offline=yes", "--threshold=20", str(unit))
+    assert exposed.returncode == 0, exposed.stdout
 
 
 def test_it_runs_and_serves_on_the_well_known_ports(tmp_path: Path) -> None:

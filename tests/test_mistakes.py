@@ -261,6 +261,30 @@ MISTAKES = [
         "[defaults]\nreply_burst = 0\n[service.echo]\n[service.ack]",
         "2: defaults.reply_burst: 'reply_burst' must be >= 1: 0",
     ),
+    # files that are named
+    (
+        "[service.quote]\nfile = '/nowhere/quotes'",
+        "2: service.quote.file: /nowhere/quotes: No such file or directory",
+    ),
+    ("[service.quote]\nfile = '/'", "2: service.quote.file: /: Is a directory"),
+    (
+        "[service.quote]\nfile = '/dev/null'",
+        "2: service.quote.file: /dev/null: no quotation of at most 512 bytes in it",
+    ),
+    (
+        "[service.quote]\nfile = '/dev/zero'",
+        "2: service.quote.file: /dev/zero: larger than 16777216 bytes",
+    ),
+    (
+        "[service.echo]\nlisten = ['tcp:0',\n'ssl:0:privateKey=/nowhere/k:certKey=/nowhere/c']",
+        "3: service.echo.listen[1]: /nowhere/c: No such file or directory",
+    ),
+    (
+        "[service.echo]\nlisten = ['ssl:0:privateKey=/dev/null:certKey=/dev/null']",
+        "2: service.echo.listen[0]: /dev/null: Unable to load PEM file. See "
+        "https://cryptography.io/en/latest/faq/#why-can-t-i-import-my-pem-file for more details. "
+        "MalformedFraming",
+    ),
 ]
 
 
@@ -303,6 +327,22 @@ def test_all_mistakes_of_all_tables_and_files_are_named_at_once(tmp_path: Path) 
     beside.write_text(texts[1], "utf-8")
     assert len(expected) > 15
     assert sorted(mistakes(file)) == sorted(expected)
+
+
+def test_mistakes_are_named_in_the_order_of_their_lines(tmp_path: Path) -> None:
+    file = tmp_path / "sockd.toml"
+    lines = ["[service.echo]", *(f"unknown{name} = 1" for name in "cbadefghijkl")]
+    file.write_text("\n".join([*lines, "[defaults]", "more = 1"]), "utf-8")
+    assert [int(line.split(":")[1]) for line in mistakes(file)] == [*range(2, 14), 15]
+
+
+def test_a_certificate_that_may_be_missing_is_a_warning(tmp_path: Path) -> None:
+    file = tmp_path / "sockd.toml"
+    listen = "ssl:0:privateKey=/nowhere/k:certKey=/nowhere/c:interface=localhost"
+    file.write_text(f"[service.echo]\nrequired = false\nlisten = ['{listen}']", "utf-8")
+    assert build(read(file), FOUND, "/run/sockd").warnings == (
+        f"service.echo: {listen}: /nowhere/c: No such file or directory",
+    )
 
 
 @pytest.mark.parametrize("config", ["", "# nothing\n", "[service]", "[sockd]\nlog_format = 'json'"])

@@ -111,6 +111,11 @@ def test_the_commands_have_help(installed: Environment, command: str, tmp_path: 
     assert re.match(rf"Usage: {program} (\[options\] )?{rest[0]} \[", said)
 
 
+def test_twistd_knows_the_reactor(installed: Environment, tmp_path: Path) -> None:
+    said = succeed(installed.command("twistd"), "--help-reactors", cwd=tmp_path)
+    assert re.search(r"^ {4}uvloop\tuvloop based reactor", said, re.M)
+
+
 def test_the_built_in_configuration_is_right(installed: Environment, tmp_path: Path) -> None:
     said = succeed(installed.command("sockd"), "check", cwd=tmp_path)
     assert "echo: tcp 127.0.0.1:10007\n" in said
@@ -120,6 +125,7 @@ def test_the_built_in_configuration_is_right(installed: Environment, tmp_path: P
 START = {
     "sockd run": 0,
     "sockd run --reactor poll": 0,
+    "twistd --reactor uvloop --nodaemon --pidfile= sockd": -signal.SIGTERM,
     # twistd ends by the signal that it was sent
     "twistd --nodaemon --pidfile= sockd": -signal.SIGTERM,
 }

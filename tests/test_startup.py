@@ -16,7 +16,16 @@ import pytest
 
 from sockd.service import find
 from tests.daemons import namespace, receive_all, socket_on
-from tests.processes import SOCKD, on_suite_reactor, run, running, tcp_says
+from tests.processes import (
+    BIN,
+    SOCKD,
+    TWISTD,
+    Running,
+    on_suite_reactor,
+    run,
+    running,
+    tcp_says,
+)
 
 ROOT = Path(__file__).parents[1]
 SERVICES = ROOT / "src" / "sockd" / "services"
@@ -29,19 +38,11 @@ SERVING_SECONDS = 5.0
 # what is imported
 
 DEFAULT_START = """
-import json, signal, sys
-from sockd.service import find
-from sockd.tap import load, run_foreground
+import atexit, json, sys
+from sockd.cli import main
 
-settings = load(None, None, (), find())
-from twisted.internet import reactor
-
-def started():
-    print("modules", json.dumps(sorted(sys.modules)), flush=True)
-    signal.raise_signal(signal.SIGTERM)
-
-reactor.callWhenRunning(started)
-run_foreground(settings, None, "json")
+atexit.register(lambda: print("modules", json.dumps(sorted(sys.modules))))
+main(["run", "--log-format", "json"])
 """
 UNUSED = ("twisted.conch", "twisted.mail", "twisted.names", "twisted.web", "twisted.words")
 
@@ -50,12 +51,12 @@ def test_a_default_start_loads_no_part_of_twisted_that_it_does_not_need(tmp_path
     environment = {"RUNTIME_DIRECTORY": str(tmp_path)}
     with namespace() as host:
         argv = ["ip", "netns", "exec", host, sys.executable, "-c", DEFAULT_START]
-        done = run(*argv, environment=environment)
-    assert done.returncode == 0, done.stderr
-    events = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
-    [started] = [event for event in events if event["event"] == "started"]
-    assert started["services"] == sum(len(kind.instances) for kind in FOUND.kinds.values())
-    [line] = re.findall(r"^modules (.*)$", done.stdout, re.M)
+        with running(argv, environment=environment) as daemon:
+            started = daemon.wait_for(r'^\{.*"event": "started".*\}$')
+            assert daemon.stop() == 0
+            [line] = re.findall(r"^modules (.*)$", daemon.text(), re.M)
+    services = sum(len(kind.instances) for kind in FOUND.kinds.values())
+    assert json.loads(started[0])["services"] == services
     modules = json.loads(line)
     assert "sockd.services.echo" in modules
     assert [name for name in modules if name.startswith(UNUSED)] == []
@@ -135,27 +136,115 @@ def test_it_serves_soon_after_its_start(tmp_path: Path) -> None:
 
 # reactors
 
+REACTORS = {
+    "uvloop": "UvloopReactor",
+    "default": "EPollReactor",
+    "epoll": "EPollReactor",
+    "poll": "PollReactor",
+    "select": "SelectReactor",
+    "asyncio": "AsyncioSelectorReactor",
+}
+LISTEN = "tcp:0:interface=127.0.0.1"
+SAID = {
+    "sockd run": ["--only", "said", "--set", f'service.said.listen=["{LISTEN}"]'],
+    "twistd -n --pidfile= sockd": ["--only", "said", "--set", f'service.said.listen=["{LISTEN}"]'],
+    "twistd -n --pidfile= sockd-said": ["--listen", LISTEN],
+}
+"""The commands that start it, and what has each of them run `said` alone, on a free port."""
 
-@pytest.mark.parametrize(
-    ("name", "reactor"),
-    [
-        ("default", "EPollReactor"),
-        ("epoll", "EPollReactor"),
-        ("poll", "PollReactor"),
-        ("select", "SelectReactor"),
-        ("asyncio", "AsyncioSelectorReactor"),
-    ],
-)
-def test_it_runs_on_each_reactor_that_there_is(name: str, reactor: str) -> None:
-    listen = 'service.said.listen=["tcp:0:interface=127.0.0.1"]'
-    argv = [SOCKD, "run", "--reactor", name, "--only", "said", "--set", listen]
-    with running(argv) as daemon:
-        table = daemon.wait_for(
-            rf"^sockd \S+ runs 1 service on the {reactor}; .*\n\n.*\nsaid +tcp +127\.0\.0\.1:(\d+) "
-        )
-        assert tcp_says(int(table[1]), b"hi\n") == b"You said:hi\r\n"
-        assert daemon.stop(signal.SIGINT) == 0
-        assert "Traceback" not in daemon.text()
+
+def says(command: str, name: str = "") -> list[str]:
+    """A command of `SAID`, on a reactor if it is named."""
+    program, *rest = command.split()
+    where = rest.index("run") + 1 if program == "sockd" else 0
+    rest[where:where] = ["-r", name] if name else []
+    return [str(BIN / program), *rest, *SAID[command]]
+
+
+def serves_on(daemon: Running, reactor: str) -> None:
+    """It says that it runs on this reactor, serves, and stops."""
+    daemon.wait_for(rf"sockd \S+ runs 1 service on the {reactor}\b")
+    port = daemon.wait_for(r"^.*said.* tcp +127\.0\.0\.1:(\d+)")[1]
+    assert tcp_says(int(port), b"hi\n") == b"You said:hi\r\n"
+    daemon.stop(signal.SIGINT)
+    assert "Traceback" not in daemon.text()
+
+
+@pytest.mark.parametrize("name", REACTORS)
+@pytest.mark.parametrize("command", SAID)
+def test_it_runs_on_the_reactor_that_is_named(command: str, name: str) -> None:
+    with running(says(command, name)) as daemon:
+        serves_on(daemon, REACTORS[name])
+        assert "warn" not in daemon.text()
+
+
+@pytest.mark.parametrize("command", SAID)
+def test_it_runs_on_uvloop_where_none_is_named(command: str) -> None:
+    with running(says(command)) as daemon:
+        serves_on(daemon, "UvloopReactor")
+        assert "warn" not in daemon.text()
+
+
+MISSING = "No module named 'uvloop'"
+
+
+@pytest.fixture
+def without_uvloop(tmp_path: Path) -> dict[str, str]:
+    """An environment in which uvloop cannot be imported."""
+    (tmp_path / "uvloop.py").write_text(f"raise ImportError({MISSING!r})", "utf-8")
+    return {"PYTHONPATH": str(tmp_path)}
+
+
+@pytest.mark.parametrize("command", SAID)
+def test_without_uvloop_it_runs_on_the_stock_reactor_and_says_so_in_one_line(
+    command: str, without_uvloop: dict[str, str]
+) -> None:
+    with running(says(command), environment=without_uvloop) as daemon:
+        serves_on(daemon, "EPollReactor")
+        [line] = [line for line in daemon.text().splitlines() if "uvloop" in line]
+    assert line.endswith(
+        f" warn: sockd: without uvloop ({MISSING}) Twisted's default reactor is used, "
+        "which is slower"
+    )
+
+
+@pytest.mark.parametrize("command", SAID)
+def test_without_uvloop_it_does_not_start_where_it_is_asked_for(
+    command: str, without_uvloop: dict[str, str]
+) -> None:
+    done = run(*says(command, "uvloop"), environment=without_uvloop)
+    assert done.returncode == 1
+    assert MISSING in done.stdout + done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+
+
+EMBEDDED = """
+import sys
+from twisted.internet import selectreactor
+from sockd.cli import main
+
+selectreactor.install()
+main(sys.argv[1:])
+"""
+
+
+def test_a_reactor_that_is_installed_already_is_left(tmp_path: Path) -> None:
+    with running([sys.executable, "-c", EMBEDDED, *says("sockd run")[1:]]) as daemon:
+        serves_on(daemon, "SelectReactor")
+
+
+def test_any_server_of_twisted_runs_on_uvloop(tmp_path: Path) -> None:
+    (tmp_path / "page.txt").write_text("hello", "utf-8")
+    web = ["web", "--path", ".", "--listen", "tcp:0:interface=127.0.0.1"]
+    argv = [TWISTD, "-r", "uvloop", "-n", "--pidfile=", *web]
+    with running(argv, cwd=tmp_path) as server:
+        server.wait_for(r"reactor class: sockd\.reactor\.uv\.UvloopReactor")
+        port = server.wait_for(r"Site starting on (\d+)$")[1]
+        answer = tcp_says(int(port), b"GET /page.txt HTTP/1.0\r\n\r\n")
+        assert answer.startswith(b"HTTP/1.0 200 OK\r\n")
+        assert answer.endswith(b"\r\n\r\nhello")
+        assert server.stop() == -signal.SIGTERM
+        assert "Traceback" not in server.text()
 
 
 @pytest.mark.parametrize("name", ["kqueue", "iocp"])

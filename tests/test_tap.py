@@ -8,6 +8,7 @@ import re
 import signal
 import socket
 import stat
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -90,15 +91,6 @@ def test_it_serves_until_it_is_asked_to_stop(config: str, runtime: Path) -> None
     assert list(runtime.iterdir()) == []
 
 
-@pytest.mark.parametrize("name", ["select", "poll", "epoll", "asyncio"])
-def test_it_runs_on_every_reactor_of_this_system(name: str, config: str, runtime: Path) -> None:
-    argv = [TWISTD, "-r", name, "-n", "--pidfile=", "-l", "-", "sockd", "--config", config]
-    with running(argv) as daemon:
-        serves(daemon, runtime)
-        assert daemon.stop() == STOPPED
-        assert "Traceback" not in daemon.text()
-
-
 def test_a_hang_up_does_not_end_it(config: str, runtime: Path) -> None:
     with running(foreground("sockd", "--config", config)) as daemon:
         serves(daemon, runtime)
@@ -106,6 +98,47 @@ def test_a_hang_up_does_not_end_it(config: str, runtime: Path) -> None:
             daemon.process.send_signal(signal.SIGHUP)
             serves(daemon, runtime)
         assert daemon.stop() == STOPPED
+
+
+TWICE = [(signal.SIGINT, signal.SIGINT), (signal.SIGTERM, signal.SIGINT)]
+
+
+@pytest.mark.parametrize("numbers", TWICE, ids=["^C twice", "TERM and ^C"])
+@pytest.mark.parametrize("command", ["run", "twistd"])
+def test_two_signals_at_once_stop_it_as_one_does(
+    command: str, numbers: tuple[signal.Signals, ...], config: str, runtime: Path
+) -> None:
+    argv = foreground("sockd") if command == "twistd" else on_suite_reactor("run")
+    with running([*argv, "--config", config]) as daemon:
+        daemon.wait_for("runs 3 services on the")
+        for number in numbers:
+            daemon.process.send_signal(number)
+        # twistd ends by the first one that it took
+        assert daemon.wait() in ({-number for number in numbers} if command == "twistd" else {0})
+        assert daemon.text().count("sockd has stopped") == 1
+        assert not re.search("Traceback|Unhandled|error:|critical:", daemon.text())
+    assert list(runtime.iterdir()) == []
+
+
+PATIENT = "from sockd.cli import main; from sockd.net import listen; listen.STOP_SECONDS = 3600; "
+
+
+def test_a_second_signal_ends_the_wait_for_connections(config: str) -> None:
+    """The first waits three seconds for those that take what they were sent; here, an hour."""
+    argv = [sys.executable, "-c", f"{PATIENT} main()", *on_suite_reactor("run")[1:]]
+    listen = "service.chargen.listen=['tcp:0:interface=127.0.0.1']"
+    with running([*argv, "--log-format", "json", "--only", "chargen", "--set", listen]) as daemon:
+        port = int(daemon.wait_for(r'"address": "tcp 127\.0\.0\.1:(\d+)"')[1])
+        with socket.create_connection(("127.0.0.1", port)) as client:
+            daemon.wait_for('"event": "opened"')
+            assert client.recv(1)  # and no more
+            daemon.process.send_signal(signal.SIGINT)
+            daemon.wait_for("Received SIGINT")
+            assert daemon.stop(signal.SIGINT) == 0
+        events = [json.loads(line) for line in daemon.text().splitlines()]
+    [closed] = [event for event in events if event["event"] == "closed"]
+    assert closed["why"] == "the daemon stops"
+    assert "traceback" not in daemon.text().lower()
 
 
 def test_it_goes_on_as_another_user_when_it_has_bound(config: str, runtime: Path) -> None:

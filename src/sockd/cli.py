@@ -16,9 +16,8 @@ from sockd import __version__
 if TYPE_CHECKING:
     from sockd.config import Settings
 
-_config = click.option(
-    "-c", "--config", type=click.Path(), help="Configuration file; without one the built-in."
-)
+_file = click.argument("file", required=False)
+_config = click.option("-c", "--config", metavar="FILE", help="The same as FILE alone.")
 _only = click.option("--only", metavar="NAME,...", help="Run only these instances.")
 _set = click.option(
     "--set",
@@ -40,38 +39,47 @@ def main() -> None:
 
 
 @main.command()
+@_file
 @_config
 @_only
 @_set
-@click.option("-r", "--reactor", help="Twisted reactor to run on, such as epoll or asyncio.")
+@click.option("-r", "--reactor", metavar="NAME", help="Twisted reactor to run on, such as epoll.")
 @click.option("--log-format", type=click.Choice(["text", "json"]), help="Form of log lines.")
 def run(
+    file: str | None,
     config: str | None,
     only: str | None,
     assignments: tuple[str, ...],
     reactor: str | None,
     log_format: str | None,
 ) -> None:
-    """Run the daemon in the foreground, until ^C."""
+    """Run the daemon in the foreground, until ^C, with a configuration FILE or the built-in one."""
     from sockd.tap import run_foreground
 
-    settings = _load(config, only, assignments)
+    settings = _load(file, config, only, assignments)
     sys.exit(run_foreground(settings, reactor, log_format or settings.daemon.log_format))
 
 
 @main.command()
-@click.argument("file", required=False)
+@_file
+@_config
 @_only
 @_set
 @click.option("--bind", is_flag=True, help="Bind every address too, and let it go again.")
-def check(file: str | None, only: str | None, assignments: tuple[str, ...], bind: bool) -> None:
+def check(
+    file: str | None,
+    config: str | None,
+    only: str | None,
+    assignments: tuple[str, ...],
+    bind: bool,
+) -> None:
     """Check a configuration FILE (or the built-in one) and list what would listen.
 
     Exit code 0: it is right (and, with --bind, every address can be had); 1: it is not.
     """
     from sockd.tap import check_text, try_binding
 
-    settings = _load(file, only, assignments)
+    settings = _load(file, config, only, assignments)
     click.echo(check_text(settings), nl=False)
     if bind and (failures := try_binding(settings)):
         sys.exit("\n".join(["sockd: some addresses cannot be bound", *failures]))
@@ -106,13 +114,17 @@ def config() -> None:
     click.echo(default_config(find()), nl=False)
 
 
-def _load(path: str | None, only: str | None, assignments: tuple[str, ...]) -> Settings:
+def _load(
+    file: str | None, config: str | None, only: str | None, assignments: tuple[str, ...]
+) -> Settings:
+    if file and config:
+        raise click.UsageError("FILE and --config FILE are the same: give one of them")
     from sockd.document import ConfigError
     from sockd.service import find
     from sockd.tap import error_text, load
 
     try:
-        return load(path, only.split(",") if only else None, assignments, find())
+        return load(file or config, only.split(",") if only else None, assignments, find())
     except ConfigError as error:
         sys.exit(error_text(error))
 

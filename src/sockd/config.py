@@ -16,6 +16,7 @@ import cattrs
 from attrs import define, field, frozen, validators
 
 from sockd.document import ConfigError, Document, Key, Mistake
+from sockd.net import tls
 from sockd.net.limits import Limits, option
 from sockd.pure.listen import Listen, expand
 from sockd.pure.prefixes import Prefix, parse_prefix
@@ -260,8 +261,14 @@ def build(
     if not services and not check.mistakes:
         check.mistake((), "nothing to run: there is no [service.NAME] table")
     if check.mistakes:
-        raise ConfigError(check.mistakes)
+        raise ConfigError(sorted(check.mistakes, key=_place))
     return Settings(daemon, tuple(instances), tuple(_warnings(instances, found)))
+
+
+def _place(mistake: Mistake) -> tuple[list[str | int], str]:
+    """What sorts mistakes by file, line and key: line 10 comes after line 9."""
+    parts = re.split(r"(\d+)", mistake.place)
+    return [int(part) if part.isdecimal() else part for part in parts], mistake.key
 
 
 def _instance(
@@ -288,10 +295,9 @@ def _instance(
     allowed = {"kind", "listen"} | field_names(Limits) | field_names(kind.options)
     for one in table.keys() - allowed:
         check.unknown((*key, one), allowed)
-    listen = _listen(
-        check, (*key, "listen"), own.get("listen", preset and list(preset.listen)), kind, runtime
-    )
     limits = check.structure(Limits, {**_good(defaults), **own}, key)
+    texts = own.get("listen", preset and list(preset.listen))
+    listen = _listen(check, (*key, "listen"), texts, kind, runtime, limits.required)
     mistakes = len(check.mistakes)
     options = check.structure(kind.options, own, key)
     if kind.check is not None and len(check.mistakes) == mistakes:
@@ -318,7 +324,9 @@ def _drain(mistakes: list[Mistake]) -> bool:
     return had
 
 
-def _listen(check: _Checker, key: Key, value: Any, kind: Kind, runtime: str) -> tuple[Listen, ...]:
+def _listen(
+    check: _Checker, key: Key, value: Any, kind: Kind, runtime: str, required: bool
+) -> tuple[Listen, ...]:
     if value is None:
         check.mistake(
             key, f"missing; {kind.name} can be listened on over {', '.join(kind.transports)}"
@@ -345,8 +353,21 @@ def _listen(check: _Checker, key: Key, value: Any, kind: Kind, runtime: str) -> 
             message = f"{kind.name} does not work over {transport}, only over {usable}"
             check.mistake((*key, index), message)
             continue
+        if required and (why := _tls_failure(expanded[0])):
+            check.mistake((*key, index), why)
+            continue
         result += expanded
     return tuple(result)
+
+
+def _tls_failure(listen: Listen) -> str:
+    """Why TLS cannot be had from the files that a listen string names, or nothing."""
+    if listen.transport == "tls":
+        try:
+            tls.load(listen)
+        except ValueError as error:
+            return str(error)
+    return ""
 
 
 def _find_conflicts(check: _Checker, instances: Sequence[InstanceSettings]) -> None:
@@ -382,6 +403,8 @@ def _warnings(instances: Sequence[InstanceSettings], found: Found) -> Iterator[s
         limits = instance.limits
         # one that stands for two addresses is warned of once
         for listen in {listen.text: listen for listen in instance.listen}.values():
+            if not limits.required and (why := _tls_failure(listen)):
+                yield f"service.{instance.name}: {listen.text}: {why}"
             if listen.transport == "udp" and listen.scope == "wildcard" and not limits.allow:
                 yield (
                     f"service.{instance.name}: {listen.text} answers datagrams of everybody, and "

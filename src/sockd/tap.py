@@ -11,12 +11,14 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from copy import deepcopy
+from functools import partial
 from pathlib import Path
 from random import SystemRandom
 from typing import Any, NoReturn
 
+from attrs import evolve
 from twisted.application.reactors import NoSuchReactor, getReactorTypes, installReactor
 from twisted.application.service import IService, MultiService
 from twisted.internet.defer import Deferred
@@ -33,7 +35,6 @@ from sockd.net.listen import InstanceService, StreamListener, add_listeners, is_
 from sockd.net.names import Names
 from sockd.net.runtime import runtime_directory
 from sockd.net.sockets import ListenError, bound
-from sockd.net.tls import load as load_tls
 from sockd.ops.annotated import default_config
 from sockd.ops.logs import FORMATS, LogWriter, SyslogFile
 from sockd.ops.table import Row, rows, table
@@ -67,6 +68,7 @@ class Daemon(MultiService):
         super().__init__()
         self.settings = settings
         self.host = host
+        self._was_asked_to_stop = False
         self._instances: list[tuple[InstanceSettings, InstanceService]] = []
         for one in settings.instances:
             instance = make_instance(one, host)
@@ -94,8 +96,12 @@ class Daemon(MultiService):
             events.warn("warning", service="sockd", why=warning)
         super().startService()
         signal.signal(signal.SIGHUP, self._hang_up)
+        reactor = self.host.reactor
+        # what the reactor handles signals with when it begins to run
+        for name in ("sigInt", "sigBreak", "sigTerm"):
+            setattr(reactor, name, partial(self._asked_to_stop, getattr(reactor, name)))
         # not before: whoever reads it may send a signal, which the running reactor handles
-        self.host.reactor.callWhenRunning(self._report_start)
+        reactor.callWhenRunning(self._report_start)
 
     def _report_start(self) -> None:
         events.emit(
@@ -105,6 +111,19 @@ class Daemon(MultiService):
             services=len(self._instances),
             reactor=type(self.host.reactor).__name__,
         )
+
+    def _asked_to_stop(self, stop: Callable[[int, Any], object], number: int, frame: Any) -> None:
+        """A signal: the first stops the reactor, to which a second stop would be an error."""
+        if self._was_asked_to_stop:
+            self.host.reactor.callFromThread(self.hurry)
+        else:
+            self._was_asked_to_stop = True
+            stop(number, frame)
+
+    def hurry(self) -> None:
+        """Do not wait for connections to end."""
+        for _, instance in self._instances:
+            instance.context.guard.cut_off()
 
     def stopService(self) -> Deferred[Any]:
         """Stop every instance; fires when all of them have."""
@@ -179,15 +198,26 @@ def try_binding(settings: Settings) -> list[str]:
                 bound(listen).close()
                 if listen.path:
                     Path(listen.path).unlink()
-                if listen.transport == "tls":
-                    load_tls(listen)
             except ListenError as error:
                 if is_fatal(error, instance.limits):
                     failures.append(f"{instance.name}: {error}")
-            except ValueError as error:
-                if is_fatal(failed := ListenError(listen, str(error)), instance.limits):
-                    failures.append(f"{instance.name}: {failed}")
     return failures
+
+
+def on_uvloop(settings: Settings) -> Settings:
+    """Install sockd's own reactor, unless there is a reactor already.
+
+    Where uvloop is missing nothing is installed, and the settings have a warning more that says so.
+    """
+    if "twisted.internet.reactor" in sys.modules:
+        return settings
+    try:
+        from sockd.reactor import uv
+    except ImportError as error:
+        why = f"without uvloop ({error}) Twisted's default reactor is used, which is slower"
+        return evolve(settings, warnings=(*settings.warnings, why))
+    uv.install()
+    return settings
 
 
 def run_foreground(settings: Settings, reactor_name: str | None, log_format: str) -> int:
@@ -195,7 +225,9 @@ def run_foreground(settings: Settings, reactor_name: str | None, log_format: str
 
     With text logs a table of what is served comes first; with JSON logs there are only events.
     """
-    if reactor_name is not None:
+    if reactor_name is None:
+        settings = on_uvloop(settings)
+    else:
         try:
             installReactor(reactor_name)
         except NoSuchReactor:
@@ -334,11 +366,12 @@ class _TwistdDaemon(Daemon):
 
 def makeService(options: Any) -> IService:
     """Twisted's plugin: the service of `twistd sockd` and of `twistd sockd-NAME`."""
-    from twisted.internet import reactor
-
     settings: Settings = options["settings"]
     if not options.parent["nodaemon"] and (failures := try_binding(settings)):
         # twistd shows 100 bytes of what goes wrong after it has become a daemon; this is before
         sys.exit("\n".join(["sockd: not started", *failures]))
+    settings = on_uvloop(settings)  # not before: -r, if it is given, has installed another one
+    from twisted.internet import reactor
+
     host = make_host(settings, reactor, gives_up_root=bool(options.parent["uid"]))
     return _TwistdDaemon(settings, host, options)

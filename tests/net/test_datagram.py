@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
 
 from sockd.net.datagram import MAX_ANSWER, MAX_OWED, Datagrams, Sender
+from sockd.reactor.wire import Datagram
 from sockd.service import Kind
 from tests.helpers import FOUND, LogRecorder, make_context, make_host, open_port
 from tests.memory import ASKER, Loop, MemoryPort, Sent
@@ -81,6 +82,8 @@ class Probe(Datagrams):
     def answer(self, data: bytes) -> bytes | Deferred[bytes] | None:
         if data == b"raise":
             raise ZeroDivisionError("by design")
+        if data == b"at once":
+            return succeed(b"now")
         if data == b"later":
             self.pending.append(Deferred(self.cancel))
             return self.pending[-1]
@@ -166,6 +169,34 @@ def test_an_answer_that_the_network_does_not_take_is_not_counted() -> None:
     port.trouble = "network is unreachable"
     assert port.ask(b"abc") == []
     assert port.counted["datagrams_out"] == 0
+
+
+def batch(*questions: bytes) -> list[Datagram]:
+    """What comes in one turn, each from a port of its own."""
+    return [
+        (data, ("198.51.100.1", 4000 + number), None, None, None)
+        for number, data in enumerate(questions)
+    ]
+
+
+def test_what_comes_in_one_turn_is_answered_in_order(log: LogRecorder) -> None:
+    port = probe()
+    questions = batch(b"a", b"raise", b"b", b"at once", b"nothing", b"later", b"c")
+    assert port.ask_at_once(*questions) == [b"aa", b"bb", b"now", b"cc"]
+    assert [one.to[1] for one in port.sent] == [4000, 4002, 4003, 4006]
+    later(port).pending[0].callback(b"at last")
+    assert port.sent[-1] == Sent(b"at last", ("198.51.100.1", 4005))
+    assert len(log.flush_faults()) == 1
+    counts = port.counted
+    assert (counts["datagrams_in"], counts["bytes_in"]) == (7, 27)
+    assert (counts["datagrams_out"], counts["bytes_out"], counts["errors"]) == (5, 16, 1)
+
+
+def test_answers_of_a_turn_that_the_network_does_not_take_are_not_counted() -> None:
+    port = probe()
+    port.unreachable = {("198.51.100.1", 4000), ("198.51.100.1", 4002)}
+    assert port.ask_at_once(*batch(b"a", b"bb", b"ccc")) == [b"bbbb"]
+    assert (port.counted["datagrams_out"], port.counted["bytes_out"]) == (1, 4)
 
 
 def test_the_daemon_does_not_answer_its_own_datagrams(log: LogRecorder) -> None:

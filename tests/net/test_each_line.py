@@ -7,15 +7,13 @@ from itertools import pairwise
 
 from twisted.internet.defer import Deferred
 
-from sockd.net.lines import EachLine, Text
+from sockd.net.lines import LINES_PER_TURN, EachLine, Text
 from sockd.service import Kind
 from tests.helpers import LogRecorder, connect, make_context
 
 
 class Later(EachLine):
     """Answers each line when the test says so, or at once where the line is `now`."""
-
-    lines_per_turn = 3
 
     def __init__(self, *args: object) -> None:
         super().__init__(*args)  # type: ignore[arg-type]
@@ -109,12 +107,12 @@ def test_others_have_their_turn_after_so_many_lines_of_one() -> None:
 
     def look() -> None:
         seen.append(len(client.protocol.asked))
-        if seen[-1] < 12:
+        if seen[-1] < 4 * LINES_PER_TURN:
             loop.callLater(0, look)
 
     loop.callLater(0, look)
-    client.send(b"now\n" * 12)
-    assert [later - earlier for earlier, later in pairwise(seen)] == [3, 3, 3, 3]
+    client.send(b"now\n" * (4 * LINES_PER_TURN))
+    assert [later - earlier for earlier, later in pairwise(seen)] == [LINES_PER_TURN] * 4
 
 
 def test_a_client_is_not_read_from_while_its_lines_have_their_turns() -> None:
@@ -123,14 +121,14 @@ def test_a_client_is_not_read_from_while_its_lines_have_their_turns() -> None:
 
     def look() -> None:
         left.append(len(client.socket.inbox))
-        if len(client.protocol.asked) < 12:
+        if len(client.protocol.asked) < 4 * LINES_PER_TURN:
             client.loop.callLater(0, look)
 
     client.loop.callLater(0, look)
-    client.socket.inbox += [b"now\n" * 12, b"now\n"]
+    client.socket.inbox += [b"now\n" * (4 * LINES_PER_TURN), b"now\n"]
     client.loop.settle()
-    assert left[1:] == [1] * 4
-    assert client.received == b"at once\n" * 13
+    assert left[1:] == [1, 1, 1, 0]
+    assert client.received == b"at once\n" * (4 * LINES_PER_TURN + 1)
 
 
 class Pieces(Text):

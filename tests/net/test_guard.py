@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sockd.net.guard import Guard, NFS_PORT, REPORTS_PER_SECOND, SWEEP_SECONDS, unanswerable
+from sockd.net.guard import NFS_PORT, REPORTS_PER_SECOND, SWEEP_SECONDS, Guard, unanswerable
 from sockd.net.peer import Peer
 from tests.helpers import LogRecorder, connect, knock, make_context, make_host
 from tests.memory import Client

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import gc
+import socket
 import tracemalloc
+from pathlib import Path
 
 import pytest
 import pytest_twisted
 
+from sockd.net.stream import Stream
+from sockd.service import Kind
 from tests.contract.samples import STREAMS
 from tests.helpers import FOUND, connect, make_context, until
 from tests.memory import Client
+from tests.servers import Wire, address_of, listen_string, serve
 
 LIMIT = 256 * 1024
 KINDS = sorted(name for name, kind in FOUND.kinds.items() if kind.stream)
 READ = 65_536
-"""Bytes of one read of Twisted's."""
+"""Bytes of the longest read: Twisted's, and so what a connection holds before it can say no."""
 FLOODS = {
     "no line ends": b"x" * READ,
     "empty lines": b"\n" * READ,
@@ -54,6 +59,36 @@ async def test_a_client_that_does_not_read_costs_little(
         tracemalloc.stop()
     assert client.held <= LIMIT
     assert held <= LIMIT, f"{held} bytes"
+
+
+class Sizes(Stream):
+    """Writes down how much each read brought."""
+
+    lingers = False
+    longest_read = READ
+
+    def received(self, data: bytes) -> None:
+        SEEN.append(len(data))
+
+
+SEEN: list[int] = []
+SIZES = Kind(name="sizes", doc="Writes down sizes.", stream=Sizes)
+
+
+@pytest.mark.parametrize("transport", ["tcp", "unix"])
+@pytest_twisted.ensureDeferred
+async def test_a_read_brings_no_more_than_was_reckoned_with(transport: str, tmp_path: Path) -> None:
+    """However much lies ready, on the reactor that runs."""
+    SEEN.clear()
+    async with serve(SIZES, listen_string(transport, tmp_path)) as instance:
+        with Wire(address_of(instance.listeners[0])) as wire:
+            await until(lambda: instance.context.guard.sessions)
+            wire.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1024 * 1024)
+            wire.socket.setblocking(False)
+            sent = wire.socket.send(bytes(1024 * 1024))
+            await until(lambda: sum(SEEN) == sent)
+    assert sent > READ
+    assert max(SEEN) <= READ
 
 
 async def rest(client: Client) -> None:

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sockd.net.lines import BATCH_BYTES, TURN_SECONDS, Framed, Lines, cut
+from sockd.net.lines import BATCH_BYTES, Framed, Lines, cut
+from sockd.net.turns import PASS_SECONDS
 from sockd.service import Kind
 from tests.helpers import connect, make_context
 from tests.memory import Client
@@ -151,10 +152,10 @@ def test_lines_that_come_at_once_are_answered_in_order_in_batches(count: int) ->
 
 
 class Slow(Numbered):
-    """Takes longer for each batch than one turn may take."""
+    """Takes longer for each batch than a pass of the loop may take."""
 
     def answer(self, lines: list[bytes]) -> bytes:
-        self.context.clock.rightNow += 2 * TURN_SECONDS
+        self.context.clock.rightNow += 2 * PASS_SECONDS
         return super().answer(lines)
 
 

@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
+import errno
 import select
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import pytest
 from attrs import frozen
 from twisted.internet.protocol import DatagramProtocol
 
 from sockd.reactor.datagram import DatagramPort
 from tests.helpers import PATIENCE
-from tests.memory import Loop
+from tests.memory import ASKER, Loop
 
+PLAIN, WILDCARD = "127.0.0.1", "0.0.0.0"
+"""A port on the second address also asks the kernel where each datagram was sent to."""
 LONGEST_UDP = 65_507
 """Bytes of the longest UDP datagram over IPv4."""
+RECEIVE_BUFFER = 4 * 1024 * 1024
+"""Bytes that may wait at a port, as in the daemon."""
+BOTH_WAYS = [pytest.param(True, id="in batches"), pytest.param(False, id="one by one")]
+"""How a port may use its socket: what comes of it is the same."""
 
 
 @frozen
@@ -54,15 +63,19 @@ class Listens(DatagramProtocol):
 
 
 @contextmanager
-def listening(sock: Any, protocol: Listens) -> Iterator[DatagramPort]:
+def listening(
+    sock: Any, protocol: DatagramProtocol, in_batches: bool = True
+) -> Iterator[DatagramPort]:
     """A port that is read when the test says so."""
-    port = DatagramPort(sock, protocol, Loop())  # type: ignore[arg-type]  # has what it needs
+    loop = Loop()
+    port = DatagramPort(sock, protocol, loop, in_batches=in_batches)
     port.startListening()
     try:
         yield port
     finally:
         port.stopListening()
-        assert protocol.starts == protocol.stops == 1
+        assert not loop._readers
+        assert not loop.getDelayedCalls()
 
 
 def bound(
@@ -72,6 +85,7 @@ def bound(
     sock = socket.socket(family, socket.SOCK_DGRAM)
     if family == socket.AF_INET6:
         sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, v6_only)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
     sock.bind(address)
     sock.settimeout(PATIENCE)
     return sock
@@ -83,6 +97,78 @@ def hear(port: DatagramPort, protocol: Listens, count: int) -> None:
     poll.register(port.socket, select.POLLIN)
     end = time.monotonic() + PATIENCE
     while len(protocol.heard) < count:
-        assert poll.poll((end - time.monotonic()) * 1000), f"nothing within {PATIENCE} s"
+        rest = port.reactor.getDelayedCalls()  # what was read already
+        assert rest or poll.poll((end - time.monotonic()) * 1000), f"nothing within {PATIENCE} s"
         port.doRead()
     assert len(protocol.heard) == count
+
+
+class ScriptedSocket:
+    """A socket that gives and takes datagrams one by one, and fails when its script says so."""
+
+    family = socket.AF_INET
+
+    def __init__(self, host: str = PLAIN) -> None:
+        self.host = host
+        self.family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        self.arriving: deque[bytes | OSError] = deque()
+        self.failing: deque[OSError] = deque()
+        self.sent: list[bytes] = []
+        self.beside: list[Any] = []
+        self.sent_beside: list[Any] = []
+
+    def recvmsg(self, size: int, room: int) -> tuple[bytes, list[Any], int, Any]:
+        if not self.arriving:
+            raise BlockingIOError(errno.EAGAIN, "nothing there")
+        found = self.arriving.popleft()
+        if isinstance(found, OSError):
+            raise found
+        asker = ("2001:db8::9", 50_009, 0, 0) if ":" in self.host else ASKER
+        return found[:size], self.beside, 0, asker
+
+    def sendto(self, data: bytes, to: Any) -> int:
+        if self.failing:
+            raise self.failing.popleft()
+        self.sent.append(data)
+        return len(data)
+
+    def sendmsg(self, data: Sequence[bytes], ancillary: Any, flags: int, to: Any) -> int:
+        self.sent_beside = ancillary
+        return self.sendto(b"".join(data), to)
+
+    def getsockname(self) -> tuple[str, int]:
+        return (self.host, 2007)
+
+    def setsockopt(self, level: int, name: int, value: Any) -> None:
+        """Options change nothing here."""
+
+    def setblocking(self, flag: bool) -> None:
+        assert not flag
+
+    def fileno(self) -> int:
+        return -1
+
+    def close(self) -> None:
+        self.arriving.clear()
+
+
+def send(port: DatagramPort, *datagrams: bytes) -> None:
+    """Have them wait at the port."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+        for data in datagrams:
+            sender.sendto(data, ("127.0.0.1", port.socket.getsockname()[1]))
+
+
+def turns(port: DatagramPort, protocol: Listens, count: int) -> list[int]:
+    """How many datagrams each of so many turns hands on."""
+    found = []
+    for _ in range(count):
+        before = len(protocol.heard)
+        port.doRead()
+        found.append(len(protocol.heard) - before)
+    return found
+
+
+def names(count: int) -> list[bytes]:
+    """Datagrams that can be told from one another."""
+    return [b"%d" % number for number in range(count)]

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from sockd.reactor.datagram import MAX_DATAGRAM
+from sockd.reactor.wire import MAX_DATAGRAM
 from tests.reactor.ports import Listens, bound, listening
 
 
@@ -120,3 +120,15 @@ def test_descriptors_that_a_local_peer_sends_are_closed(tmp_path: Path) -> None:
                 port.doRead()
         assert descriptors() == before
     assert [(one.data, one.uid) for one in protocol.heard] == [(b"whole", os.getuid())] * 3
+
+
+def test_a_datagram_goes_to_many_names(tmp_path: Path) -> None:
+    paths = [str(tmp_path / f"peer {number}") for number in range(3)]
+    with listening(bound(str(tmp_path / "port"), socket.AF_UNIX), Listens()) as port:
+        peers = [bound(path, socket.AF_UNIX) for path in paths]
+        addresses = [(path, 0) for path in (*paths, str(tmp_path / "nobody"))]
+        assert port.write_many(b"hello", addresses) == 3
+        for peer in peers:
+            assert peer.recv(100) == b"hello"
+            peer.close()
+    assert port.counts == {"send ENOENT": 1}

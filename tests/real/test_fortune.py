@@ -44,6 +44,9 @@ listen = ["tcp:0:interface=127.0.0.1"]
 @pytest.fixture(scope="module")
 def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
     with Daemon(tmp_path_factory.mktemp("fortune"), CONFIG) as running:
+        ask(
+            running.connect("fortune"), b""
+        )  # it opens something with its first client, and keeps it
         yield running
 
 

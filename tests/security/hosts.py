@@ -22,7 +22,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
 
-from tests.daemons import Daemon, children, descriptors, run
+from tests.daemons import REACTOR, Daemon, children, descriptors, run
 
 T = TypeVar("T")
 _CLONE_NEWNET = 0x40000000
@@ -41,7 +41,8 @@ class Watched(Daemon):
 
     def start(self) -> None:
         super().start()
-        self._at_first = descriptors(self.pid)
+        # libuv opens one more with its first connection, for when there are none left
+        self._at_first = descriptors(self.pid) + (os.environ[REACTOR] == "uvloop")
 
     def __exit__(
         self,

@@ -234,9 +234,10 @@ def test_a_certificate_that_cannot_be_used_stops_the_start(
     """Exit code 1 and a line that names the service and the file."""
     write_certificate(tmp_path)
     name = str(tmp_path / spoil(tmp_path))
-    (tmp_path / "sockd.toml").write_text(config(tmp_path))
+    file = tmp_path / "sockd.toml"
+    file.write_text(config(tmp_path))
     done = subprocess.run(
-        [sys.executable, "-m", "sockd.cli", "run", "--config", str(tmp_path / "sockd.toml")],
+        [sys.executable, "-m", "sockd.cli", "run", "--config", str(file)],
         capture_output=True,
         text=True,
         timeout=30,
@@ -244,5 +245,5 @@ def test_a_certificate_that_cannot_be_used_stops_the_start(
     )
     assert done.returncode == 1
     [line] = [line for line in done.stderr.splitlines() if name in line]
-    assert line.startswith("echo: ")
+    assert line.startswith(f"{file}:4: service.echo.listen[0]: ")
     assert "Traceback" not in done.stderr

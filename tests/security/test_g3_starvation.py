@@ -6,6 +6,7 @@ import socket
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -20,12 +21,13 @@ from sockd.net.limits import Limits
 from sockd.net.lines import LINES_PER_TURN, EachLine
 from sockd.net.names import Names
 from sockd.net.peer import Peer
-from sockd.reactor.datagram import BATCH, DatagramPort
-from tests.security.hosts import Watched, program
+from sockd.reactor.datagram import DatagramPort
+from sockd.reactor.mmsg import BATCH
+from tests.security.hosts import Watched, program, wait_until
 
 FLOOD_SECONDS = 0.7
-SLACK = 5
-"""A shared, busy machine delays the tests' own process too."""
+SLACK = 3
+"""A shared, busy machine is slower than the one that the figures were promised for."""
 P99_SECONDS = 0.020 * SLACK
 MAX_SECONDS = 0.100 * SLACK
 LETTER_WITH_MARKS = "a" + "\u0301" * 32_000
@@ -75,6 +77,26 @@ def flood():
 for _ in range(4):
     threading.Thread(target=flood).start()
 """
+CROWD = """
+import os, selectors, socket, sys, time
+os.nice(19)
+data = eval(sys.argv[3])
+end = time.monotonic() + 20
+selector = selectors.DefaultSelector()
+for _ in range(int(sys.argv[4])):
+    sock = socket.create_connection((sys.argv[1], int(sys.argv[2])))
+    sock.setblocking(False)
+    selector.register(sock, selectors.EVENT_READ | selectors.EVENT_WRITE, [0])
+while time.monotonic() < end:
+    for key, events in selector.select():
+        try:
+            if events & selectors.EVENT_READ:
+                key.fileobj.recv(1 << 20)
+            if events & selectors.EVENT_WRITE:
+                key.data[0] += key.fileobj.send(data[key.data[0] % len(data):])
+        except BlockingIOError:
+            pass
+"""
 FLOODS = {
     "empty datagrams": (DATAGRAMS, "echo", "udp", "b''"),
     "datagrams of a byte": (DATAGRAMS, "echo", "udp", "b'x'"),
@@ -105,6 +127,12 @@ FLOODS = {
     "hard numbers as lines": (LINES, "factor", "tcp", "b'18446743979220271189\\n' * 1000"),
     "what is no number": (LINES, "factor", "tcp", "b'x\\n' * 20000"),
 }
+CROWDS = {
+    "hard numbers": ("factor", "b'18446743979220271189\\n' * 1000"),
+    "short lines": ("reverse", "b'ab\\n' * 20000"),
+    "lines that are no text": ("reverse", "b'\\xff\\n' * 20000"),
+}
+MEMBERS = 200
 
 
 @pytest.fixture(scope="module")
@@ -114,21 +142,24 @@ def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
         yield daemon
 
 
-def round_trips(address: tuple[str, int], seconds: float) -> list[float]:
-    """Seconds that each of many echoes took, one after the other, in order of length.
+def round_trips(daemon: Watched, seconds: float) -> list[float]:
+    """What each of many echoes took, one after the other, in order of length.
 
-    A datagram is answered in the turn of the loop that reads it, so this is the lag of the loop.
+    A datagram is answered in the turn of the loop that reads it, so this is the lag of the loop;
+    in seconds that the daemon worked, because a busy machine has other things to do in between.
     """
     found = []
+    worked = Path(f"/proc/{daemon.pid}/schedstat")  # its first number: nanoseconds on a processor
     sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    sock.connect(address)
+    sock.connect(daemon.address("meter", "udp"))
     sock.settimeout(10)
     until = time.monotonic() + seconds
     with sock:
-        while (start := time.monotonic()) < until:
+        while time.monotonic() < until:
+            start = int(worked.read_text().split()[0])
             sock.send(b"?")
             assert sock.recv(1) == b"?"
-            found.append(time.monotonic() - start)
+            found.append((int(worked.read_text().split()[0]) - start) / 1e9)
             time.sleep(0.001)
     return sorted(found)
 
@@ -138,12 +169,27 @@ def test_a_flood_of_one_service_delays_no_other(daemon: Watched, flood: str) -> 
     """While one service is flooded, the round trips of another stay short."""
     script, service, transport, data = FLOODS[flood]
     host, port = daemon.address(service, transport)
-    meter = daemon.address("meter", "udp")
     with program(sys.executable, "-c", script, host, str(port), data):
-        round_trips(meter, 0.2)
-        times = round_trips(meter, FLOOD_SECONDS)
+        round_trips(daemon, 0.2)
+        assert_short(flood, round_trips(daemon, FLOOD_SECONDS))
+
+
+@pytest.mark.parametrize("crowd", CROWDS)
+def test_a_crowd_of_one_service_delays_no_other(daemon: Watched, crowd: str) -> None:
+    """Two hundred clients that each have work for many turns do not add up."""
+    service, data = CROWDS[crowd]
+    host, port = daemon.address(service, "tcp")
+    before = len(daemon.events("opened"))
+    with program(sys.executable, "-c", CROWD, host, str(port), data, str(MEMBERS)):
+        wait_until(lambda: len(daemon.events("opened")) == before + MEMBERS, "all there")
+        round_trips(daemon, 0.2)
+        assert_short(crowd, round_trips(daemon, FLOOD_SECONDS))
+
+
+def assert_short(what: str, times: list[float]) -> None:
+    """The round trips, the longest last, are as short as is promised."""
     p99, longest = times[len(times) * 99 // 100], times[-1]
-    figures = f"{flood}: {len(times)} round trips, p99 {p99:.4f} s, longest {longest:.4f} s"
+    figures = f"{what}: {len(times)} round trips, p99 {p99:.4f} s, longest {longest:.4f} s"
     print(figures)  # noqa: T201 - the figures are what a reader of a failure wants
     assert p99 <= P99_SECONDS, figures
     assert longest <= MAX_SECONDS, figures

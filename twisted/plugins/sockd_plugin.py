@@ -1,4 +1,4 @@
-"""The names of sockd's twistd commands; nothing of it is imported until one is used."""
+"""The names of sockd's twistd commands and of its reactor; nothing is imported until it is used."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from twisted.application.reactors import Reactor
 from twisted.application.service import IServiceMaker, ServiceMaker
 from twisted.plugin import IPlugin, pluginPackagePaths
 from zope.interface import implementer
 
 sockd = ServiceMaker("sockd", "sockd.twistd", "Many small network services in one process", "sockd")
+uvloop = Reactor("uvloop", "sockd.reactor.uv", "uvloop based reactor, for fast streams.")
 
 
 @implementer(IPlugin, IServiceMaker)

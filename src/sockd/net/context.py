@@ -15,6 +15,7 @@ from sockd.net.guard import Guard
 from sockd.net.limits import Limits
 from sockd.net.names import Names
 from sockd.net.peer import Peer
+from sockd.net.turns import Turns
 from sockd.pure.clock import local_ctime
 from sockd.pure.template import Template
 
@@ -41,6 +42,8 @@ class Host:
     """UDP ports that this daemon listens on: none of them is ever answered."""
     warned: set[str] = Factory(set)
     """Warnings that were given: they concern the host, and once is enough."""
+    turns: Turns = Factory(lambda self: Turns(self.reactor), takes_self=True)
+    """Who may work in this pass of the reactor's loop: there is one loop for all instances."""
 
 
 @define

@@ -6,7 +6,7 @@ Deferred: how many answers are owed at once is bounded.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import ClassVar, cast
 
 from twisted.internet.defer import Deferred
@@ -17,7 +17,9 @@ from sockd.net import events
 from sockd.net.context import Context
 from sockd.net.peer import Peer
 from sockd.net.stream import error_line
-from sockd.reactor.datagram import Address, DatagramPort, Destination
+from sockd.reactor.datagram import DatagramPort
+from sockd.reactor.sockaddr import Address
+from sockd.reactor.wire import Answer, Datagram
 
 MAX_ANSWER = 512
 """Bytes of the longest answer of a service that can answer more than it is asked (RFC 865's limit):
@@ -38,6 +40,7 @@ class Datagrams(DatagramProtocol):
     def __init__(self, context: Context) -> None:
         self.context = context
         self._owed: set[Deferred[bytes]] = set()
+        self._answers: list[Answer] | None = None
 
     def answer(self, data: bytes) -> bytes | Deferred[bytes] | None:
         """What to send back: bytes (none is an empty datagram), later, or None for nothing."""
@@ -48,53 +51,63 @@ class Datagrams(DatagramProtocol):
         """The port, with its counters."""
         return cast(DatagramPort, self.transport)
 
-    def datagramReceived(self, datagram: bytes, addr: Address) -> None:
-        guard = self.context.guard
-        guard.counts["datagrams_in"] += 1
-        guard.counts["bytes_in"] += len(datagram)
-        if (rule := self._refusal(addr)) is not None:
-            guard.refuse(self._peer(addr), rule)
-            return
-        if self.amplifies and not self.port.is_local and not guard.may_answer(addr[0]):
-            guard.refuse(self._peer(addr), f"reply_rate = {self.context.limits.reply_rate}")
-            return
-        try:
-            answer = self.answer(datagram)
-        except Exception:  # noqa: BLE001 - whatever a service raises, the others do not notice
-            self._fault(addr)
-            return
-        if isinstance(answer, Deferred):
-            self._owe(answer, addr, len(datagram))
-        elif answer is not None:
-            self._send(answer, addr, len(datagram))
+    def datagramsReceived(self, batch: Sequence[Datagram]) -> None:
+        """The port: what came in this turn. The answers leave together, in order."""
+        refusal = self._local_refusal if self.port.is_local else self._refusal
+        size = 0
+        self._answers = []
+        for datagram in batch:
+            size += len(datagram[0])
+            if (rule := refusal(datagram)) is not None:
+                self.context.guard.refuse(self._peer(datagram), rule)
+                continue
+            try:
+                answer = self.answer(datagram[0])
+            except Exception:  # noqa: BLE001 - whatever a service raises, the others do not notice
+                self._fault(datagram)
+                continue
+            if isinstance(answer, bytes):
+                self._send(answer, datagram)
+            elif answer is not None:
+                self._owe(answer, datagram)
+        counts = self.context.guard.counts
+        counts["datagrams_in"] += len(batch)
+        counts["bytes_in"] += size
+        answers, self._answers = self._answers, None
+        self._write(answers)
 
     def stopProtocol(self) -> None:
         for owed in tuple(self._owed):  # cancelling one takes it out
             owed.cancel()
 
-    def _peer(self, addr: Address) -> Peer:
-        if self.port.is_local:
-            return Peer("", 0, self.port.pid, self.port.uid)
-        return Peer(addr[0], addr[1])
+    def _peer(self, datagram: Datagram) -> Peer:
+        _, (host, port), _, pid, uid = datagram
+        return Peer("", 0, pid, uid) if self.port.is_local else Peer(host, port)
 
-    def _refusal(self, addr: Address) -> str | None:
+    def _refusal(self, datagram: Datagram) -> str | None:
+        host, port = datagram[1]
         guard = self.context.guard
-        if self.port.is_local:
-            if not addr[0]:
-                return "the peer's socket has no name to answer to"
-            if self.port.pid == self.context.host.own_pid():
-                # a name can be made to lead to a socket of our own: no answer to our own answer
-                return "the peer is this daemon"
-            return guard.user_refusal(self.port.uid)
-        return guard.datagram_refusal(addr[0], addr[1])
+        if (rule := guard.datagram_refusal(host, port)) is not None:
+            return rule
+        if self.amplifies and not guard.may_answer(host):
+            return f"reply_rate = {self.context.limits.reply_rate}"
+        return None
 
-    def _owe(self, answer: Deferred[bytes], addr: Address, asked: int) -> None:
+    def _local_refusal(self, datagram: Datagram) -> str | None:
+        _, (path, _), _, pid, uid = datagram
+        if not path:
+            return "the peer's socket has no name to answer to"
+        if pid == self.context.host.own_pid():
+            # a name can be made to lead to a socket of our own: no answer to our own answer
+            return "the peer is this daemon"
+        return self.context.guard.user_refusal(uid)
+
+    def _owe(self, answer: Deferred[bytes], datagram: Datagram) -> None:
         if len(self._owed) >= MAX_OWED:
             answer.addErrback(lambda _: None)
             answer.cancel()
-            self.context.guard.refuse(self._peer(addr), f"{MAX_OWED} answers outstanding")
+            self.context.guard.refuse(self._peer(datagram), f"{MAX_OWED} answers outstanding")
             return
-        source: Destination | None = self.port.asked
         self._owed.add(answer)
 
         def done(result: bytes | Failure) -> None:
@@ -102,42 +115,50 @@ class Datagrams(DatagramProtocol):
             if self.transport is None:
                 return  # the port has closed, and what was owed is cancelled
             if isinstance(result, bytes):
-                self._send(result, addr, asked, source)
+                self._send(result, datagram)
             else:
-                self._fault(addr, result)
+                self._fault(datagram, result)
 
         answer.addBoth(done)
 
-    def _send(
-        self, answer: bytes, addr: Address, asked: int, source: Destination | None = None
-    ) -> None:
-        guard = self.context.guard
-        if self.amplifies and len(answer) > MAX_ANSWER:
-            answer = error_line(f"the answer has more than {MAX_ANSWER} bytes")
-        elif len(answer) > asked and not self.amplifies:
-            guard.counts["errors"] += 1
+    def _send(self, answer: bytes, datagram: Datagram) -> None:
+        data, sender, asked, _, _ = datagram
+        if self.amplifies:
+            if len(answer) > MAX_ANSWER:
+                answer = error_line(f"the answer has more than {MAX_ANSWER} bytes")
+        elif len(answer) > len(data):
+            self.context.guard.counts["errors"] += 1
             events.warn(
                 "failed",
                 service=self.context.name,
-                peer=str(self._peer(addr)),
-                why=f"an answer of {len(answer)} bytes to {asked} was not sent: too long",
+                peer=str(self._peer(datagram)),
+                why=f"an answer of {len(answer)} bytes to {len(data)} was not sent: too long",
             )
             return
-        if self.port.write(answer, addr, source):
-            guard.counts["datagrams_out"] += 1
-            guard.counts["bytes_out"] += len(answer)
+        if self._answers is None:
+            self._write([(answer, sender, asked)])
+        else:
+            self._answers.append((answer, sender, asked))
 
-    def _fault(self, addr: Address, failure: Failure | None = None) -> None:
+    def _write(self, answers: Sequence[Answer]) -> None:
+        refused = self.port.write_batch(answers)
+        counts = self.context.guard.counts
+        counts["datagrams_out"] += len(answers) - len(refused)
+        counts["bytes_out"] += _size(answers) - _size(refused)
+
+    def _fault(self, datagram: Datagram, failure: Failure | None = None) -> None:
         self.context.guard.counts["errors"] += 1
+        peer = str(self._peer(datagram))
         if failure is None:
-            events.crash(self.context.name, str(self._peer(addr)))
+            events.crash(self.context.name, peer)
         else:
             events.warn(
-                "failed",
-                service=self.context.name,
-                peer=str(self._peer(addr)),
-                why=failure.getErrorMessage(),
+                "failed", service=self.context.name, peer=peer, why=failure.getErrorMessage()
             )
+
+
+def _size(datagrams: Sequence[Datagram | Answer]) -> int:
+    return sum(len(one[0]) for one in datagrams)
 
 
 class Sender(DatagramProtocol):

@@ -7,14 +7,11 @@ connection is closed: nothing after it can be understood.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterator
 from itertools import islice
-from typing import ClassVar
 
 from attrs import frozen
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IDelayedCall
 from twisted.python.failure import Failure
 
 from sockd.net.context import Context
@@ -25,12 +22,13 @@ from sockd.net.stream import Stream, error_line
 BATCH_BYTES = 8 * 1024
 """Bytes of lines that are answered with one write: the answers to a read full of one-byte lines do
 not become one huge answer, and a peer that does not read is noticed between two of them."""
-TURN_SECONDS = 0.002
-"""After this the others have their turn, before the next batch: some lines cost more than most."""
+SHORT_LINE = 512
+"""Bytes of a line that is answered at once if it comes alone: it costs little more than to read it,
+and so it need not wait for a turn."""
 LINES_PER_TURN = 100
 """Lines that a service works through one at a time before the others have their turn."""
-PIECES_PER_TURN = 64
-"""Pieces of a long answer that are written before the others have their turn."""
+PIECES_PER_WRITE = 64
+"""Pieces of a long answer that are written at once."""
 
 
 @frozen
@@ -90,9 +88,9 @@ def split_lines(block: bytes) -> list[bytes]:
     return lines
 
 
-def _batch_end(block: bytes, start: int) -> int:
-    """The end of the batch of whole lines that starts there: one line at least."""
-    limit = start + BATCH_BYTES
+def _batch_end(block: bytes, start: int, size: int) -> int:
+    """The end of at most so many bytes of whole lines that start there: one line at least."""
+    limit = start + size
     if len(block) <= limit:
         return len(block)
     return block.rfind(b"\n", start, limit) + 1 or block.index(b"\n", limit) + 1
@@ -101,13 +99,14 @@ def _batch_end(block: bytes, start: int) -> int:
 class Framed(Stream):
     """Cuts what comes into lines and hands them on: to `lines`, then to `ended` at end of file."""
 
+    longest_read = 65_536
+
     def __init__(self, context: Context, peer: Peer) -> None:
         super().__init__(context, peer)
         self._partial = b""
         self._deaf = False
-        self._partial_number = -1
-        self._partial_since = 0.0
-        self._chunks_with_ends = 0
+        # None: since the last look
+        self._partial_since: float | None = None
 
     def whole_lines(self, block: bytes) -> None:
         """Whole lines with their ends, at least one."""
@@ -129,7 +128,7 @@ class Framed(Stream):
         found = cut(self._partial + data if self._partial else data, limit)
         self._partial = found.partial
         if found.block:
-            self._chunks_with_ends += 1
+            self._partial_since = None
             self.whole_lines(found.block)
         if found.too_long and not self.is_closing:
             self._deafen(f"line longer than {int(limit)} bytes")
@@ -153,21 +152,109 @@ class Framed(Stream):
     def sweep_request(self, now: float) -> None:
         if not self._partial:
             return
-        if self._partial_number != self._chunks_with_ends:
-            self._partial_number = self._chunks_with_ends
+        if self._partial_since is None:
             self._partial_since = now
         elif now - self._partial_since >= self.context.limits.line_timeout:
             self._deafen(f"no end of line within {self.context.limits.line_timeout}")
 
 
-class Lines(Framed):
+class Queued(Framed):
+    """Answers lines in turns; while some of them wait, no more are read."""
+
+    def __init__(self, context: Context, peer: Peer) -> None:
+        super().__init__(context, peer)
+        self._block = b""
+        # how much of the block is done: cutting that off each time would copy the rest each time
+        self._start = 0
+        self._resting = False
+        self._awaited: Deferred[bytes] | None = None
+        self._last_words: bytes | None = None
+
+    def work(self, until: float) -> None:
+        """Answer lines, at least one, until the clock shows so many seconds or none are left."""
+        raise NotImplementedError
+
+    def take_lines(self, size: int) -> bytes:
+        """The next lines, with their ends: at most so many bytes, but one line at least."""
+        block, start = self._block, self._start
+        end = _batch_end(block, start, size)
+        self._block, self._start = (block, end) if end < len(block) else (b"", 0)
+        return block[start:end]
+
+    def whole_lines(self, block: bytes) -> None:
+        self._block = self._block[self._start :] + block if self._block else block
+        self._start = 0
+        if not (self._resting or self.is_blocked):
+            self._ask()
+
+    def ended(self, last_words: bytes = b"") -> None:
+        self._last_words = last_words
+        self._end_if_done()
+
+    def unblock(self) -> None:
+        if not self._resting:
+            super().unblock()
+
+    def unblocked(self) -> None:
+        if self._block and self._awaited is None:
+            self._ask()
+
+    def gone(self) -> None:
+        self._block = b""
+        self.context.host.turns.leave(self)
+
+    def turn(self, until: float) -> None:
+        """From `Turns`: work until then."""
+        if self._block and not (self.is_blocked or self.is_closing):
+            self.work(until)
+        if self.is_closing:
+            return
+        if self._awaited is not None:
+            self._rest()
+        elif self._block:
+            self._rest()
+            if not self.is_blocked:
+                self.context.host.turns.wait(self)
+        else:
+            self._read_on()
+            self._end_if_done()
+
+    def sweep_request(self, now: float) -> None:
+        if not self._resting:
+            super().sweep_request(now)
+        elif is_cut(self._socket()):
+            # nothing is read, so nothing else would tell; what is worked on for it can be ended
+            self.abort("closed by the peer")
+
+    def _ask(self) -> None:
+        if not self.context.host.turns.take(self):
+            self._rest()
+
+    def _rest(self) -> None:
+        """Read no more until the lines that are here are answered."""
+        if not self._resting:
+            self._resting = True
+            self.block()
+
+    def _read_on(self) -> None:
+        if self._resting:
+            self._resting = False
+            if not self.is_blocked:
+                self.unblock()
+
+    def _end_if_done(self) -> None:
+        done = not self._block and self._awaited is None
+        if done and self._last_words is not None and not self.is_closing:
+            super().ended(self._last_words)
+
+
+class Lines(Queued):
     """Answers lines in batches: one call and one write for all that came at once."""
 
     def __init__(self, context: Context, peer: Peer) -> None:
         super().__init__(context, peer)
-        self._waiting = b""
-        self._next_turn: IDelayedCall | None = None
-        self._last_words: bytes | None = None
+        self._short = min(SHORT_LINE, int(context.limits.max_line))
+        self._batch = min(BATCH_BYTES, int(context.limits.max_line))
 
     def answer(self, lines: list[bytes]) -> bytes:
         """The answers to these lines, in order, with their line ends."""
@@ -177,151 +264,62 @@ class Lines(Framed):
         """The same for lines that still have their ends, where that is quicker."""
         return self.answer(split_lines(block))
 
-    def whole_lines(self, block: bytes) -> None:
-        self._waiting += block
-        if self._next_turn is None:
-            self._work()
+    def received(self, data: bytes) -> None:
+        size = len(data)
+        whole = size <= self._batch and data.endswith(b"\n")
+        if not whole or self._partial or self._resting or self.is_blocked:
+            super().received(data)
+        elif size <= self._short and data.find(b"\n") + 1 == size:
+            self.write(self.answer_block(data))
+        elif (turns := self.context.host.turns).are_free:
+            seconds = self.context.clock.seconds
+            start = seconds()
+            self.write(self.answer_block(data))
+            turns.charge(seconds() - start)
+        else:
+            super().received(data)
 
-    def unblocked(self) -> None:
-        if self._next_turn is None:
-            self._work()
-            self._end_if_done()
-
-    def unblock(self) -> None:
-        if self._next_turn is None:
-            super().unblock()
-
-    def gone(self) -> None:
-        self._waiting = b""
-        if self._next_turn is not None:
-            self._next_turn.cancel()
-            self._next_turn = None
-
-    def _work(self) -> None:
-        self._next_turn = None
+    def work(self, until: float) -> None:
         clock = self.context.clock
-        until = clock.seconds() + TURN_SECONDS
-        block, start = self._waiting, 0
-        while start < len(block) and not self.is_blocked and not self.is_closing:
-            if start and clock.seconds() >= until:
-                self.block()
-                self._next_turn = clock.callLater(0, self.guarded, self._take_turn)
-                break
-            end = _batch_end(block, start)
-            self.write(self.answer_block(block[start:end]))
-            start = end
-        self._waiting = block[start:]
-
-    def _take_turn(self) -> None:
-        self._work()
-        if self._next_turn is None and not self.is_blocked and not self.is_closing:
-            self.unblock()
-        self._end_if_done()
-
-    def _end_if_done(self) -> None:
-        if not self._waiting and self._last_words is not None and not self.is_closing:
-            super().ended(self._last_words)
-
-    def ended(self, last_words: bytes = b"") -> None:
-        self._last_words = last_words
-        self._end_if_done()
+        while True:
+            self.write(self.answer_block(self.take_lines(BATCH_BYTES)))
+            if not self._block or self.is_blocked or self.is_closing or clock.seconds() >= until:
+                return
 
 
-class EachLine(Framed):
+class EachLine(Queued):
     """Answers lines one at a time, in order; an answer may come later."""
-
-    lines_per_turn: ClassVar[int] = LINES_PER_TURN
-
-    def __init__(self, context: Context, peer: Peer) -> None:
-        super().__init__(context, peer)
-        self._queue: deque[bytes] = deque()
-        self._waiting = b""
-        self._awaited: Deferred[bytes] | None = None
-        self._next_turn: IDelayedCall | None = None
-        self._resting = False
-        self._last_words: bytes | None = None
 
     def answer(self, line: bytes) -> bytes | Deferred[bytes]:
         """The answer to this line, with its line end, or a Deferred that brings it."""
         raise NotImplementedError
 
-    def whole_lines(self, block: bytes) -> None:
-        self._waiting += block
-        if self._next_turn is None and self._awaited is None:
-            self._turn()
-
-    def ended(self, last_words: bytes = b"") -> None:
-        self._last_words = last_words
-        self._end_if_done()
-
-    def unblocked(self) -> None:
-        if self._next_turn is None and self._awaited is None:
-            self._turn()
-
     def gone(self) -> None:
-        self._queue.clear()
-        self._waiting = b""
-        if self._next_turn is not None:
-            self._next_turn.cancel()
-            self._next_turn = None
+        super().gone()
         if self._awaited is not None:
             self._awaited.cancel()
 
-    def _turn(self) -> None:
-        self._next_turn = None
+    def work(self, until: float) -> None:
+        clock = self.context.clock
         answers: list[bytes] = []
-        for _ in range(self.lines_per_turn):
-            if self.is_blocked or self.is_closing:
-                break
-            if not self._queue:
-                self._take_lines()
-            if not self._queue:
-                break
-            answer = self.answer(self._queue.popleft())
+        for _ in range(LINES_PER_TURN):
+            answer = self.answer(self.take_lines(1).removesuffix(b"\n").removesuffix(b"\r"))
             if isinstance(answer, Deferred):
                 self._say(answers)
                 self._await(answer)
                 return
             answers.append(answer)
-        else:
-            self._say(answers)
-            self._rest()
-            self._next_turn = self.context.clock.callLater(0, self.guarded, self._turn)
-            return
+            if not self._block or self.is_closing or clock.seconds() >= until:
+                break
         self._say(answers)
-        if self._resting and not self.is_blocked and not self.is_closing:
-            self._resting = False
-            self.unblock()
-        self._end_if_done()
-
-    def _take_lines(self) -> None:
-        *lines, self._waiting = self._waiting.split(b"\n", self.lines_per_turn)
-        self._queue.extend(line.removesuffix(b"\r") for line in lines)
 
     def _say(self, answers: list[bytes]) -> None:
         # one write a turn: a piece of a few bytes costs the transport ten times its length
         if answers:
             self.write(b"".join(answers))
 
-    def unblock(self) -> None:
-        if not self._resting:
-            super().unblock()
-
-    def sweep_request(self, now: float) -> None:
-        if not self._resting:
-            super().sweep_request(now)
-        elif is_cut(self._socket()):
-            # nothing is read, so nothing else would tell; what is worked on for it can be ended
-            self.abort("closed by the peer")
-
-    def _rest(self) -> None:
-        """Read no more until the lines that are here are answered."""
-        self._resting = True
-        self.block()
-
     def _await(self, answer: Deferred[bytes]) -> None:
         self._awaited = answer
-        self._rest()
         answer.addCallbacks(self._answered, self._unanswered)
 
     def _answered(self, answer: bytes) -> None:
@@ -329,17 +327,12 @@ class EachLine(Framed):
         if not self.is_closing:
             self.write(answer)
             # a turn of its own: an answer that was there at once must not recurse
-            self._next_turn = self.context.clock.callLater(0, self.guarded, self._turn)
+            self.context.host.turns.wait(self)
 
     def _unanswered(self, failure: Failure) -> None:
         self._awaited = None
         if not self.is_closing:
             self.guarded(failure.raiseException)
-
-    def _end_if_done(self) -> None:
-        done = not (self._queue or self._waiting or self._awaited or self._next_turn)
-        if done and self._last_words is not None and not self.is_closing:
-            super().ended(self._last_words)
 
 
 class Text(Stream):
@@ -350,7 +343,6 @@ class Text(Stream):
         # not a list of chunks: a peer can send them a byte at a time
         self._text = bytearray()
         self._pieces: Iterator[bytes] | None = None
-        self._next_turn: IDelayedCall | None = None
 
     @property
     def max_text(self) -> int:
@@ -372,25 +364,27 @@ class Text(Stream):
         text = bytes(self._text)
         self._text.clear()
         self._pieces = self.answer(text)
-        self._turn()
+        self.context.host.turns.take(self)
 
     def unblocked(self) -> None:
-        if self._pieces is not None and self._next_turn is None:
-            self._turn()
+        if self._pieces is not None:
+            self.context.host.turns.take(self)
 
     def gone(self) -> None:
-        if self._next_turn is not None:
-            self._next_turn.cancel()
-            self._next_turn = None
+        self.context.host.turns.leave(self)
 
-    def _turn(self) -> None:
-        self._next_turn = None
-        pieces = self._pieces
-        if self.is_blocked or self.is_closing or pieces is None:
-            return
-        found = list(islice(pieces, PIECES_PER_TURN))
-        self.write(b"".join(found))
-        if len(found) < PIECES_PER_TURN:
-            self.close()
-            return
-        self._next_turn = self.context.clock.callLater(0, self.guarded, self._turn)
+    def turn(self, until: float) -> None:
+        """From `Turns`: write pieces until then."""
+        clock, pieces = self.context.clock, self._pieces
+        while not (pieces is None or self.is_blocked or self.is_closing):
+            found, is_late = [], False
+            for piece in islice(pieces, PIECES_PER_WRITE):
+                found.append(piece)
+                if is_late := clock.seconds() >= until:
+                    break
+            self.write(b"".join(found))
+            if is_late:
+                self.context.host.turns.wait(self)
+                return
+            if len(found) < PIECES_PER_WRITE:
+                self.close()

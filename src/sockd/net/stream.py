@@ -63,6 +63,9 @@ class Stream(Protocol):
     """True: `more` is asked for the next piece whenever the peer has taken the last one."""
     lingers: ClassVar[bool] = True
     """False for services that speak only: closing them need not wait for what the peer sends."""
+    bounds_itself: ClassVar[bool] = True
+    """For sockd's reactor: none writes for longer than its turn, so writes need not be counted; and
+    one whose peer does not read is to hold as little as possible, so it is blocked at once."""
 
     longest_read: ClassVar[int | None] = None
     """Bytes of the longest read, where what is read may be kept; None: as the reactor likes."""

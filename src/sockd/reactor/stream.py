@@ -112,6 +112,7 @@ class Connection:
     """What `connectionLost` will be told, where uvloop does not know it."""
     _unsent: bytes = b""
     """What the socket did not take before uvloop had it."""
+    _high_water = HIGH_WATER
     _counts_writes = False
     _written = 0
     """Bytes since a push producer last had to let the others have their turn."""
@@ -288,7 +289,8 @@ class Connection:
         """Have a producer paused and resumed (streaming), or asked each time all is sent.
 
         A push producer may write until it is paused, and a peer may read as fast as that: it rests
-        for a turn after `HIGH_WATER` bytes, unless it has a true attribute `bounds_itself`.
+        for a turn after `HIGH_WATER` bytes. One with a true attribute `bounds_itself` does not, and
+        is paused as soon as anything waits.
         """
         if self.producer is not None:
             raise RuntimeError(
@@ -301,22 +303,20 @@ class Connection:
         self.producer = producer
         self.streamingProducer = streaming
         self.producerPaused = False
+        bounds_itself = getattr(producer, "bounds_itself", False)
+        self._set_high_water(HIGH_WATER if streaming and not bounds_itself else 0)
         if streaming:
-            self._count_writes(not getattr(producer, "bounds_itself", False))
-            if self._waiting > HIGH_WATER:
+            self._count_writes(not bounds_itself)
+            if self._waiting > self._high_water:
                 self.pause_writing()
         else:
-            if self._native is not None:
-                self._native.set_write_buffer_limits(0, 0)
             self._pull()
 
     def unregisterProducer(self) -> None:
         """The producer is done."""
-        pulled = self.producer is not None and not self.streamingProducer
         self.producer = None
         self._count_writes(False)
-        if pulled and self._native is not None and not self.disconnected:
-            self._native.set_write_buffer_limits(HIGH_WATER, 0)
+        self._set_high_water(HIGH_WATER)
         self._end_soon()
 
     def stopConsuming(self) -> None:
@@ -361,7 +361,7 @@ class Connection:
                 self._fail(_LOST)
                 return
         self._unsent += data
-        if len(self._unsent) > HIGH_WATER:
+        if len(self._unsent) > self._high_water:
             self.pause_writing()
 
     def begin(self) -> None:
@@ -403,8 +403,7 @@ class Connection:
         if not self._reading:
             self.data_received = self._hold  # type: ignore[method-assign]
             native.set_protocol(self)
-        if self._is_pulled:
-            native.set_write_buffer_limits(0, 0)
+        native.set_write_buffer_limits(self._high_water, 0)
         self._go_on()
 
     def data_received(self, data: bytes) -> None:
@@ -499,6 +498,12 @@ class Connection:
         self._raw_write = write
         self._count_writes(self._counts_writes)
 
+    def _set_high_water(self, size: int) -> None:
+        if size != self._high_water:
+            self._high_water = size
+            if self._native is not None and not self.disconnected:
+                self._native.set_write_buffer_limits(size, 0)
+
     def _count_writes(self, counts: bool) -> None:
         self._counts_writes = counts
         if self.TLS:
@@ -509,7 +514,7 @@ class Connection:
             self.write = self._raw_write  # type: ignore[assignment, method-assign]
 
     def _end_rest(self) -> None:
-        if self.producerPaused and not self.disconnected and self._waiting <= HIGH_WATER:
+        if self.producerPaused and not self.disconnected and self._waiting <= self._high_water:
             self.resume_writing()
 
     def _fault(self) -> None:
@@ -716,7 +721,7 @@ class LocalConnection(Connection):
         if not isinstance(data, bytes):
             raise TypeError("Data must be bytes")
         self._unsent += data
-        if len(self._unsent) > HIGH_WATER:
+        if len(self._unsent) > self._high_water:
             self.pause_writing()
 
     def _send_descriptors(self) -> None:
@@ -740,7 +745,7 @@ class LocalConnection(Connection):
             self._fail(_LOST)
         else:
             self._forget_spare()
-            self._native.set_write_buffer_limits(HIGH_WATER, 0)
+            self._native.set_write_buffer_limits(self._high_water, 0)
             self._go_on()
 
     def _forget_spare(self) -> None:

@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import sys
 from collections import deque
-from typing import ClassVar
 
 from attrs import define, frozen, validators
 from twisted.internet.defer import Deferred
@@ -191,9 +190,6 @@ def answer(context: Context, line: bytes) -> bytes | Deferred[bytes]:
 
 class FactorStream(EachLine):
     """Numbers, one at a time."""
-
-    # the hardest numbers that are factored at once take up to a millisecond each
-    lines_per_turn: ClassVar[int] = 10
 
     def answer(self, line: bytes) -> bytes | Deferred[bytes]:
         return answer(self.context, line)

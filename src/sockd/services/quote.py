@@ -29,22 +29,34 @@ MAX_FILE = 16 * 1024 * 1024
 class QuoteOptions:
     """What the quote service can be told."""
 
-    file: str = option("", "a file of quotations, `%` lines between them; empty: those built in")
+    file: str = option(
+        "",
+        "a file of quotations, `%` lines between them; empty: those built in",
+        validator=lambda _, __, name: read_quotes(name),
+    )
+
+
+def read_quotes(name: str) -> tuple[bytes, ...]:
+    """The quotations of a file, or those built in. Raises ValueError that names the file."""
+    if not name:
+        return builtin_quotes()
+    try:
+        with Path(name).open("rb") as file:
+            data = file.read(MAX_FILE + 1)
+        if len(data) > MAX_FILE:
+            raise ValueError(f"larger than {MAX_FILE} bytes")
+        return parse_quotes(data)
+    except OSError as error:
+        raise ValueError(f"{name}: {error.strerror}") from None
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from None
 
 
 class Quotes:
     """The quotations of one instance, read once at start."""
 
     def __init__(self, context: Context) -> None:
-        self.quotes = builtin_quotes()
-        if name := context.options.file:
-            path = Path(name)
-            if path.stat().st_size > MAX_FILE:
-                raise ValueError(f"{name}: larger than {MAX_FILE} bytes")
-            try:
-                self.quotes = parse_quotes(path.read_bytes())
-            except ValueError as error:
-                raise ValueError(f"{name}: {error}") from None
+        self.quotes = read_quotes(context.options.file)
 
     def stop(self) -> None:
         """Nothing to let go of."""

@@ -31,7 +31,7 @@ def reverse(line: bytes) -> bytes:
         text = line.decode()
     except UnicodeDecodeError:
         return line[::-1]
-    return _reverse_text(text, _letters(text)).encode()
+    return _reverse_text(text, _marks(text)).encode()
 
 
 def reverse_lines(lines: list[bytes]) -> bytes:
@@ -40,17 +40,19 @@ def reverse_lines(lines: list[bytes]) -> bytes:
         text = b"\n".join(lines).decode()
     except UnicodeDecodeError:
         return b"\r\n".join(map(reverse, lines)) + b"\r\n"
-    letters = _letters(text)
-    if letters is None:
-        answers = text[::-1].split("\n")[::-1]
+    marks = _marks(text)
+    if marks:
+        answers = [_reverse_text(line, marks) for line in text.split("\n")]
     else:
-        answers = [_reverse_text(line, letters) for line in text.split("\n")]
+        answers = text[::-1].split("\n")[::-1]
     return "\r\n".join(answers).encode() + b"\r\n"
 
 
 def reverse_block(block: bytes) -> bytes:
     """The answers to whole lines that have their ends."""
     if block.isascii():
+        if block.find(b"\n") == len(block) - 1:
+            return block.removesuffix(b"\n").removesuffix(b"\r")[::-1] + b"\r\n"
         # all of it backwards at once: the lines backwards, the last one first, ends before them
         backwards = bytearray(block)
         backwards.reverse()
@@ -62,18 +64,22 @@ def reverse_block(block: bytes) -> bytes:
     return reverse_lines(split_lines(block))
 
 
-def _letters(text: str) -> re.Pattern[str] | None:
-    """What finds the letters of a text with their combining marks; None where it has no marks."""
-    marks = {one for one in set(text) if unicodedata.category(one).startswith("M")}
+def _marks(text: str) -> set[str]:
+    """The combining marks of a text."""
+    return {one for one in set(text) if unicodedata.category(one).startswith("M")}
+
+
+def _reverse_text(text: str, marks: set[str]) -> str:
+    """A text backwards, its marks behind their letters; time grows with the length, no faster."""
     if not marks:
-        return None
-    kept = "".join(sorted(marks))
-    return re.compile(f"[^{kept}][{kept}]*|^[{kept}]+")
-
-
-def _reverse_text(text: str, letters: re.Pattern[str] | None) -> str:
-    """A text backwards; time grows with the length and no faster."""
-    return text[::-1] if letters is None else "".join(letters.findall(text)[::-1])
+        return text[::-1]
+    # a pattern of these marks would be quicker, but to make one costs more than a short text
+    letters, end = [], len(text)
+    for start in range(end - 1, -1, -1):
+        if text[start] not in marks or not start:
+            letters.append(text[start:end])
+            end = start
+    return "".join(letters)
 
 
 def reverse_datagram(data: bytes) -> bytes:

@@ -1,0 +1,612 @@
+"""The same script for a connection, played on one of Twisted's own reactors and on ours.
+
+A `Script` says what a protocol does in its callbacks and between turns of the reactor, and what the
+peer does: a plain socket in the test's hands. `play` plays it on one reactor and returns what could
+be seen of it. A reactor is made for this, in a thread of its own, and turned until nothing moves
+any more: scripts know no time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import socket
+import ssl
+import struct
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from functools import cache
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import trustme
+from attrs import Factory, define, frozen
+from twisted.internet import tcp
+from twisted.internet.epollreactor import EPollReactor
+from twisted.internet.interfaces import IHalfCloseableProtocol
+from twisted.internet.protocol import ClientFactory, Protocol
+from twisted.internet.ssl import PrivateCertificate
+from twisted.logger import LogEvent, globalLogPublisher
+from twisted.protocols.tls import TLSMemoryBIOFactory
+from twisted.python.failure import Failure
+from zope.interface import alsoProvides
+
+from sockd.reactor.uv import UvloopReactor
+
+TEXT = random.Random(5).randbytes(16_000_000)
+"""What each side sends: its beginning. What is lost, doubled or out of order shows."""
+BUFFER = 32_768
+"""SO_SNDBUF and SO_RCVBUF, which the kernel doubles: far more than the small writes of a script,
+and far less than one big one."""
+RESET = struct.pack("ii", 1, 0)
+PATIENCE = 2.0
+IDLE_TURNS = 3
+"""Turns of the reactor in which nothing happens, after which it counts as being at rest."""
+
+Step = tuple[str, Any]
+"""What is done, and with how much."""
+
+
+@frozen
+class Script:
+    """Who does what. After each group of steps the reactor turns until it rests."""
+
+    transport: str = "tcp"
+    """tcp, tcp6, unix, tls; "client" is TCP where the reactor connects."""
+    half_closeable: bool = False
+    made: tuple[Step, ...] = ()
+    received: tuple[tuple[Step, ...], ...] = ()
+    """In the first call of `dataReceived`, the second, ..."""
+    read_lost: tuple[Step, ...] = ()
+    write_lost: tuple[Step, ...] = ()
+    lost: tuple[Step, ...] = ()
+    groups: tuple[tuple[Step, ...], ...] = ()
+
+    @property
+    def callbacks(self) -> tuple[tuple[Step, ...], ...]:
+        """What is done in each callback but the last, `connectionMade` first."""
+        return (self.made, *self.received, self.read_lost, self.write_lost)
+
+
+class Boom(Exception):
+    """A fault of a protocol."""
+
+
+@define(eq=False)
+class Push:
+    """A push producer: writes until it is paused."""
+
+    actor: Actor
+    left: int
+    piece: int
+    fails: bool = False
+    is_paused: bool = False
+
+    def resumeProducing(self) -> None:
+        self.actor.producer_calls.append("resume")
+        if self.fails:
+            raise Boom
+        self.run()
+
+    def run(self) -> None:
+        self.is_paused = False
+        while self.left and not self.is_paused:
+            self.left -= 1
+            self.actor.write(self.piece)
+        if not self.left and not self.is_paused and self.actor.producer is self:
+            self.actor.unregister(None)
+
+    def pauseProducing(self) -> None:
+        self.actor.producer_calls.append("pause")
+        self.is_paused = True
+
+    def stopProducing(self) -> None:
+        self.actor.producer_calls.append("stop")
+        self.left = 0
+        self.is_paused = True
+
+
+@define(eq=False)
+class Pull:
+    """A pull producer: writes a piece each time that it is asked to."""
+
+    actor: Actor
+    left: int
+    piece: int
+    fails: bool = False
+
+    def resumeProducing(self) -> None:
+        self.actor.producer_calls.append("pull")
+        if not self.left:
+            return  # it has more to say, but not now
+        self.left -= 1
+        if self.fails and not self.left:
+            raise Boom
+        self.actor.write(self.piece)
+        if not self.left:
+            self.actor.unregister(None)
+
+    def stopProducing(self) -> None:
+        self.actor.producer_calls.append("stop")
+        self.left = 0
+
+
+class Actor(Protocol):
+    """Plays the protocol's part, and keeps what it sees."""
+
+    def __init__(self, script: Script, is_ours: bool) -> None:
+        self.script = script
+        self.is_ours = is_ours
+        self.seen: list[Any] = []
+        self.received = bytearray()
+        self.reads = 0
+        self.is_lost = self.ends_writing = self.is_leaving = False
+        self.written = 0
+        self.promised: int | None = None
+        """How much was written before it was first said that no more comes."""
+        self.producer: Any = None
+        self.producer_calls: list[str] = []
+        if script.half_closeable:
+            alsoProvides(self, IHalfCloseableProtocol)
+
+    def do(self, step: Step) -> None:
+        name, argument = step
+        getattr(self, name)(argument)
+
+    def run(self, steps: Sequence[Step]) -> None:
+        for step in steps:
+            self.do(step)
+
+    # callbacks
+
+    def connectionMade(self) -> None:
+        self.seen.append("made")
+        transport: Any = self.transport
+        sock = transport.getHandle()
+        if isinstance(sock, socket.socket):
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER)
+            transport.setTcpNoDelay(True)
+        self.run(self.script.made)
+
+    def dataReceived(self, data: bytes) -> None:
+        self.received += data
+        total = ("received", len(self.received))
+        if self.seen and self.seen[-1][0] == "received":
+            self.seen[-1] = total
+        else:
+            self.seen.append(total)
+        self.reads += 1
+        if self.reads <= len(self.script.received):
+            self.run(self.script.received[self.reads - 1])
+
+    def readConnectionLost(self) -> None:
+        self.seen.append("read lost")
+        self.run(self.script.read_lost)
+
+    def writeConnectionLost(self) -> None:
+        self.seen.append("write lost")
+        self.run(self.script.write_lost)
+
+    def connectionLost(self, reason: Any = None) -> None:
+        self.is_lost = True
+        self.seen.append(f"lost: {reason.type.__name__}")
+        self.run(self.script.lost)
+
+    # steps
+
+    def write(self, size: int) -> None:
+        data = TEXT[self.written : self.written + size]
+        self.written += len(data)
+        self._out.write(data)
+
+    def write_sequence(self, sizes: Sequence[int]) -> None:
+        pieces = []
+        for size in sizes:
+            pieces.append(TEXT[self.written : self.written + size])
+            self.written += len(pieces[-1])
+        self._out.writeSequence(pieces)
+
+    def pause(self, _: object) -> None:
+        self._out.pauseProducing()
+
+    def resume(self, _: object) -> None:
+        if self.is_ours or "read lost" not in self.seen:
+            # Twisted's own reads again after the end, and tells it again
+            self._out.resumeProducing()
+
+    def end_writing(self, _: object) -> None:
+        self._promise()
+        if not (self.is_lost or self.ends_writing):
+            # said twice, Twisted's own lose the connection, and after its end they raise
+            self.ends_writing = True
+            self._out.loseWriteConnection()
+
+    def lose(self, _: object) -> None:
+        self._promise()
+        if self.is_leaving:
+            return
+        if self.ends_writing:
+            # the end comes from within this call on Twisted's own, and from ours in the next turn
+            self.is_leaving = True
+        self._out.loseConnection()
+
+    def abort(self, _: object) -> None:
+        if not self.is_leaving:
+            self.is_leaving = True
+            self._out.abortConnection()
+
+    def push(self, of: tuple[int, int, bool]) -> None:
+        if self.producer is None:
+            self.producer = producer = Push(self, *of)
+            self.producer_calls.append("new")
+            self._out.registerProducer(producer, True)
+            if not producer.is_paused:
+                producer.run()
+
+    def pull(self, of: tuple[int, int, bool]) -> None:
+        if self.producer is None:
+            self.producer = Pull(self, *of)
+            self._out.registerProducer(self.producer, False)
+
+    def unregister(self, _: object) -> None:
+        if self.producer is not None:
+            self.producer.left = 0
+            self.producer = None
+            self._out.unregisterProducer()
+            is_open = not (self.is_ours or self.is_lost or self._out._writeDisconnected)
+            if self.ends_writing and is_open:
+                self._out.startWriting()  # else Twisted's own never end their half
+
+    def fail(self, _: object) -> None:
+        if not self.is_leaving:  # Twisted's own take the last reason, ours the first
+            raise Boom
+
+    @property
+    def _out(self) -> Any:
+        return self.transport
+
+    def _promise(self) -> None:
+        if self.promised is None:
+            self.promised = self.written
+
+
+@define
+class Far:
+    """The other end: a socket, which a test reads and writes."""
+
+    socket: socket.socket
+    sent: int = 0
+    received: bytearray = Factory(bytearray)
+    was_reset: bool = False
+    end: str = ""
+    """How it ended: "end of file", "reset", or "closed" from this side."""
+
+    def send(self, size: int) -> None:
+        """Send what the kernel takes of so much."""
+        if not self.end.startswith("closed"):
+            try:
+                self.sent += self.socket.send(TEXT[self.sent : self.sent + size])
+            except ConnectionResetError:  # told once, and there may be something left to read
+                self.was_reset = True
+            except (BlockingIOError, BrokenPipeError, ssl.SSLError):
+                pass
+
+    def end_writing(self, _: object) -> None:
+        if not self.end.startswith("closed"):
+            with suppress(OSError):
+                self.socket.shutdown(socket.SHUT_WR)
+
+    def read(self, size: int) -> bool:
+        """Read once, so much at most; whether something came."""
+        if self.end:
+            return False
+        try:
+            data = self.socket.recv(size)
+        except (BlockingIOError, ssl.SSLWantReadError):
+            return False
+        except OSError:
+            self.end = "reset"
+            return True
+        self.received += data
+        if not data:
+            self.end = "reset" if self.was_reset else "end of file"
+        return True
+
+    def close(self, _: object) -> None:
+        if not self.end.startswith("closed"):
+            self.end = f"closed after {self.end}"
+            self.socket.close()
+
+    def reset(self, _: object) -> None:
+        if not self.end.startswith("closed"):
+            with suppress(OSError):
+                self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+            self.close(None)
+
+
+@frozen
+class Seen:
+    """What could be seen of a script."""
+
+    rests: tuple[tuple[Any, ...], ...]
+    """What the protocol had seen each time that the reactor came to rest."""
+    end: tuple[Any, ...]
+    received: bytes
+    far_received: bytes
+    far_sent: int
+    far_end: str
+    written: int
+    promised: int | None
+    producer_calls: tuple[str, ...]
+    faults: int
+    others: tuple[str, ...]
+    """Complaints in the log that are no fault of the script."""
+    left: tuple[str, ...]
+
+
+class _Factory(ClientFactory):
+    noisy = False
+
+    def __init__(self, actor: Actor) -> None:
+        self.actor = actor
+
+    def buildProtocol(self, addr: Any) -> Any:
+        return self.actor
+
+    def clientConnectionLost(self, connector: Any, reason: Any) -> None:
+        self.actor.seen.append("connector")
+
+
+class Twin:
+    """A reactor in a thread of its own."""
+
+    def __init__(self, make: Callable[[], Any]) -> None:
+        self.thread = ThreadPoolExecutor(1)
+        self.reactor: Any = self.thread.submit(make).result()
+        self.is_ours = isinstance(self.reactor, UvloopReactor)
+        self.folder = tempfile.TemporaryDirectory()
+        self.names = count()
+
+    def play(self, script: Script, patience: float = 0.0) -> Seen:
+        return self.thread.submit(_Play(self, script, patience).run).result()
+
+    def turn(self) -> None:
+        if self.is_ours:
+            loop = self.reactor.loop
+            loop.call_soon(loop.stop)
+            loop.run_forever()
+        else:
+            self.reactor.iterate(0)
+
+    def close(self) -> None:
+        self.thread.submit(self._close).result()
+        self.thread.shutdown()
+        self.folder.cleanup()
+
+    def _close(self) -> None:
+        reactor = self.reactor
+        for reader in list(reactor._internalReaders):
+            reactor.removeReader(reader)
+            reader.connectionLost(None)
+        reactor._internalReaders.clear()
+        if self.is_ours:
+            reactor.loop.close()
+            asyncio.set_event_loop(None)
+        else:
+            reactor._poller.close()
+
+
+@contextmanager
+def twins() -> Iterator[tuple[Twin, Twin]]:
+    """Twisted's epoll reactor, and ours."""
+    tcp._reservedFD.reserve()
+    stock, ours = Twin(EPollReactor), Twin(UvloopReactor)
+    try:
+        yield stock, ours
+    finally:
+        stock.close()
+        ours.close()
+
+
+@cache
+def _certificate() -> Any:
+    issued = trustme.CA().issue_cert("localhost")
+    parts = [issued.private_key_pem, *issued.cert_chain_pems]
+    return PrivateCertificate.loadPEM(b"".join(part.bytes() for part in parts)).options()
+
+
+class _Play:
+    """A script on its way."""
+
+    def __init__(self, twin: Twin, script: Script, patience: float) -> None:
+        self.twin = twin
+        self.script = script
+        self.patience = patience
+        self.actor = Actor(script, twin.is_ours)
+        self.rests: list[tuple[Any, ...]] = []
+        self.faults: list[Failure] = []
+
+    def run(self) -> Seen:
+        before = self._what_is_there()
+        globalLogPublisher.addObserver(self._logged)
+        try:
+            self._run()
+        finally:
+            globalLogPublisher.removeObserver(self._logged)
+        left = set(self._what_is_there()) - set(before)
+        actor, far = self.actor, self.far
+        booms = [one for one in self.faults if one.check(Boom)]
+        return Seen(
+            rests=tuple(self.rests),
+            end=tuple(actor.seen),
+            received=bytes(actor.received),
+            far_received=bytes(far.received),
+            far_sent=far.sent,
+            far_end=far.end,
+            written=actor.written,
+            promised=actor.promised,
+            producer_calls=tuple(actor.producer_calls),
+            faults=len(booms),
+            others=tuple(one.getTraceback() for one in self.faults if one not in booms),
+            left=tuple(sorted(left)),
+        )
+
+    def _logged(self, event: LogEvent) -> None:
+        failure = event.get("log_failure") or event.get("failure")
+        if failure is not None:
+            self.faults.append(failure)
+
+    def _what_is_there(self) -> list[str]:
+        reactor = self.twin.reactor
+        found = []
+        for descriptor in Path("/proc/self/fd").iterdir():
+            with suppress(FileNotFoundError):  # the one that lists them
+                found.append(f"descriptor {descriptor.readlink()}")
+        found += [f"delayed call {call}" for call in reactor.getDelayedCalls()]
+        found += [f"reader {one!r}" for one in reactor.getReaders()]
+        found += [f"writer {one!r}" for one in reactor.getWriters()]
+        return found
+
+    def _run(self) -> None:
+        port = self._connect()
+        try:
+            self._rest()
+            for group in self.script.groups:
+                for step in group:
+                    self._do(step)
+                self._rest()
+            self._finish()
+        finally:
+            if not self.far.end.startswith("closed"):
+                self.far.socket.close()
+            if port is not None:
+                port.stopListening()
+            self.twin.turn()
+            self.twin.turn()
+
+    def _connect(self) -> Any:
+        kind = {"unix": socket.AF_UNIX, "tcp6": socket.AF_INET6}
+        family = kind.get(self.script.transport, socket.AF_INET)
+        host = {socket.AF_INET6: "::1"}.get(family, "127.0.0.1")
+        path = f"{self.twin.folder.name}/{next(self.twin.names)}"
+        name = path if family == socket.AF_UNIX else (host, 0)
+        listener = socket.socket(family, socket.SOCK_STREAM)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER)
+        if family != socket.AF_UNIX:
+            # the loopback's segments are bigger than these buffers, which makes it wait for timers
+            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, 1400)
+        listener.bind(name)
+        listener.listen(1)
+        listener.setblocking(False)
+        factory: Any = _Factory(self.actor)
+        reactor, port = self.twin.reactor, None
+        if self.script.transport == "client":
+            reactor.connectTCP(*listener.getsockname(), factory)
+            accepted: list[socket.socket] = []
+
+            def accept() -> bool:
+                with suppress(BlockingIOError):
+                    accepted.append(listener.accept()[0])
+                return bool(accepted)
+
+            self._turn_until(accept)
+            far = accepted[0]
+            listener.close()
+        else:
+            if self.script.transport == "tls":
+                factory = TLSMemoryBIOFactory(_certificate(), False, factory)
+            port = reactor.adoptStreamPort(listener.fileno(), family, factory)
+            far = socket.socket(family, socket.SOCK_STREAM)
+            far.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER)
+            if family != socket.AF_UNIX:
+                far.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, 1400)
+            far.connect(listener.getsockname())
+            listener.close()
+        far.setblocking(False)
+        if family != socket.AF_UNIX:
+            far.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, True)
+        if self.script.transport == "tls":
+            far = self._shake_hands(far)
+        self.far = Far(far)
+        self._turn_until(lambda: "made" in self.actor.seen)
+        return port
+
+    def _shake_hands(self, far: socket.socket) -> socket.socket:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+        secure = context.wrap_socket(far, do_handshake_on_connect=False)
+
+        def is_done() -> bool:
+            try:
+                secure.do_handshake()
+            except ssl.SSLWantReadError:
+                return False
+            return True
+
+        self._turn_until(is_done)
+        return secure
+
+    def _do(self, step: Step) -> None:
+        name, argument = step
+        if name.startswith("far "):
+            getattr(self.far, name.removeprefix("far ").replace(" ", "_"))(argument)
+        else:
+            try:
+                self.actor.do(step)
+            except Boom:  # a callback's, from within the call
+                self.faults.append(Failure())
+
+    def _turn_until(self, is_so: Callable[[], object]) -> bool:
+        end = time.monotonic() + PATIENCE
+        while not is_so():
+            if time.monotonic() > end:
+                return False
+            self.twin.turn()
+        return True
+
+    def _state(self) -> Any:
+        actor, far = self.actor, self.far
+        return len(actor.received), actor.seen[-1:], actor.written, len(far.received), far.end
+
+    def _rest(self, reads: bool = False) -> None:
+        """Turn until nothing moves."""
+        since, idle, state = time.monotonic(), 0, self._state()
+        while idle < IDLE_TURNS or time.monotonic() < since + self.patience:
+            self.twin.turn()
+            if reads:
+                while self.far.read(1 << 20):
+                    pass
+            new = self._state()
+            if new == state:
+                idle += 1
+            else:
+                since, idle, state = time.monotonic(), 0, new
+        self.rests.append(tuple(self.actor.seen))
+
+    def _finish(self) -> None:
+        """The far side reads to the end, and our side closes what is open still."""
+        self._rest(reads=True)
+        actor = self.actor
+        if not self.actor.is_lost:
+            self._do(("resume", None))
+            self._rest(reads=True)
+        if not self.actor.is_lost:
+            self._do(("unregister", None))
+            self._do(("lose", None))
+
+        def is_over() -> bool:
+            while self.far.read(1 << 20):
+                pass
+            if self.far.end and self.script.transport == "tls":
+                self.far.close(None)  # TLS waits for the other side to end, too
+            return self.actor.is_lost and bool(self.far.end)
+
+        if not self._turn_until(is_over):
+            actor.seen.append("far end hears nothing" if actor.is_lost else "never lost")
+        for _ in range(IDLE_TURNS):
+            self.twin.turn()
