@@ -251,6 +251,8 @@ def run_foreground(settings: Settings, reactor_name: str | None, log_format: str
     daemon.startService()
     reactor.addSystemEventTrigger("before", "shutdown", daemon.stopService)
     reactor.run()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)  # one that comes now would change the exit code
     return 0
 
 

@@ -91,7 +91,8 @@ def is_determined(script: Script) -> bool:
     if {"push", "pull"} & {*names, *(name for turn in script.callbacks for name, _ in turn)}:
         return False
     callbacks = script.callbacks[1:]
-    writes = [[one for one in turn if one[0] in WRITES] for turn in (*script.groups, *callbacks)]
+    sends = {*WRITES, "end_writing", "lose"}
+    writes = [[one for one in turn if one[0] in sends] for turn in (*script.groups, *callbacks)]
     later = [one for turn in callbacks for one in turn]
     return all(len(one) < 2 for one in writes) and all(
         name != "write_sequence" and (name != "write" or size <= 100) for name, size in later
