@@ -83,12 +83,13 @@ class Push:
     actor: Actor
     left: int
     piece: int
-    fails: bool = False
+    manner: str = ""
+    """What it does when it is asked for more: it "fails", or it is "lazy" (a pull producer)."""
     is_paused: bool = False
 
     def resumeProducing(self) -> None:
         self.actor.producer_calls.append("resume")
-        if self.fails and not self.actor.ends_writing:  # after which Twisted's own pause nobody
+        if self.manner == "fails":
             raise Boom
         self.run()
 
@@ -117,16 +118,19 @@ class Pull:
     actor: Actor
     left: int
     piece: int
-    fails: bool = False
+    manner: str = ""
+    """What it does when it is asked for more: it "fails", or it is "lazy" (a pull producer)."""
     was_asked: bool = False
 
     def resumeProducing(self) -> None:
         self.actor.producer_calls.append("pull")
         if not self.left:
             return  # it has more to say, but not now
-        if self.fails and self.was_asked:  # the first time, Twisted's own raise in registerProducer
-            raise Boom
-        self.was_asked = True
+        self.was_asked = not self.was_asked
+        if self.manner == "fails" and not self.was_asked:
+            raise Boom  # the second time: the first is within registerProducer, which then raises
+        if self.manner == "lazy" and self.was_asked:
+            return
         self.left -= 1
         self.actor.write(self.piece)
         if not self.left:
@@ -241,16 +245,16 @@ class Actor(Protocol):
             self.is_leaving = True
             self._out.abortConnection()
 
-    def push(self, of: tuple[int, int, bool]) -> None:
-        if self.producer is None:
+    def push(self, of: tuple[int, int, str]) -> None:
+        if self.producer is None and not self.is_leaving:
             self.producer = producer = Push(self, *of)
             self.producer_calls.append("new")
             self._out.registerProducer(producer, True)
             if not producer.is_paused:
                 producer.run()
 
-    def pull(self, of: tuple[int, int, bool]) -> None:
-        if self.producer is None:
+    def pull(self, of: tuple[int, int, str]) -> None:
+        if self.producer is None and not self.is_leaving:
             self.producer = Pull(self, *of)
             self._out.registerProducer(self.producer, False)
 

@@ -234,7 +234,6 @@ class Stream(Protocol):
             return
         self._held = False
         guard = self.context.guard
-        guard.release(self)
         guard.counts["bytes_in"] += self.bytes_in
         guard.counts["bytes_out"] += self.bytes_out
         if self.context.limits.log_connections:
@@ -249,6 +248,7 @@ class Stream(Protocol):
             )
         self.is_closing = True
         self.guarded(self.gone)
+        guard.release(self)  # at last: a daemon that waits for this may say that it has stopped
 
     # back-pressure: this is the producer of its own transport
 

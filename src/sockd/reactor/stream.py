@@ -116,6 +116,8 @@ class Connection:
     _counts_writes = False
     _written = 0
     """Bytes since a push producer last had to let the others have their turn."""
+    _pull_is_due = False
+    """Whether something was written since a pull producer was last asked for more."""
     _held: bytes = b""
     """What was read after reading was paused, in the one turn in which uvloop cannot be paused."""
     _end_held = False
@@ -147,7 +149,13 @@ class Connection:
     def write(self, data: bytes) -> None:
         """Send bytes. Shadowed by uvloop's own `write`, unless that must be counted."""
         self._raw_write(data)
-        if self._counts_writes:
+        if not (self._counts_writes and data) or self._raw_write is _drop:
+            return
+        if self._is_pulled:
+            self._pull_is_due = True
+            if self._native is not None:
+                self.reactor.loop.call_soon(self._pull)
+        else:
             self._written += len(data)
             if self._written > min(HIGH_WATER, self._buffer_size):
                 self._written = 0
@@ -305,12 +313,12 @@ class Connection:
         self.producerPaused = False
         bounds_itself = getattr(producer, "bounds_itself", False)
         self._set_high_water(HIGH_WATER if streaming and not bounds_itself else 0)
+        self._count_writes(not (streaming and bounds_itself))
         if streaming:
-            self._count_writes(not bounds_itself)
             if self._waiting > self._high_water:
                 self.pause_writing()
         else:
-            self._pull()
+            self.guarded(producer.resumeProducing)
 
     def unregisterProducer(self) -> None:
         """The producer is done."""
@@ -438,6 +446,7 @@ class Connection:
     def resume_writing(self) -> None:
         """uvloop: all is sent."""
         if self._is_pulled:
+            self._pull_is_due = True
             self._pull()
             return
         if self._is_paused:
@@ -536,16 +545,16 @@ class Connection:
         """Give uvloop what waits to be sent, and all that follows."""
         self._take_writes(self._native.write)
         unsent, self._unsent = self._unsent, b""
-        self._native.write(unsent)
+        if unsent:
+            self._pull_is_due = True
+            self._native.write(unsent)
 
     def _go_on(self) -> None:
         """uvloop sends from now on; what waited for that can happen."""
         self._hand_over()
-        if not self._waiting:
-            self.resume_writing()
-        else:
-            self._end_rest()
-            self._end_soon()
+        self._pull()
+        self._end_rest()
+        self._end_soon()
 
     def _end_soon(self) -> None:
         """End what is to end, when all is sent: also what is still written in this turn."""
@@ -558,12 +567,22 @@ class Connection:
     @property
     def _has_more(self) -> bool:
         """Whether something waits that is not uvloop's to send yet, or a producer has more."""
-        return bool(self._unsent or self._descriptors or self._is_pulled or self._is_paused)
+        waits = self._unsent or self._descriptors or self._is_pulled or self._is_paused
+        return bool(waits) and not self._has_ended_writing
+
+    def _is_sending(self) -> bool:
+        """Whether uvloop has something to send; `resume_writing` comes when it has not any more."""
+        if not self._native.get_write_buffer_size():
+            return False
+        self._set_high_water(0)
+        return True
 
     def _close(self) -> None:
         if self.disconnected or self._has_more:
             return
         if not (self._has_ended_writing or self._native.is_closing()):
+            if self._is_sending():
+                return
             try:
                 self.socket.send(b"", socket.MSG_DONTWAIT)
             except OSError:  # the peer has gone, which only who reads has been told
@@ -576,8 +595,7 @@ class Connection:
             return
         if self.disconnecting or self.disconnected:
             return
-        if self._native.get_write_buffer_size():
-            self._native.set_write_buffer_limits(0, 0)  # `resume_writing` comes when all is sent
+        if self._is_sending():
             return
         self._has_ended_writing = True
         self._take_writes(_drop)
@@ -619,12 +637,10 @@ class Connection:
             self._native.resume_reading()
 
     def _pull(self) -> None:
-        """Ask a pull producer for more: now, and in a later turn if all of that is sent."""
-        if self.disconnected or not self._is_pulled:
-            return
-        self.guarded(self.producer.resumeProducing)
-        if self._native is not None and not self._waiting:
-            self.reactor.loop.call_soon(self._pull)
+        """Ask a pull producer for more, once what it wrote is sent."""
+        if not (self._waiting or self._why is not None) and self._pull_is_due and self._is_pulled:
+            self._pull_is_due = False
+            self.guarded(self.producer.resumeProducing)
 
     def _ended(self, why: Failure) -> None:
         """The connection is over: close what can be closed here, and tell."""
