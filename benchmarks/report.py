@@ -24,8 +24,8 @@ The peers of a work take turns in each of {rounds} rounds: {warmup:g} s of warm-
 {seconds:g} s. Starts of all servers, so many rounds each: {starts}.
 Rates and latencies are medians. A ratio is taken within a round; its median stands with the least \
 and the greatest.
-sockd is the command as a user types it, with every guard, limit, counter, timeout and log line; \
-its log goes to a file.
+sockd is the command as a user types it, with every guard, limit, counter and timeout. It does not \
+log connections, as no peer does (`log_connections = false`), and may have 20,000 of them.
 `load` is how busy the load generator kept its core: near 100 % the server could do more. \
 Every answer is checked.
 """

@@ -158,7 +158,10 @@ class Bench:
             before = server.resident()
             with self._loading(*work.load, "--port", str(port)) as load:
                 load.wait_for(re.compile("^ready$", re.MULTILINE), EXTRA_SECONDS)
-                return Sample((server.resident() - before) / IDLE)
+                grown = server.resident() - before
+                if grown <= 0:
+                    raise Failed(f"resident memory did not grow: {grown} bytes")
+                return Sample(grown / IDLE)
 
     @contextmanager
     def serving(self, kind: str, peer: Peer) -> Iterator[tuple[Child, int]]:

@@ -161,7 +161,8 @@ class Actor(Protocol):
 
     def do(self, step: Step) -> None:
         name, argument = step
-        getattr(self, name)(argument)
+        if not (self.is_lost and self.script.transport == "tls"):  # Twisted's own raises then
+            getattr(self, name)(argument)
 
     def run(self, steps: Sequence[Step]) -> None:
         for step in steps:
@@ -553,6 +554,8 @@ class _Play:
                 secure.do_handshake()
             except ssl.SSLWantReadError:
                 return False
+            except OSError:  # the protocol has left already
+                return True
             return True
 
         self._turn_until(is_done)
@@ -605,6 +608,7 @@ class _Play:
         if not self.actor.is_lost:
             self._do(("unregister", None))
             self._do(("lose", None))
+            self._do(("resume", None))  # TLS ends when the other side has said that it does
 
         def is_over() -> bool:
             while self.far.read(1 << 20):

@@ -23,8 +23,8 @@ BATCH_BYTES = 8 * 1024
 """Bytes of lines that are answered with one write: the answers to a read full of one-byte lines do
 not become one huge answer, and a peer that does not read is noticed between two of them."""
 SHORT_LINE = 512
-"""Bytes of a line that is answered at once if it comes alone: it costs little more than to read it,
-and so it need not wait for a turn."""
+"""Bytes of an ASCII line that is answered at once if it comes alone: it costs little more than to
+read it, and so it need not wait for a turn. Other letters can cost more."""
 LINES_PER_TURN = 100
 """Lines that a service works through one at a time before the others have their turn."""
 PIECES_PER_WRITE = 64
@@ -269,7 +269,7 @@ class Lines(Queued):
         whole = size <= self._batch and data.endswith(b"\n")
         if not whole or self._partial or self._resting or self.is_blocked:
             super().received(data)
-        elif size <= self._short and data.find(b"\n") + 1 == size:
+        elif size <= self._short and data.find(b"\n") + 1 == size and data.isascii():
             self.write(self.answer_block(data))
         elif (turns := self.context.host.turns).are_free:
             seconds = self.context.clock.seconds

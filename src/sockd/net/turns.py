@@ -69,10 +69,12 @@ class Turns:
 
     def leave(self, one: Runnable) -> None:
         """Have no turn any more."""
-        self._line.pop(one, None)
-        if not self._line and self._next_pass is not None:
-            self._next_pass.cancel()
-            self._next_pass = None
+        if one in self._line:
+            del self._line[one]
+            if not self._line and self._next_pass is not None:
+                self._next_pass.cancel()
+                self._next_pass = None
+                self._spent = 0.0
 
     def _plan(self) -> None:
         if self._next_pass is None:

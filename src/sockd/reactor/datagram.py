@@ -67,6 +67,7 @@ class _Turns(FileDescriptor):
     _wire: Wire
     _written: list[Answer] | None = None
     _next: IDelayedCall | None = None
+    _wants_more = False
     _log = Logger()
 
     @property
@@ -86,17 +87,31 @@ class _Turns(FileDescriptor):
         finally:
             self._flush()
             self._written = None
-        if self._wire.has_rest and self.connected and self._next is None:
+        if self._wire.has_rest and self._wants_more:
             # nothing need come any more that would make the descriptor readable
-            self.stopReading()
-            self._next = self.reactor.callLater(0, self._go_on)
+            super().stopReading()
+            self._plan()
+
+    def startReading(self) -> None:
+        """Hand on what comes, and before that what is left of a batch."""
+        self._wants_more = True
+        if self._wire.has_rest:
+            self._plan()
+        else:
+            super().startReading()
+
+    def stopReading(self) -> None:
+        """Hand on nothing more, not even what is left of a batch."""
+        self._wants_more = False
+        if self._next is not None:
+            self._next.cancel()
+            self._next = None
+        super().stopReading()
 
     def connectionLost(self, reason: Any = None) -> None:
         """Close the socket and tell the protocol; what it has written is sent."""
         self._flush()
-        if self._next is not None:
-            self._next.cancel()
-            self._next = None
+        self.stopReading()
         super().connectionLost(reason)
 
     def write_batch(self, answers: Sequence[Answer]) -> Sequence[Answer]:
@@ -112,9 +127,13 @@ class _Turns(FileDescriptor):
         self._flush()
         return self._wire.send_many(data, addresses)
 
+    def _plan(self) -> None:
+        if self._next is None:
+            self._next = self.reactor.callLater(0, self._go_on)
+
     def _go_on(self) -> None:
         self._next = None
-        self.startReading()
+        super().startReading()
         self.doRead()
 
     def _hand_on(self, batch: Sequence[Datagram]) -> None:
@@ -258,7 +277,7 @@ class UDPPort(_Turns, udp.MulticastPort):
             return False
         try:
             sockaddr.WRITE[self.addressFamily](addr)
-        except (OSError, TypeError):
+        except (OSError, TypeError, ValueError):
             return False
         return len(datagram) <= LONGEST[self.addressFamily]
 

@@ -6,6 +6,7 @@ of buffers each way serves all sockets of the process: nothing stays in it betwe
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import struct
@@ -54,8 +55,12 @@ def is_available() -> bool:
     """Whether this system has both calls, with structures as they are declared here."""
     if not sys.platform.startswith("linux"):
         return False
-    library = _library()[1]
-    return hasattr(library, "recvmmsg") and hasattr(library, "sendmmsg")
+    ffi, library = _library()
+    if not (hasattr(library, "recvmmsg") and hasattr(library, "sendmmsg")):
+        return False
+    # the kernel, or a filter of system calls, may know less than the C library
+    library.recvmmsg(-1, ffi.NULL, 0, 0, ffi.NULL)
+    return bool(ffi.errno == errno.EBADF)
 
 
 class _Messages:

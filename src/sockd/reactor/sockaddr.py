@@ -57,8 +57,17 @@ READ: dict[int, Callable[[bytes], Address]] = {
     socket.AF_INET6: _read_inet6,
 }
 """By family: a `sockaddr` as host and port."""
+_kept_inet6 = lru_cache(KEPT)(partial(_write, socket.AF_INET6))
+
+
+def _write_inet6(address: Address) -> bytes:
+    # the number of an interface is not kept: one that is made anew has another
+    return _write(socket.AF_INET6, address) if "%" in address[0] else _kept_inet6(address)
+
+
 WRITE: dict[int, Callable[[Address], bytes]] = {
-    family: lru_cache(KEPT)(partial(_write, family)) for family in (socket.AF_INET, socket.AF_INET6)
+    socket.AF_INET: lru_cache(KEPT)(partial(_write, socket.AF_INET)),
+    socket.AF_INET6: _write_inet6,
 }
 """By family: host and port as a `sockaddr`. Raises OSError (EINVAL) where they are none."""
 SIZE: dict[int, int] = {socket.AF_INET: _INET.size, socket.AF_INET6: _INET6.size}

@@ -50,6 +50,8 @@ LONGEST_READ = 256_000
 """Bytes of one read where `bufferSize` is left alone: uvloop's own buffer."""
 MAX_DESCRIPTORS = 64
 """Descriptors waiting to be sent above which a push producer is paused, as in Twisted's."""
+_OF_TLS = ("loseConnection", "registerProducer", "unregisterProducer", "write", "writeSequence")
+"""What is TLS's to do, where it has been started."""
 _RESET = struct.pack("ii", 1, 0)
 """SO_LINGER: closing throws away what waits, and tells the peer with a reset."""
 _DONE = Failure(ConnectionDone())
@@ -121,6 +123,8 @@ class Connection:
     _held: bytes = b""
     """What was read after reading was paused, in the one turn in which uvloop cannot be paused."""
     _end_held = False
+    _last_name = ""
+    """What the protocol was called, once it is gone."""
     _descriptors: tuple[int, ...] = ()
     """Descriptors to be sent over a Unix socket, each with a byte of what waits."""
 
@@ -141,7 +145,7 @@ class Connection:
         self.reactor = reactor
         self._raw_write: Callable[[bytes], None] = self._write_to_socket
         self._contexts: list[Any] = reactor.log_contexts
-        self._log_context = _LogContext(self)
+        self._log_context: Any = _LogContext(self)
         reactor.connections.add(self)
 
     # ITransport
@@ -157,7 +161,8 @@ class Connection:
                 self.reactor.loop.call_soon(self._pull)
         else:
             self._written += len(data)
-            if self._written > min(HIGH_WATER, self._buffer_size):
+            rests = self._written > min(HIGH_WATER, self._buffer_size)
+            if rests or self._waiting > self._high_water:
                 self._written = 0
                 self.pause_writing()
                 self.reactor.loop.call_soon(self._end_rest)
@@ -168,7 +173,7 @@ class Connection:
             data = b"".join(iovec)
         except TypeError:
             raise TypeError("Data must be bytes") from None
-        self.write(data)
+        Connection.write(self, data)  # not TLS's, which writes with this
 
     def loseConnection(self) -> None:
         """Close, once what is written is sent and a pull producer has said that it is done."""
@@ -238,11 +243,8 @@ class Connection:
             self.unregisterProducer()
         _newtls.startTLS(self, contextFactory, normal, Connection)
         secure = self.protocol
-        self.write = secure.write  # type: ignore[method-assign]
-        self.writeSequence = secure.writeSequence  # type: ignore[method-assign]
-        self.loseConnection = secure.loseConnection  # type: ignore[method-assign]
-        self.registerProducer = secure.registerProducer  # type: ignore[method-assign]
-        self.unregisterProducer = secure.unregisterProducer  # type: ignore[method-assign]
+        for name in _OF_TLS:
+            setattr(self, name, getattr(secure, name))
         if producer is not None:
             secure.registerProducer(producer, streaming)
 
@@ -315,7 +317,8 @@ class Connection:
         self._set_high_water(HIGH_WATER if streaming and not bounds_itself else 0)
         self._count_writes(not (streaming and bounds_itself))
         if streaming:
-            if self._waiting > self._high_water:
+            # others are paused when they write: the one that TLS registers cannot be paused yet
+            if bounds_itself and self._waiting > self._high_water:
                 self.pause_writing()
         else:
             self.guarded(producer.resumeProducing)
@@ -341,7 +344,11 @@ class Connection:
     @property
     def logstr(self) -> str:
         """`PROTOCOL,NUMBER,HOST`."""
-        return f"{_name(self.protocol)},{self.sessionno},{self.hostname}"
+        return f"{self._protocol_name},{self.sessionno},{self.hostname}"
+
+    @property
+    def _protocol_name(self) -> str:
+        return self._last_name or _name(self.protocol)
 
     @property
     def hostname(self) -> Any:
@@ -424,10 +431,15 @@ class Connection:
             self._fault()
         finally:
             contexts.pop()
+        if len(data) == LONGEST_READ:
+            self._let_others()
 
     def buffer_updated(self, count: int) -> None:
         """uvloop: bytes from the peer, in the buffer."""
-        self.data_received(self._view[:count].tobytes())
+        view = self._view
+        self.data_received(view[:count].tobytes())
+        if count == len(view):
+            self._let_others()
 
     def eof_received(self) -> bool:
         """uvloop: the peer has ended its half. True: this decides what follows."""
@@ -528,7 +540,7 @@ class Connection:
 
     def _fault(self) -> None:
         why = Failure()
-        _log.failure("error in {protocol}", failure=why, protocol=_name(self.protocol))
+        _log.failure("error in {protocol}", failure=why, protocol=self._protocol_name)
         if self.connected:
             self._fail(why)
 
@@ -570,32 +582,28 @@ class Connection:
         waits = self._unsent or self._descriptors or self._is_pulled or self._is_paused
         return bool(waits) and not self._has_ended_writing
 
-    def _is_sending(self) -> bool:
-        """Whether uvloop has something to send; `resume_writing` comes when it has not any more."""
-        if not self._native.get_write_buffer_size():
+    def _all_is_sent(self) -> bool:
+        """Whether nothing is left to be sent, to a peer that is there."""
+        if self._native.get_write_buffer_size():
+            self._set_high_water(0)  # `resume_writing` comes when all is sent
             return False
-        self._set_high_water(0)
+        try:
+            self.socket.send(b"", socket.MSG_DONTWAIT)
+        except OSError:  # the peer has gone, which only who reads has been told
+            self._fail(_LOST)
+            return False
         return True
 
     def _close(self) -> None:
-        if self.disconnected or self._has_more:
+        if self.disconnected or self._has_more or self._native.is_closing():
             return
-        if not (self._has_ended_writing or self._native.is_closing()):
-            if self._is_sending():
-                return
-            try:
-                self.socket.send(b"", socket.MSG_DONTWAIT)
-            except OSError:  # the peer has gone, which only who reads has been told
-                self._fail(_LOST)
-                return
-        self._native.close()
+        if self._has_ended_writing or self._all_is_sent():
+            self._native.close()
 
     def _end_writing(self) -> None:
         if self._has_ended_writing or self._has_more or self._native.is_closing():
             return
-        if self.disconnecting or self.disconnected:
-            return
-        if self._is_sending():
+        if self.disconnecting or self.disconnected or not self._all_is_sent():
             return
         self._has_ended_writing = True
         self._take_writes(_drop)
@@ -615,6 +623,12 @@ class Connection:
     def _hold(self, data: bytes) -> None:
         self._held += data
         self._native.pause_reading()
+
+    def _let_others(self) -> None:
+        """A read has filled the buffer: libuv would go on reading, 32 times before the others."""
+        if self.is_reading and self.connected:
+            self._native.pause_reading()
+            self.reactor.loop.call_soon(self._read_on)
 
     def _take_held(self) -> None:
         if self.disconnected or not self._reading:
@@ -659,8 +673,13 @@ class Connection:
         if self._native is None:
             self.socket.close()
         self.guarded(self.protocol.connectionLost, why)
-        self._told(why)
+        self.guarded(self._told, why)
+        # what refers back here would have to wait for the garbage collector
+        self._last_name = _name(self.protocol)
+        self._log_context = context.defaultContextDict
         del self.protocol
+        for name in _OF_TLS:
+            self.__dict__.pop(name, None)
 
     def _told(self, why: Failure) -> None:
         """The protocol knows that the connection is lost."""
@@ -792,7 +811,7 @@ class ClientConnection(Connection):
     @property
     def logstr(self) -> str:
         """`PROTOCOL,client`."""
-        return f"{_name(self.protocol)},client"
+        return f"{self._protocol_name},client"
 
     def _told(self, why: Failure) -> None:
         self.connector.connectionLost(why)

@@ -70,11 +70,11 @@ class _Accepts:
 
 
 def serve(port: Any, sock: socket.socket, client: Any) -> None:
-    """Begin to serve a connection that a port has accepted."""
-    if len(client) == 4:  # a name of IPv6 does not tell the scope
-        host = socket.getnameinfo(client, socket.NI_NUMERICHOST | socket.NI_NUMERICSERV)[0]
-        client = (host, *client[1:])
+    """Begin to serve a connection that a port has accepted. Raises nothing: the port goes on."""
     try:
+        if isinstance(client, tuple) and len(client) == 4:  # a name of IPv6 does not tell the scope
+            host = socket.getnameinfo(client, socket.NI_NUMERICHOST | socket.NI_NUMERICSERV)[0]
+            client = (host, *client[1:])
         protocol = port.factory.buildProtocol(port._buildAddr(client))
     except BaseException:  # noqa: BLE001 - as Twisted: a factory's fault costs the connection
         _log.failure("error in {factory}", factory=type(port.factory).__name__)
@@ -84,7 +84,11 @@ def serve(port: Any, sock: socket.socket, client: Any) -> None:
         return
     number = port.sessionno
     port.sessionno = number + 1
-    connection = port.transport(sock, protocol, client, port, number, port.reactor)
+    start(port.transport(sock, protocol, client, port, number, port.reactor), protocol)
+
+
+def start(connection: Any, protocol: Any) -> None:
+    """Tell a protocol of its connection, and go on with it."""
     try:
         protocol.makeConnection(connection)
     except BaseException:  # noqa: BLE001 - as Twisted: it is logged, and the connection goes on
@@ -227,13 +231,17 @@ class UvloopReactor(DatagramReactor, AsyncioSelectorReactor):
         if addressFamily not in (socket.AF_INET, socket.AF_INET6):
             return super().adoptStreamConnection(fileDescriptor, addressFamily, factory)
         sock = socket.fromfd(fileDescriptor, addressFamily, socket.SOCK_STREAM)
-        peer = tcp._getpeername(sock)
-        protocol = factory.buildProtocol(address_of(peer))
+        try:
+            peer = tcp._getpeername(sock)
+            protocol = factory.buildProtocol(address_of(peer))
+        except BaseException:
+            sock.close()
+            raise
         if protocol is None:
             sock.close()
             return None
         connection = Connection(sock, protocol, peer, None, peer[1], self)
-        protocol.makeConnection(connection)
+        connection.guarded(protocol.makeConnection, connection)
         connection.begin()
         return connection
 
