@@ -20,7 +20,7 @@ from benchmarks.roster import BUILT, Peer
 from benchmarks.run import Bench, Plan, Result
 from benchmarks.works import IDLE, WORKS
 
-FULL = Plan(starts=3, rounds=3, seconds=1.0, warmup=0.3)
+FULL = Plan(starts=2, rounds=3, seconds=1.0, warmup=0.3)
 QUICK = Plan(starts=1, rounds=3, seconds=0.2, warmup=0.05)
 
 
