@@ -61,6 +61,8 @@ class Stream(Protocol):
 
     pulls: ClassVar[bool] = False
     """True: `more` is asked for the next piece whenever the peer has taken the last one."""
+    produces: ClassVar[bool] = True
+    """False for services that write once: they need not be told to wait."""
     lingers: ClassVar[bool] = True
     """False for services that speak only: closing them need not wait for what the peer sends."""
     bounds_itself: ClassVar[bool] = True
@@ -130,7 +132,8 @@ class Stream(Protocol):
         self.is_closing = True
         self._why = self._why or why
         self._active_at = self._taken_at = self.context.clock.seconds()
-        self.wire.unregisterProducer()
+        if self.produces:
+            self.wire.unregisterProducer()
         if self.is_blocked and not self.peer_finished:
             self.wire.resumeProducing()
         if self.lingers and not self.peer_finished and not self._is_secure:
@@ -157,7 +160,8 @@ class Stream(Protocol):
         if not self.is_closing:
             self.is_closing = True
             self._why = "the daemon stops"
-            self.wire.unregisterProducer()
+            if self.produces:
+                self.wire.unregisterProducer()
         self.wire.loseConnection()
 
     def guarded(self, call: Callable[..., Any], *args: Any) -> None:
@@ -201,7 +205,8 @@ class Stream(Protocol):
         self._open = True
         if self.context.limits.log_connections:
             events.emit("opened", service=self.context.name, peer=str(self.peer))
-        self.wire.registerProducer(self, not self.pulls)
+        if self.produces:
+            self.wire.registerProducer(self, not self.pulls)
         self.guarded(self.opened)
 
     def dataReceived(self, data: bytes) -> None:
@@ -344,6 +349,7 @@ class Stream(Protocol):
 class Once(Stream):
     """Says one thing and closes."""
 
+    produces = False
     lingers = False
 
     def text(self) -> bytes:

@@ -321,7 +321,11 @@ class Connection:
             if bounds_itself and self._waiting > self._high_water:
                 self.pause_writing()
         else:
+            # once more in the next turn: what was written before may all be sent already
+            self._pull_is_due = True
             self.guarded(producer.resumeProducing)
+            if self._native is not None:
+                self.reactor.loop.call_soon(self._pull)
 
     def unregisterProducer(self) -> None:
         """The producer is done."""
@@ -675,11 +679,12 @@ class Connection:
         self.guarded(self.protocol.connectionLost, why)
         self.guarded(self._told, why)
         # what refers back here would have to wait for the garbage collector
-        self._last_name = _name(self.protocol)
+        self._last_name = type(self.protocol).__name__
         self._log_context = context.defaultContextDict
         del self.protocol
-        for name in _OF_TLS:
-            self.__dict__.pop(name, None)
+        self.__dict__.pop("data_received", None)
+        for name in _OF_TLS if self.TLS else ():
+            del self.__dict__[name]
 
     def _told(self, why: Failure) -> None:
         """The protocol knows that the connection is lost."""
