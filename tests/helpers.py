@@ -25,6 +25,7 @@ from sockd.net.listen import Door
 from sockd.net.names import Names
 from sockd.net.peer import Peer
 from sockd.net.stream import Stream
+from sockd.reactor.stream import Connection
 from sockd.service import Found, Kind, find
 from sockd.tap import make_instance
 from tests.memory import ASKER, REACTOR, Client, Loop, MemoryPort, Wall
@@ -235,3 +236,10 @@ async def until(condition: Callable[[], Any], seconds: float = PATIENCE) -> None
     while not condition():
         assert time.monotonic() < end, f"not within {seconds} s"
         await deferLater(REACTOR, 0.002)
+
+
+def held_by(transport: Any) -> int:
+    """Bytes that wait to be sent, on sockd's reactor or on one of Twisted's."""
+    if isinstance(transport, Connection):
+        return transport._waiting
+    return len(transport.dataBuffer) + int(transport._tempDataLen)

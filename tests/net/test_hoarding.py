@@ -6,6 +6,7 @@ import gc
 import socket
 import tracemalloc
 from pathlib import Path
+from typing import Any
 
 import pytest
 import pytest_twisted
@@ -13,8 +14,9 @@ import pytest_twisted
 from sockd.net.stream import Stream
 from sockd.service import Kind
 from tests.contract.samples import STREAMS
-from tests.helpers import FOUND, connect, make_context, until
+from tests.helpers import FOUND, connect, held_by, make_context, until
 from tests.memory import Client
+from tests.security.hosts import reset, small_clients
 from tests.servers import Wire, address_of, listen_string, serve
 
 LIMIT = 256 * 1024
@@ -89,6 +91,33 @@ async def test_a_read_brings_no_more_than_was_reckoned_with(transport: str, tmp_
             await until(lambda: sum(SEEN) == sent)
     assert sent > READ
     assert max(SEEN) <= READ
+
+
+@pytest_twisted.ensureDeferred
+async def test_little_of_an_echo_waits_in_the_transport_for_a_client_that_does_not_read() -> None:
+    """On the reactor that runs, for a client with little room in its own kernel."""
+    async with serve("echo", "tcp:0:interface=127.0.0.1") as instance:
+        [sock] = small_clients(address_of(instance.listeners[0]), 1)
+        with sock:
+            sock.setblocking(False)
+            await until(lambda: instance.context.guard.sessions)
+            session: Any = next(iter(instance.context.guard.sessions))
+            most, quiet_turns = 0, 0
+
+            def is_stuck() -> bool:
+                nonlocal most, quiet_turns
+                most = max(most, held_by(session.wire))
+                try:
+                    sock.send(bytes(READ))
+                    quiet_turns = 0
+                except BlockingIOError:
+                    quiet_turns += 1
+                return quiet_turns > 20
+
+            await until(is_stuck)
+            reset(sock)
+    assert session.is_blocked
+    assert 0 < most <= LIMIT
 
 
 async def rest(client: Client) -> None:

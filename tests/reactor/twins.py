@@ -30,12 +30,13 @@ from twisted.internet.epollreactor import EPollReactor
 from twisted.internet.interfaces import IHalfCloseableProtocol
 from twisted.internet.protocol import ClientFactory, Protocol
 from twisted.internet.ssl import PrivateCertificate
-from twisted.logger import LogEvent, globalLogPublisher
+from twisted.logger import globalLogPublisher
 from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.failure import Failure
 from zope.interface import alsoProvides
 
 from sockd.reactor.uv import UvloopReactor
+from tests.helpers import LogRecorder
 
 TEXT = random.Random(5).randbytes(16_000_000)
 """What each side sends: its beginning. What is lost, doubled or out of order shows."""
@@ -440,13 +441,16 @@ class _Play:
 
     def run(self) -> Seen:
         before = self._what_is_there()
-        globalLogPublisher.addObserver(self._logged)
+        log = LogRecorder()
+        globalLogPublisher.addObserver(log)
         try:
             self._run()
         finally:
-            globalLogPublisher.removeObserver(self._logged)
+            globalLogPublisher.removeObserver(log)
         left = set(self._what_is_there()) - set(before)
         actor, far = self.actor, self.far
+        logged = (event.get("log_failure") or event.get("failure") for event in log.logged)
+        self.faults += filter(None, logged)
         booms = [one for one in self.faults if one.check(Boom)]
         return Seen(
             rests=tuple(self.rests),
@@ -462,11 +466,6 @@ class _Play:
             others=tuple(one.getTraceback() for one in self.faults if one not in booms),
             left=tuple(sorted(left)),
         )
-
-    def _logged(self, event: LogEvent) -> None:
-        failure = event.get("log_failure") or event.get("failure")
-        if failure is not None:
-            self.faults.append(failure)
 
     def _what_is_there(self) -> list[str]:
         reactor = self.twin.reactor

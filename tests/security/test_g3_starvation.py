@@ -37,7 +37,9 @@ CONFIG = """
 kind = "echo"
 listen = ["udp:0:interface=127.0.0.1"]
 [service.echo]
-listen = ["udp:0:interface=127.0.0.1"]
+listen = ["tcp:0:interface=127.0.0.1", "udp:0:interface=127.0.0.1"]
+[service.discard]
+listen = ["tcp:0:interface=127.0.0.1"]
 [service.reverse]
 listen = ["tcp:0:interface=127.0.0.1", "udp:0:interface=127.0.0.1"]
 [service.factor]
@@ -126,13 +128,16 @@ FLOODS = {
     "empty lines to ack": (LINES, "ack", "tcp", "b'\\n' * 60000"),
     "hard numbers as lines": (LINES, "factor", "tcp", "b'18446743979220271189\\n' * 1000"),
     "what is no number": (LINES, "factor", "tcp", "b'x\\n' * 20000"),
+    "a stream to echo": (LINES, "echo", "tcp", "bytes(1 << 20)"),
+    "a stream to discard": (LINES, "discard", "tcp", "bytes(1 << 20)"),
 }
 CROWDS = {
-    "hard numbers": ("factor", "b'18446743979220271189\\n' * 1000"),
-    "short lines": ("reverse", "b'ab\\n' * 20000"),
-    "lines that are no text": ("reverse", "b'\\xff\\n' * 20000"),
+    "hard numbers": (200, "factor", "b'18446743979220271189\\n' * 1000"),
+    "short lines": (200, "reverse", "b'ab\\n' * 20000"),
+    "lines that are no text": (200, "reverse", "b'\\xff\\n' * 20000"),
+    "streams to echo": (20, "echo", "bytes(1 << 20)"),
+    "streams to discard": (20, "discard", "bytes(1 << 20)"),
 }
-MEMBERS = 200
 
 
 @pytest.fixture(scope="module")
@@ -176,12 +181,12 @@ def test_a_flood_of_one_service_delays_no_other(daemon: Watched, flood: str) -> 
 
 @pytest.mark.parametrize("crowd", CROWDS)
 def test_a_crowd_of_one_service_delays_no_other(daemon: Watched, crowd: str) -> None:
-    """Two hundred clients that each have work for many turns do not add up."""
-    service, data = CROWDS[crowd]
+    """Clients that each have work for many turns do not add up."""
+    members, service, data = CROWDS[crowd]
     host, port = daemon.address(service, "tcp")
     before = len(daemon.events("opened"))
-    with program(sys.executable, "-c", CROWD, host, str(port), data, str(MEMBERS)):
-        wait_until(lambda: len(daemon.events("opened")) == before + MEMBERS, "all there")
+    with program(sys.executable, "-c", CROWD, host, str(port), data, str(members)):
+        wait_until(lambda: len(daemon.events("opened")) == before + members, "all there")
         round_trips(daemon, 0.2)
         assert_short(crowd, round_trips(daemon, FLOOD_SECONDS))
 

@@ -15,8 +15,7 @@ from twisted.internet.threads import deferToThread
 
 from sockd.net import child
 from sockd.pure.quotes import builtin_quotes
-from sockd.reactor.stream import Connection
-from tests.helpers import LogRecorder, connect, make_context, until
+from tests.helpers import LogRecorder, connect, held_by, make_context, until
 from tests.processes import is_gone
 from tests.servers import Wire, address_of, serve
 from tests.services.programs import LISTEN, fill_up, output, reaped, rests, running, session_of
@@ -224,13 +223,6 @@ async def test_a_program_that_takes_too_much_is_stopped_by_the_kernel(log: LogRe
 
 
 # back-pressure
-
-
-def held_by(transport: Any) -> int:
-    """Bytes that wait to be sent, on sockd's reactor or on one of Twisted's."""
-    if isinstance(transport, Connection):
-        return transport._waiting
-    return len(transport.dataBuffer) + int(transport._tempDataLen)
 
 
 @pytest_twisted.ensureDeferred

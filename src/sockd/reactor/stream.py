@@ -779,14 +779,21 @@ class LocalConnection(Connection):
                 self._unsent = self._unsent[1:]
                 self._descriptors = self._descriptors[1:]
         except BlockingIOError:
-            self._spare = self._spare or self.socket.dup()
-            self.reactor.loop.add_writer(self._spare, self._send_descriptors)
+            self._wait_for_room()
         except OSError:
             self._fail(_LOST)
         else:
             self._forget_spare()
             self._native.set_write_buffer_limits(self._high_water, 0)
             self._go_on()
+
+    def _wait_for_room(self) -> None:
+        try:
+            self._spare = self._spare or self.socket.dup()
+        except OSError:  # descriptors have run out
+            self._fail(_LOST)
+        else:
+            self.reactor.loop.add_writer(self._spare, self._send_descriptors)
 
     def _forget_spare(self) -> None:
         if self._spare is not None:
