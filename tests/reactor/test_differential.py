@@ -106,12 +106,8 @@ def is_sent_to_nobody(script: Script) -> bool:
 
 
 def is_asked_again(script: Script) -> bool:
-    """A pull producer that did not write is asked again: theirs at any end of a turn's writes."""
-    turns = [{name for name, _ in turn} for turn in _turns(script)]
-    lazy = any(
-        one[:1] == ("pull",) and one[1][2] == "lazy" for turn in _turns(script) for one in turn
-    )
-    return lazy and any(turn & ENDS or len(turn & WRITES) > 1 for turn in turns)
+    """A pull producer did not write: theirs ask it again where anything is sent, ours once more."""
+    return any(name == "pull" and of[2] == "lazy" for turn in _turns(script) for name, of in turn)
 
 
 def _turns(script: Script) -> tuple[tuple[Step, ...], ...]:

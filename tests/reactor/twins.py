@@ -25,11 +25,13 @@ from typing import Any
 
 import trustme
 from attrs import Factory, define, frozen
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from cryptography.x509 import load_pem_x509_certificate
 from twisted.internet import tcp
 from twisted.internet.epollreactor import EPollReactor
 from twisted.internet.interfaces import IHalfCloseableProtocol
 from twisted.internet.protocol import ClientFactory, Protocol
-from twisted.internet.ssl import PrivateCertificate
+from twisted.internet.ssl import CertificateOptions
 from twisted.logger import globalLogPublisher
 from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.failure import Failure
@@ -424,8 +426,10 @@ def twins() -> Iterator[tuple[Twin, Twin]]:
 @cache
 def _certificate() -> Any:
     issued = trustme.CA().issue_cert("localhost")
-    parts = [issued.private_key_pem, *issued.cert_chain_pems]
-    return PrivateCertificate.loadPEM(b"".join(part.bytes() for part in parts)).options()
+    # pyOpenSSL's own objects are deprecated, and Twisted's types know no others yet
+    key: Any = load_pem_private_key(issued.private_key_pem.bytes(), None)
+    certificate: Any = load_pem_x509_certificate(issued.cert_chain_pems[0].bytes())
+    return CertificateOptions(privateKey=key, certificate=certificate)
 
 
 class _Play:

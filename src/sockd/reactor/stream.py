@@ -656,7 +656,9 @@ class Connection:
 
     def _pull(self) -> None:
         """Ask a pull producer for more, once what it wrote is sent."""
-        if not (self._waiting or self._why is not None) and self._pull_is_due and self._is_pulled:
+        if self._waiting or self._raw_write is _drop:
+            return
+        if self._pull_is_due and self._is_pulled:
             self._pull_is_due = False
             self.guarded(self.producer.resumeProducing)
 
