@@ -87,7 +87,7 @@ class Push:
     left: int
     piece: int
     manner: str = ""
-    """What it does when it is asked for more: it "fails", or it is "lazy" (a pull producer)."""
+    """It "fails" when it is resumed, or does not."""
     is_paused: bool = False
 
     def resumeProducing(self) -> None:
@@ -122,7 +122,7 @@ class Pull:
     left: int
     piece: int
     manner: str = ""
-    """What it does when it is asked for more: it "fails", or it is "lazy" (a pull producer)."""
+    """It "fails" the second time, is "lazy" and writes every second time, or is "mute"."""
     was_asked: bool = False
 
     def resumeProducing(self) -> None:
@@ -132,7 +132,7 @@ class Pull:
         self.was_asked = not self.was_asked
         if self.manner == "fails" and not self.was_asked:
             raise Boom  # the second time: the first is within registerProducer, which then raises
-        if self.manner == "lazy" and self.was_asked:
+        if self.manner == "mute" or (self.manner == "lazy" and self.was_asked):
             return
         self.left -= 1
         self.actor.write(self.piece)
@@ -274,6 +274,20 @@ class Actor(Protocol):
     def fail(self, _: object) -> None:
         if not self.is_leaving:  # Twisted's own take the last reason, ours the first
             raise Boom
+
+    # steps that Twisted's own are not asked to do
+
+    def fail_too(self, _: object) -> None:
+        raise Boom
+
+    def end_writing_again(self, _: object) -> None:
+        self._out.loseWriteConnection()
+
+    def push_later(self, _: object) -> None:
+        self.producer = Push(self, 0, 0)
+        self._out.registerProducer(self.producer, True)
+        self.producer_calls.append("registered")
+        self.write(1)
 
     @property
     def _out(self) -> Any:
