@@ -118,7 +118,8 @@ class Daemon(MultiService):
             self.host.reactor.callFromThread(self.hurry)
         else:
             self._was_asked_to_stop = True
-            stop(number, frame)
+            # not here: it logs, and what is interrupted may be writing to the log
+            self.host.reactor.callFromThread(stop, number, frame)
 
     def hurry(self) -> None:
         """Do not wait for connections to end."""
