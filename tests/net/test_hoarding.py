@@ -112,11 +112,11 @@ async def test_little_of_an_echo_waits_in_the_transport_for_a_client_that_does_n
                     quiet_turns = 0
                 except BlockingIOError:
                     quiet_turns += 1
-                return quiet_turns > 20
+                # A client's kernel may also wait for an acknowledgement: that alone is not the end.
+                return session.is_blocked and quiet_turns > 20
 
             await until(is_stuck)
             reset(sock)
-    assert session.is_blocked
     assert 0 < most <= LIMIT
 
 
