@@ -21,7 +21,7 @@ run: $(VENV)/.run ## start sockd with its built-in config, or with ARGS=FILE
 	@$(BIN)/sockd run $(ARGS)
 
 # What runs no reactor, or says itself which one: once is enough.
-ONCE = tests/benchmarks tests/pure tests/reactor/test_differential.py tests/reactor/test_twisted.py \
+ONCE = tests/benchmarks tests/pure $(addprefix tests/reactor/test_,differential.py twisted.py uv.py) \
   $(addprefix tests/test_,config.py docs.py document.py mistakes.py packaging.py startup.py)
 
 test: lint test-quick ## lint, then the test suite on uvloop, epoll and asyncio
