@@ -11,6 +11,7 @@ import os
 import resource
 import signal
 import socket
+import struct
 import sys
 import weakref
 from collections import Counter
@@ -48,6 +49,9 @@ OURS = pytest.mark.skipif(
 MEGABYTE = 2**20
 TEXT = bytes(range(256)) * (8 * MEGABYTE // 256)
 """More than the kernel takes at once; what is lost or out of order shows."""
+
+TCP_INFO_BYTES, TCP_INFO_SEGS_IN = 192, 140
+"""Linux's struct tcp_info, and where it counts the segments that have come."""
 
 
 class Keeping(Protocol):
@@ -312,6 +316,22 @@ async def test_much_that_is_written_in_connection_made_arrives_whole(
     assert protocol.lost.check(ConnectionDone)
 
 
+@pytest_twisted.ensureDeferred
+async def test_a_greeting_leaves_at_once_where_the_connection_goes_on() -> None:
+    """It waits for an end that may follow, but not for longer than `connectionMade`."""
+
+    class Greeter(Keeping):
+        def connectionMade(self) -> None:
+            self.wire.write(b"wel")
+            self.wire.write(b"come")
+
+    async with listening(Greeter) as port:
+        with dialled(port.address) as peer:
+            await port.first()
+            await turns(3)
+            assert peer.recv(100, socket.MSG_DONTWAIT) == b"welcome"
+
+
 # ends
 
 
@@ -322,6 +342,27 @@ class Short(Protocol):
         wire: Any = self.transport
         wire.write(b"hello")
         wire.loseConnection()
+
+
+@OURS
+@pytest_twisted.ensureDeferred
+async def test_who_says_one_thing_and_leaves_sends_one_segment() -> None:
+    """The end of the stream goes with the words: as many segments as from who says nothing."""
+
+    class Mute(Protocol):
+        def connectionMade(self) -> None:
+            wire: Any = self.transport
+            wire.loseConnection()
+
+    received = []
+    for make in (Short, Mute):
+        async with listening(make) as port:
+            with dialled(port.address) as peer:
+                while await deferToThread(peer.recv, 10):
+                    pass
+                info = peer.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, TCP_INFO_BYTES)
+                received.append(struct.unpack_from("=I", info, TCP_INFO_SEGS_IN)[0])
+    assert received[0] == received[1] > 0
 
 
 class Replies(Protocol):

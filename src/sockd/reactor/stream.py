@@ -54,6 +54,9 @@ _OF_TLS = ("loseConnection", "registerProducer", "unregisterProducer", "write", 
 """What is TLS's to do, where it has been started."""
 _RESET = struct.pack("ii", 1, 0)
 """SO_LINGER: closing throws away what waits, and tells the peer with a reset."""
+_AT_FIRST = socket.MSG_DONTWAIT | getattr(socket, "MSG_MORE", 0)
+"""How to send while `connectionMade` runs: what is said leaves together with the end that may
+follow, in one segment. If none follows, uvloop sets TCP_NODELAY, and that sends it."""
 _DONE = Failure(ConnectionDone())
 _LOST = Failure(ConnectionLost())
 _log = Logger()
@@ -373,7 +376,7 @@ class Connection:
             raise TypeError("Data must be bytes")
         if not self._unsent:
             try:
-                data = data[self.socket.send(data, socket.MSG_DONTWAIT) :]
+                data = data[self.socket.send(data, _AT_FIRST) :]
             except BlockingIOError:
                 pass
             except OSError:
