@@ -8,7 +8,7 @@ from collections.abc import Callable
 from random import Random
 from typing import Any
 
-from attrs import Factory, define
+from attrs import Factory, define, field
 from twisted.internet.defer import Deferred, succeed
 
 from sockd.net.guard import Guard
@@ -59,11 +59,8 @@ class Context:
     host: Host
     shared: Any = None
     """What the instance's connections share: the result of the kind's `shared`."""
-
-    @property
-    def clock(self) -> Any:
-        """Timers and monotonic seconds (IReactorTime); never the time of day."""
-        return self.host.reactor
+    clock: Any = field(init=False, default=Factory(lambda self: self.host.reactor, takes_self=True))
+    """Timers and monotonic seconds (IReactorTime); never the time of day."""
 
     def greeting(self, template: Template, peer: Peer) -> Deferred[bytes]:
         """The line of a template for a peer, CRLF at its end; within a second, name or not."""

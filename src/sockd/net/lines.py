@@ -266,12 +266,11 @@ class Lines(Queued):
 
     def received(self, data: bytes) -> None:
         size = len(data)
-        whole = size <= self._batch and data.endswith(b"\n")
-        if not whole or self._partial or self._resting or self.is_blocked:
+        if size > self._batch or self._partial or self._resting or self.is_blocked:
             super().received(data)
         elif size <= self._short and data.find(b"\n") + 1 == size and data.isascii():
             self.write(self.answer_block(data))
-        elif (turns := self.context.host.turns).are_free:
+        elif data.endswith(b"\n") and (turns := self.context.host.turns).are_free:
             seconds = self.context.clock.seconds
             start = seconds()
             self.write(self.answer_block(data))

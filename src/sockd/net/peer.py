@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from attrs import frozen
+from typing import NamedTuple
+
 from twisted.internet.address import IPv4Address, IPv6Address
 
 
-@frozen
-class Peer:
+class Peer(NamedTuple):
     """One end of a conversation: an address and a port, or a process on this host.
 
     `host` is empty for a Unix socket; then `pid` and `uid` tell the process, where known.
@@ -28,7 +28,9 @@ class Peer:
 
 def peer_of(address: object) -> Peer:
     """The peer at a Twisted address. IPv4 mapped into IPv6 is shown as IPv4."""
-    if isinstance(address, (IPv4Address, IPv6Address)):
+    if isinstance(address, IPv4Address):
+        return Peer(address.host, address.port)
+    if isinstance(address, IPv6Address):
         host = address.host.split("%", 1)[0]
         if host.startswith("::ffff:") and "." in host:
             host = host[7:]

@@ -72,23 +72,6 @@ def _read_buffer(size: int) -> memoryview:
     return memoryview(bytearray(size))
 
 
-class _LogContext:
-    """What Twisted's log knows while a protocol runs: whose it is. Made out only when asked."""
-
-    __slots__ = ("_connection",)
-
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
-
-    def copy(self) -> dict[Any, Any]:
-        """As a dict's."""
-        base = context.defaultContextDict
-        return {**base, ILogContext: {**base[ILogContext], "system": self._connection.logPrefix()}}
-
-    def __getitem__(self, key: Any) -> Any:
-        return self.copy()[key]
-
-
 @implementer(IConsumer, ILoggingContext, IPushProducer, ISystemHandle, ITCPTransport, ITLSTransport)
 class Connection:
     """A TCP connection; the arguments are those of `twisted.internet.tcp.Server`."""
@@ -146,9 +129,7 @@ class Connection:
         self.server = server
         self.sessionno = sessionno
         self.reactor = reactor
-        self._raw_write: Callable[[bytes], None] = self._write_to_socket
         self._contexts: list[Any] = reactor.log_contexts
-        self._log_context: Any = _LogContext(self)
         reactor.connections.add(self)
 
     # ITransport
@@ -371,7 +352,8 @@ class Connection:
 
     # before uvloop has the socket
 
-    def _write_to_socket(self, data: bytes) -> None:
+    def _raw_write(self, data: bytes) -> None:
+        """To the socket; shadowed by uvloop's `write`, and in the end by `_drop`."""
         if not isinstance(data, bytes):
             raise TypeError("Data must be bytes")
         if not self._unsent:
@@ -431,22 +413,19 @@ class Connection:
     def data_received(self, data: bytes) -> None:
         """uvloop: bytes from the peer."""
         contexts = self._contexts
-        contexts.append(self._log_context)
+        contexts.append(self)
         try:
             self.protocol.dataReceived(data)
         except BaseException:  # noqa: BLE001 - as Twisted: any fault of a protocol ends it
             self._fault()
         finally:
             contexts.pop()
-        if len(data) == LONGEST_READ:
+        if len(data) == self._buffer_size:
             self._let_others()
 
     def buffer_updated(self, count: int) -> None:
         """uvloop: bytes from the peer, in the buffer."""
-        view = self._view
-        self.data_received(view[:count].tobytes())
-        if count == len(view):
-            self._let_others()
+        self.data_received(self._view[:count].tobytes())
 
     def eof_received(self) -> bool:
         """uvloop: the peer has ended its half. True: this decides what follows."""
@@ -496,9 +475,19 @@ class Connection:
         if self._native is not None:
             self._native.abort()
 
+    # a context of Twisted's log while a protocol runs: whose line it is, made out only when asked
+
+    def copy(self) -> dict[Any, Any]:
+        """As a dict's."""
+        base = context.defaultContextDict
+        return {**base, ILogContext: {**base[ILogContext], "system": self.logPrefix()}}
+
+    def __getitem__(self, key: Any) -> Any:
+        return self.copy()[key]
+
     def guarded(self, call: Callable[..., object], *args: Any) -> None:
         """Call a protocol or a producer: a fault of it is logged, and ends the connection."""
-        self._contexts.append(self._log_context)
+        self._contexts.append(self)
         try:
             call(*args)
         except BaseException:  # noqa: BLE001 - as in `data_received`
@@ -523,7 +512,7 @@ class Connection:
         return self.producer is not None and self.producerPaused
 
     def _take_writes(self, write: Callable[[bytes], None]) -> None:
-        self._raw_write = write
+        self._raw_write = write  # type: ignore[assignment, method-assign]
         self._count_writes(self._counts_writes)
 
     def _set_high_water(self, size: int) -> None:
@@ -539,7 +528,7 @@ class Connection:
         if counts:
             self.__dict__.pop("write", None)
         else:
-            self.write = self._raw_write  # type: ignore[assignment, method-assign]
+            self.write = self._raw_write  # type: ignore[method-assign]
 
     def _end_rest(self) -> None:
         if self.producerPaused and not self.disconnected and self._waiting <= self._high_water:
@@ -677,15 +666,16 @@ class Connection:
         if not self._aborting:
             # closing alone resets a peer that has sent what nobody reads, and it may lose what was
             # sent to it
-            with suppress(OSError):  # it has gone
+            try:  # noqa: SIM105 - `suppress` takes as long as all else here
                 self.socket.shutdown(socket.SHUT_RDWR)
+            except OSError:  # it has gone
+                pass
         if self._native is None:
             self.socket.close()
         self.guarded(self.protocol.connectionLost, why)
         self.guarded(self._told, why)
         # what refers back here would have to wait for the garbage collector
         self._last_name = type(self.protocol).__name__
-        self._log_context = context.defaultContextDict
         del self.protocol
         self.__dict__.pop("data_received", None)
         for name in _OF_TLS if self.TLS else ():
