@@ -25,7 +25,6 @@ from sockd.net.listen import Door
 from sockd.net.names import Names
 from sockd.net.peer import Peer
 from sockd.net.stream import Stream
-from sockd.reactor.stream import Connection
 from sockd.service import Found, Kind, find
 from sockd.tap import make_instance
 from tests.memory import ASKER, REACTOR, Client, Loop, MemoryPort, Wall
@@ -239,7 +238,5 @@ async def until(condition: Callable[[], Any], seconds: float = PATIENCE) -> None
 
 
 def held_by(transport: Any) -> int:
-    """Bytes that wait to be sent, on sockd's reactor or on one of Twisted's."""
-    if isinstance(transport, Connection):
-        return transport._waiting
+    """Bytes that wait to be sent."""
     return len(transport.dataBuffer) + int(transport._tempDataLen)

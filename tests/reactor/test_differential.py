@@ -219,11 +219,11 @@ def differences(script: Script, stock: Seen, ours: Seen) -> list[str]:
             if one != other:
                 found.append(f"{name}:\n  stock {one!r:.1000}\n  ours  {other!r:.1000}")
     for who, seen in (("stock", stock), ("ours", ours)):
-        found += [f"{who}: {one}" for one in faults_of(script, seen, who == "ours")]
+        found += [f"{who}: {one}" for one in faults_of(script, seen)]
     return found
 
 
-def faults_of(script: Script, seen: Seen, is_ours: bool) -> list[str]:
+def faults_of(script: Script, seen: Seen) -> list[str]:
     """What may be seen on no reactor, in words."""
     found = [*seen.others, *seen.left]
     if not TEXT.startswith(seen.far_received) or len(seen.far_received) > seen.written:
@@ -240,17 +240,9 @@ def faults_of(script: Script, seen: Seen, is_ours: bool) -> list[str]:
         leaves = "far end_writing" in {name for group in script.groups for name, _ in group}
         if (script.half_closeable or not leaves) and len(seen.far_received) < (seen.promised or 0):
             found.append(f"{len(seen.far_received)} of {seen.promised} bytes came")
-    if is_ours:
-        found += producer_faults(seen.producer_calls)
-    return found
-
-
-def producer_faults(calls: tuple[str, ...]) -> list[str]:
-    """What no producer may be told: Twisted's own pause one that is paused."""
-    found = []
-    for one, other in pairwise(("new", *calls)):
-        if (other == "resume" and one != "pause") or other == one == "pause":
-            found.append(f"{other} after {one} of {calls}")
+    for one, other in pairwise(("new", *seen.producer_calls)):
+        if other == "resume" and one != "pause":
+            found.append(f"{other} after {one} of {seen.producer_calls}")
     return found
 
 
@@ -279,7 +271,7 @@ def test_a_flood_from_the_peer_arrives_whole(both: tuple[Twin, Twin], script: Sc
     for patience in (0.0, SLOWLY):
         if found:
             seen = both[1].play(script, patience)
-            found = faults_of(script, seen, True)
+            found = faults_of(script, seen)
             if len(seen.received) < seen.far_sent:
                 found.append(f"{len(seen.received)} of {seen.far_sent} bytes came")
     assert not found, "\n".join(found)
@@ -293,52 +285,6 @@ def assert_same(both: tuple[Twin, Twin], script: Script) -> None:
             stock, ours = (one.play(script, patience) for one in both)
             found = differences(script, stock, ours)
     assert not found, "\n".join(found)
-
-
-BETTER = {
-    "the end of the peer's half is told once, however often reading goes on": (
-        Script(
-            half_closeable=True,
-            groups=((("far end_writing", None),), (("resume", None),), (("resume", None),)),
-        ),
-        ("made", "read lost", "lost: ConnectionDone"),
-    ),
-    "a connector hears of the end though its protocol fails there": (
-        Script(transport="client", lost=(("fail", None),)),
-        ("made", "lost: ConnectionDone", "connector"),
-    ),
-    "a push producer that says its last when it is resumed holds up no half-close": (
-        Script(
-            half_closeable=True,
-            made=(("push", (3, 30_000, "")), ("end_writing", None)),
-            groups=((("far read", 1_000_000),),),
-        ),
-        ("made", "write lost", "lost: ConnectionDone"),
-    ),
-    "an abort stays one when the protocol fails after it": (
-        Script(
-            received=((("abort", None), ("fail_too", None)),),
-            groups=((("far send", 1),),),
-        ),
-        ("made", ("received", 1), "lost: ConnectionAborted"),
-    ),
-    "to end the writing half twice is to end it once": (
-        Script(
-            half_closeable=True,
-            groups=((("end_writing", None),), (("end_writing_again", None),)),
-        ),
-        ("made", "write lost", "lost: ConnectionDone"),
-    ),
-}
-
-
-@pytest.mark.usefixtures("faults_are_known")
-@pytest.mark.parametrize("sentence", BETTER)
-def test_where_ours_is_better_than_the_stock_one(both: tuple[Twin, Twin], sentence: str) -> None:
-    script, end = BETTER[sentence]
-    seen = both[1].play(script)
-    assert seen.end == end
-    assert not faults_of(script, seen, True)
 
 
 def test_a_peer_reads_to_the_end_though_nobody_read_what_it_sent(both: tuple[Twin, Twin]) -> None:

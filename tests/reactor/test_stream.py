@@ -23,6 +23,7 @@ from typing import Any
 
 import pytest
 import pytest_twisted
+from twisted.internet.abstract import FileDescriptor
 from twisted.internet.address import UNIXAddress
 from twisted.internet.error import (
     CannotListenError,
@@ -35,7 +36,6 @@ from twisted.internet.protocol import Factory, ProcessProtocol, Protocol
 from twisted.internet.threads import deferToThread
 from zope.interface import implementer
 
-from sockd.reactor.stream import LONGEST_READ
 from sockd.reactor.uv import UvloopReactor
 from tests.helpers import LogRecorder, until
 from tests.memory import REACTOR
@@ -217,36 +217,22 @@ class Counting(Protocol):
 
     turn = 0
     """Which turn it is, for all of them."""
-    longest_read = 0
-    """0: what the transport has by itself."""
 
     def __init__(self) -> None:
         self.counts: Counter[int] = Counter()
-
-    def connectionMade(self) -> None:
-        wire: Any = self.transport
-        if self.longest_read:
-            wire.bufferSize = self.longest_read
 
     def dataReceived(self, data: bytes) -> None:
         self.counts[Counting.turn] += len(data)
 
 
-class CountingShort(Counting):
-    """As `Counting`, with shorter reads."""
-
-    longest_read = 65_536
-
-
 @pytest.mark.parametrize("clients", [1, 20])
-@pytest.mark.parametrize("kind", [Counting, CountingShort], ids=["own buffer", "buffer of 64 KiB"])
 @pytest.mark.parametrize("is_local", [False, True], ids=["tcp", "unix"])
 @pytest_twisted.ensureDeferred
 async def test_a_flood_is_handed_on_one_read_a_turn(
-    clients: int, kind: type[Counting], is_local: bool, tmp_path: Path
+    clients: int, is_local: bool, tmp_path: Path
 ) -> None:
     """However much of it lies ready, and of however many connections."""
-    most = kind.longest_read or LONGEST_READ
+    most = FileDescriptor.bufferSize
     where = f"{tmp_path}/service" if is_local else "127.0.0.1"
     goes_on = True
 
@@ -255,7 +241,7 @@ async def test_a_flood_is_handed_on_one_read_a_turn(
         if goes_on:
             next_turn(turn)
 
-    async with listening(kind, where) as port:
+    async with listening(Counting, where) as port:
         port.port.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2 * MEGABYTE)
         with ExitStack() as stack:
             sent = 0

@@ -147,9 +147,8 @@ class Pull:
 class Actor(Protocol):
     """Plays the protocol's part, and keeps what it sees."""
 
-    def __init__(self, script: Script, is_ours: bool) -> None:
+    def __init__(self, script: Script) -> None:
         self.script = script
-        self.is_ours = is_ours
         self.seen: list[Any] = []
         self.received = bytearray()
         self.reads = 0
@@ -224,14 +223,13 @@ class Actor(Protocol):
         self._out.pauseProducing()
 
     def resume(self, _: object) -> None:
-        if self.is_ours or "read lost" not in self.seen:
-            # Twisted's own reads again after the end, and tells it again
+        if "read lost" not in self.seen:  # it would be told again
             self._out.resumeProducing()
 
     def end_writing(self, _: object) -> None:
         self._promise()
         if not (self.is_lost or self.ends_writing):
-            # said twice, Twisted's own lose the connection, and after its end they raise
+            # said twice, the connection is lost, and after its end it raises
             self.ends_writing = True
             self._out.loseWriteConnection()
 
@@ -240,7 +238,7 @@ class Actor(Protocol):
         if self.is_leaving:
             return
         if self.ends_writing:
-            # the end comes from within this call on Twisted's own, and from ours in the next turn
+            # the end comes from within this call
             self.is_leaving = True
         self._out.loseConnection()
 
@@ -267,21 +265,13 @@ class Actor(Protocol):
             self.producer.left = 0
             self.producer = None
             self._out.unregisterProducer()
-            is_open = not (self.is_ours or self.is_lost or self._out._writeDisconnected)
+            is_open = not (self.is_lost or self._out._writeDisconnected)
             if self.ends_writing and is_open:
-                self._out.startWriting()  # else Twisted's own never end their half
+                self._out.startWriting()  # else the half never ends
 
     def fail(self, _: object) -> None:
-        if not self.is_leaving:  # Twisted's own take the last reason, ours the first
+        if not self.is_leaving:  # the end may have either reason
             raise Boom
-
-    # steps that Twisted's own are not asked to do
-
-    def fail_too(self, _: object) -> None:
-        raise Boom
-
-    def end_writing_again(self, _: object) -> None:
-        self._out.loseWriteConnection()
 
     def push_later(self, _: object) -> None:
         self.producer = Push(self, 0, 0)
@@ -429,7 +419,6 @@ def twins() -> Iterator[tuple[Twin, Twin]]:
     """Twisted's epoll reactor, and ours."""
     tcp._reservedFD.reserve()
     stock, ours = Twin(EPollReactor), Twin(UvloopReactor)
-    ours.play(Script())  # uvloop opens a descriptor for its first connection, and keeps it
     try:
         yield stock, ours
     finally:
@@ -453,7 +442,7 @@ class _Play:
         self.twin = twin
         self.script = script
         self.patience = patience
-        self.actor = Actor(script, twin.is_ours)
+        self.actor = Actor(script)
         self.rests: list[tuple[Any, ...]] = []
         self.faults: list[Failure] = []
 

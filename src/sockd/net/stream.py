@@ -69,9 +69,6 @@ class Stream(Protocol):
     """For sockd's reactor: none writes for longer than its turn, so writes need not be counted; and
     one whose peer does not read is to hold as little as possible, so it is blocked at once."""
 
-    longest_read: ClassVar[int | None] = None
-    """Bytes of the longest read, where what is read may be kept; None: as the reactor likes."""
-
     wire: Any = None
     """The transport: ITCPTransport and IConsumer, or the same over TLS or a Unix socket."""
 
@@ -183,15 +180,13 @@ class Stream(Protocol):
         self._is_secure = isinstance(self.wire, TLSMemoryBIOProtocol)
         guard = self.context.guard
         if not self.peer.host:
-            if isinstance(self.wire, unix.Server):
+            if type(self.wire) is unix.Server:
                 alsoProvides(self, IFileDescriptorReceiver)
             self.peer = self._local_peer()
             if (rule := guard.refusal(self.peer)) is not None:
                 guard.refuse(self.peer, rule)
                 self.abort(rule)
                 return
-        if self.longest_read is not None:
-            self._below.bufferSize = self.longest_read
         self._began = self._active_at = self.context.clock.seconds()
         self._held = True
         guard.hold(self)
@@ -329,16 +324,11 @@ class Stream(Protocol):
 
     # the socket below
 
-    @property
-    def _below(self) -> Any:
-        """The transport below TLS."""
+    def _socket(self) -> socket.socket:
         below: Any = self.transport
         while isinstance(below, TLSMemoryBIOProtocol):
             below = below.transport
-        return below
-
-    def _socket(self) -> socket.socket:
-        return cast(socket.socket, cast(ISystemHandle, self._below).getHandle())
+        return cast(socket.socket, cast(ISystemHandle, below).getHandle())
 
     def _local_peer(self) -> Peer:
         credentials = self._socket().getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
