@@ -67,7 +67,6 @@ class Sizes(Stream):
     """Writes down how much each read brought."""
 
     lingers = False
-    longest_read = READ
 
     def received(self, data: bytes) -> None:
         SEEN.append(len(data))

@@ -42,11 +42,8 @@ LEAST = {"built": 850, "children": 75, "connections": 300}
 LEAST_BUILT = 280
 """How many of them are built for the reactor."""
 CANNOT_PASS = {
-    "twisted.test.test_tcp.HalfCloseTests.testCloseWriteCloser": (
-        "reads `_tempDataBuffer`, a private part of Twisted's own transport"
-    ),
     "twisted.test.test_tcp.LoopbackTests.test_tcpNoDelay": (
-        "expects TCP_NODELAY to be off at first; uvloop, as asyncio, switches it on"
+        "expects TCP_NODELAY to be off at first; what is written at once must not wait for more"
     ),
 }
 """Tests that pass on Twisted's reactor and cannot on ours, and why."""

@@ -154,7 +154,7 @@ class Polled(_Own):
             sent = self.socket.send(data, self._how)
         except BlockingIOError:
             sent = 0
-        except OSError:  # an error of the socket is told once: to read would look like an orderly end
+        except OSError:  # told once: a read that follows would look like an orderly end
             self._is_lost = True
             sent = 0
         if sent < len(data):
@@ -186,7 +186,7 @@ class Polled(_Own):
             self._sends_at_once = self._sends_at_once and streaming
             self._buffer()
         super().registerProducer(producer, streaming)
-        if not streaming:
+        if self.producer is producer and not streaming:
             # what was written before may all be sent: nothing else would have it asked again
             self.startWriting()
 
@@ -204,7 +204,7 @@ class Polled(_Own):
 
     def connectionLost(self, reason: Failure) -> None:
         """The connection is over."""
-        self._sends_at_once = False
+        self._leave()
         super().connectionLost(reason)
 
     def ends(self, why: BaseException, is_read: bool) -> None:
@@ -227,6 +227,12 @@ class Polled(_Own):
         if self._is_made and wanted != self._watched:
             self.reactor.poller.watch(self, wanted)
             self._watched = wanted
+
+    def _leave(self) -> None:
+        """Be watched no more, whatever is asked for from now on."""
+        self._want(0)
+        self._is_made = False
+        self._sends_at_once = False
 
     def _buffer(self) -> None:
         """Have something to keep in what is written: most connections never need it."""
@@ -346,9 +352,7 @@ class Accepted(Polled):
         """The connection is over: close the socket, and tell."""
         if self.disconnected:
             return
-        self._want(0)
-        self._is_made = False  # nothing is watched any more
-        self._sends_at_once = False
+        self._leave()
         self.disconnected = 1
         self.connected = 0
         producer, self.producer = self.producer, None
