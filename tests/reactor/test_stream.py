@@ -36,6 +36,7 @@ from twisted.internet.protocol import Factory, ProcessProtocol, Protocol
 from twisted.internet.threads import deferToThread
 from zope.interface import implementer
 
+from sockd.reactor.stream import MOST_EVENTS
 from sockd.reactor.uv import UvloopReactor
 from tests.helpers import LogRecorder, until
 from tests.memory import REACTOR
@@ -256,6 +257,38 @@ async def test_a_flood_is_handed_on_one_read_a_turn(
     assert sent > clients * most
     for protocol in port.protocols:
         assert max(protocol.counts.values()) <= most
+
+
+@OURS
+@pytest_twisted.ensureDeferred
+async def test_a_turn_serves_so_many_connections_and_the_others_have_the_next() -> None:
+    """What else the loop has to do does not wait for a crowd; none of the crowd is forgotten."""
+    crowd = MOST_EVENTS * 3 // 2
+    served: list[int] = []
+
+    class One(Keeping):
+        def dataReceived(self, data: bytes) -> None:
+            super().dataReceived(data)
+            served[-1] += 1
+
+    def turn() -> None:
+        served.append(0)
+        if sum(served) < crowd:
+            next_turn(turn)
+
+    async with listening(One) as port:
+        with ExitStack() as stack:
+            peers: list[socket.socket] = []
+            while len(peers) < crowd:  # a few at a time: the port's queue is short
+                peers.append(stack.enter_context(dialled(port.address)))
+                await until(lambda: len(port.protocols) == len(peers))
+            turn()
+            for peer in peers:
+                peer.send(b"x")
+            await until(lambda: sum(served) == crowd)
+        await until(lambda: all(one.lost for one in port.protocols))
+    assert max(served) == MOST_EVENTS
+    assert all(one.received == b"x" for one in port.protocols)
 
 
 @pytest_twisted.ensureDeferred
