@@ -25,10 +25,14 @@ def serve(reactor_name: str, kind: str) -> None:
     service = kind if kind in ("reverse", "daytime") else "echo"
     listen = LISTENS.get(kind, LISTENS["echo"]).format(os.environ.get("CERTIFICATE"))
     sockd = str(Path(sys.executable).with_name("sockd"))
-    # no other peer logs its connections
+    # no other peer logs its connections; the load is one source, which is counted as a stranger's
     settings = {
         "listen": f'["{listen}"]',
+        "trusted": "[]",
         "max_connections": "20000",
+        "max_connections_per_source": "20000",
+        "connect_rate": '"1000000/s"',
+        "reply_rate": '"1000000/s"',
         "log_connections": "false",
     }
     assignments = [f"--set=service.{service}.{name}={one}" for name, one in settings.items()]

@@ -194,7 +194,9 @@ def determined(seen: Seen) -> dict[str, Any]:
         "faults": seen.faults,
         "pulls": seen.producer_calls.count("pull"),
     }
-    was_read = len(seen.received) == seen.far_sent
+    # an abort throws away what the kernel has not sent yet
+    is_aborted = "lost: ConnectionAborted" in seen.end and seen.written >= BUFFER
+    was_read = len(seen.received) == seen.far_sent and not is_aborted
     # whoever closes with something unread resets: the peer, or what is on its way to the peer
     if not seen.far_end.startswith("closed") and (was_read or seen.written < BUFFER):
         found["far_end"] = seen.far_end

@@ -186,7 +186,7 @@ class Polled(_Own):
             self._sends_at_once = self._sends_at_once and streaming
             self._buffer()
         super().registerProducer(producer, streaming)
-        if self.producer is producer and not streaming:
+        if self.producer is producer and not (streaming or self._writeDisconnected):
             # what was written before may all be sent: nothing else would have it asked again
             self.startWriting()
 
