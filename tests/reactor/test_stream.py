@@ -11,6 +11,7 @@ import os
 import resource
 import signal
 import socket
+import ssl
 import struct
 import sys
 import weakref
@@ -25,13 +26,14 @@ import pytest
 import pytest_twisted
 from twisted.internet.abstract import FileDescriptor
 from twisted.internet.address import UNIXAddress
+from twisted.internet.endpoints import UNIXClientEndpoint
 from twisted.internet.error import (
     CannotListenError,
     ConnectionDone,
     FileDescriptorOverrun,
     ProcessDone,
 )
-from twisted.internet.interfaces import IFileDescriptorReceiver
+from twisted.internet.interfaces import IFileDescriptorReceiver, IPushProducer
 from twisted.internet.protocol import Factory, ProcessProtocol, Protocol
 from twisted.internet.threads import deferToThread
 from zope.interface import implementer
@@ -41,6 +43,7 @@ from sockd.reactor.uv import UvloopReactor
 from tests.helpers import LogRecorder, until
 from tests.memory import REACTOR
 from tests.processes import Running, running
+from tests.reactor.twins import server_context
 from tests.security.hosts import wait_until
 from tests.servers import Wire
 
@@ -496,27 +499,172 @@ async def test_a_factory_that_fails_costs_that_connection_alone(log: LogRecorder
 
 @OURS
 @pytest_twisted.ensureDeferred
-async def test_an_adopted_connection_goes_on_though_its_protocol_failed_at_first(
-    log: LogRecorder,
-) -> None:
-    """As one that is accepted."""
+async def test_an_adopted_connection_goes_on_though_its_protocol_failed_at_first() -> None:
+    """The fault is the caller's to hear of."""
+    made: list[Any] = []
 
     class Faulty(Echo):
         def connectionMade(self) -> None:
+            made.append(self)
             raise Boom
 
-    made = Factory.forProtocol(Faulty)
+    factory = Factory.forProtocol(Faulty)
     with socket.create_server(("127.0.0.1", 0)) as server, Wire(server.getsockname()) as peer:
         accepted, _ = server.accept()
-        with accepted:
-            connection = REACTOR.adoptStreamConnection(accepted.fileno(), socket.AF_INET, made)
-        protocol = connection.protocol
+        with accepted, pytest.raises(Boom):
+            REACTOR.adoptStreamConnection(accepted.fileno(), socket.AF_INET, factory)
         peer.send(b"hello")
         assert await deferToThread(peer.receive, 5) == b"hello"
-    await until(lambda: protocol.lost)
-    assert protocol.lost.check(ConnectionDone)
-    assert connection.fileno() == -1
-    assert len(log.flush_faults()) == 1
+    await until(lambda: made[0].lost)
+    assert made[0].lost.check(ConnectionDone)
+    assert made[0].wire.fileno() == -1
+
+
+@OURS
+@pytest_twisted.ensureDeferred
+async def test_a_protocol_that_fails_again_in_the_end_ends_nobody_else(log: LogRecorder) -> None:
+    """However grave it says that it is."""
+
+    class Grave(Echo):
+        def dataReceived(self, data: bytes) -> None:
+            if data == b"boom":
+                raise SystemExit
+            super().dataReceived(data)
+
+        def connectionLost(self, reason: Any = None) -> None:
+            super().connectionLost(reason)
+            if self.received != b"hello":
+                raise SystemExit
+
+    async with listening(Grave) as port:
+        with Wire(port.address) as other:
+            await port.first()
+            with Wire(port.address) as peer:
+                peer.send(b"boom")
+                assert await deferToThread(peer.receive) == b""
+            other.send(b"hello")
+            assert await deferToThread(other.receive, 5) == b"hello"
+        await until(lambda: all(one.lost for one in port.protocols))
+    assert [text.count("SystemExit") > 0 for text in log.fault_texts()] == [True, True]
+    log.flush_faults()
+
+
+@OURS
+@pytest.mark.parametrize("ends", ["loseConnection", "abortConnection"])
+@pytest_twisted.ensureDeferred
+async def test_who_closes_the_socket_itself_is_told_of_the_end(ends: str, log: LogRecorder) -> None:
+    class Closing(Keeping):
+        def dataReceived(self, data: bytes) -> None:
+            self.wire.getHandle().close()
+            getattr(self.wire, ends)()
+
+    async with listening(Closing) as port:
+        with Wire(port.address) as peer:
+            peer.send(b"x")
+            assert await deferToThread(peer.receive) == b""
+        protocol = await port.first()
+        await until(lambda: protocol.lost)
+    assert all("Bad file descriptor" in text for text in log.fault_texts())
+    log.flush_faults()
+
+
+@pytest_twisted.ensureDeferred
+async def test_what_is_no_bytes_is_refused_whether_or_not_something_waits() -> None:
+    refused = []
+
+    class Writing(Keeping):
+        def connectionMade(self) -> None:
+            for _ in range(2):
+                for data in ("text", bytearray(b"x"), memoryview(b"x")):
+                    with pytest.raises(TypeError, match="Data must be bytes"):
+                        self.wire.write(data)
+                    refused.append(data)
+                self.wire.write(TEXT)
+            self.wire.abortConnection()
+
+    async with listening(Writing) as port:
+        with dialled(port.address):
+            protocol = await port.first()
+            await until(lambda: protocol.lost)
+    assert len(refused) == 6
+
+
+@pytest_twisted.ensureDeferred
+async def test_in_connection_made_the_socket_is_as_later() -> None:
+    seen = []
+
+    class Looking(Keeping):
+        def connectionMade(self) -> None:
+            with suppress(BlockingIOError):
+                self.wire.getHandle().recv(1)
+            self.wire.setTcpNoDelay(False)
+            seen.append(self.wire.getTcpNoDelay())
+
+    async with listening(Looking) as port:
+        with dialled(port.address):
+            protocol = await port.first()
+            await turns(3)
+            seen.append(protocol.wire.getTcpNoDelay())
+    assert seen == [False, False]
+
+
+@OURS
+@pytest_twisted.ensureDeferred
+async def test_a_name_for_the_log_that_fails_keeps_nothing_from_the_log(log: LogRecorder) -> None:
+    class Nameless(Keeping):
+        def logPrefix(self) -> str:
+            raise Boom("no name")
+
+        def dataReceived(self, data: bytes) -> None:
+            raise Boom("no data")
+
+    try:
+        async with listening(Nameless) as port:
+            with Wire(port.address) as peer:
+                peer.send(b"x")
+                assert await deferToThread(peer.receive) == b""
+                await until(lambda: port.protocols[0].lost)
+        assert "no data" in " ".join(log.fault_texts())
+    finally:
+        log.flush_faults()
+
+
+@implementer(IPushProducer)
+class Upgrading(Keeping):
+    """Goes over to TLS when it is asked to, while a producer is registered."""
+
+    def dataReceived(self, data: bytes) -> None:
+        super().dataReceived(data)
+        if data == b"upgrade":
+            self.wire.registerProducer(self, True)
+            self.wire.write(b"go")
+            self.wire.startTLS(server_context())
+            self.wire.write(b"secret")
+
+    def resumeProducing(self) -> None:
+        """It has nothing more."""
+
+    def pauseProducing(self) -> None:
+        """As above."""
+
+    def stopProducing(self) -> None:
+        """As above."""
+
+
+@pytest_twisted.ensureDeferred
+async def test_nothing_leaves_in_the_clear_once_tls_has_been_started() -> None:
+    def talk(address: Any) -> tuple[bytes, bytes]:
+        with dialled(address) as peer:
+            peer.send(b"upgrade")
+            clear = peer.recv(100)
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+            context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+            with context.wrap_socket(peer, suppress_ragged_eofs=True) as secure:
+                return clear, secure.recv(100)
+
+    async with listening(Upgrading) as port:
+        assert await deferToThread(talk, port.address) == (b"go", b"secret")
+        await until(lambda: port.protocols[0].lost)
 
 
 # descriptors
@@ -596,6 +744,25 @@ async def test_a_descriptor_goes_with_each_byte_that_is_written(tmp_path: Path) 
     assert [os.pread(one, 5, 0) for one in descriptors] == [b"hello"] * 3
     for descriptor in (*descriptors, *protocol.duplicates):
         os.close(descriptor)
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_client_sends_a_descriptor_over_a_local_connection(tmp_path: Path) -> None:
+    class Giving(Keeping):
+        def connectionMade(self) -> None:
+            self.wire.sendFileDescriptor(0)
+            self.wire.write(b"x")
+
+    async with listening(Receiving, f"{tmp_path}/service") as port:
+        client = await UNIXClientEndpoint(REACTOR, port.address).connect(
+            Factory.forProtocol(Giving)
+        )
+        protocol = await port.first()
+        await until(lambda: protocol.received)
+        client.wire.loseConnection()
+        await until(lambda: protocol.lost and client.lost)
+    assert (protocol.received, len(protocol.descriptors)) == (b"x", 1)
+    os.close(protocol.descriptors[0])
 
 
 @pytest_twisted.ensureDeferred

@@ -427,7 +427,8 @@ def twins() -> Iterator[tuple[Twin, Twin]]:
 
 
 @cache
-def _certificate() -> Any:
+def server_context() -> Any:
+    """A TLS server's side: a context factory of Twisted's."""
     issued = trustme.CA().issue_cert("localhost")
     # pyOpenSSL's own objects are deprecated, and Twisted's types know no others yet
     key: Any = load_pem_private_key(issued.private_key_pem.bytes(), None)
@@ -532,7 +533,7 @@ class _Play:
             listener.close()
         else:
             if self.script.transport == "tls":
-                factory = TLSMemoryBIOFactory(_certificate(), False, factory)
+                factory = TLSMemoryBIOFactory(server_context(), False, factory)
             port = reactor.adoptStreamPort(listener.fileno(), family, factory)
             far = socket.socket(family, socket.SOCK_STREAM)
             far.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER)

@@ -14,8 +14,10 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterable
+from contextlib import suppress
+from errno import EBADF
 from select import EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT, epoll
-from socket import MSG_DONTWAIT, MSG_MORE
+from socket import MSG_MORE
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet import main, tcp, unix
@@ -31,7 +33,7 @@ MOST_EVENTS = 64
 _GONE = EPOLLHUP | EPOLLERR
 """The kernel tells it unasked; the read or the write that follows says what it is."""
 _READABLE, _WRITABLE = EPOLLIN | _GONE, EPOLLOUT | _GONE
-_AT_FIRST: int = MSG_DONTWAIT | MSG_MORE
+_AT_FIRST = MSG_MORE
 """How to send while `connectionMade` runs: what is said leaves together with the end that may
 follow, in one segment. If none follows, TCP_NODELAY sends it."""
 _DONE, _LOST = Failure(main.CONNECTION_DONE), Failure(main.CONNECTION_LOST)
@@ -50,20 +52,27 @@ class Poller:
         """Readable while something has happened."""
         return self._epoll.fileno()
 
-    def watch(self, connection: Any, wanted: int) -> None:
+    def watch(self, one: Any, wanted: int) -> None:
         """Watch a connection for other events than before; for 0, not at all.
 
-        Raises OSError where the kernel cannot watch one more.
+        Raises OSError where the kernel cannot watch one more, or its socket was closed by others.
         """
-        descriptor = connection.fileno()
-        if descriptor not in self._watched:
-            self._epoll.register(descriptor, wanted)
-            self._watched[descriptor] = connection
-        elif wanted:
+        descriptor = one.watched_at
+        if wanted and descriptor >= 0:
             self._epoll.modify(descriptor, wanted)
-        else:
-            self._epoll.unregister(descriptor)
-            del self._watched[descriptor]
+        elif wanted:
+            descriptor = one.fileno()
+            if descriptor < 0:
+                raise OSError(EBADF, "Bad file descriptor")
+            self._epoll.register(descriptor, wanted)
+            self._watched[descriptor] = one
+            one.watched_at = descriptor
+        elif descriptor >= 0:
+            one.watched_at = -1
+            if self._watched.get(descriptor) is one:
+                del self._watched[descriptor]
+                with suppress(OSError):
+                    self._epoll.unregister(descriptor)
 
     def watched(self, event: int) -> list[Any]:
         """The connections that are watched for it."""
@@ -91,8 +100,7 @@ class Poller:
                 elif event & _WRITABLE and one.wanted & EPOLLOUT and (why := one.doWrite()):
                     one.ends(why, False)
             except BaseException as error:  # noqa: BLE001 - as Twisted: it ends that connection
-                log.err()
-                one.ends(error, False)
+                one.fails(error)
             finally:
                 contexts.pop()
 
@@ -109,19 +117,20 @@ class Polled(_Own):
     reactor: Any
     wanted = 0
     """What it is to be watched for."""
-    _watched = 0
-    """What it is watched for."""
-    _is_made = True
-    """False while `connectionMade` runs, in which nothing is watched."""
+    watched_at = -1
+    """The descriptor at which it is watched; -1 where it is not."""
+    _watched_for = 0
+    _may_be_watched = True
+    """False while `connectionMade` runs, and after the end."""
     _sends_at_once = False
     """Whether nothing is in the way of writing to the socket."""
     _how: int = 0
     """Flags for `send`."""
-    _is_lost = False
+    _has_failed = False
     """Whether writing has failed; the next turn ends the connection."""
-    _counts = False
+    _is_counted = False
     """Whether a push producer is to be held after each `bufferSize` bytes."""
-    _sent = 0
+    _counted = 0
     """Bytes since it was last held."""
 
     connected: int
@@ -142,7 +151,7 @@ class Polled(_Own):
     def stopWriting(self) -> None:
         """Nothing waits to be written, or nothing that waits will be."""
         self._want(self.wanted & ~EPOLLOUT)
-        self._look()
+        self._decide()
 
     def write(self, data: bytes) -> None:
         """Send bytes. What the kernel does not take now is kept."""
@@ -150,16 +159,18 @@ class Polled(_Own):
             self._buffer()
             super().write(data)
             return
+        if not isinstance(data, bytes):
+            raise TypeError("Data must be bytes")
         try:
             sent = self.socket.send(data, self._how)
         except BlockingIOError:
             sent = 0
         except OSError:  # told once: a read that follows would look like an orderly end
-            self._is_lost = True
+            self._has_failed = True
             sent = 0
         if sent < len(data):
             self._keep(data[sent:])
-        elif self._counts:
+        elif self._is_counted:
             self._count(sent)
 
     def writeSequence(self, iovec: Iterable[bytes]) -> None:
@@ -182,7 +193,7 @@ class Polled(_Own):
         not, and is paused as soon as anything waits.
         """
         if self.producer is None:
-            self._counts = streaming and not getattr(producer, "bounds_itself", False)
+            self._is_counted = streaming and not getattr(producer, "bounds_itself", False)
             self._sends_at_once = self._sends_at_once and streaming
             self._buffer()
         super().registerProducer(producer, streaming)
@@ -193,14 +204,14 @@ class Polled(_Own):
     def unregisterProducer(self) -> None:
         """The producer is done."""
         super().unregisterProducer()
-        self._counts = False
-        self._look()
+        self._is_counted = False
+        self._decide()
 
     def startTLS(self, contextFactory: Any, normal: bool = True) -> None:
         """Go on in TLS, Twisted's own, on top of this connection."""
-        self._sends_at_once = False
         self._buffer()
         super().startTLS(contextFactory, normal)
+        self._decide()  # nothing goes to the socket but by TLS
 
     def connectionLost(self, reason: Failure) -> None:
         """The connection is over."""
@@ -208,15 +219,24 @@ class Polled(_Own):
         super().connectionLost(reason)
 
     def ends(self, why: BaseException, is_read: bool) -> None:
-        """From the poller: reading or writing has failed, or come to its end."""
-        self.stopReading()
-        if self._is_lost:
-            why = main.CONNECTION_LOST
-        if is_read and why is main.CONNECTION_DONE:
+        """From the poller: reading or writing has come to its end."""
+        if why is not main.CONNECTION_DONE:
+            self.connectionLost(_LOST if why is main.CONNECTION_LOST else Failure(why))
+        elif self._has_failed:
+            self.connectionLost(_LOST)
+        elif is_read:
+            self.stopReading()
             self.readConnectionLost(_DONE)
         else:
-            self.stopWriting()
-            self.connectionLost(_LOST if why is main.CONNECTION_LOST else Failure(why))
+            self.connectionLost(_DONE)
+
+    def fails(self, error: BaseException) -> None:
+        """From the poller: what was called for it has raised this. Raises nothing itself."""
+        log.err(Failure(error))
+        try:
+            self.connectionLost(Failure(error))
+        except BaseException:  # noqa: BLE001 - one's fault is not the others'
+            log.err()
 
     def _closeWriteConnection(self) -> None:
         self._sends_at_once = False
@@ -224,14 +244,15 @@ class Polled(_Own):
 
     def _want(self, wanted: int) -> None:
         self.wanted = wanted
-        if self._is_made and wanted != self._watched:
+        if self._may_be_watched and wanted != self._watched_for:
             self.reactor.poller.watch(self, wanted)
-            self._watched = wanted
+            self._watched_for = wanted
 
     def _leave(self) -> None:
         """Be watched no more, whatever is asked for from now on."""
-        self._want(0)
-        self._is_made = False
+        self.wanted = 0
+        self.reactor.poller.watch(self, 0)
+        self._may_be_watched = False
         self._sends_at_once = False
 
     def _buffer(self) -> None:
@@ -244,12 +265,12 @@ class Polled(_Own):
         self._tempDataBuffer = [data]
         self._tempDataLen = len(data)
         self.startWriting()
-        if self.producer is not None and (not self._counts or len(data) > self.bufferSize):
+        if self.producer is not None and (not self._is_counted or len(data) > self.bufferSize):
             self._hold()
 
     def _count(self, sent: int) -> None:
-        self._sent += sent
-        if self._sent > self.bufferSize:
+        self._counted += sent
+        if self._counted > self.bufferSize:
             self._sends_at_once = False
             self.startWriting()
             self._hold()
@@ -258,20 +279,24 @@ class Polled(_Own):
         self.producerPaused = True
         self.producer.pauseProducing()
 
-    def _look(self) -> None:
-        """Look whether something is in the way of writing to the socket."""
+    def _decide(self) -> None:
+        """Whether what is written may go to the socket at once."""
         waits = self.dataBuffer or self._tempDataLen
         ends = self._aborting or self._writeDisconnected or not self.connected
         pulls = self.producer is not None and not self.streamingProducer
         self._sends_at_once = not (waits or ends or pulls or self.TLS)
-        self._sent = 0
+        self._counted = 0
 
     # a context of Twisted's log while a protocol runs: whose line it is, made out only when asked
 
     def copy(self) -> dict[Any, Any]:
-        """As a dict's."""
+        """As a dict's: Twisted adds to it what it calls with a context."""
+        try:
+            system = self.logPrefix()
+        except BaseException:  # noqa: BLE001 - as Twisted: a fault there does not keep from logging
+            system = "(buggy logPrefix method)"
         base = context.defaultContextDict
-        return {**base, ILogContext: {**base[ILogContext], "system": self.logPrefix()}}
+        return {**base, ILogContext: {**base[ILogContext], "system": system}}
 
     def __getitem__(self, key: Any) -> Any:
         return self.copy()[key]
@@ -282,9 +307,9 @@ class Accepted(Polled):
 
     connected = 1
     wanted = EPOLLIN
-    _is_made = False
+    _may_be_watched = False
     _sends_at_once = True
-    _how = _AT_FIRST
+    _how: int = _AT_FIRST
     _tempDataLen = 0
     _tempDataBuffer: Any = ()  # see `_buffer`
     _last_name = ""
@@ -300,6 +325,7 @@ class Accepted(Polled):
         reactor: Any,
     ) -> None:
         # not Twisted's own, which does and keeps much that few ask for
+        sock.setblocking(False)
         self.socket = sock
         self.protocol = protocol
         self.client = client
@@ -323,29 +349,33 @@ class Accepted(Polled):
 
     def startReading(self) -> None:
         """Read what comes. Whoever says so in `connectionMade` has it watched at once."""
-        if not (self._is_made or self.disconnected):
+        if not (self._may_be_watched or self.disconnected):
             self._go_on()
         super().startReading()
 
     def begin(self) -> None:
         """`connectionMade` is over: the end already, or the beginning of being watched."""
-        if self._is_made or self.disconnected or self.socket.fileno() < 0:
+        if self._may_be_watched or self.disconnected or self.socket.fileno() < 0:
             return
         if self.disconnecting and self._sends_at_once and self.producer is None:
             self.connectionLost(_DONE)
         else:
             self._go_on()
 
+    def setTcpNoDelay(self, enabled: bool) -> None:
+        """Whether small writes go out at once: they do, unless it is switched off."""
+        if not (enabled or self._may_be_watched or self.disconnected):
+            self._go_on()
+        super().setTcpNoDelay(enabled)
+
     def _go_on(self) -> None:
-        self._is_made = True
+        self._may_be_watched = True
         self._how = 0
-        self.socket.setblocking(False)
         self.setTcpNoDelay(True)
         try:
             self._want(self.wanted)
         except OSError:  # the kernel cannot watch one more
             log.err()
-            self.wanted = 0
             self.connectionLost(_LOST)
 
     def connectionLost(self, reason: Failure) -> None:
@@ -361,10 +391,12 @@ class Accepted(Polled):
                 producer.stopProducing()
         finally:
             self._closeSocket(reason.value.__class__ is not ConnectionAborted)
-            protocol = self.protocol
-            self._last_name = type(protocol).__name__
-            del self.protocol, self.socket
-            protocol.connectionLost(reason)
+            del self.socket
+            try:
+                self.protocol.connectionLost(reason)
+            finally:
+                self._last_name = type(self.protocol).__name__
+                del self.protocol
 
     def fileno(self) -> int:
         """The descriptor; -1 once it is closed."""
@@ -381,6 +413,30 @@ class Accepted(Polled):
         local = self.socket.getsockname()
         where = repr(local) if self.socket.family == socket.AF_UNIX else local[1]
         return f"<{type(self.protocol).__name__} #{self.sessionno} on {where}>"
+
+
+class Local(Polled):
+    """Over a Unix socket, which can carry descriptors."""
+
+    _sendmsgQueue: list[int]
+
+    def sendFileDescriptor(self, fileno: int) -> None:
+        """Send a descriptor with the next byte that is written; one must be written."""
+        self._sends_at_once = False
+        self._buffer()
+        super().sendFileDescriptor(fileno)  # type: ignore[misc]
+
+    def doWrite(self) -> Any:
+        """From the poller: send what waits. Returns why the connection is over, if it is."""
+        waits = self.dataBuffer or self._tempDataLen
+        if self._sendmsgQueue and not (waits or self.disconnecting or self._writeDisconnecting):
+            self.stopWriting()  # until there is a byte to go with
+            return None
+        return super().doWrite()
+
+    def _decide(self) -> None:
+        super()._decide()
+        self._sends_at_once = self._sends_at_once and not self._sendmsgQueue
 
 
 class Connection(Accepted, tcp.Server):
@@ -400,7 +456,7 @@ class Connection(Accepted, tcp.Server):
             self._addressType = IPv6Address
 
 
-class LocalConnection(Accepted, unix.Server):
+class LocalConnection(Local, Accepted, unix.Server):
     """A connection over a Unix socket that a port has accepted."""
 
     def __init__(
@@ -413,18 +469,12 @@ class LocalConnection(Accepted, unix.Server):
         reactor: Any,
     ) -> None:
         super().__init__(sock, protocol, (client, None), server, sessionno, reactor)
-        self._sendmsgQueue: list[int] = []
+        self._sendmsgQueue = []
 
     def doRead(self) -> Any:
         """From the poller; descriptors that come are closed unless the protocol wants them."""
         receives = IFileDescriptorReceiver.providedBy(self.protocol)
         return unix.Server.doRead(self) if receives else super().doRead()
-
-    def sendFileDescriptor(self, fileno: int) -> None:
-        """Send a descriptor with the next byte that is written; one must be written."""
-        self._sends_at_once = False
-        self._buffer()
-        super().sendFileDescriptor(fileno)
 
 
 class _Dialled(Polled):
@@ -440,7 +490,7 @@ class Client(_Dialled, tcp.Client):
     """A TCP connection that is made from here."""
 
 
-class LocalClient(_Dialled, unix.Client):
+class LocalClient(Local, _Dialled, unix.Client):
     """A connection over a Unix socket that is made from here."""
 
 

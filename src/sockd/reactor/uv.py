@@ -260,7 +260,10 @@ class UvloopReactor(DatagramReactor, AsyncioSelectorReactor):
             sock.close()
             return None
         connection = Connection(sock, protocol, peer, None, peer[1], self)
-        start(connection, protocol)
+        try:
+            protocol.makeConnection(connection)
+        finally:
+            connection.begin()
         return connection
 
     def _listen(self, port: Any) -> Any:
