@@ -92,8 +92,9 @@ class Guard:
         self._rule_against = lru_cache(HOSTS_KEPT)(self._rules.refusal)
         self._rule_against_source = lru_cache(HOSTS_KEPT)(self._look_at_source)
         self._is_trusted = lru_cache(HOSTS_KEPT)(partial(matches, limits.trusted))
+        self._source = lru_cache(HOSTS_KEPT)(self._look_at_host)
         self._sessions: dict[Session, str | None] = {}
-        self._per_source: Counter[str] = Counter()
+        self._per_source: dict[str, int] = {}
         rate = limits.connect_rate
         self._connects = Buckets(rate.per_second, max(1.0, rate.count), SOURCES_KEPT)
         self._answers = Buckets(limits.reply_rate.per_second, limits.reply_burst, SOURCES_KEPT)
@@ -112,10 +113,10 @@ class Guard:
             return self.user_refusal(peer.uid)
         if (rule := self._rule_against(peer.host)) is not None:
             return rule
-        if self._is_trusted(peer.host):
+        source = self._source(peer.host)
+        if source is None:
             return None
-        source = source_key(peer.host, *CONNECTION_SOURCE_BITS)
-        if self._per_source[source] >= self.limits.max_connections_per_source:
+        if self._per_source.get(source, 0) >= self.limits.max_connections_per_source:
             return f"max_connections_per_source = {self.limits.max_connections_per_source}"
         if not self._connects.take(source, self.clock.seconds()):
             return f"connect_rate = {self.limits.connect_rate}"
@@ -128,10 +129,10 @@ class Guard:
 
     def hold(self, session: Session) -> None:
         """Count an admitted connection until `release`."""
-        source = None
-        if session.peer.host and not self._is_trusted(session.peer.host):
-            source = source_key(session.peer.host, *CONNECTION_SOURCE_BITS)
-            self._per_source[source] += 1
+        host = session.peer.host
+        source = self._source(host) if host else None
+        if source is not None:
+            self._per_source[source] = self._per_source.get(source, 0) + 1
         self._sessions[session] = source
         self.counts["connections"] += 1
         if self._sweep_call is None:
@@ -141,12 +142,18 @@ class Guard:
         """A connection has ended."""
         source = self._sessions.pop(session, None)
         if source is not None:
-            self._per_source[source] -= 1
-            if not self._per_source[source]:
+            left = self._per_source[source] - 1
+            if left:
+                self._per_source[source] = left
+            else:
                 del self._per_source[source]
         if not self._sessions and self._empty is not None:
             empty, self._empty = self._empty, None
             empty.callback(None)
+
+    def _look_at_host(self, host: str) -> str | None:
+        """What a host's connections are counted under; None if they are not."""
+        return None if self._is_trusted(host) else source_key(host, *CONNECTION_SOURCE_BITS)
 
     def when_empty(self, seconds: float) -> Deferred[None]:
         """Fires when no connection is open; those that are after `seconds` are cut off."""

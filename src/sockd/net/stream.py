@@ -83,7 +83,7 @@ class Stream(Protocol):
     _open = False
     _held = False
     _why = ""
-    _seen: tuple[int, int] = (-1, -1)
+    _seen = -1
     _active_at = 0.0
     _taken: tuple[int, int] = (-1, -1)
     _taken_at = 0.0
@@ -202,7 +202,10 @@ class Stream(Protocol):
             events.emit("opened", service=self.context.name, peer=str(self.peer))
         if self.produces:
             self.wire.registerProducer(self, not self.pulls)
-        self.guarded(self.opened)
+        try:
+            self.opened()
+        except Exception:  # noqa: BLE001 - as in `guarded`, without a call more for each connection
+            self._fault()
 
     def dataReceived(self, data: bytes) -> None:
         self.bytes_in += len(data)
@@ -288,7 +291,7 @@ class Stream(Protocol):
 
     def _sweep(self, now: float) -> None:
         limits = self.context.limits
-        seen = (self.bytes_in, self.bytes_out)
+        seen = self.bytes_in + self.bytes_out
         if seen != self._seen:
             self._seen = seen
             self._active_at = now

@@ -37,7 +37,9 @@ class Buckets:
             raise ValueError(f"a cost is 0 or more, not {cost!r}")
         tokens, since = self._buckets.pop(key, (self.burst, now))
         if now > since:
-            tokens = min(self.burst, tokens + (now - since) * self.rate)
+            tokens += (now - since) * self.rate
+            if tokens > self.burst:  # `min` would take as long as all the rest
+                tokens = self.burst
             since = now
         enough = tokens >= cost
         self._buckets[key] = (tokens - cost if enough else tokens, since)

@@ -33,9 +33,6 @@ MOST_EVENTS = 64
 _GONE = EPOLLHUP | EPOLLERR
 """The kernel tells it unasked; the read or the write that follows says what it is."""
 _READABLE, _WRITABLE = EPOLLIN | _GONE, EPOLLOUT | _GONE
-_AT_FIRST = MSG_MORE
-"""How to send while `connectionMade` runs: what is said leaves together with the end that may
-follow, in one segment. If none follows, TCP_NODELAY sends it."""
 _DONE, _LOST = Failure(main.CONNECTION_DONE), Failure(main.CONNECTION_LOST)
 
 
@@ -195,7 +192,6 @@ class Polled(_Own):
         if self.producer is None:
             self._is_counted = streaming and not getattr(producer, "bounds_itself", False)
             self._sends_at_once = self._sends_at_once and streaming
-            self._buffer()
         super().registerProducer(producer, streaming)
         if self.producer is producer and not (streaming or self._writeDisconnected):
             # what was written before may all be sent: nothing else would have it asked again
@@ -309,7 +305,9 @@ class Accepted(Polled):
     wanted = EPOLLIN
     _may_be_watched = False
     _sends_at_once = True
-    _how: int = _AT_FIRST
+    _how: int = MSG_MORE
+    """While `connectionMade` runs: what is said leaves together with the end that may follow, in
+    one segment. If none follows, TCP_NODELAY sends it."""
     _tempDataLen = 0
     _tempDataBuffer: Any = ()  # see `_buffer`
     _last_name = ""
