@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import random
 import time
-from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -128,8 +127,8 @@ class World:
             found += [f"a delayed call: {call}" for call in loop.getDelayedCalls()]
         for context in self.contexts:
             found += [f"an open session: {one}" for one in context.guard.sessions]
-            per_source: Counter[str] = context.guard._per_source
-            found += [f"a source that is counted: {source}" for source in per_source]
+            sources = context.guard._per_source
+            found += [f"a source that is counted: {source}" for source in sources]
         return found
 
     def forget(self) -> None:
