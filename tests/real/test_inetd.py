@@ -5,7 +5,6 @@ Where the two differ, a test of its own says how, and that it is meant.
 
 from __future__ import annotations
 
-import calendar
 import random
 import socket
 import subprocess
@@ -179,31 +178,38 @@ def test_chargen_datagrams_are_never_longer_than_what_they_answer(
     assert sockd.datagram("chargen", bytes(size)) == pattern[: min(size, 512)]
 
 
+def at_once(
+    ask: Callable[[Server, str], bytes], service: str, *servers: Server
+) -> tuple[bytes, ...]:
+    """What each server answers within one second, or the last of some tries where they differ.
+
+    inetd's clock, the kernel's for time(), is up to a tick late: just after a second begins it
+    still tells the one before.
+    """
+    for _ in range(20):
+        answers = tuple(ask(server, service) for server in servers)
+        if len(set(answers)) == 1:
+            break
+    return answers
+
+
 @pytest.mark.parametrize("ask", [Server.stream, Server.datagram])
-def test_daytime_has_the_same_form_and_the_same_time(
+def test_daytime_is_the_same_line(
     inetd: Server, sockd: Server, ask: Callable[[Server, str], bytes]
 ) -> None:
-    """sockd's answer, asked for between two of inetd's, is not outside of them."""
-    before, ours, after = (ask(server, "daytime") for server in (inetd, sockd, inetd))
-    assert len(before) == len(ours) == len(after) == len(b"Sat Jun 17 18:06:14 2000\r\n")
-    assert unix_time(before) <= unix_time(ours) <= unix_time(after)
-    if before == after:  # all within one second: not a byte differs
-        assert ours == before
-
-
-def unix_time(line: bytes) -> int:
-    assert line.endswith(b"\r\n")
-    return calendar.timegm(time.strptime(line.decode("ascii"), "%a %b %d %H:%M:%S %Y\r\n"))
+    theirs, ours = at_once(ask, "daytime", inetd, sockd)
+    assert ours == theirs
+    assert time.strptime(ours.decode("ascii"), "%a %b %d %H:%M:%S %Y\r\n")
+    assert len(ours) == len(b"Sat Jun 17 18:06:14 2000\r\n")
 
 
 @pytest.mark.parametrize("ask", [Server.stream, Server.datagram])
 def test_time_is_the_same_number(
     inetd: Server, sockd: Server, ask: Callable[[Server, str], bytes]
 ) -> None:
-    answers = [ask(server, "time") for server in (inetd, sockd, inetd)]
-    assert [len(answer) for answer in answers] == [4, 4, 4]
-    before, ours, after = (int.from_bytes(answer, "big") for answer in answers)
-    assert before <= ours <= after
+    theirs, ours = at_once(ask, "time", inetd, sockd)
+    assert ours == theirs
+    assert len(ours) == 4
 
 
 def test_a_stream_that_says_one_thing_ends_by_itself(inetd: Server, sockd: Server) -> None:
