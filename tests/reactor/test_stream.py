@@ -765,6 +765,32 @@ async def test_a_client_sends_a_descriptor_over_a_local_connection(tmp_path: Pat
     os.close(protocol.descriptors[0])
 
 
+@OURS
+@pytest_twisted.ensureDeferred
+async def test_a_descriptor_waits_for_a_byte_that_is_written_later(tmp_path: Path) -> None:
+    """Whatever else happens to the connection meanwhile; a byte never leaves without it."""
+
+    class Waiting(Keeping):
+        def dataReceived(self, data: bytes) -> None:
+            super().dataReceived(data)
+            self.wire.sendFileDescriptor(0)
+            self.wire.unregisterProducer()
+
+    async with listening(Waiting, f"{tmp_path}/service") as port:
+        with dialled(port.address) as peer:
+            peer.send(b"?")
+            protocol = await port.first()
+            await until(lambda: protocol.received)
+            await turns(3)
+            assert not protocol.lost
+            protocol.wire.unregisterProducer()
+            protocol.wire.write(b"x")
+            data, descriptors, *_ = await deferToThread(socket.recv_fds, peer, 10, 3)
+        await until(lambda: protocol.lost)
+    assert (data, len(descriptors)) == (b"x", 1)
+    os.close(descriptors[0])
+
+
 @pytest_twisted.ensureDeferred
 async def test_descriptors_wait_for_a_peer_that_does_not_read_yet(tmp_path: Path) -> None:
     class Full(Keeping):

@@ -21,7 +21,7 @@ from socket import MSG_MORE
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet import main, tcp, unix
-from twisted.internet.address import IPv6Address
+from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.error import ConnectionAborted
 from twisted.internet.interfaces import IFileDescriptorReceiver, ILoggingContext
 from twisted.python import context, log
@@ -310,6 +310,7 @@ class Accepted(Polled):
     one segment. If none follows, TCP_NODELAY sends it."""
     _tempDataLen = 0
     _tempDataBuffer: Any = ()  # see `_buffer`
+    _addressType: Any = IPv4Address
     _last_name = ""
     """What the protocol was called, once it is gone."""
 
@@ -330,6 +331,8 @@ class Accepted(Polled):
         self.server = server
         self.sessionno = sessionno
         self.hostname = client[0]
+        if len(client) != 2:
+            self._addressType = IPv6Address
         self.reactor = reactor
 
     def doRead(self) -> Any:
@@ -439,19 +442,6 @@ class Local(Polled):
 
 class Connection(Accepted, tcp.Server):
     """A TCP connection that a port has accepted."""
-
-    def __init__(
-        self,
-        sock: socket.socket,
-        protocol: Any,
-        client: Any,
-        server: Any,
-        sessionno: int,
-        reactor: Any,
-    ) -> None:
-        super().__init__(sock, protocol, client, server, sessionno, reactor)
-        if len(client) != 2:
-            self._addressType = IPv6Address
 
 
 class LocalConnection(Local, Accepted, unix.Server):
