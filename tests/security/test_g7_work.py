@@ -181,7 +181,8 @@ def test_a_program_that_ignores_term_is_killed_five_seconds_after(tmp_path: Path
         start = time.monotonic()
         wait_until(lambda: not is_alive(pid), "it is killed", 5 + SLACK)
         assert time.monotonic() - start >= 4.5
-        assert not is_alive(sleeper)
+        # one signal for the group, but the kernel ends its members one after the other
+        wait_until(lambda: not is_alive(sleeper), "what it began, at once", SLACK)
         reaped = {one["pid"]: one["status"] for one in daemon.events("child-reaped")}
         assert reaped[pid] == "signal SIGKILL"
         assert sorted(reaped.values()) == ["signal SIGKILL", "signal SIGTERM"]
