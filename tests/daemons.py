@@ -22,8 +22,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-START_SECONDS = 20.0
-STOP_SECONDS = 15.0
+START_SECONDS = 60.0
+STOP_SECONDS = 30.0
+PATIENCE = 30.0
+"""Seconds until what should happen counts as not happening: machines are busy."""
 FORBIDDEN = ("Traceback", "Unhandled")
 REACTOR = "SOCKD_TEST_REACTOR"
 """Names the reactor that daemons run on, set by `tests/conftest.py`."""
@@ -139,7 +141,7 @@ class Daemon:
                     found.append(event)
         return found
 
-    def wait_for(self, name: str, seconds: float = 10.0, **fields: Any) -> dict[str, Any]:
+    def wait_for(self, name: str, seconds: float = PATIENCE, **fields: Any) -> dict[str, Any]:
         """The first event of this name with these fields, now or within the time."""
         until = time.monotonic() + seconds
         while True:
@@ -161,7 +163,7 @@ class Daemon:
 
     def connect(self, service: str, transport: str = "tcp") -> socket.socket:
         """A connection to an instance, with a timeout. (Not into a namespace.)"""
-        return socket.create_connection(self.address(service, transport), timeout=10)
+        return socket.create_connection(self.address(service, transport), timeout=PATIENCE)
 
     def assert_clean(self) -> None:
         """It left no traceback, no socket file and no process."""
@@ -205,7 +207,7 @@ def ask(sock: socket.socket, data: bytes) -> bytes:
 # several hosts on one machine
 
 
-def run(*command: str, seconds: float = 20.0) -> str:
+def run(*command: str, seconds: float = PATIENCE) -> str:
     """Run a command that must succeed, bounded in time; its output."""
     done = subprocess.run(command, capture_output=True, timeout=seconds, check=False)
     assert done.returncode == 0, f"{command}: {done.stderr.decode(errors='replace')}"
@@ -257,11 +259,11 @@ def socket_on(host: str, family: int, kind: int) -> socket.socket:
     thread = threading.Thread(target=make)
     thread.start()
     thread.join()
-    made[0].settimeout(10)
+    made[0].settimeout(PATIENCE)
     return made[0]
 
 
-def inside(host: str, *command: str, seconds: float = 20.0, data: bytes = b"") -> bytes:
+def inside(host: str, *command: str, seconds: float = PATIENCE, data: bytes = b"") -> bytes:
     """Run a command on a host (a namespace) with standard input; its standard output."""
     done = subprocess.run(
         ["ip", "netns", "exec", host, *command],

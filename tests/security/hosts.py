@@ -22,14 +22,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
 
-from tests.daemons import REACTOR, Daemon, children, descriptors, run
+from tests.daemons import PATIENCE, REACTOR, Daemon, children, descriptors, run
 
 T = TypeVar("T")
 _CLONE_NEWNET = 0x40000000
-SETTLE_SECONDS = 20.0
-"""How long a daemon may take to let go of what its clients left. Generous: machines are busy."""
-LAST = 5.0
-"""How long a test waits for what should be there at once."""
 
 
 class Watched(Daemon):
@@ -64,9 +60,8 @@ class Watched(Daemon):
         wait_until(
             lambda: descriptors(self.pid) <= self._at_first + self.spare_descriptors,
             f"descriptors are back to {self._at_first}",
-            SETTLE_SECONDS,
         )
-        wait_until(lambda: not self.zombies(), "no zombie is left", SETTLE_SECONDS)
+        wait_until(lambda: not self.zombies(), "no zombie is left")
 
     def zombies(self) -> list[int]:
         """Children that ended and were not reaped."""
@@ -77,6 +72,10 @@ class Watched(Daemon):
         return int(Path(f"/proc/{self.pid}/statm").read_text().split()[1]) * os.sysconf(
             "SC_PAGE_SIZE"
         )
+
+    def worked_seconds(self) -> float:
+        """Time that its main thread has been on a processor, to the nanosecond."""
+        return int(Path(f"/proc/{self.pid}/schedstat").read_text().split()[0]) / 1e9
 
     def cpu_seconds(self) -> float:
         """CPU time used so far."""
@@ -96,7 +95,18 @@ def is_alive(pid: int) -> bool:
     return _state(pid) not in ("", "Z")
 
 
-def wait_until(condition: Callable[[], object], what: str, seconds: float = 10.0) -> None:
+@contextmanager
+def paused(pid: int) -> Iterator[None]:
+    """A process does nothing while the block runs: it finds all at once what came meanwhile."""
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        wait_until(lambda: _state(pid) == "T", "it has stopped")
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+def wait_until(condition: Callable[[], object], what: str, seconds: float = PATIENCE) -> None:
     """Wait for something to become true; fail with what it was."""
     until = time.monotonic() + seconds
     while not condition():
@@ -146,7 +156,7 @@ def add_addresses(host: str, addresses: Sequence[str]) -> None:
 def connect(host: str, address: tuple[str, int], source: str = "") -> socket.socket:
     """A TCP connection from a host, perhaps from one of its addresses."""
     start = (source, 0) if source else None
-    return on(host, lambda: socket.create_connection(address, 10, source_address=start))
+    return on(host, lambda: socket.create_connection(address, PATIENCE, source_address=start))
 
 
 def udp(host: str, address: tuple[str, int] = ("", 0)) -> socket.socket:
@@ -155,7 +165,7 @@ def udp(host: str, address: tuple[str, int] = ("", 0)) -> socket.socket:
     def make() -> socket.socket:
         family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
         sock = socket.socket(family, socket.SOCK_DGRAM)
-        sock.settimeout(LAST)
+        sock.settimeout(PATIENCE)
         sock.bind(address)
         return sock
 
@@ -234,11 +244,12 @@ def heard(sock: socket.socket, seconds: float) -> list[Datagram]:
     """The UDP datagrams (IPv4, whole) that a sniffer hears arriving until `seconds` from now."""
     found = []
     until = time.monotonic() + seconds
-    while (left := until - time.monotonic()) > 0:
-        sock.settimeout(left)
+    # what has arrived is taken, however late it is by the time that somebody looks
+    while time.monotonic() < until + PATIENCE:
+        sock.settimeout(max(until - time.monotonic(), 0.0))
         try:
             packet, address = sock.recvfrom(65_535)
-        except TimeoutError:
+        except (TimeoutError, BlockingIOError):
             break
         if address[2] != socket.PACKET_OUTGOING and packet[0] >> 4 == 4:
             start = (packet[0] & 15) * 4
@@ -259,7 +270,7 @@ def small_clients(address: tuple[str, int], count: int) -> list[socket.socket]:
         sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 16_384)
-        sock.settimeout(LAST)
+        sock.settimeout(PATIENCE)
         sock.connect(address)
         socks.append(sock)
     return socks
@@ -324,4 +335,4 @@ def program(*command: str, host: str = "") -> Iterator[subprocess.Popen[bytes]]:
     finally:
         if process.poll() is None:
             process.send_signal(signal.SIGKILL)
-        process.wait(10)
+        process.wait(PATIENCE)

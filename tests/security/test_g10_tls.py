@@ -21,7 +21,8 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from tests.security.hosts import LAST, Watched
+from tests.daemons import PATIENCE
+from tests.security.hosts import Watched
 
 NAME = "sockd.example"
 AUTHORITY = trustme.CA()
@@ -63,7 +64,7 @@ def client(identity: trustme.LeafCert | None = None) -> ssl.SSLContext:
 def greet(daemon: Watched, context: ssl.SSLContext) -> ssl.SSLSocket:
     """A TLS connection that has been served. Raises ssl.SSLError where it is not."""
     sock = context.wrap_socket(daemon.connect("echo", "tls"), server_hostname=NAME)
-    sock.settimeout(LAST)
+    sock.settimeout(PATIENCE)
     try:
         # with TLS 1.3 a client hears that it is refused only after its own handshake
         sock.sendall(b"hello")

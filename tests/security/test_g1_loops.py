@@ -12,7 +12,7 @@ import pytest
 
 from sockd.service import find
 from tests.daemons import namespace, run
-from tests.security.hosts import Watched, forged, heard, on, raw_sender, sniffer
+from tests.security.hosts import Watched, forged, heard, on, raw_sender, sniffer, wait_until
 
 FIRST_PORT = 7001
 COUNT_SECONDS = 2.0
@@ -77,8 +77,15 @@ def test_every_service_answers_a_stranger(served: tuple[str, Watched]) -> None:
     with raw_sender(host) as raw, sniffer(host) as ear:
         for port in PORTS.values():
             raw.sendto(forged((HOST, STRANGER[1]), (HOST, port), b"4"), (HOST, 0))
-        answered = Counter(port for _, port, _, to, _ in heard(ear, 1.0) if to == STRANGER[1])
-    assert answered == {port: 1 for name, port in PORTS.items() if name not in SILENT}
+        answered = Counter[int]()
+
+        def has_answered() -> bool:
+            answered.update(port for _, port, _, to, _ in heard(ear, 1.0) if to == STRANGER[1])
+            return answered.keys() >= expected.keys()
+
+        expected = {port: 1 for name, port in PORTS.items() if name not in SILENT}
+        wait_until(has_answered, "each has answered")
+    assert answered == expected
 
 
 def test_no_service_answers_another(served: tuple[str, Watched]) -> None:
@@ -140,7 +147,9 @@ def test_no_service_answers_a_source_that_is_none(
         answers += [one for one in heard(wire, 0.1) if one[1] in PORTS.values()]
     assert answers == []
     rules = set(filter(None, sources.values()))
-    assert refused(daemon, mark) == set(product(PORTS, rules))
+    everything = set(product(PORTS, rules))
+    wait_until(lambda: refused(daemon, mark) >= everything, "each has been refused")
+    assert refused(daemon, mark) == everything
 
 
 def test_no_service_answers_an_unspecified_source(served: tuple[str, Watched]) -> None:

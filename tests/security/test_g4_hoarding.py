@@ -29,7 +29,7 @@ from tests.security.hosts import (
 
 CLIENTS = 200
 MOST_PER_CLIENT = 256 * 1024
-SLACK = 15.0
+SLACK = 30.0
 """Seconds beyond a timeout that a busy machine may need."""
 
 UNREAD = {
@@ -90,7 +90,12 @@ def test_two_hundred_clients_that_never_read_cost_little(
         cost = (most_memory(daemon, 0.6) - before) // CLIENTS
         print(f"{service}: {cost} bytes a client")  # noqa: T201 - what a reader of a failure wants
         assert cost <= MOST_PER_CLIENT
-        assert len(daemon.events("opened")) - len(daemon.events("closed")) == CLIENTS
+        wait_until(
+            lambda: (
+                (len(daemon.events("opened")), len(daemon.events("closed"))) == (CLIENTS + 1, 1)
+            ),
+            "all but the first are still there",
+        )
         stack.close()
 
 

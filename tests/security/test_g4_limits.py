@@ -12,7 +12,7 @@ from typing import Any
 from tests.daemons import two_hosts
 from tests.security.hosts import Watched, add_addresses, connect, wait_until
 
-SLACK = 15.0
+SLACK = 30.0
 """Seconds that a busy machine may need."""
 
 
@@ -51,6 +51,7 @@ def test_exactly_max_connections_and_never_one_more(tmp_path: Path) -> None:
                         selector.unregister(one)
                 most = max(most, len(served - closed))
         assert (len(served), most, len(closed)) == (50, 50, 950)
+        wait_until(lambda: len(daemon.events("opened")) >= 50, "all are in the log")
         assert len(daemon.events("opened")) == 50
         for sock in list(served)[:7]:
             sock.close()
@@ -83,6 +84,7 @@ def test_one_noisy_source_never_hurts_another(tmp_path: Path) -> None:
         noisy = [stack.enter_context(connect(second, address, "10.77.0.2")) for _ in range(30)]
         assert [serves(sock) for sock in noisy] == [True] * 20 + [False] * 10
         assert serves(stack.enter_context(connect(second, address, "10.77.0.3")))
+        daemon.wait_for("refused")
         rules = {one["rule"].partition(" (and")[0] for one in daemon.events("refused")}
         assert rules == {"max_connections_per_source = 20"}
         answered = 0

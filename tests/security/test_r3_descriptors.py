@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.daemons import descriptors
-from tests.security.hosts import LAST, Watched, wait_until
+from tests.daemons import PATIENCE, descriptors
+from tests.security.hosts import Watched, wait_until
 
 DESCRIPTORS = 64
 LIMIT = ("prlimit", f"--nofile={DESCRIPTORS}")
@@ -43,7 +43,7 @@ def fill(daemon: Watched, stack: ExitStack) -> list[socket.socket]:
     found: list[socket.socket] = []
     while True:
         sock = daemon.connect("echo")
-        sock.settimeout(LAST)
+        sock.settimeout(PATIENCE)
         if not serves(sock):
             sock.close()
             return found
@@ -65,15 +65,15 @@ def test_at_the_limit_open_connections_go_on_and_new_ones_are_closed(daemon: Wat
         assert descriptors(daemon.pid) >= DESCRIPTORS - 2
         for _ in range(100):
             with daemon.connect("echo") as sock:
-                sock.settimeout(LAST)
+                sock.settimeout(PATIENCE)
                 assert not serves(sock)
             with socket.socket(socket.AF_UNIX) as local, contextlib.suppress(ConnectionError):
-                local.settimeout(LAST)
+                local.settimeout(PATIENCE)
                 local.connect(str(daemon.runtime / "reverse.sock"))
                 assert local.recv(1) == b""
         assert all(serves(sock) for sock in open_before)
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-            sock.settimeout(LAST)
+            sock.settimeout(PATIENCE)
             sock.sendto(b"datagram", daemon.address("echo", "udp"))
             assert sock.recv(100) == b"datagram"
         for sock in open_before[:10]:
@@ -92,7 +92,7 @@ def test_at_the_limit_the_daemon_is_idle_and_its_log_short(daemon: Watched) -> N
         start, cpu = time.monotonic(), daemon.cpu_seconds()
         while time.monotonic() < start + 1.5:
             sock = stack.enter_context(socket.socket())
-            sock.settimeout(LAST)
+            sock.settimeout(PATIENCE)
             sock.connect(daemon.address("echo", "tcp"))
             pending.append(sock)
             time.sleep(0.02)
@@ -119,7 +119,7 @@ def test_at_the_limit_a_program_is_not_started_and_its_client_told_so(daemon: Wa
         before = descriptors(daemon.pid)
         for service in ("run", "factor") * 5:
             with daemon.connect(service) as sock:
-                sock.settimeout(LAST)
+                sock.settimeout(PATIENCE)
                 sock.sendall(b"340282366920938463463374607431768211457\n")
                 assert sock.recv(100).startswith(b"error: busy")
             wait_until(lambda: descriptors(daemon.pid) <= before, "no pipe is left open")

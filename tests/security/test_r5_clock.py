@@ -22,7 +22,7 @@ NOON = datetime(2026, 3, 4, 12, 0, 0, tzinfo=UTC).timestamp()
 """What the daemon's clock says at first."""
 GROUP = "224.225.226.227"
 IDLE = 1.0
-SLACK = 15.0
+SLACK = 30.0
 CONFIG = f"""
 [defaults]
 idle_timeout = "10m"
