@@ -29,13 +29,17 @@ if TYPE_CHECKING:
 def pytest_configure(config: pytest.Config) -> None:
     """Have the daemons that tests start run on the reactor that the suite runs on.
 
-    An example of a property has no deadline: what else runs on the machine would decide.
+    An example of a property has no deadline: what else runs on the machine would decide. Examples
+    are always the same, unless SOCKD_FUZZ in the environment asks to search for others.
     """
     # a suite that runs in the background has ^C switched off, and so would the daemons that it asks
     # to end
     signal.signal(signal.SIGINT, signal.default_int_handler)
     hypothesis.settings.register_profile(
-        "suite", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+        "suite",
+        deadline=None,
+        derandomize="SOCKD_FUZZ" not in os.environ,
+        suppress_health_check=[hypothesis.HealthCheck.too_slow],
     )
     hypothesis.settings.load_profile("suite")
     os.environ["SOCKD_TEST_REACTOR"] = config.getoption("reactor")
@@ -107,7 +111,7 @@ def nothing_left(log: LogRecorder) -> Iterator[None]:
     if left():
         # what closes or ends in the next turns of the reactor is on its way
         with suppress(AssertionError):
-            pytest_twisted.blockon(ensureDeferred(helpers.until(lambda: not left(), seconds=5.0)))
+            pytest_twisted.blockon(ensureDeferred(helpers.until(lambda: not left())))
     found = left()
     world.forget()
     gc.collect()  # a Deferred that failed unseen says so when it is collected
@@ -125,7 +129,7 @@ def _what_is_there() -> Counter[str]:
         with suppress(FileNotFoundError):  # the one that lists them
             found[f"a descriptor: {descriptor.readlink()}"] += 1
     for thread in Path("/proc/self/task").iterdir():
-        with suppress(FileNotFoundError):  # a thread that has just ended
+        with suppress(FileNotFoundError, ProcessLookupError):  # a thread that has just ended
             for child in (thread / "children").read_text("ascii").split():
                 found[f"a child process: {child}"] += 1
     for call in REACTOR.getDelayedCalls():

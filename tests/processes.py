@@ -7,6 +7,7 @@ its own process is signalled, by its number.
 from __future__ import annotations
 
 import os
+import random
 import re
 import resource
 import select
@@ -177,17 +178,23 @@ def cpu_seconds(*argv: str, tries: int = 5) -> float:
 
 
 def free_port() -> int:
-    """A port that is free for TCP and for UDP, on IPv4's loopback address and on IPv6's."""
+    """A port that is free for TCP and for UDP, on IPv4's loopback address and on IPv6's.
+
+    It is none of those that the kernel chooses for whoever asks for any, such as the tests that run
+    beside this one: it stays free until somebody asks for this very port.
+    """
     for _ in range(100):
-        with socket.socket() as first:
-            first.bind(("127.0.0.1", 0))
-            port: int = first.getsockname()[1]
-            if all(_is_free(port, family, kind) for family, kind in _OTHERS):
-                return port
+        port = _RANDOM.choice(_NEVER_CHOSEN)
+        if all(_is_free(port, family, kind) for family, kind in _EVERY_KIND):
+            return port
     raise AssertionError("no free port")
 
 
-_OTHERS = [
+_NEVER_CHOSEN = range(15_000, 32_768)
+"""Above the ports of services, and below those that Linux chooses (ip_local_port_range)."""
+_RANDOM = random.SystemRandom()
+_EVERY_KIND = [
+    (socket.AF_INET, socket.SOCK_STREAM),
     (socket.AF_INET, socket.SOCK_DGRAM),
     (socket.AF_INET6, socket.SOCK_STREAM),
     (socket.AF_INET6, socket.SOCK_DGRAM),

@@ -19,7 +19,7 @@ from sockd.tap import make_instance
 from tests.helpers import make_host, make_settings
 from tests.memory import REACTOR
 
-TIMEOUT = 20.0
+TIMEOUT = 30.0
 """Seconds that a client waits for anything."""
 
 

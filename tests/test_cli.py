@@ -20,16 +20,17 @@ from sockd.cli import main
 from sockd.net.limits import Limits
 from sockd.ops.annotated import default_config, toml
 from sockd.service import find
+from tests.daemons import namespace
 from tests.processes import (
     SOCKD,
     cpu_seconds,
-    free_port,
     on_suite_reactor,
     run,
     running,
     tcp_says,
     unix_says,
 )
+from tests.security.hosts import on
 
 FOUND = find()
 COMMANDS = ("check", "config", "run", "services")
@@ -206,11 +207,11 @@ def test_check_bind_names_every_address_that_is_held(tmp_path: Path, runtime: Pa
 
 
 def test_check_bind_lets_everything_go_again(tmp_path: Path, runtime: Path) -> None:
-    port = free_port()
-    listen = f"['tcp:{port}:interface=localhost', 'udp:{port}:interface=localhost']"
+    listen = "['tcp:10007:interface=localhost', 'udp:10007:interface=localhost']"
     file = config(tmp_path, f"[service.echo]\nlisten = {listen}\n[service.wrap]")
-    for _ in range(2):
-        assert sockd("check", "--bind", file).exit_code == 0
+    with namespace() as host:  # where nobody else binds anything
+        for _ in range(2):
+            assert on(host, lambda: sockd("check", "--bind", file)).exit_code == 0
     assert list(runtime.iterdir()) == []
 
 
@@ -289,13 +290,17 @@ def test_run_as_json_writes_nothing_but_events(tmp_path: Path) -> None:
 
 
 def test_after_a_mistake_nothing_is_started(tmp_path: Path) -> None:
-    port = free_port()
-    text = f"[service.said]\nlisten = ['tcp:{port}:interface=127.0.0.1']\n[service.ecko]"
-    done = run(*on_suite_reactor("run"), "-c", str(config(tmp_path, text)))
-    assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr.startswith("sockd: a mistake in the configuration\n")
-    with pytest.raises(ConnectionRefusedError):
-        tcp_says(port)
+    with socket.socket() as kept:
+        # nobody else gets the port, but a daemon could listen there all the same
+        kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        kept.bind(("127.0.0.1", 0))
+        port = kept.getsockname()[1]
+        text = f"[service.said]\nlisten = ['tcp:{port}:interface=127.0.0.1']\n[service.ecko]"
+        done = run(*on_suite_reactor("run"), "-c", str(config(tmp_path, text)))
+        assert (done.returncode, done.stdout) == (1, "")
+        assert done.stderr.startswith("sockd: a mistake in the configuration\n")
+        with pytest.raises(ConnectionRefusedError):
+            tcp_says(port)
 
 
 def test_a_start_that_fails_says_who_holds_the_address_and_leaves_nothing(

@@ -155,6 +155,7 @@ def test_every_target_of_make_that_is_named_exists_and_all_are_named() -> None:
     assert named == targets
 
 
+@pytest.mark.timeout(4 * SECONDS)
 def test_the_service_that_the_readme_adds_is_ready_to_paste(tmp_path: Path) -> None:
     """Installed as another distribution would install it: a folder on the path."""
     samples = {block.name: block.text for block in blocks(README) if block.kind == "python"}

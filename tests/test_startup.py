@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import ast
 import json
+import os
 import re
 import signal
 import socket
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -32,7 +34,8 @@ SERVICES = ROOT / "src" / "sockd" / "services"
 FOUND = find()
 FILES = sorted(SERVICES.glob("[!_]*.py"))
 SERVING_SECONDS = 5.0
-"""The specification gives one second; on a loaded machine it is as many more."""
+"""The specification gives one second; on a loaded machine it is as many more, and what it waits for
+a processor is not counted."""
 
 
 # what is imported
@@ -117,18 +120,28 @@ def test_every_command_of_twistd_is_the_daemon_or_a_service(
 # how soon it serves
 
 
+def queued(pid: int) -> float:
+    """Seconds that the threads of a process have waited for a processor."""
+    found = 0
+    for thread in Path(f"/proc/{pid}/task").iterdir():
+        with suppress(FileNotFoundError, ProcessLookupError):  # it has just ended
+            found += int((thread / "schedstat").read_text("ascii").split()[1])
+    return found / 1e9
+
+
 def test_it_serves_soon_after_its_start(tmp_path: Path) -> None:
     environment = {"RUNTIME_DIRECTORY": str(tmp_path)}
     with namespace() as host:
         argv = ["ip", "netns", "exec", host, *on_suite_reactor("run")]
-        begin = time.monotonic()
+        begin, mine = time.monotonic(), queued(os.getpid())
         with running(argv, environment=environment) as daemon:
             daemon.wait_for(r"^wrap +unix ")
             sock = socket_on(host, socket.AF_INET, socket.SOCK_STREAM)
             with sock:
                 sock.connect(("127.0.0.1", 10013))
                 assert receive_all(sock)
-            seconds = time.monotonic() - begin
+            waited = queued(daemon.pid) + queued(os.getpid()) - mine
+            seconds = time.monotonic() - begin - waited
             assert daemon.stop() == 0
     sys.stdout.write(f"the first answer came {seconds:.2f} s after the start\n")
     assert seconds < SERVING_SECONDS

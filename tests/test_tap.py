@@ -25,7 +25,6 @@ from tests.processes import (
     TWISTD,
     Running,
     foreground,
-    free_port,
     is_gone,
     on_suite_reactor,
     port_of,
@@ -299,15 +298,19 @@ def test_a_service_that_cannot_run_ends_the_start_without_a_traceback(
 
 @pytest.mark.parametrize("mode", [["-n"], []])
 def test_a_mistake_in_the_configuration_starts_nothing(mode: list[str], tmp_path: Path) -> None:
-    port = free_port()
-    text = f"[service.said]\nlisten = ['tcp:{port}:interface=127.0.0.1']\n[service.ecko]"
-    (tmp_path / "bad.toml").write_text(text, "utf-8")
-    done = run(TWISTD, *mode, "sockd", "--config", "bad.toml", cwd=tmp_path)
-    assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr.splitlines() == [
-        "sockd: a mistake in the configuration",
-        "bad.toml:3: service.ecko: there is no kind of service 'ecko'; did you mean 'echo'?",
-    ]
-    assert not (tmp_path / "twistd.pid").exists()
-    with pytest.raises(ConnectionRefusedError):
-        tcp_says(port)
+    with socket.socket() as kept:
+        # nobody else gets the port, but a daemon could listen there all the same
+        kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        kept.bind(("127.0.0.1", 0))
+        port = kept.getsockname()[1]
+        text = f"[service.said]\nlisten = ['tcp:{port}:interface=127.0.0.1']\n[service.ecko]"
+        (tmp_path / "bad.toml").write_text(text, "utf-8")
+        done = run(TWISTD, *mode, "sockd", "--config", "bad.toml", cwd=tmp_path)
+        assert (done.returncode, done.stdout) == (1, "")
+        assert done.stderr.splitlines() == [
+            "sockd: a mistake in the configuration",
+            "bad.toml:3: service.ecko: there is no kind of service 'ecko'; did you mean 'echo'?",
+        ]
+        assert not (tmp_path / "twistd.pid").exists()
+        with pytest.raises(ConnectionRefusedError):
+            tcp_says(port)

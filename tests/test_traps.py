@@ -12,6 +12,7 @@ from sockd.net.lines import split_lines
 from sockd.pure.fill import fill
 from sockd.services.reverse import reverse, reverse_block, reverse_lines
 from tests.daemons import Daemon
+from tests.processes import PATIENCE
 
 LINE_BYTES = st.lists(st.sampled_from([b"a", b"\r", b"\r\n", b"\n", "é".encode(), b"\xcc\x81"]))
 
@@ -40,11 +41,11 @@ def test_a_name_that_leads_to_the_daemons_own_socket_starts_no_loop(tmp_path: Pa
             name.unlink()
             name.symlink_to(tmp_path / "echo.sock")
             client.sendto(b"round and round", str(tmp_path / "echo.sock"))
-        refused = daemon.wait_for("refused")
+        refused = daemon.wait_for("refused", PATIENCE)
         assert refused["rule"] == "the peer is this daemon"
         # datagrams come in order: when this one is answered, a loop would have gone round
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as other:
-            other.settimeout(10)
+            other.settimeout(PATIENCE)
             other.bind(str(tmp_path / "other.sock"))
             other.sendto(b"still there?", str(tmp_path / "echo.sock"))
             assert other.recv(100) == b"still there?"

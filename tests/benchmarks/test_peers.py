@@ -19,7 +19,8 @@ from benchmarks.works import WORKS
 from tests.processes import PATIENCE, is_gone, tcp_says, udp_says
 from tests.processes import run as run_command
 
-pytestmark = pytest.mark.usefixtures("tools")
+# the first of them has the tools built
+pytestmark = [pytest.mark.usefixtures("tools"), pytest.mark.timeout(400)]
 
 QUESTION = b"hello\r\n"
 RIGHT = {

@@ -6,7 +6,6 @@ Each row of `DATAGRAMS` is asked over UDP, over Unix datagrams, and in memory.
 from __future__ import annotations
 
 import socket
-import time
 from pathlib import Path
 
 import pytest
@@ -17,7 +16,7 @@ from twisted.internet.threads import deferToThread
 from sockd.service import DATAGRAM_TRANSPORTS
 from tests.contract.samples import DATAGRAMS, LARGEST, SENDERS, Answer, matches
 from tests.helpers import FOUND, make_context, make_host, open_port, until
-from tests.memory import ASKER, NOON, REACTOR
+from tests.memory import ASKER, NOON, REACTOR, Wall
 from tests.servers import TIMEOUT, Asker, listen_string, serve
 
 GROUP = "224.225.226.227"
@@ -141,11 +140,7 @@ def test_a_unix_peer_without_a_name_gets_nothing_and_does_no_harm(kind: str) -> 
 @pytest.mark.parametrize("kind", SENDING_KINDS)
 @pytest_twisted.ensureDeferred
 async def test_a_sender_is_heard_by_who_joins_its_group(kind: str) -> None:
-    began = time.monotonic()
-
-    def wall() -> float:
-        return NOON + 0.9 + time.monotonic() - began
-
+    wall = Wall(NOON + 0.9)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as listener:
         listener.settimeout(TIMEOUT)
         listener.bind((GROUP, 0))
@@ -153,6 +148,7 @@ async def test_a_sender_is_heard_by_who_joins_its_group(kind: str) -> None:
         listener.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, joined)
         listen = f"multicast:{GROUP}:{listener.getsockname()[1]}:interface=127.0.0.1"
         async with serve(kind, listen, host=make_host(REACTOR, wall=wall)) as instance:
+            wall.now = NOON + 1  # its first beat
             heard, sender = await deferToThread(listener.recvfrom, 65536)
         assert sender[0] == "127.0.0.1"
         assert matches(SENDERS[kind], heard), heard

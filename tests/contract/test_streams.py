@@ -17,7 +17,7 @@ from sockd.net.listen import Listener
 from sockd.net.peer import Peer
 from sockd.service import STREAM_TRANSPORTS
 from tests.contract.samples import STREAMS, Answer, StreamSample, matches
-from tests.helpers import FOUND, connect, make_context, make_host, until
+from tests.helpers import FOUND, LogRecorder, connect, make_context, make_host, until
 from tests.memory import Client, Loop
 from tests.servers import Wire, dial, listen_string, serve
 
@@ -188,7 +188,9 @@ async def test_however_a_request_is_cut_into_reads_the_answer_is_the_same(
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest_twisted.ensureDeferred
-async def test_a_client_may_leave_after_any_byte_of_its_request(kind: str) -> None:
+async def test_a_client_may_leave_after_any_byte_of_its_request(
+    kind: str, log: LogRecorder
+) -> None:
     sample = STREAMS[kind]
     for length in range(len(sample.request) + 1):
         client = client_of(kind, ENDLESS_BYTES)
@@ -196,3 +198,6 @@ async def test_a_client_may_leave_after_any_byte_of_its_request(kind: str) -> No
         client.vanish()
         assert client.is_closed
         assert client.protocol.context.guard.counts["errors"] == 0
+    # each program that was started has its time to end
+    started = len(log.events("child-started"))
+    await until(lambda: len(log.events("child-reaped")) == started)

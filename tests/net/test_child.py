@@ -52,9 +52,10 @@ async def run(script: str, **more: Any) -> Heard:
 def is_alive(pid: int) -> bool:
     """Whether a process runs: one that has ended and was not reaped does not."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text("ascii").rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
+        stat = Path(f"/proc/{pid}/stat").read_text("ascii")
+    except (FileNotFoundError, ProcessLookupError):  # it may go between opening and reading
         return False
+    return stat.rpartition(")")[2].split()[0] not in "ZX"
 
 
 @pytest_twisted.ensureDeferred

@@ -22,7 +22,7 @@ from sockd.tap import make_instance
 from tests.daemons import Daemon, ask, namespace, receive_all, run, socket_on
 from tests.helpers import LogRecorder, make_host, make_settings
 from tests.memory import REACTOR
-from tests.processes import NOBODY, free_port, tcp_says, unix_says
+from tests.processes import NOBODY, PATIENCE, free_port, tcp_says, unix_says
 
 STREAM, DATAGRAM = socket.SOCK_STREAM, socket.SOCK_DGRAM
 INET, INET6 = socket.AF_INET, socket.AF_INET6
@@ -57,9 +57,9 @@ def addresses(log: LogRecorder, event: str = "listening") -> list[str]:
 
 @contextmanager
 def taken(kind: socket.SocketKind = STREAM) -> Iterator[socket.socket]:
-    """A port that somebody holds."""
+    """A port that somebody holds, and that nobody else takes when it is let go."""
     with socket.socket(INET, kind) as sock:
-        sock.bind(("127.0.0.1", 0))
+        sock.bind(("127.0.0.1", free_port()))
         if kind == STREAM:
             sock.listen()
         yield sock
@@ -280,7 +280,7 @@ listen = ["unixgram:${RUNTIME}/localtime.sock"]
         daemon.log.unlink()
     with daemon:
         with socket.socket(socket.AF_UNIX) as sock:
-            sock.settimeout(10)
+            sock.settimeout(PATIENCE)
             sock.connect(str(files[0]))
             sock.sendall(b"a  text\n")
             sock.shutdown(socket.SHUT_WR)

@@ -15,7 +15,7 @@ import pytest
 from attrs import frozen
 from twisted.internet.protocol import DatagramProtocol
 
-from sockd.reactor.datagram import DatagramPort
+from sockd.reactor.datagram import DatagramPort, UDPPort
 from tests.helpers import PATIENCE
 from tests.memory import ASKER, Loop
 
@@ -103,6 +103,21 @@ def hear(port: DatagramPort, protocol: Listens, count: int) -> None:
     assert len(protocol.heard) == count
 
 
+def delivered() -> None:
+    """Wait for all that was sent over the loopback so far: it comes in order, but perhaps late."""
+    with bound((PLAIN, 0)) as here:
+        here.sendto(b"", here.getsockname())
+        here.recv(1)
+
+
+def read_when_ready(port: DatagramPort | UDPPort) -> None:
+    """Have the port read once there is a datagram, or an error of one."""
+    poll = select.poll()
+    poll.register(port.socket, select.POLLIN)
+    assert poll.poll(PATIENCE * 1000), f"nothing within {PATIENCE} s"
+    port.doRead()
+
+
 class ScriptedSocket:
     """A socket that gives and takes datagrams one by one, and fails when its script says so."""
 
@@ -157,6 +172,15 @@ def send(port: DatagramPort, *datagrams: bytes) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
         for data in datagrams:
             sender.sendto(data, ("127.0.0.1", port.socket.getsockname()[1]))
+    delivered()
+
+
+@contextmanager
+def nobody() -> Iterator[Any]:
+    """An address where nobody listens: it is taken, by a socket that hears itself alone."""
+    with bound((PLAIN, 0)) as taken:
+        taken.connect(taken.getsockname())
+        yield taken.getsockname()
 
 
 def turns(port: DatagramPort, protocol: Listens, count: int) -> list[int]:

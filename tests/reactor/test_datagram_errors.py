@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from sockd.reactor.wire import Answer
-from tests.daemons import socket_on, two_hosts
+from tests.daemons import join, namespace, run, socket_on
 from tests.helpers import LogRecorder
 from tests.memory import ASKER
 from tests.reactor.ports import (
@@ -22,8 +22,11 @@ from tests.reactor.ports import (
     Listens,
     ScriptedSocket,
     bound,
+    delivered,
     listening,
     names,
+    nobody,
+    read_when_ready,
     send,
     turns,
 )
@@ -80,16 +83,15 @@ def test_an_error_that_comes_once_is_tried_again_and_not_counted() -> None:
 def test_a_pending_error_costs_no_datagram(in_batches: bool) -> None:
     """A connected socket is told that nobody listens where an earlier datagram went."""
     protocol = Listens()
-    with bound((PLAIN, 0)) as gone:
-        nowhere = gone.getsockname()
-    with bound((PLAIN, 0)) as here, bound((PLAIN, 0)) as sock:
+    with nobody() as nowhere, bound((PLAIN, 0)) as here, bound((PLAIN, 0)) as sock:
         sock.connect(nowhere)
         with listening(sock.dup(), protocol, in_batches) as port:
             assert port.write_many(b"a", [nowhere, here.getsockname(), here.getsockname()]) == 3
             assert [here.recv(100) for _ in "12"] == [b"a"] * 2
             assert not port.counts
+            delivered()  # what is said of the first, which would else be a second error
             assert port.write(b"b", nowhere)
-            port.doRead()
+            read_when_ready(port)
             assert port.counts == {"receive ECONNREFUSED": 1}
             assert port.connected
 
@@ -133,7 +135,11 @@ def test_a_datagram_in_a_batch_that_is_refused_costs_itself_only(
 @pytest.mark.parametrize("in_batches", BOTH_WAYS)
 def test_a_full_send_buffer_drops_and_is_counted(in_batches: bool) -> None:
     """What is sent to a host that is looked for, and never answers, fills the buffer."""
-    with two_hosts() as (host, _):
+    with namespace() as host, namespace() as other:
+        cable, _ = join(host, other)
+        # else what waits is given up after three seconds
+        patient = ("name", "arp_cache", "dev", cable, "mcast_probes", "120")
+        run("ip", "-n", host, "ntable", "change", *patient)
         sock = socket_on(host, socket.AF_INET, socket.SOCK_DGRAM)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1)  # the kernel's least
         with listening(sock, Listens(), in_batches) as port:

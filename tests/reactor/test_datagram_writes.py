@@ -17,8 +17,10 @@ from tests.reactor.ports import (
     WILDCARD,
     Listens,
     bound,
+    delivered,
     listening,
     names,
+    read_when_ready,
     send,
 )
 
@@ -37,6 +39,7 @@ def test_what_is_written_in_a_turn_leaves_in_order_and_at_its_end(in_batches: bo
     ):
         for data in names(10):
             asker.sendto(data, port.socket.getsockname())
+        delivered()
         port.doRead()
         written = [b"%s %d" % (data, number) for data in names(10) for number in range(3)]
         assert [asker.recv(100) for _ in written] == written
@@ -52,7 +55,7 @@ def test_more_than_32_that_are_written_in_a_turn_leave_in_order(in_batches: bool
         bound(("127.0.0.1", 0)) as asker,
     ):
         asker.sendto(b"?", port.socket.getsockname())
-        port.doRead()
+        read_when_ready(port)
         assert [asker.recv(100) for _ in range(100)] == names(100)
 
 
@@ -67,7 +70,7 @@ def test_what_is_written_before_the_port_is_closed_leaves(in_batches: bool) -> N
         bound(("127.0.0.1", 0)) as asker,
     ):
         asker.sendto(b"farewell", port.socket.getsockname())
-        port.doRead()
+        read_when_ready(port)
         assert asker.recv(100) == b"farewell"
 
 
@@ -87,6 +90,7 @@ def test_a_protocol_that_turns_the_reactor_itself_loses_nothing(in_batches: bool
     ):
         for data in names(10):
             asker.sendto(data, port.socket.getsockname())
+        delivered()
         port.doRead()
         assert [asker.recv(100) for _ in range(20)] == [one for one in names(10) for _ in "12"]
     assert sorted(one.data for one in protocol.heard) == sorted([*names(10), b"inner"])
@@ -122,6 +126,7 @@ def test_a_protocol_can_have_what_a_turn_brings_all_at_once(
     ):
         for data in (*names(40), b"bad"):
             asker.sendto(data, ("127.0.0.2" if host == WILDCARD else host, port.getHost().port))  # type: ignore[attr-defined]
+        delivered()
         port.doRead()
         port.doRead()
         assert [asker.recv(100) for _ in range(41)] == [*names(40), b"bad"]

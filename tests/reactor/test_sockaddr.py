@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from sockd.reactor import sockaddr
 from sockd.reactor.mmsg import incoming, outgoing
+from tests.reactor.ports import bound, delivered
 
 PORTS = st.integers(0, 65_535)
 HOSTS = st.ip_addresses(v=4).map(str)
@@ -103,13 +104,8 @@ FAMILIES = {socket.AF_INET: "127.0.0.1", socket.AF_INET6: "::1"}
 def test_a_batch_is_what_the_standard_library_sends_and_receives(
     family: socket.AddressFamily,
 ) -> None:
-    with (
-        socket.socket(family, socket.SOCK_DGRAM) as one,
-        socket.socket(family, socket.SOCK_DGRAM) as other,
-    ):
-        for sock in (one, other):
-            sock.bind((FAMILIES[family], 0))
-            sock.settimeout(10)
+    place = (FAMILIES[family], 0)
+    with bound(place, family) as one, bound(place, family) as other:
         raw, raw_other = (sockaddr.WRITE[family](sock.getsockname()[:2]) for sock in (one, other))
         sent = [b"", b"a" * 9000, b"c"]
         outgoing().put_data(sent)
@@ -120,6 +116,7 @@ def test_a_batch_is_what_the_standard_library_sends_and_receives(
         assert [other.recvfrom(9001) for _ in sent] == [(data, one.getsockname()) for data in sent]
         for data in sent:
             one.sendto(data, other.getsockname())
+        delivered()
         received = incoming().receive(other.fileno(), len(raw), True)
         assert list(map(list, received)) == [sent, [raw] * 4, [b""] * 4]
         with pytest.raises(BlockingIOError):

@@ -18,7 +18,7 @@ import pytest
 from tests.processes import Running, running
 
 TRIAL = Path(__file__).with_name("trial_outcomes.py")
-SECONDS = 240.0
+SECONDS = 600.0
 """How long they may take all together."""
 SUITES = {
     # built for each reactor anew (`ReactorBuilder`), and what else there is of the reactors

@@ -19,7 +19,7 @@ from zope.interface.verify import verifyObject
 from sockd.reactor.datagram import DatagramReactor, UDPPort
 from tests.helpers import LogRecorder, until
 from tests.memory import REACTOR
-from tests.reactor.ports import LONGEST_UDP, Heard, Listens, bound
+from tests.reactor.ports import LONGEST_UDP, Heard, Listens, bound, nobody, read_when_ready
 
 FAMILIES = {"udp": "127.0.0.1", "udp6": "::1"}
 
@@ -179,13 +179,12 @@ async def test_who_is_connected_to_nobody_is_told() -> None:
         def connectionRefused(self) -> None:
             self.refusals += 1
 
-    with bound(("127.0.0.1", 0)) as gone:
-        nowhere = gone.getsockname()
     protocol = Refused()
     port = listen(protocol, interface="127.0.0.1")
-    port.connect(*nowhere)
-    port.write(b"?")
-    port.doRead()
+    with nobody() as nowhere:
+        port.connect(*nowhere)
+        port.write(b"?")
+        read_when_ready(port)
     assert protocol.refusals == 1
     assert port.counts == {"receive ECONNREFUSED": 1}
     await port.stopListening()

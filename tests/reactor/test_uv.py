@@ -57,11 +57,12 @@ reactor.run()
 
 
 def test_addresses_with_a_scope_log_lines_and_the_end_are_as_on_a_stock_reactor() -> None:
+    program = (sys.executable, "-c", PROGRAM)
     with namespace() as host:
         run("ip", "-n", host, "addr", "add", f"{LINK_LOCAL}/64", "dev", "lo", "nodad")
         interface = f"{LINK_LOCAL}%lo"
         stock, ours = (
-            sorted(inside(host, sys.executable, "-c", PROGRAM, name, interface).splitlines())
+            sorted(inside(host, *program, name, interface, seconds=50).splitlines())
             for name in ("epoll", "uvloop")
         )
     assert f"server IPv6Address {interface}".encode() in b"\n".join(stock)

@@ -21,7 +21,7 @@ listen = ["ssl:0:privateKey={folder}/server.pem:interface=127.0.0.1"]
 [service.said]
 listen = ["ssl:0:privateKey={folder}/server.pem:clientCA={folder}/ca.pem:interface=127.0.0.1"]
 """
-SECONDS = 20.0
+SECONDS = 30.0
 
 
 @pytest.fixture

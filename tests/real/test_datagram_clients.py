@@ -81,7 +81,9 @@ def test_daytime_answers_an_empty_datagram(daemon: Daemon, family: int) -> None:
     """socat sends an empty datagram where its input ends (shut-null)."""
     begin = time.time()
     to = socat(daemon, "daytime", family) + ",shut-null"
-    answer = feed("socat", "-t1", "-", to)
+    with Session("socat", "-t60", "-", to) as session:
+        session.end_input()
+        answer = session.read_until(b"\r\n")
     assert answer.removesuffix(b"\r\n") in ctimes(begin, time.time())
 
 

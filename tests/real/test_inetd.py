@@ -14,7 +14,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from tests.daemons import Daemon, receive_all, socket_on, two_hosts
+from tests.daemons import PATIENCE, Daemon, receive_all, socket_on, two_hosts
 
 PORTS = {"echo": 7, "discard": 9, "daytime": 13, "chargen": 19, "time": 37}
 INETD = "".join(
@@ -89,7 +89,7 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, 
         process = subprocess.Popen(
             ["ip", "netns", "exec", inetd_host, "inetd", "-i", "-R", "100000", str(config)]
         )
-        stack.callback(process.wait, 20)
+        stack.callback(process.wait, PATIENCE)
         stack.callback(process.terminate)
         inetd = Server(inetd_neighbour)
         await_listening(inetd)
@@ -97,7 +97,7 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, 
 
 
 def await_listening(inetd: Server) -> None:
-    until = time.monotonic() + 20
+    until = time.monotonic() + PATIENCE
     while True:
         try:
             inetd.stream("time")  # the last one in its configuration

@@ -28,8 +28,10 @@ period = "1s"
 [service.echo]
 listen = ["tcp:7:interface=127.0.0.1"]
 """
-PATIENCE = 20.0
+PATIENCE = 30.0
 """Seconds to wait for a message that comes every second or two: the machine may be busy."""
+LATE = 10.0
+"""Seconds that a message may be on its way from its beat to the group: the daemon may wait, too."""
 
 
 IP_RECVTTL = 12  # linux/in.h
@@ -125,11 +127,12 @@ def test_socat_hears_the_beacon_of_an_ipv6_group(cable: Cable) -> None:
 def test_a_message_comes_when_it_says_and_may_go_as_far_as_configured(
     cable: Cable, family: socket.AddressFamily, period: int, hops: int
 ) -> None:
+    begin = time.time()
     with cable.listener(family) as sock:
         message, ancillary, _, (host, *_) = sock.recvmsg(1024, 256)
         now = time.time()
     assert host == ("10.77.0.1" if family == socket.AF_INET else "fd77::1")
-    assert 0 <= now - beat(message, period) < 5
+    assert begin - LATE < beat(message, period) <= now
     (told,) = [struct.unpack("@i", data)[0] for _, _, data in ancillary]
     assert told == hops
 
@@ -137,7 +140,7 @@ def test_a_message_comes_when_it_says_and_may_go_as_far_as_configured(
 @pytest.mark.parametrize(("ip", "field"), [("ip", "ttl 7,"), ("ip6", "hlim 9,")])
 def test_tcpdump_sees_the_time_to_live(cable: Cable, ip: str, field: str) -> None:
     filters = f"{ip} and udp dst port 2070"
-    packet = inside(cable.second, "timeout", "20", "tcpdump", "-nv", "-c1", filters).decode()
+    packet = inside(cable.second, "tcpdump", "-nv", "-c1", filters).decode()
     assert field in packet
 
 
@@ -159,6 +162,8 @@ def test_an_interface_that_goes_and_comes_back_costs_one_warning(tmp_path: Path)
             with cable.listener(family) as sock:
                 beat(sock.recv(1024), period)
         for service in ("beacon", "beacon6"):
+            # which it says once the message has been sent
+            cable.daemon.wait_for("failed", service=service, why="sending again")
             reports = [
                 event["why"]
                 for event in cable.daemon.events("failed")

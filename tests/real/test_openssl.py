@@ -98,7 +98,7 @@ def test_tls_before_1_2_is_refused(site: Site, version: str) -> None:
 
     def attempt(version: str) -> subprocess.CompletedProcess[bytes]:
         command = site.s_client("daytime", *lax, f"-{version}")
-        return subprocess.run(command, input=b"", capture_output=True, timeout=20, check=False)
+        return subprocess.run(command, input=b"", capture_output=True, timeout=SECONDS, check=False)
 
     refused = attempt(version)
     assert refused.returncode != 0
@@ -131,7 +131,7 @@ def test_socat_ends_its_half_of_tls_and_reads_on(
 ) -> None:
     """socat says close_notify where its input ends."""
     to = f"OPENSSL:{':'.join(site.address(service))},cafile={site.authority}"
-    assert feed("socat", "-t10", "-", to, data=asked) == answer
+    assert feed("socat", "-t30", "-", to, data=asked) == answer
 
 
 @ENDS

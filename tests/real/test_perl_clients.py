@@ -124,7 +124,7 @@ my ($server, $own, $zone) = @ARGV;
 my $socket = IO::Socket::UNIX->new(Local => $own, Type => SOCK_DGRAM) or die "no socket: $!";
 END { unlink $own if defined $own }
 send $socket, $zone // " ", 0, pack_sockaddr_un($server) or die "cannot send: $!";
-IO::Select->new($socket)->can_read(10) or die "no answer";
+IO::Select->new($socket)->can_read(30) or die "no answer";
 recv $socket, my $answer, 1024, 0;
 print $answer;
 """
@@ -182,14 +182,15 @@ def test_a_client_that_listens_reads_lines_to_the_end_of_file(
 
 
 def test_clocks_are_compared_and_a_silent_host_is_no_end(daemon: Daemon) -> None:
-    begin = time.time()
+    begin, started = time.time(), time.monotonic()
     hosts = [*at(daemon, "time", 0), "127.0.0.1", "1", *at(daemon, "time", 1)]
     rows = perl(CLOCKS, *hosts).splitlines()
+    on_its_way = time.monotonic() - started
     assert rows[1] == "127.0.0.1: silent"
     for row, host in ((rows[0], "127.0.0.1"), (rows[2], "::1")):
         found = re.fullmatch(rf"{host}: (-?\d+), (.*)", row)
         assert found
-        assert abs(int(found[1])) <= 5
+        assert -5 - on_its_way <= int(found[1]) <= 5
         assert found[2].encode() in ctimes(begin, time.time())
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -70,13 +71,20 @@ async def fill_up(wire: Wire, session: ExecStream) -> int:
     return sent
 
 
+QUIET_SECONDS = 1.0
+"""How long the kernel may wait with what is on its way: for an acknowledgement, or for room."""
+
+
 def rests(number: Callable[[], int]) -> Callable[[], bool]:
-    """Whether a number has not changed since it was asked for fifty times; -1 never rests."""
-    seen: list[int] = []
+    """Whether a number is the same as a second and fifty looks ago; -1 never rests."""
+    last, since, looks = -1, 0.0, 0
 
     def does() -> bool:
-        seen.append(number())
-        del seen[:-50]
-        return len(seen) == 50 and set(seen) == {seen[-1]} != {-1}
+        nonlocal last, since, looks
+        now = number()
+        if now != last:
+            last, since, looks = now, time.monotonic(), 0
+        looks += 1
+        return last != -1 and looks >= 50 and time.monotonic() - since >= QUIET_SECONDS
 
     return does

@@ -82,7 +82,7 @@ async def test_what_a_program_says_on_standard_error_goes_to_the_log(log: LogRec
     assert await output("sh", "-c", "echo out; echo trouble >&2; exit 3") == b"out\n"
     [said] = log.events("child-said")
     assert (said["service"], said["text"]) == ("exec", "trouble")
-    assert await output("sh", "-c", "yes >&2 & sleep 0.1; kill $!") == b""
+    assert await output("sh", "-c", "yes | head -c 1000000 >&2") == b""
     assert len(log.events("child-said")[1]["text"]) <= child.SAID_BYTES
 
 
@@ -150,10 +150,17 @@ async def test_what_has_left_its_group_and_holds_the_pipes_is_not_waited_for(
 ) -> None:
     monkeypatch.setattr(child, "KILL_SECONDS", 0.1)
     script = "exec 3<&0; setsid sleep 600 <&3 & echo $!; wait"
-    async with running("sh", "-c", script, max_time="500ms") as (instance, wire):
+    async with running("sh", "-c", script) as (instance, wire):
+        session = await session_of(instance)
         stranger = int(await deferToThread(wire.receive_some, 100))
         try:
+            # it has come to a session of its own
+            await until(lambda: os.getsid(stranger) == stranger)
             wire.send(bytes(512 * 1024))  # more than the pipe holds: the rest waits to be written
+            program: Any = session._child
+            await until(lambda: held_by(program.process.pipes[0]))
+            end_of_time: Any = session._time
+            end_of_time.reset(0)  # its time is over now
             await reaped(log)
             assert not instance.context.shared.running
         finally:
@@ -201,7 +208,21 @@ async def test_programs_that_wait_for_their_greetings_count_as_well() -> None:
 
 @pytest_twisted.ensureDeferred
 async def test_a_program_that_runs_too_long_is_ended(log: LogRecorder) -> None:
-    assert await output("sh", "-c", "echo hello; exec sleep 600", max_time="300ms") == b"hello\n"
+    command = ["sh", "-c", "echo hello; exec sleep 600"]
+    client = connect("exec", make_context("exec", command=command, max_time="300ms"))
+
+    def has_spoken() -> bool:
+        client.loop.settle()
+        return client.received == b"hello\n"
+
+    await until(has_spoken)
+    ends = []
+    for seconds in (0.29, 0.01):
+        client.loop.advance(seconds)
+        ends.append(client.saw_end)
+    assert ends == [False, True]
+    client.end()
+    assert client.received == b"hello\n"
     assert await reaped(log) == ["signal SIGTERM"]
     [closed] = log.events("closed")
     assert closed["why"] == "max_time"
