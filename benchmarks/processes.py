@@ -126,8 +126,10 @@ def started(
     argv: Sequence[str], core: int, environment: Mapping[str, str] | None = None
 ) -> Iterator[Child]:
     """Run a program on a core while the block runs."""
-    # a runner that is killed takes its children with it too
-    tied = ["setpriv", "--pdeathsig", "KILL", "taskset", "--cpu-list", str(core), *argv]
+    # a runner that is killed takes its children with it too, and none starts without it
+    there = f'[ "$PPID" = {os.getpid()} ] && exec "$@"'
+    tied = ["setpriv", "--pdeathsig", "KILL", "sh", "-c", there, "sh"]
+    tied += ["taskset", "--cpu-list", str(core), *argv]
     with tempfile.TemporaryDirectory(prefix="sockd-bench-") as name:
         folder = Path(name)
         with (folder / "stdout").open("wb") as stdout, (folder / "stderr").open("wb") as stderr:
