@@ -45,6 +45,14 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ["SOCKD_TEST_REACTOR"] = config.getoption("reactor")
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out, on the other reactors, what only sockd's own promises."""
+    if config.getoption("reactor") != "uvloop":
+        ours = [item for item in items if item.get_closest_marker("uvloop")]
+        config.hook.pytest_deselected(items=ours)
+        items[:] = [item for item in items if item not in ours]
+
+
 @pytest.fixture(scope="session", autouse=True)
 def running_reactor() -> None:
     """The reactor as the daemon has it, with the descriptors that it opens once and keeps."""

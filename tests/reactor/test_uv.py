@@ -7,7 +7,6 @@ import sys
 import pytest
 import pytest_twisted
 
-from sockd.reactor.uv import UvloopReactor
 from tests.daemons import inside, namespace, run
 from tests.helpers import LogRecorder, until
 from tests.memory import REACTOR
@@ -71,7 +70,7 @@ def test_addresses_with_a_scope_log_lines_and_the_end_are_as_on_a_stock_reactor(
     assert stock == ours
 
 
-@pytest.mark.skipif(not isinstance(REACTOR, UvloopReactor), reason="it has a loop of its own")
+@pytest.mark.uvloop
 @pytest_twisted.ensureDeferred
 async def test_a_fault_in_a_callback_of_the_loop_is_in_the_log(log: LogRecorder) -> None:
     def fail() -> None:
