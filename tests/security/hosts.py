@@ -26,6 +26,8 @@ from tests.daemons import PATIENCE, REACTOR, Daemon, children, descriptors, run
 
 T = TypeVar("T")
 _CLONE_NEWNET = 0x40000000
+SETTLE_SECONDS = 120.0
+"""How long a daemon may take to let go of what its clients left: there may be work in it."""
 
 
 class Watched(Daemon):
@@ -60,8 +62,9 @@ class Watched(Daemon):
         wait_until(
             lambda: descriptors(self.pid) <= self._at_first + self.spare_descriptors,
             f"descriptors are back to {self._at_first}",
+            SETTLE_SECONDS,
         )
-        wait_until(lambda: not self.zombies(), "no zombie is left")
+        wait_until(lambda: not self.zombies(), "no zombie is left", SETTLE_SECONDS)
 
     def zombies(self) -> list[int]:
         """Children that ended and were not reaped."""
