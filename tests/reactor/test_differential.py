@@ -198,7 +198,7 @@ def determined(seen: Seen) -> dict[str, Any]:
         "pulls": seen.producer_calls.count("pull"),
     }
     # an abort throws away what the kernel has not sent yet
-    is_aborted = "lost: ConnectionAborted" in seen.end and seen.written >= BUFFER
+    is_aborted = "ConnectionAborted" in str(seen.end) and seen.written >= BUFFER
     was_read = len(seen.received) == seen.far_sent and not is_aborted
     # whoever closes with something unread resets: the peer, or what is on its way to the peer
     if not seen.far_end.startswith("closed") and (was_read or seen.written < BUFFER):
@@ -241,7 +241,7 @@ def faults_of(script: Script, seen: Seen) -> list[str]:
         found.append(f"the end of {seen.end}")
     if any(seen.end.count(one) > 1 for one in ("made", "read lost", "write lost")):
         found.append(f"said twice: {seen.end}")
-    if ends == ["lost: ConnectionDone"] and seen.far_end == "end of file":
+    if any(one.startswith("lost: ConnectionDone:") for one in ends) and seen.far_end == "end of file":
         leaves = "far end_writing" in {name for group in script.groups for name, _ in group}
         if (script.half_closeable or not leaves) and len(seen.far_received) < (seen.promised or 0):
             found.append(f"{len(seen.far_received)} of {seen.promised} bytes came")

@@ -204,7 +204,7 @@ class Actor(Protocol):
 
     def connectionLost(self, reason: Any = None) -> None:
         self.is_lost = True
-        self.seen.append(f"lost: {reason.type.__name__}")
+        self.seen.append(f"lost: {reason.type.__name__}: {reason.value}")
         self.run(self.script.lost)
 
     # steps

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from twisted.internet import main, tcp, unix
 from twisted.internet.address import IPv4Address, IPv6Address
-from twisted.internet.error import ConnectionAborted
+from twisted.internet.error import ConnectionAborted, ConnectionDone, ConnectionLost
 from twisted.internet.interfaces import IFileDescriptorReceiver, ILoggingContext
 from twisted.python import context, log
 from twisted.python.failure import Failure
@@ -33,7 +33,7 @@ MOST_EVENTS = 64
 _GONE = EPOLLHUP | EPOLLERR
 """The kernel tells it unasked; the read or the write that follows says what it is."""
 _READABLE, _WRITABLE = EPOLLIN | _GONE, EPOLLOUT | _GONE
-_DONE, _LOST = Failure(main.CONNECTION_DONE), Failure(main.CONNECTION_LOST)
+_DONE, _LOST = Failure(ConnectionDone()), Failure(ConnectionLost())  # as Twisted's say it
 
 
 class Poller:
