@@ -316,6 +316,18 @@ def test_a_start_that_fails_says_who_holds_the_address_and_leaves_nothing(
     assert list(runtime.iterdir()) == []
 
 
+@pytest.mark.uvloop
+@pytest.mark.parametrize("descriptors", [8, 12])
+def test_a_start_without_descriptors_says_so(descriptors: int, tmp_path: Path) -> None:
+    """Whether there is none left for the loop, or for what the reactor adds to it."""
+    text = "[service.echo]\nlisten = ['tcp:0:interface=127.0.0.1']"
+    limit = ("prlimit", f"--nofile={descriptors}")
+    done = run(*limit, *on_suite_reactor("run"), "-c", str(config(tmp_path, text)))
+    assert done.returncode == 1
+    assert done.stderr.endswith("sockd: the reactor does not start: Too many open files\n")
+    assert "Traceback" not in done.stderr
+
+
 def test_a_reactor_that_there_is_not_is_told_with_those_that_there_are() -> None:
     done = subprocess.run(
         [SOCKD, "run", "-r", "none"], capture_output=True, text=True, timeout=60, check=False

@@ -87,6 +87,10 @@ MISTAKES = [
         "1: service.ecko: there is no kind of service 'ecko'; did you mean 'echo'?",
     ),
     (
+        "[service.mine]",
+        "1: service.mine: there is no kind of service 'mine'; say with kind = \"...\" which it is",
+    ),
+    (
         "[service.mine]\nkind = 'revers'",
         "2: service.mine.kind: there is no kind of service 'revers'; did you mean 'reverse'?",
     ),
@@ -336,6 +340,13 @@ def test_mistakes_are_named_in_the_order_of_their_lines(tmp_path: Path) -> None:
     assert [int(line.split(":")[1]) for line in mistakes(file)] == [*range(2, 14), 15]
 
 
+def test_mistakes_of_one_line_are_named_in_the_order_of_their_numbers(tmp_path: Path) -> None:
+    file = tmp_path / "sockd.toml"
+    file.write_text(f"[service.echo]\nlisten = [{', '.join(12 * ['1'])}]", "utf-8")
+    keys = [line.split(": ")[1] for line in mistakes(file)]
+    assert keys == [f"service.echo.listen[{number}]" for number in range(12)]
+
+
 def test_a_certificate_that_may_be_missing_is_a_warning(tmp_path: Path) -> None:
     file = tmp_path / "sockd.toml"
     listen = "ssl:0:privateKey=/nowhere/k:certKey=/nowhere/c:interface=localhost"
@@ -372,7 +383,7 @@ def test_a_file_that_is_not_utf8_is_named(tmp_path: Path) -> None:
     file = tmp_path / "sockd.toml"
     file.write_bytes(b"[service.echo]\n# \xff\n")
     [line] = mistakes(file)
-    assert line.startswith(f"{file}: 'utf-8' codec can't decode byte 0xff in position 17")
+    assert line == f"{file}: not UTF-8 (at byte 17)"
 
 
 def test_what_is_nested_without_end_is_a_mistake(tmp_path: Path) -> None:

@@ -284,14 +284,15 @@ def test_a_port_in_use_ends_the_start_with_one_line_that_says_who_holds_it(
 def test_a_service_that_cannot_run_ends_the_start_without_a_traceback(
     mode: str, tmp_path: Path
 ) -> None:
-    text = "[service.fortune]\nlisten = ['tcp:0']\ncommand = ['/nowhere']\notherwise = ''"
+    text = "[service.exec]\nlisten = ['tcp:0']\ncommand = ['true']\nuser = 'nobody'"
     (tmp_path / "bad.toml").write_text(text, "utf-8")
-    options = [*mode.split(), "--pidfile", "pid", "sockd", "--config", "bad.toml"]
+    options = [*mode.split(), "--pidfile", "pid", f"--uid={NOBODY}"]
+    options += ["sockd", "--config", "bad.toml"]
     done = run(*on_suite_reactor("twistd"), *options, cwd=tmp_path)
     assert done.returncode == 1
     log = tmp_path / "log"
     shown = done.stdout + done.stderr
-    assert "fortune: there is no program '/nowhere'" in shown
+    assert "exec: running a program as another user needs root, also later" in shown
     assert "Traceback" not in shown + (log.read_text("utf-8") if log.exists() else "")
     assert not (tmp_path / "pid").exists()
 

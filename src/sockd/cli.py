@@ -57,7 +57,11 @@ def run(
     from sockd.tap import run_foreground
 
     settings = _load(file, config, only, assignments)
-    sys.exit(run_foreground(settings, reactor, log_format or settings.daemon.log_format))
+    try:
+        code = run_foreground(settings, reactor, log_format or settings.daemon.log_format)
+    except OSError as error:  # a loop needs descriptors of its own
+        sys.exit(f"sockd: the reactor does not start: {error.strerror}")
+    sys.exit(code)
 
 
 @main.command()
@@ -124,7 +128,7 @@ def _load(
     from sockd.tap import error_text, load
 
     try:
-        return load(file or config, only.split(",") if only else None, assignments, find())
+        return load(file or config, None if only is None else only.split(","), assignments, find())
     except ConfigError as error:
         sys.exit(error_text(error))
 

@@ -265,10 +265,12 @@ def build(
     return Settings(daemon, tuple(instances), tuple(_warnings(instances, found)))
 
 
-def _place(mistake: Mistake) -> tuple[list[str | int], str]:
-    """What sorts mistakes by file, line and key: line 10 comes after line 9."""
-    parts = re.split(r"(\d+)", mistake.place)
-    return [int(part) if part.isdecimal() else part for part in parts], mistake.key
+def _place(mistake: Mistake) -> list[list[str | int]]:
+    """What sorts mistakes by file, line and key: 10 comes after 9."""
+    return [
+        [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", text)]
+        for text in (mistake.place, mistake.key)
+    ]
 
 
 def _instance(
@@ -285,9 +287,11 @@ def _instance(
     if kind is None:
         where = (*key, "kind") if "kind" in table else key
         broken = found.broken.get(f"sockd.services.{kind_name}")
-        reason = (
-            f"; its file is broken: {broken}" if broken else near_miss(str(kind_name), found.kinds)
-        )
+        reason = near_miss(str(kind_name), found.kinds)
+        if broken:
+            reason = f"; its file is broken: {broken}"
+        elif not reason and "kind" not in table:
+            reason = '; say with kind = "..." which it is'
         check.mistake(where, f"there is no kind of service {kind_name!r}{reason}")
         return None
     preset = known[name][1] if name in known and known[name][0] is kind else None

@@ -117,6 +117,8 @@ def read(path: Path) -> Document:
             mistakes.append(Mistake(str(file), "", error.strerror or str(error)))
         except ConfigError as error:
             mistakes += error.mistakes
+        except UnicodeDecodeError as error:
+            mistakes.append(Mistake(str(file), "", f"not UTF-8 (at byte {error.start})"))
         except ValueError as error:
             mistakes.append(Mistake(str(file), "", str(error)))
     if mistakes:

@@ -241,7 +241,10 @@ def faults_of(script: Script, seen: Seen) -> list[str]:
         found.append(f"the end of {seen.end}")
     if any(seen.end.count(one) > 1 for one in ("made", "read lost", "write lost")):
         found.append(f"said twice: {seen.end}")
-    if any(one.startswith("lost: ConnectionDone:") for one in ends) and seen.far_end == "end of file":
+    if (
+        any(one.startswith("lost: ConnectionDone:") for one in ends)
+        and seen.far_end == "end of file"
+    ):
         leaves = "far end_writing" in {name for group in script.groups for name, _ in group}
         if (script.half_closeable or not leaves) and len(seen.far_received) < (seen.promised or 0):
             found.append(f"{len(seen.far_received)} of {seen.promised} bytes came")

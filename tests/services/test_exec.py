@@ -13,8 +13,10 @@ import pytest
 import pytest_twisted
 from twisted.internet.threads import deferToThread
 
+from sockd.document import ConfigError
 from sockd.net import child
 from sockd.pure.quotes import builtin_quotes
+from sockd.services.exec import Programs
 from tests.helpers import LogRecorder, connect, held_by, make_context, until
 from tests.processes import is_gone
 from tests.servers import Wire, address_of, serve
@@ -313,9 +315,20 @@ async def test_a_program_may_close_its_input_and_go_on(tmp_path: Path) -> None:
         ({"command": ["/etc/passwd"]}, "there is no program '/etc/passwd'"),
     ],
 )
-def test_where_there_is_no_program_nothing_starts(table: dict[str, Any], why: str) -> None:
-    with pytest.raises(ValueError, match=f"^{why}$"):
+def test_a_program_that_there_is_not_is_a_mistake_of_the_configuration(
+    table: dict[str, Any], why: str
+) -> None:
+    with pytest.raises(ConfigError, match=f"^service.exec: {why}$"):
         make_context("exec", **table)
+
+
+def test_a_program_that_has_gone_since_the_check_is_told_as_well(tmp_path: Path) -> None:
+    program = tmp_path / "program"
+    program.touch(0o755)
+    context = make_context("exec", command=[str(program)])
+    program.unlink()
+    with pytest.raises(ValueError, match=f"^there is no program '{program}'$"):
+        Programs(context)
 
 
 def test_where_there_is_no_program_a_quotation_can_be_sent_instead(log: LogRecorder) -> None:

@@ -89,6 +89,16 @@ def check(options: ExecOptions) -> None:
             raise ValueError(f"{name!r} cannot be the name of an environment variable")
     if options.user is not None:
         _group(options.user)
+    if _path(options) is None and options.otherwise != QUOTE:
+        raise ValueError(_no_program(options))
+
+
+def _path(options: ExecOptions) -> str | None:
+    return shutil.which(options.command[0], path=PATH)
+
+
+def _no_program(options: ExecOptions) -> str:
+    return f"there is no program {options.command[0]!r}"
 
 
 def _group(uid: int) -> int:
@@ -105,9 +115,9 @@ class Programs:
         options: ExecOptions = context.options
         self.running: set[ClientProgram] = set()
         self.quotes: tuple[bytes, ...] = ()
-        path = shutil.which(options.command[0], path=PATH)
+        path = _path(options)
         if path is None:
-            why = f"there is no program {options.command[0]!r}"
+            why = _no_program(options)
             if options.otherwise != QUOTE:
                 raise ValueError(why)
             events.warn("warning", service=context.name, why=f"{why}: quotations are sent instead")
