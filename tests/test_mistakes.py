@@ -340,6 +340,16 @@ def test_mistakes_are_named_in_the_order_of_their_lines(tmp_path: Path) -> None:
     assert [int(line.split(":")[1]) for line in mistakes(file)] == [*range(2, 14), 15]
 
 
+def test_a_kind_that_there_is_not_hides_no_other_mistake(tmp_path: Path) -> None:
+    file = tmp_path / "sockd.toml"
+    file.write_text("[service.mine]\nkind = 'none'\nmax_connections = 'x'\nallow = [1]", "utf-8")
+    assert [line.split(": ")[1] for line in mistakes(file)] == [
+        "service.mine.kind",
+        "service.mine.max_connections",
+        "service.mine.allow[0]",
+    ]
+
+
 def test_mistakes_of_one_line_are_named_in_the_order_of_their_numbers(tmp_path: Path) -> None:
     file = tmp_path / "sockd.toml"
     file.write_text(f"[service.echo]\nlisten = [{', '.join(12 * ['1'])}]", "utf-8")

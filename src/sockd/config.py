@@ -293,6 +293,7 @@ def _instance(
         elif not reason and "kind" not in table:
             reason = '; say with kind = "..." which it is'
         check.mistake(where, f"there is no kind of service {kind_name!r}{reason}")
+        check.structure(Limits, table, key)  # what holds for every kind can be wrong as well
         return None
     preset = known[name][1] if name in known and known[name][0] is kind else None
     own = {**(preset.settings if preset else {}), **table}
