@@ -22,10 +22,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from tests.processes import PATIENCE
+
 START_SECONDS = 60.0
 STOP_SECONDS = 30.0
-PATIENCE = 30.0
-"""Seconds until what should happen counts as not happening: machines are busy."""
 FORBIDDEN = ("Traceback", "Unhandled")
 REACTOR = "SOCKD_TEST_REACTOR"
 """Names the reactor that daemons run on, set by `tests/conftest.py`."""

@@ -27,6 +27,7 @@ from sockd.net.stream import Stream
 from sockd.service import Found, Kind, find
 from sockd.tap import make_instance
 from tests.memory import ASKER, REACTOR, Client, Loop, MemoryPort, Wall
+from tests.processes import PATIENCE
 
 FOUND = find()
 """The registry, as an installed daemon sees it."""
@@ -38,8 +39,6 @@ LISTENS = {
     "udp": "udp:0:interface=127.0.0.1",
     "multicast": "multicast:224.225.226.227:2070:interface=127.0.0.1",
 }
-PATIENCE = 30.0
-"""Seconds until what should happen on the running reactor counts as not happening."""
 
 
 class QuickNames(Names):

@@ -317,15 +317,18 @@ def test_a_start_that_fails_says_who_holds_the_address_and_leaves_nothing(
 
 
 @pytest.mark.uvloop
-@pytest.mark.parametrize("descriptors", [8, 12])
-def test_a_start_without_descriptors_says_so(descriptors: int, tmp_path: Path) -> None:
-    """Whether there is none left for the loop, or for what the reactor adds to it."""
-    text = "[service.echo]\nlisten = ['tcp:0:interface=127.0.0.1']"
+@pytest.mark.parametrize("descriptors", [8, 12, 15, 16])
+def test_a_start_without_descriptors_says_so_and_leaves_nothing(
+    descriptors: int, tmp_path: Path, runtime: Path
+) -> None:
+    """Whether there are none for the loop, for the listener, or for the loop that begins to run."""
+    text = "[service.wrap]"
     limit = ("prlimit", f"--nofile={descriptors}")
     done = run(*limit, *on_suite_reactor("run"), "-c", str(config(tmp_path, text)))
     assert done.returncode == 1
-    assert done.stderr.endswith("sockd: the reactor does not start: Too many open files\n")
+    assert done.stderr.endswith(": Too many open files\n")
     assert "Traceback" not in done.stderr
+    assert list(runtime.iterdir()) == []
 
 
 def test_a_reactor_that_there_is_not_is_told_with_those_that_there_are() -> None:

@@ -57,11 +57,7 @@ def run(
     from sockd.tap import run_foreground
 
     settings = _load(file, config, only, assignments)
-    try:
-        code = run_foreground(settings, reactor, log_format or settings.daemon.log_format)
-    except OSError as error:  # a loop needs descriptors of its own
-        sys.exit(f"sockd: the reactor does not start: {error.strerror}")
-    sys.exit(code)
+    sys.exit(run_foreground(settings, reactor, log_format or settings.daemon.log_format))
 
 
 @main.command()

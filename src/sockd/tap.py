@@ -221,21 +221,26 @@ def on_uvloop(settings: Settings) -> Settings:
     return settings
 
 
+NO_REACTOR = "sockd: the reactor does not start: "
+
+
 def run_foreground(settings: Settings, reactor_name: str | None, log_format: str) -> int:
     """Run the daemon until a signal ends it. Returns the exit code.
 
     With text logs a table of what is served comes first; with JSON logs there are only events.
     """
-    if reactor_name is None:
-        settings = on_uvloop(settings)
-    else:
-        try:
+    try:
+        if reactor_name is None:
+            settings = on_uvloop(settings)
+        else:
             installReactor(reactor_name)
-        except NoSuchReactor:
-            names = ", ".join(sorted(kind.shortName for kind in getReactorTypes()))
-            sys.exit(f"sockd: there is no reactor {reactor_name!r}; there are {names}")
-        except ImportError as error:
-            sys.exit(f"sockd: the reactor {reactor_name!r} does not work here: {error}")
+    except NoSuchReactor:
+        names = ", ".join(sorted(kind.shortName for kind in getReactorTypes()))
+        sys.exit(f"sockd: there is no reactor {reactor_name!r}; there are {names}")
+    except ImportError as error:
+        sys.exit(f"sockd: the reactor {reactor_name!r} does not work here: {error}")
+    except OSError as error:  # it needs descriptors of its own
+        sys.exit(f"{NO_REACTOR}{error.strerror}")
     from twisted.internet import reactor
 
     as_text = log_format == "text"
@@ -251,7 +256,12 @@ def run_foreground(settings: Settings, reactor_name: str | None, log_format: str
         reactor.callWhenRunning(_print_table, daemon)
     daemon.startService()
     reactor.addSystemEventTrigger("before", "shutdown", daemon.stopService)
-    reactor.run()
+    try:
+        reactor.run()
+    except OSError as error:  # and more of them when it begins to run
+        daemon.stopService()
+        sys.stderr.write(f"{NO_REACTOR}{error.strerror}\n")
+        return 1
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)  # one that comes now would change the exit code
     return 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import socket
@@ -38,6 +39,26 @@ class Retimed:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(REACTOR, name)
+
+
+class Full(Retimed):
+    """The same, while descriptors have run out."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_full = True
+
+    def addReader(self, reader: Any) -> None:
+        self._need_one()
+        REACTOR.addReader(reader)
+
+    def adoptStreamPort(self, *arguments: Any) -> Any:
+        self._need_one()
+        return REACTOR.adoptStreamPort(*arguments)
+
+    def _need_one(self) -> None:
+        if self.is_full:
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
 
 
 @contextmanager
@@ -117,6 +138,24 @@ def test_one_that_is_not_required_is_tried_again_until_it_is_free(
             assert addresses(log) == [f"{transport} 127.0.0.1:{port}"]
             assert len(log.events("retry")) == 2
             assert reactor.clock.getDelayedCalls() == []
+
+
+@pytest.mark.parametrize("transport", ["tcp", "udp", "unixgram"])
+def test_without_descriptors_an_address_is_let_go_and_tried_again(
+    transport: str, tmp_path: Path, log: LogRecorder
+) -> None:
+    where = f"{tmp_path}/file" if transport == "unixgram" else "0:interface=127.0.0.1"
+    full = Full()
+    with instance(f"{transport}:{where}", clock=full, required=False) as service:
+        service.privilegedStartService()
+        assert [one.is_listening for one in service.listeners] == [False]
+        assert not service.context.host.udp_ports
+        assert list(tmp_path.iterdir()) == []
+        assert [one["why"] for one in log.events("retry")] == ["Too many open files"]
+        full.is_full = False
+        full.clock.advance(RETRY_SECONDS)
+        assert [one.is_listening for one in service.listeners] == [True]
+        assert len(service.context.host.udp_ports) == (transport == "udp")
 
 
 def test_an_instance_that_stops_tries_no_more() -> None:

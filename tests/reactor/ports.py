@@ -16,8 +16,8 @@ from attrs import frozen
 from twisted.internet.protocol import DatagramProtocol
 
 from sockd.reactor.datagram import DatagramPort, UDPPort
-from tests.helpers import PATIENCE
 from tests.memory import ASKER, Loop
+from tests.processes import PATIENCE
 
 PLAIN, WILDCARD = "127.0.0.1", "0.0.0.0"
 """A port on the second address also asks the kernel where each datagram was sent to."""

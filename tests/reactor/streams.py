@@ -10,8 +10,9 @@ from typing import Any
 
 from twisted.internet.protocol import Factory, Protocol
 
-from tests.helpers import PATIENCE, until
+from tests.helpers import until
 from tests.memory import REACTOR
+from tests.processes import PATIENCE
 
 MEGABYTE = 2**20
 TEXT = bytes(range(256)) * (8 * MEGABYTE // 256)

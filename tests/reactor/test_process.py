@@ -16,9 +16,9 @@ import pytest_twisted
 from twisted.internet.error import ProcessDone
 from twisted.internet.protocol import ProcessProtocol
 
-from tests.helpers import PATIENCE, until
+from tests.helpers import until
 from tests.memory import REACTOR
-from tests.processes import Running, running
+from tests.processes import PATIENCE, Running, running
 from tests.security.hosts import wait_until
 from tests.servers import Wire
 

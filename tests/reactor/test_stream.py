@@ -19,8 +19,9 @@ from twisted.internet.error import ConnectionDone
 from twisted.internet.protocol import Protocol
 from twisted.internet.threads import deferToThread
 
-from sockd.reactor.stream import MOST_EVENTS
-from tests.helpers import PATIENCE, until
+from sockd.reactor.poller import MOST_EVENTS
+from tests.helpers import until
+from tests.processes import PATIENCE
 from tests.reactor.streams import (
     MEGABYTE,
     TEXT,

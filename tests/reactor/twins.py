@@ -40,6 +40,7 @@ from zope.interface import alsoProvides
 
 from sockd.reactor.uv import UvloopReactor
 from tests.helpers import LogRecorder
+from tests.processes import PATIENCE
 
 TEXT = random.Random(5).randbytes(16_000_000)
 """What each side sends: its beginning. What is lost, doubled or out of order shows."""
@@ -47,8 +48,6 @@ BUFFER = 32_768
 """SO_SNDBUF and SO_RCVBUF, which the kernel doubles: far more than the small writes of a script,
 and far less than one big one."""
 RESET = struct.pack("ii", 1, 0)
-PATIENCE = 30.0
-"""Seconds until what should happen counts as not happening."""
 IDLE_TURNS = 3
 """Turns of the reactor in which nothing happens, after which it counts as being at rest."""
 

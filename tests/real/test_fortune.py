@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.daemons import PATIENCE, Daemon, ask, children, descriptors, receive_all
+from tests.daemons import Daemon, ask, children, descriptors, receive_all
+from tests.processes import PATIENCE
 from tests.real.programs import ctimes
 
 COOKIES = Path("/usr/share/games/fortunes")

@@ -14,7 +14,8 @@ from contextlib import ExitStack
 
 import pytest
 
-from tests.daemons import PATIENCE, Daemon, receive_all, socket_on, two_hosts
+from tests.daemons import Daemon, receive_all, socket_on, two_hosts
+from tests.processes import PATIENCE
 
 PORTS = {"echo": 7, "discard": 9, "daytime": 13, "chargen": 19, "time": 37}
 INETD = "".join(

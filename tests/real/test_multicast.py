@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.daemons import Daemon, ask, inside, join, run, socket_on, two_hosts
+from tests.processes import PATIENCE
 from tests.real.programs import Session
 
 GROUP, GROUP_6 = "224.225.226.227", "ff15::2070"
@@ -28,8 +29,6 @@ period = "1s"
 [service.echo]
 listen = ["tcp:7:interface=127.0.0.1"]
 """
-PATIENCE = 30.0
-"""Seconds to wait for a message that comes every second or two: the machine may be busy."""
 LATE = 10.0
 """Seconds that a message may be on its way from its beat to the group: the daemon may wait, too."""
 

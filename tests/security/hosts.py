@@ -22,7 +22,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
 
-from tests.daemons import PATIENCE, REACTOR, Daemon, children, descriptors, run
+from tests.daemons import REACTOR, Daemon, children, descriptors, run
+from tests.processes import PATIENCE
 
 T = TypeVar("T")
 _CLONE_NEWNET = 0x40000000

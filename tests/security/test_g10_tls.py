@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from tests.daemons import PATIENCE
+from tests.processes import PATIENCE
 from tests.security.hosts import Watched
 
 NAME = "sockd.example"

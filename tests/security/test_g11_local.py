@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.daemons import PATIENCE
+from tests.processes import PATIENCE
 from tests.security.hosts import Watched, wait_until
 
 NOBODY = 65_534

@@ -15,7 +15,8 @@ import pytest
 
 from sockd.net.datagram import MAX_ANSWER
 from sockd.service import find
-from tests.daemons import PATIENCE, run, two_hosts
+from tests.daemons import run, two_hosts
+from tests.processes import PATIENCE
 from tests.security.hosts import Watched, heard, program, sniffer, udp
 
 SERVER = "10.77.0.1"

@@ -22,7 +22,7 @@ from sockd.net.names import Names
 from sockd.net.peer import Peer
 from sockd.reactor.datagram import DatagramPort
 from sockd.reactor.mmsg import BATCH
-from tests.daemons import PATIENCE
+from tests.processes import PATIENCE
 from tests.security.hosts import Watched, program, wait_until
 
 FLOOD_SECONDS = 0.7

@@ -13,7 +13,8 @@ from random import Random
 
 from flint import fmpz
 
-from tests.daemons import PATIENCE, ask, children, receive_all
+from tests.daemons import ask, children, receive_all
+from tests.processes import PATIENCE
 from tests.security.hosts import Watched, is_alive, paused, reset, wait_until
 
 DIGITS = 95

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.daemons import PATIENCE, descriptors
+from tests.daemons import descriptors
+from tests.processes import PATIENCE
 from tests.security.hosts import Watched, wait_until
 
 DESCRIPTORS = 64

@@ -14,7 +14,8 @@ from random import Random
 import pytest
 
 from sockd.service import find
-from tests.daemons import PATIENCE, ask
+from tests.daemons import ask
+from tests.processes import PATIENCE
 from tests.security.hosts import Watched, reset, wait_until
 
 LINE_SERVICES = ("reverse", "ack", "said", "factor")

@@ -109,7 +109,13 @@ class Listener(Service):
         ):
             host, number = sock.getsockname()[:2]
             self.address = f"[{host}]:{number}" if ":" in host else f"{host}:{number}"
-        self.port = self.adopt(sock)
+        try:
+            self.port = self.adopt(sock)
+        except OSError as error:  # descriptors have run out
+            sock.close()
+            self.released()
+            unlink_own(self.listen.path, self._identity)
+            raise ListenError(self.listen, error.strerror or str(error)) from None
         events.emit(
             "listening",
             service=self.context.name,
@@ -126,8 +132,6 @@ class Listener(Service):
             self._bind()
         except ListenError as error:
             self._try_later(error)
-        except OSError as error:  # descriptors have run out
-            self._try_later(ListenError(self.listen, error.strerror or str(error)))
 
     def _report(self, event: str, **fields: Any) -> None:
         address = f"{self.listen.transport} {self.address}"
@@ -290,6 +294,7 @@ class DatagramListener(Listener):
             ports[self._own_port] -= 1
             if not ports[self._own_port]:
                 del ports[self._own_port]
+            self._own_port = None
 
 
 class InstanceService(MultiService):

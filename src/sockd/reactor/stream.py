@@ -3,8 +3,8 @@
 Twisted's keep what is written, ask to be told when the socket takes it, are told so in the next
 turn, write it, and ask not to be told any more: that costs more than a message. These write at
 once, and ask only for what the kernel did not take. And each reactor calls a transport through
-several steps of its own; these are watched by a `Poller` that calls them itself, a turn at a time.
-All else, above all the contract of twisted.internet.interfaces, is Twisted's own code.
+several steps of its own; these are watched by a `Poller` (`sockd.reactor.poller`), which calls them
+itself. All else, above all the contract of twisted.internet.interfaces, is Twisted's own code.
 
 A server's connection is watched only if it goes on after `connectionMade`: a service that says one
 thing and closes needs nothing else, and its words leave together with the end.
@@ -14,9 +14,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterable
-from contextlib import suppress
-from errno import EBADF
-from select import EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT, epoll
+from select import EPOLLIN, EPOLLOUT
 from socket import MSG_MORE
 from typing import TYPE_CHECKING, Any
 
@@ -28,78 +26,8 @@ from twisted.python import context, log
 from twisted.python.failure import Failure
 from twisted.python.log import ILogContext
 
-MOST_EVENTS = 64
-"""Connections that have their turn, one read and one write each, before the others of the loop."""
-_GONE = EPOLLHUP | EPOLLERR
-"""The kernel tells it unasked; the read or the write that follows says what it is."""
-_READABLE, _WRITABLE = EPOLLIN | _GONE, EPOLLOUT | _GONE
-_DONE, _LOST = Failure(ConnectionDone()), Failure(ConnectionLost())  # as Twisted's say it
-
-
-class Poller:
-    """Watches connections with an epoll of its own, whose descriptor any loop can watch."""
-
-    def __init__(self) -> None:
-        self._epoll = epoll()
-        self._watched: dict[int, Any] = {}
-        # the stack of this thread, to which Twisted's log looks for whose line it is
-        self._contexts: list[Any] = context.theContextTracker.currentContext().contexts
-
-    def fileno(self) -> int:
-        """Readable while something has happened."""
-        return self._epoll.fileno()
-
-    def watch(self, one: Any, wanted: int) -> None:
-        """Watch a connection for other events than before; for 0, not at all.
-
-        Raises OSError where the kernel cannot watch one more, or its socket was closed by others.
-        """
-        descriptor = one.watched_at
-        if wanted and descriptor >= 0:
-            self._epoll.modify(descriptor, wanted)
-        elif wanted:
-            descriptor = one.fileno()
-            if descriptor < 0:
-                raise OSError(EBADF, "Bad file descriptor")
-            self._epoll.register(descriptor, wanted)
-            self._watched[descriptor] = one
-            one.watched_at = descriptor
-        elif descriptor >= 0:
-            one.watched_at = -1
-            if self._watched.get(descriptor) is one:
-                del self._watched[descriptor]
-                with suppress(OSError):
-                    self._epoll.unregister(descriptor)
-
-    def watched(self, event: int) -> list[Any]:
-        """The connections that are watched for it."""
-        return [one for one in self._watched.values() if one.wanted & event]
-
-    def remove_all(self) -> list[Any]:
-        """Watch nothing any more; returns what was watched."""
-        watched = [*self._watched.values()]
-        for one in watched:
-            one.stopReading()
-            one.stopWriting()
-        return watched
-
-    def turn(self) -> None:
-        """Let connections to which something has happened have their turn."""
-        watched, contexts = self._watched, self._contexts
-        for descriptor, event in self._epoll.poll(0, MOST_EVENTS):
-            one = watched.get(descriptor)
-            if one is None:
-                continue  # another one's turn has ended it
-            contexts.append(one)
-            try:
-                if event & _READABLE and one.wanted & EPOLLIN and (why := one.doRead()):
-                    one.ends(why, True)
-                elif event & _WRITABLE and one.wanted & EPOLLOUT and (why := one.doWrite()):
-                    one.ends(why, False)
-            except BaseException as error:  # noqa: BLE001 - as Twisted: it ends that connection
-                one.fails(error)
-            finally:
-                contexts.pop()
+# in the words of Twisted's reactors, which are not those of `main.CONNECTION_DONE`
+_DONE, _LOST = Failure(ConnectionDone()), Failure(ConnectionLost())
 
 
 if TYPE_CHECKING:
@@ -447,16 +375,8 @@ class Connection(Accepted, tcp.Server):
 class LocalConnection(Local, Accepted, unix.Server):
     """A connection over a Unix socket that a port has accepted."""
 
-    def __init__(
-        self,
-        sock: socket.socket,
-        protocol: Any,
-        client: Any,
-        server: Any,
-        sessionno: int,
-        reactor: Any,
-    ) -> None:
-        super().__init__(sock, protocol, (client, None), server, sessionno, reactor)
+    def __init__(self, sock: socket.socket, protocol: Any, client: Any, *rest: Any) -> None:
+        super().__init__(sock, protocol, (client, None), *rest)
         self._sendmsgQueue = []
 
     def doRead(self) -> Any:

@@ -30,7 +30,8 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from sockd.reactor.datagram import DatagramReactor
-from sockd.reactor.stream import Client, Connection, LocalClient, LocalConnection, Polled, Poller
+from sockd.reactor.poller import Poller
+from sockd.reactor.stream import Client, Connection, LocalClient, LocalConnection, Polled
 
 MORE_ACCEPTS = 20
 """How many connections more are accepted in the next turn, if as many as were expected came."""

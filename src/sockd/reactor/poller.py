@@ -1,0 +1,82 @@
+"""Whose turn it is: an epoll of its own for transports, a bounded number of them at a time."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from errno import EBADF
+from select import EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT, epoll
+from typing import Any
+
+from twisted.python import context
+
+MOST_EVENTS = 64
+"""Connections that have their turn, one read and one write each, before the others of the loop."""
+_GONE = EPOLLHUP | EPOLLERR
+"""The kernel tells it unasked; the read or the write that follows says what it is."""
+_READABLE, _WRITABLE = EPOLLIN | _GONE, EPOLLOUT | _GONE
+
+
+class Poller:
+    """Watches connections with an epoll of its own, whose descriptor any loop can watch."""
+
+    def __init__(self) -> None:
+        self._epoll = epoll()
+        self._watched: dict[int, Any] = {}
+        # the stack of this thread, to which Twisted's log looks for whose line it is
+        self._contexts: list[Any] = context.theContextTracker.currentContext().contexts
+
+    def fileno(self) -> int:
+        """Readable while something has happened."""
+        return self._epoll.fileno()
+
+    def watch(self, one: Any, wanted: int) -> None:
+        """Watch a connection for other events than before; for 0, not at all.
+
+        Raises OSError where the kernel cannot watch one more, or its socket was closed by others.
+        """
+        descriptor = one.watched_at
+        if wanted and descriptor >= 0:
+            self._epoll.modify(descriptor, wanted)
+        elif wanted:
+            descriptor = one.fileno()
+            if descriptor < 0:
+                raise OSError(EBADF, "Bad file descriptor")
+            self._epoll.register(descriptor, wanted)
+            self._watched[descriptor] = one
+            one.watched_at = descriptor
+        elif descriptor >= 0:
+            one.watched_at = -1
+            if self._watched.get(descriptor) is one:
+                del self._watched[descriptor]
+                with suppress(OSError):
+                    self._epoll.unregister(descriptor)
+
+    def watched(self, event: int) -> list[Any]:
+        """The connections that are watched for it."""
+        return [one for one in self._watched.values() if one.wanted & event]
+
+    def remove_all(self) -> list[Any]:
+        """Watch nothing any more; returns what was watched."""
+        watched = [*self._watched.values()]
+        for one in watched:
+            one.stopReading()
+            one.stopWriting()
+        return watched
+
+    def turn(self) -> None:
+        """Let connections to which something has happened have their turn."""
+        watched, contexts = self._watched, self._contexts
+        for descriptor, event in self._epoll.poll(0, MOST_EVENTS):
+            one = watched.get(descriptor)
+            if one is None:
+                continue  # another one's turn has ended it
+            contexts.append(one)
+            try:
+                if event & _READABLE and one.wanted & EPOLLIN and (why := one.doRead()):
+                    one.ends(why, True)
+                elif event & _WRITABLE and one.wanted & EPOLLOUT and (why := one.doWrite()):
+                    one.ends(why, False)
+            except BaseException as error:  # noqa: BLE001 - as Twisted: it ends that connection
+                one.fails(error)
+            finally:
+                contexts.pop()
