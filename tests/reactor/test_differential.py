@@ -16,7 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.helpers import LogRecorder
-from tests.reactor.twins import BUFFER, TEXT, Script, Seen, Step, Twin, twins
+from tests.reactor.scripts import BUFFER, TEXT, Script, Step
+from tests.reactor.twins import Seen, Twin, twins
 
 PATIENCES = (0.0, 0.05, 1.0)
 """Seconds without a change until a reactor counts as at rest; the next where two have differed.
