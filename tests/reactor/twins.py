@@ -1,9 +1,9 @@
 """The same script for a connection, played on one of Twisted's own reactors and on ours.
 
-A script (`tests.reactor.scripts`) says what a protocol does in its callbacks and between turns of the
-reactor, and what the peer does: a plain socket in the test's hands. `play` plays it on one reactor and returns what could
-be seen of it. A reactor is made for this, in a thread of its own, and turned until nothing moves
-any more: scripts know no time.
+A script (`tests.reactor.scripts`) says what a protocol does in its callbacks and between turns of
+the reactor, and what the peer does: a plain socket in the test's hands. `play` plays it on one
+reactor and returns what could be seen of it. A reactor is made for this, in a thread of its own,
+and turned until nothing moves any more: scripts know no time.
 """
 
 from __future__ import annotations
