@@ -21,8 +21,9 @@ run: $(VENV)/.run ## start sockd with its built-in config, or with ARGS=FILE
 	@$(BIN)/sockd run $(ARGS)
 
 # What runs no reactor, or says itself which one: once is enough.
-ONCE = tests/benchmarks tests/pure $(addprefix tests/reactor/test_,differential.py twisted.py uv.py) \
-  $(addprefix tests/test_,config.py docs.py document.py mistakes.py packaging.py startup.py)
+ONCE = $(addprefix tests/,access/test_buckets.py access/test_prefixes.py benchmarks config formats \
+  listen/test_fields.py listen/test_strings.py options reactor/test_differential.py \
+  reactor/test_twisted.py reactor/test_uv.py test_docs.py test_packaging.py test_startup.py)
 
 test: lint test-quick ## lint, then the test suite on uvloop, epoll and asyncio
 	$(MAKE) --jobs=2 --output-sync test-epoll test-asyncio

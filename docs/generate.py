@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from sockd.net.limits import Limits
+from sockd.access.limits import Limits
 from sockd.ops.describe import LIMITS_HEADING, options_text, page
 from sockd.service import Found, find
 

@@ -61,7 +61,7 @@ def running_reactor() -> None:
     from twisted.internet.protocol import Factory, Protocol
     from twisted.internet.task import deferLater
 
-    from sockd.tap import use_monotonic_time
+    from sockd.daemon.daemon import use_monotonic_time
     from tests.helpers import until
     from tests.memory import REACTOR
 

@@ -17,15 +17,15 @@ from twisted.internet.task import deferLater
 from twisted.logger import ILogObserver, LogEvent, LogLevel, eventAsText, formatEvent
 from zope.interface import implementer
 
-from sockd.config import InstanceSettings, build
-from sockd.document import Document
+from sockd.access.peer import Peer
+from sockd.config.document import Document
+from sockd.config.settings import InstanceSettings, build
+from sockd.daemon.instance import make_instance
 from sockd.net.context import Context, Host
-from sockd.net.listen import Door
+from sockd.net.listener import Door
 from sockd.net.names import Names
-from sockd.net.peer import Peer
 from sockd.net.stream import Stream
 from sockd.service import Found, Kind, find
-from sockd.tap import make_instance
 from tests.memory import ASKER, REACTOR, Client, Loop, MemoryPort, Wall
 from tests.processes import PATIENCE
 

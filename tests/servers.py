@@ -13,9 +13,9 @@ from typing import Any, Self
 
 from OpenSSL import SSL
 
-from sockd.net.listen import InstanceService, Listener
+from sockd.daemon.instance import InstanceService, make_instance
+from sockd.net.listener import Listener
 from sockd.service import Kind
-from sockd.tap import make_instance
 from tests.helpers import make_host, make_settings
 from tests.memory import REACTOR
 

@@ -16,9 +16,9 @@ import pytest
 from click.testing import CliRunner, Result
 
 from sockd import __version__
+from sockd.access.limits import Limits
 from sockd.cli import main
-from sockd.net.limits import Limits
-from sockd.ops.annotated import default_config, toml
+from sockd.config.annotated import default_config, toml
 from sockd.service import find
 from tests.daemons import namespace
 from tests.processes import (

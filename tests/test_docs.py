@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from sockd.config import DaemonSettings, default_instances, field_names
-from sockd.net.limits import Limits
-from sockd.pure.listen import Listen, expand
-from sockd.pure.schemes import SCHEMES
+from sockd.access.limits import Limits
+from sockd.config.load import load
+from sockd.config.settings import DaemonSettings, default_instances, field_names
+from sockd.listen.schemes import SCHEMES
+from sockd.listen.strings import Listen, expand
 from sockd.service import find
-from sockd.tap import load
 from tests.transcripts import blocks
 
 ROOT = Path(__file__).parents[1]

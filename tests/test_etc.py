@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from sockd.config import Settings
+from sockd.config.load import load
+from sockd.config.settings import Settings
 from sockd.service import find
-from sockd.tap import load
 from tests.daemons import Daemon, inside, namespace
 from tests.processes import TWISTD, run
 

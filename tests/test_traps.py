@@ -8,8 +8,8 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sockd.formats.fill import fill
 from sockd.net.lines import split_lines
-from sockd.pure.fill import fill
 from sockd.services.reverse import reverse, reverse_block, reverse_lines
 from tests.daemons import Daemon
 from tests.processes import PATIENCE

@@ -12,7 +12,7 @@ from twisted.application.reactors import installReactor
 from twisted.internet.interfaces import ITransport, IUDPTransport
 from twisted.internet.protocol import DatagramProtocol, Factory, Protocol
 
-from sockd.pure.clock import Zone
+from sockd.formats.clock import Zone
 from sockd.services.daytime import daytime
 from sockd.services.reverse import reverse_block
 

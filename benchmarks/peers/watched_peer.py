@@ -13,9 +13,11 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import globalLogBeginner
 
 from benchmarks.soak import SAMPLE_SECONDS, SERVICES
+from sockd.config.load import load
+from sockd.daemon.daemon import make_daemon
 from sockd.ops.logs import FORMATS, LogWriter
+from sockd.ops.table import all_rows
 from sockd.service import find
-from sockd.tap import load, make_daemon
 
 reactor: Any = installReactor("uvloop")
 null = Path(os.devnull).open("w")  # noqa: SIM115 - to the end of the process
@@ -44,7 +46,8 @@ def tell() -> None:
     print(json.dumps(held), flush=True)
 
 
-ports = {f"{row.service} {row.transport}": row.address.split(":")[-1] for row in daemon.rows}
+rows = all_rows(daemon.instances)
+ports = {f"{row.service} {row.transport}": row.address.split(":")[-1] for row in rows}
 print(json.dumps(ports), flush=True)
 LoopingCall(tell).start(SAMPLE_SECONDS)
 reactor.run()

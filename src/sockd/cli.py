@@ -14,7 +14,7 @@ import click
 from sockd import __version__
 
 if TYPE_CHECKING:
-    from sockd.config import Settings
+    from sockd.config.settings import Settings
 
 _file = click.argument("file", required=False)
 _config = click.option("-c", "--config", metavar="FILE", help="The same as FILE alone.")
@@ -54,7 +54,7 @@ def run(
     log_format: str | None,
 ) -> None:
     """Run the daemon in the foreground, until ^C, with a configuration FILE or the built-in one."""
-    from sockd.tap import run_foreground
+    from sockd.run import run_foreground
 
     settings = _load(file, config, only, assignments)
     sys.exit(run_foreground(settings, reactor, log_format or settings.daemon.log_format))
@@ -77,7 +77,8 @@ def check(
 
     Exit code 0: it is right (and, with --bind, every address can be had); 1: it is not.
     """
-    from sockd.tap import check_text, try_binding
+    from sockd.daemon.trial import try_binding
+    from sockd.ops.report import check_text
 
     settings = _load(file, config, only, assignments)
     click.echo(check_text(settings), nl=False)
@@ -89,7 +90,7 @@ def check(
 @click.argument("name", required=False)
 def services(name: str | None) -> None:
     """List the kinds of service, or tell all about the one called NAME."""
-    from sockd.config import default_instances, near_miss
+    from sockd.config.settings import default_instances, near_miss
     from sockd.ops.describe import describe, overview
     from sockd.service import find
 
@@ -108,7 +109,7 @@ def services(name: str | None) -> None:
 @main.command()
 def config() -> None:
     """Print the built-in configuration, annotated: the start of one of your own."""
-    from sockd.ops.annotated import default_config
+    from sockd.config.annotated import default_config
     from sockd.service import find
 
     click.echo(default_config(find()), nl=False)
@@ -119,9 +120,10 @@ def _load(
 ) -> Settings:
     if file and config:
         raise click.UsageError("FILE and --config FILE are the same: give one of them")
-    from sockd.document import ConfigError
+    from sockd.config.document import ConfigError
+    from sockd.config.load import load
+    from sockd.ops.report import error_text
     from sockd.service import find
-    from sockd.tap import error_text, load
 
     try:
         return load(file or config, None if only is None else only.split(","), assignments, find())

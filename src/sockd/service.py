@@ -19,11 +19,11 @@ from attrs import Factory, define, field, frozen
 from twisted.plugin import IPlugin
 from zope.interface import Attribute, Interface, implementer
 
+from sockd.access.limits import Limits
+from sockd.listen.strings import expand
 from sockd.net.context import Context
 from sockd.net.datagram import Datagrams, Sender
-from sockd.net.limits import Limits
 from sockd.net.stream import Stream
-from sockd.pure.listen import expand
 
 STREAM_TRANSPORTS = ("tcp", "tls", "unix")
 DATAGRAM_TRANSPORTS = ("udp", "unixgram")

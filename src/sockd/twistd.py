@@ -14,7 +14,7 @@ from twisted.application.service import IService
 from twisted.python import usage
 
 if TYPE_CHECKING:
-    from sockd.config import Settings
+    from sockd.config.settings import Settings
 
 
 class _CommonOptions(usage.Options):
@@ -41,9 +41,9 @@ class _CommonOptions(usage.Options):
 
     def postOptions(self) -> None:
         """Check everything before anything is started."""
-        from sockd.document import ConfigError
+        from sockd.config.document import ConfigError
         from sockd.ops.logs import FORMATS
-        from sockd.tap import check_text, error_text
+        from sockd.ops.report import check_text, error_text
 
         try:
             self["settings"] = settings = self.settings()
@@ -67,8 +67,8 @@ class Options(_CommonOptions):
     ]
 
     def settings(self) -> Settings:
+        from sockd.config.load import load
         from sockd.service import find
-        from sockd.tap import load
 
         only = self["only"].split(",") if self["only"] else None
         return load(self["config"], only, self["set"], find())
@@ -89,8 +89,8 @@ def alone_options(kind_name: str) -> Callable[[], usage.Options]:
             self["listen"].append(text)
 
         def settings(self) -> Settings:
+            from sockd.config.load import load_alone
             from sockd.service import find
-            from sockd.tap import load_alone
 
             return load_alone(kind_name, self["listen"], self["set"], find())
 
@@ -99,6 +99,6 @@ def alone_options(kind_name: str) -> Callable[[], usage.Options]:
 
 def makeService(options: usage.Options) -> IService:
     """Twisted's plugin: the service that the options of either command ask for."""
-    from sockd import tap
+    from sockd import background
 
-    return tap.makeService(options)
+    return background.makeService(options)

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from attrs import Factory, frozen
 
-from sockd.pure.quotes import builtin_quotes
+from sockd.formats.quotes import builtin_quotes
 from tests.helpers import HOSTNAME
 from tests.memory import NOON
 

@@ -13,8 +13,8 @@ import pytest_twisted
 from attrs import frozen
 from twisted.internet.threads import deferToThread
 
-from sockd.net.listen import Listener
-from sockd.net.peer import Peer
+from sockd.access.peer import Peer
+from sockd.net.listener import Listener
 from sockd.service import STREAM_TRANSPORTS
 from tests.contract.samples import STREAMS, Answer, StreamSample, matches
 from tests.helpers import FOUND, LogRecorder, connect, make_context, make_host, until

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 import pytest_twisted
 
+from sockd.access.peer import Peer
 from sockd.net import child as child_module
 from sockd.net.child import KILL_SECONDS, SAID_BYTES, Child, Program
-from sockd.net.peer import Peer
 from tests.helpers import LogRecorder, make_context, until
 
 PEER = Peer("192.0.2.7", 50_007)

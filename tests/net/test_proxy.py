@@ -15,11 +15,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.internet.address import IPv4Address
 
+from sockd.access.peer import Peer
+from sockd.access.prefixes import parse_address
 from sockd.net.context import Context
-from sockd.net.listen import Door
-from sockd.net.peer import Peer
+from sockd.net.listener import Door
 from sockd.net.proxy import V1_LONGEST, read_header
-from sockd.pure.prefixes import parse_address
 from tests.daemons import Daemon
 from tests.helpers import FOUND, LogRecorder, make_context
 from tests.memory import Client

@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 from twisted.internet.address import IPv4Address
 
+from sockd.access.peer import Peer
+from sockd.daemon.instance import STOP_SECONDS
+from sockd.listen.strings import parse
 from sockd.net import tls
-from sockd.net.listen import STOP_SECONDS, Door
-from sockd.net.peer import Peer
+from sockd.net.listener import Door
 from sockd.net.stream import LINGER_BYTES, LINGER_SECONDS, Stream, error_line
-from sockd.pure.listen import parse
 from sockd.service import Kind
 from tests.helpers import LogRecorder, connect, knock, make_context
 from tests.memory import Client

@@ -11,9 +11,9 @@ from typing import Any
 from OpenSSL import SSL
 from twisted.internet.address import IPv4Address
 
+from sockd.listen.strings import parse
 from sockd.net import tls
-from sockd.net.listen import Door
-from sockd.pure.listen import parse
+from sockd.net.listener import Door
 from tests.helpers import FOUND, LogRecorder, make_context
 from tests.memory import ASKER, Client
 

@@ -27,10 +27,10 @@ from twisted.logger import (
 from twisted.python import log as legacy
 from twisted.python.failure import Failure
 
-from sockd.net import events
-from sockd.net.listen import Door
+from sockd import events
+from sockd.formats.text import escape
+from sockd.net.listener import Door
 from sockd.ops.logs import FORMATS, MAX_LINE, LogWriter, as_json, as_text
-from sockd.pure.text import escape
 from tests.helpers import LogRecorder, make_context, make_host
 from tests.memory import REACTOR
 from tests.ops.samples import event_of

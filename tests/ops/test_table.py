@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import pytest_twisted
 
-from sockd.net.listen import Listener
+from sockd.net.listener import Listener
 from sockd.ops.table import Row, rows, table
 from tests.helpers import make_context, make_settings
 from tests.processes import free_port

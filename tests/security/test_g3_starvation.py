@@ -14,12 +14,12 @@ from twisted.internet.protocol import DatagramProtocol
 from twisted.internet.task import Clock
 from twisted.internet.testing import MemoryReactorClock, StringTransport
 
+from sockd.access.guard import Guard
+from sockd.access.limits import Limits
+from sockd.access.peer import Peer
 from sockd.net.context import Context, Host
-from sockd.net.guard import Guard
-from sockd.net.limits import Limits
 from sockd.net.lines import LINES_PER_TURN, EachLine
 from sockd.net.names import Names
-from sockd.net.peer import Peer
 from sockd.reactor.datagram import DatagramPort
 from sockd.reactor.mmsg import BATCH
 from tests.processes import PATIENCE

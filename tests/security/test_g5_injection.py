@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 from twisted.logger import LogLevel
 
+from sockd.formats.template import Template
 from sockd.net.stream import ERROR_CHARACTERS, error_line
 from sockd.ops.logs import FORMATS
-from sockd.pure.template import Template
 from sockd.services.localtime import local_time
 from tests.daemons import receive_all, two_hosts
 from tests.security.hosts import Watched, add_addresses, connect, hosts_file, udp, wait_until

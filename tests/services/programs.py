@@ -9,7 +9,7 @@ from typing import Any
 
 from twisted.internet.threads import deferToThread
 
-from sockd.net.listen import InstanceService
+from sockd.daemon.instance import InstanceService
 from sockd.services.exec import ExecStream
 from tests.helpers import LogRecorder, until
 from tests.servers import TIMEOUT, Wire, address_of, serve

@@ -15,8 +15,8 @@ from attrs import define
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from sockd.document import ConfigError
-from sockd.pure.clock import Zone, is_zone
+from sockd.config.document import ConfigError
+from sockd.formats.clock import Zone, is_zone
 from sockd.services.beacon import LOOK_SECONDS, BeaconSender, next_beat
 from sockd.services.daytime import daytime
 from sockd.services.localtime import local_time

@@ -13,9 +13,9 @@ import pytest
 import pytest_twisted
 from twisted.internet.threads import deferToThread
 
-from sockd.document import ConfigError
+from sockd.config.document import ConfigError
+from sockd.formats.quotes import builtin_quotes
 from sockd.net import child
-from sockd.pure.quotes import builtin_quotes
 from sockd.services.exec import Programs
 from tests.helpers import LogRecorder, connect, held_by, make_context, until
 from tests.processes import is_gone

@@ -15,10 +15,10 @@ from flint import fmpz
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sockd.access.peer import Peer
+from sockd.formats.factors import SMALL, factors, parse_number
 from sockd.net.context import Context
 from sockd.net.datagram import MAX_OWED
-from sockd.net.peer import Peer
-from sockd.pure.factors import SMALL, factors, parse_number
 from sockd.services.factor import Factoring
 from tests.helpers import LogRecorder, connect, make_context, make_host, open_port, until
 from tests.memory import Client, Loop

@@ -10,16 +10,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sockd.config import DaemonSettings, Settings, build
-from sockd.document import ConfigError, Document
-from sockd.net.peer import Peer
-from sockd.pure.crlf import CrlfEnds
-from sockd.pure.quotes import BUILTIN, builtin_quotes, parse_quotes
-from sockd.pure.template import FIELDS, MAX_NAME, Template
+from sockd.access.peer import Peer
+from sockd.config.document import ConfigError, Document
+from sockd.config.settings import DaemonSettings, Settings, build
+from sockd.daemon.daemon import Daemon, StartError
+from sockd.formats.crlf import CrlfEnds
+from sockd.formats.quotes import BUILTIN, builtin_quotes, parse_quotes
+from sockd.formats.template import FIELDS, MAX_NAME, Template
 from sockd.services.ack import acknowledge
 from sockd.services.chargen import PATTERN
 from sockd.services.said import you_said
-from sockd.tap import Daemon, StartError
 from tests.helpers import (
     FOUND,
     HOSTNAME,

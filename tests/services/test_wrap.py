@@ -7,7 +7,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sockd.pure.fill import fill, width
+from sockd.formats.fill import fill, width
 from sockd.services.wrap import wrap
 from tests.helpers import connect, make_context
 

@@ -19,9 +19,9 @@ from twisted.internet.interfaces import IDelayedCall, IProcessTransport, IReacto
 from twisted.internet.protocol import ProcessProtocol
 from twisted.python.failure import Failure
 
-from sockd.net import events
+from sockd import events
+from sockd.access.peer import Peer
 from sockd.net.context import Context
-from sockd.net.peer import Peer
 
 KILL_SECONDS = 5.0
 """From the polite signal (TERM) to the last one (KILL)."""

@@ -11,13 +11,13 @@ from typing import Any
 from attrs import Factory, define, field
 from twisted.internet.defer import Deferred, succeed
 
-from sockd.net.guard import Guard
-from sockd.net.limits import Limits
+from sockd.access.guard import Guard
+from sockd.access.limits import Limits
+from sockd.access.peer import Peer
+from sockd.formats.clock import local_ctime
+from sockd.formats.template import Template
 from sockd.net.names import Names
-from sockd.net.peer import Peer
 from sockd.net.turns import Turns
-from sockd.pure.clock import local_ctime
-from sockd.pure.template import Template
 
 
 @define

@@ -13,9 +13,9 @@ from twisted.internet.defer import Deferred
 from twisted.internet.protocol import DatagramProtocol
 from twisted.python.failure import Failure
 
-from sockd.net import events
+from sockd import events
+from sockd.access.peer import Peer
 from sockd.net.context import Context
-from sockd.net.peer import Peer
 from sockd.net.stream import error_line
 from sockd.reactor.datagram import DatagramPort
 from sockd.reactor.sockaddr import Address

@@ -14,8 +14,8 @@ from attrs import frozen
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
+from sockd.access.peer import Peer
 from sockd.net.context import Context
-from sockd.net.peer import Peer
 from sockd.net.progress import is_cut
 from sockd.net.stream import Stream, error_line
 

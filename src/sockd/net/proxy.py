@@ -22,8 +22,8 @@ from twisted.protocols.haproxy._v2parser import V2Parser
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from sockd.net.peer import Peer, peer_of
-from sockd.pure.prefixes import parse_address
+from sockd.access.peer import Peer, peer_of
+from sockd.access.prefixes import parse_address
 
 V1_PREFIX = b"PROXY "
 V1_UNKNOWN = b"PROXY UNKNOWN"

@@ -35,11 +35,11 @@ from twisted.protocols.tls import TLSMemoryBIOProtocol
 from twisted.python.failure import Failure
 from zope.interface import alsoProvides, implementer
 
-from sockd.net import events
+from sockd import events
+from sockd.access.peer import Peer
+from sockd.formats.text import escape
 from sockd.net.context import Context
-from sockd.net.peer import Peer
 from sockd.net.progress import is_cut, taken
-from sockd.pure.text import escape
 
 LINGER_SECONDS = 2.0
 """How long a closed peer may go on sending before it is cut off: were it cut off at once, the

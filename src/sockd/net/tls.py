@@ -23,7 +23,7 @@ from twisted.protocols.tls import BufferingTLSTransport, TLSMemoryBIOFactory
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from sockd.pure.listen import Listen
+from sockd.listen.strings import Listen
 
 
 @frozen

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import attrs
 
-from sockd.net.limits import Limits
-from sockd.ops.annotated import toml
+from sockd.access.limits import Limits
+from sockd.config.annotated import toml
 from sockd.service import Found, Kind
 
 LIMITS_HEADING = "## Options of every service"

@@ -16,8 +16,8 @@ from twisted.logger import ILogObserver, LogEvent, LogLevel, formatEvent
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from sockd.net.events import SENTENCES
-from sockd.pure.text import escape
+from sockd.events import SENTENCES
+from sockd.formats.text import escape
 
 MAX_LINE = 4000
 """Characters of the longest message: a peer's text is not a way to fill the disk."""

@@ -6,9 +6,10 @@ from collections.abc import Iterable, Iterator
 
 from attrs import frozen
 
-from sockd.config import InstanceSettings
-from sockd.net.listen import Listener
-from sockd.pure.listen import Listen
+from sockd.config.settings import InstanceSettings
+from sockd.daemon.instance import InstanceService
+from sockd.listen.strings import Listen
+from sockd.net.listener import Listener
 
 ANY_HOST = {"0.0.0.0": "127.0.0.1", "::": "::1", "*": "localhost"}
 """Where to try what listens on every address."""
@@ -27,6 +28,13 @@ class Row:
     transport: str
     address: str
     command: str
+
+
+def all_rows(
+    instances: Iterable[tuple[InstanceSettings, InstanceService]],
+) -> list[Row]:
+    """The rows of what a daemon runs."""
+    return [row for settings, one in instances for row in rows(settings, one.listeners)]
 
 
 def rows(instance: InstanceSettings, listeners: Iterable[Listener]) -> Iterator[Row]:

@@ -14,10 +14,10 @@ from __future__ import annotations
 from attrs import frozen, validators
 from twisted.internet.interfaces import IDelayedCall
 
+from sockd.formats.clock import local_ctime
 from sockd.net.datagram import Sender
-from sockd.net.limits import option
-from sockd.pure.clock import local_ctime
-from sockd.pure.units import Duration
+from sockd.options.option import option
+from sockd.options.units import Duration
 from sockd.service import Instance, Kind
 
 LOOK_SECONDS = 1.0

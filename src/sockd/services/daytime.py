@@ -12,10 +12,10 @@ too, gets one datagram.
 
 from attrs import frozen
 
+from sockd.formats.clock import Zone, local_ctime
 from sockd.net.datagram import Datagrams
-from sockd.net.limits import option
 from sockd.net.stream import Once
-from sockd.pure.clock import Zone, local_ctime
+from sockd.options.option import option
 from sockd.service import Instance, Kind
 
 

@@ -26,16 +26,17 @@ from attrs import frozen, validators
 from twisted.internet.interfaces import IDelayedCall, IPushProducer
 from zope.interface import implementer
 
-from sockd.net import events
+from sockd import events
+from sockd.access.peer import Peer
+from sockd.formats.crlf import CrlfEnds
+from sockd.formats.quotes import builtin_quotes
+from sockd.formats.template import Template
 from sockd.net.child import PATH, Child, Program
 from sockd.net.context import Context
-from sockd.net.limits import User, option
-from sockd.net.peer import Peer
 from sockd.net.stream import Stream
-from sockd.pure.crlf import CrlfEnds
-from sockd.pure.quotes import builtin_quotes
-from sockd.pure.template import Template
-from sockd.pure.units import Duration, Size
+from sockd.options.option import option
+from sockd.options.units import Duration, Size
+from sockd.options.user import User
 from sockd.service import Instance, Kind
 
 QUOTE = "quote"

@@ -24,14 +24,14 @@ from attrs import define, frozen, validators
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
 
+from sockd.formats.factors import SMALL, factors, parse_number
 from sockd.net.child import Child, Program
 from sockd.net.context import Context
 from sockd.net.datagram import Datagrams
-from sockd.net.limits import option
 from sockd.net.lines import EachLine
 from sockd.net.stream import error_line
-from sockd.pure.factors import SMALL, factors, parse_number
-from sockd.pure.units import Duration, Size
+from sockd.options.option import option
+from sockd.options.units import Duration, Size
 from sockd.service import Instance, Kind
 
 WORKER_CPU_SECONDS = 365 * 24 * 3600
@@ -69,7 +69,7 @@ class Worker(Child):
 
     def __init__(self, context: Context, factoring: Factoring) -> None:
         program = Program(
-            (sys.executable, "-m", "sockd.pure.factors"),
+            (sys.executable, "-m", "sockd.formats.factors"),
             cpu_seconds=WORKER_CPU_SECONDS,
             memory_bytes=context.options.memory,
         )

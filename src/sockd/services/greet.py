@@ -12,9 +12,9 @@ text is a template: `welcome` is a greet with another one.
 
 from attrs import frozen
 
-from sockd.net.limits import option
+from sockd.formats.template import Template
 from sockd.net.stream import Stream
-from sockd.pure.template import Template
+from sockd.options.option import option
 from sockd.service import Instance, Kind
 
 GREETING = Template("Hello there, {name}, it's now {time}")

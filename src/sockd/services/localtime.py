@@ -12,9 +12,9 @@ is the runtime directory.
     error: unknown time zone Mars/Base
 """
 
+from sockd.formats.clock import is_zone, local_ctime
+from sockd.formats.text import escape
 from sockd.net.datagram import Datagrams
-from sockd.pure.clock import is_zone, local_ctime
-from sockd.pure.text import escape
 from sockd.service import Instance, Kind
 
 ZONE_SHOWN = 100

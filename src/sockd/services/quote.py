@@ -14,11 +14,11 @@ from pathlib import Path
 
 from attrs import frozen
 
+from sockd.formats.quotes import builtin_quotes, parse_quotes
 from sockd.net.context import Context
 from sockd.net.datagram import Datagrams
-from sockd.net.limits import option
 from sockd.net.stream import Once
-from sockd.pure.quotes import builtin_quotes, parse_quotes
+from sockd.options.option import option
 from sockd.service import Instance, Kind
 
 MAX_FILE = 16 * 1024 * 1024

@@ -17,10 +17,10 @@ from collections.abc import Iterator
 
 from attrs import frozen, validators
 
-from sockd.net.limits import option
+from sockd.formats.fill import fill
 from sockd.net.lines import Text
-from sockd.pure.fill import fill
-from sockd.pure.units import Size
+from sockd.options.option import option
+from sockd.options.units import Size
 from sockd.service import Instance, Kind
 
 PIECE = 4096

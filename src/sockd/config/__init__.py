@@ -1,0 +1,1 @@
+"""A configuration file in, frozen settings out, with every mistake at once."""

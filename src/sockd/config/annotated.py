@@ -1,0 +1,86 @@
+"""The built-in configuration as an annotated TOML file, made from the declarations.
+
+What runs without a configuration file is exactly this text, read as any other file.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import textwrap
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import attrs
+
+from sockd.access.limits import Limits
+from sockd.config.settings import DaemonSettings, field_names
+from sockd.service import Found, Instance, Kind
+
+COLUMNS = 100
+
+
+def toml(value: Any) -> str:
+    """A value as TOML. Values with units are their text."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if type(value) in (int, float):
+        return str(value)
+    if value is None:
+        return '""'
+    if isinstance(value, (list, tuple)):
+        return f"[{', '.join(toml(item) for item in value)}]"
+    if isinstance(value, Mapping):
+        return f"{{{', '.join(f'{_key(name)} = {toml(item)}' for name, item in value.items())}}}"
+    # JSON's texts are TOML's, but for one character
+    return json.dumps(str(value), ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def _key(name: str) -> str:
+    return name if re.fullmatch("[A-Za-z0-9_-]+", name) else toml(name)
+
+
+def default_config(found: Found) -> str:
+    """The text: every kind's default instances, every setting with its default and its reason."""
+    lines = [
+        "# sockd's built-in configuration: every service, on loopback, on unprivileged ports.",
+        "# A line that is commented out shows a default.",
+        "",
+        *_table("sockd", "what concerns the process", DaemonSettings),
+        "",
+        *_table("defaults", "what holds for every service; each can set it for itself", Limits),
+    ]
+    for name in sorted(found.kinds):
+        for instance in found.kinds[name].instances:
+            lines += ["", *_instance(found.kinds[name], instance)]
+    return "\n".join(lines) + "\n"
+
+
+def _table(name: str, purpose: str, settings: type) -> Iterator[str]:
+    yield f"[{name}]"
+    yield f"# {purpose}"
+    yield from _options(settings, ())
+
+
+def _options(settings: type, given: Iterable[str]) -> Iterator[str]:
+    for one in attrs.fields(settings):
+        if one.name in given:
+            continue
+        yield from _comment(one.metadata["help"])
+        yield f"# {one.name} = {toml(one.default)}"
+
+
+def _instance(kind: Kind, instance: Instance) -> Iterator[str]:
+    yield f"[service.{instance.name}]"
+    yield from _comment(kind.summary)
+    if instance.name != kind.name:
+        yield f"kind = {toml(kind.name)}"
+    yield f"listen = {toml(list(instance.listen))}"
+    for name, value in instance.settings.items():
+        yield f"{name} = {toml(value)}"
+    yield from _options(kind.options, field_names(kind.options) & set(instance.settings))
+
+
+def _comment(text: str) -> Iterator[str]:
+    for line in textwrap.wrap(text, COLUMNS - 2):
+        yield f"# {line}"

@@ -1,0 +1,55 @@
+"""Settings from a file, from the built-in configuration, or for one kind alone."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+from sockd.config.annotated import default_config
+from sockd.config.document import ConfigError, Document, Mistake, parse, read
+from sockd.config.settings import Settings, build
+from sockd.listen.runtime import runtime_directory
+from sockd.service import Found, Kind
+
+BUILT_IN = "the built-in configuration"
+
+
+def load(
+    path: str | None, only: Sequence[str] | None, assignments: Sequence[str], found: Found
+) -> Settings:
+    """Read a configuration file, or the built-in one, and check it. Raises ConfigError."""
+    if path is None:
+        document = Document()
+        parse(document, default_config(found), BUILT_IN)
+    else:
+        document = read(Path(path))
+    for assignment in assignments:
+        document.set(assignment)
+    return build(document, found, runtime_directory(os.environ, os.getuid()), only)
+
+
+def load_alone(
+    kind_name: str, listen: Sequence[str], assignments: Sequence[str], found: Found
+) -> Settings:
+    """One instance of one kind, named as the kind; `--set idle_timeout=5s` is enough for it."""
+    if kind_name not in found.kinds:
+        why = found.broken.get(f"sockd.services.{kind_name}", "there is no such kind of service")
+        raise ConfigError([Mistake("", kind_name, why)])
+    kind: Kind = found.kinds[kind_name]
+    table: dict[str, Any] = {"kind": kind_name}
+    if listen:
+        table["listen"] = list(listen)
+    elif kind.instances:
+        table = {
+            **deepcopy(dict(kind.instances[0].settings)),
+            "listen": list(kind.instances[0].listen),
+            **table,
+        }
+    document = Document({"service": {kind_name: table}}, {("service", kind_name): "--listen"})
+    for assignment in assignments:
+        whole = assignment.startswith(("service.", "defaults.", "sockd."))
+        document.set(assignment if whole else f"service.{kind_name}.{assignment}")
+    return build(document, found, runtime_directory(os.environ, os.getuid()))

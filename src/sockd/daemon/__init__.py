@@ -1,0 +1,1 @@
+"""The daemon: instances, and what is done when a configuration is started or stopped."""

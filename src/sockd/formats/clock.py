@@ -1,0 +1,46 @@
+"""Times of day as text, in a named zone or the local one."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+from functools import lru_cache
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from sockd.formats.text import ctime
+
+MAX_ZONE = 128
+"""Characters of the longest zone name looked at; real ones have at most 32."""
+_ZONE = re.compile(r"[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+)*", re.ASCII)
+
+
+class Zone(str):
+    """The name of a time zone that exists, or nothing for the local one."""
+
+    __slots__ = ()
+
+    @classmethod
+    def parse(cls, value: object) -> Zone:
+        """The zone of this name. Raises ValueError where there is none."""
+        if not isinstance(value, str) or (value and not is_zone(value)):
+            raise ValueError(f"unknown time zone {value!r}, expected one such as 'Europe/Warsaw'")
+        return cls(value)
+
+
+@lru_cache(maxsize=64)
+def is_zone(name: str) -> bool:
+    """Whether the zone database has a zone of this name."""
+    if len(name) > MAX_ZONE or not _ZONE.fullmatch(name):
+        return False
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return False
+    return True
+
+
+def local_ctime(unix_seconds: float, zone: str = "") -> str:
+    """C's ctime, without a newline, of a Unix time in seconds: in a zone, or the local one."""
+    second = int(unix_seconds // 1)
+    # without a zone, a moment in local time
+    return ctime(datetime.fromtimestamp(second, ZoneInfo(zone) if zone else None))

@@ -1,0 +1,53 @@
+"""Prime factors of integers, and the lines that ask for them.
+
+`python -m sockd.formats.factors` is the worker for large numbers: it reads a number a line and
+answers its factors a line, until its input ends. It is a process of its own, so that it can be
+killed.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+
+SMALL = 2**64
+"""Numbers below this are factored at once; the slowest of them takes about a millisecond."""
+_NUMBER = re.compile(rb"\+?([0-9]+)")
+
+
+def parse_number(line: bytes, max_digits: int) -> int:
+    """The integer of a line. Raises ValueError that says what is wrong with it."""
+    text = line.strip()
+    match = _NUMBER.fullmatch(text)
+    if not match:
+        if re.fullmatch(rb"-[0-9]+", text):
+            raise ValueError("below 2")
+        raise ValueError("not an integer")
+    digits = match[1].lstrip(b"0")
+    if len(digits) > max_digits:
+        raise ValueError(f"too long: more than {max_digits} digits")
+    number = int(digits or b"0")
+    if number < 2:
+        raise ValueError("below 2")
+    return number
+
+
+def factors(number: int) -> bytes:
+    """The prime factors, ascending, with multiplicity, separated by one space."""
+    # where a daemon has no factor service it need not load the library
+    from flint import fmpz
+
+    primes = sorted((int(prime), int(power)) for prime, power in fmpz(number).factor())
+    return b" ".join(b" ".join([b"%d" % prime] * power) for prime, power in primes)
+
+
+def work() -> None:
+    """Answer numbers from standard input on standard output, a line each."""
+    factors(6)
+    for line in sys.stdin.buffer:
+        sys.stdout.buffer.write(factors(int(line)) + b"\n")
+        sys.stdout.buffer.flush()
+
+
+if __name__ == "__main__":
+    work()

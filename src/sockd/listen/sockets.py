@@ -1,0 +1,267 @@
+"""Bound sockets for listen strings, and why there is none: who holds the address.
+
+A listen string becomes a socket here and nowhere else; what listens on it adopts it. So a bind
+fails where it is asked for, with its reason, and `sockd check --bind` asks the same way.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import stat
+from collections.abc import Mapping
+from pathlib import Path
+
+from sockd.listen.runtime import make_runtime_directory, runtime_directory
+from sockd.listen.strings import Listen
+
+_SO_RCVBUFFORCE = 33
+"""Linux: a receive buffer beyond net.core.rmem_max, for those who may (CAP_NET_ADMIN)."""
+
+
+_IPV6_ADDRESSES = Path("/proc/self/net/if_inet6")
+"""Linux: this host's IPv6 addresses, a line each; there even where all of /proc but processes is
+hidden."""
+FIRST_HANDED_OVER = 3
+"""The first descriptor that a service manager hands over (SD_LISTEN_FDS_START)."""
+
+
+class ListenError(Exception):
+    """An address that cannot be listened on, and the reason."""
+
+    def __init__(self, listen: Listen, why: str, number: int = 0) -> None:
+        super().__init__(f"cannot listen on {listen.transport} {listen.address}: {why}")
+        self.listen = listen
+        self.why = why
+        self.no_such_address = number in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
+
+
+def bound(listen: Listen) -> socket.socket:
+    """A non-blocking socket bound to the address; a stream one listens. Raises ListenError."""
+    if listen.systemd:
+        return _inherited(listen)
+    datagram = listen.transport in ("udp", "unixgram", "multicast")
+    kind = socket.SOCK_DGRAM if datagram else socket.SOCK_STREAM
+    family = socket.AF_UNIX if listen.path else _family(listen.host)
+    try:
+        sock = socket.socket(family, kind | socket.SOCK_NONBLOCK)
+    except OSError as error:
+        raise ListenError(listen, error.strerror or str(error), error.errno or 0) from None
+    try:
+        if listen.path:
+            _bind_path(sock, listen)
+        elif listen.transport == "multicast":
+            sock.bind(("", 0))
+        else:
+            _bind_address(sock, listen)
+        if not datagram:
+            sock.listen(listen.backlog)
+    except ListenError:
+        sock.close()
+        raise
+    except OSError as error:
+        sock.close()
+        raise ListenError(listen, _why(listen, error), error.errno or 0) from None
+    return sock
+
+
+def widen(sock: socket.socket, size: int) -> int:
+    """Ask for a receive buffer of `size` bytes; returns what the kernel gave."""
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, size)
+    except PermissionError:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, size)
+    # the kernel doubles what is asked for, to have room for its own bookkeeping
+    return sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) // 2
+
+
+def aim(sock: socket.socket, listen: Listen) -> None:
+    """Set where and how far a multicast sender sends. Raises OSError where there is no interface.
+
+    Asked again before each message: an interface that was removed and came back is another one.
+    """
+    if sock.family == socket.AF_INET6:
+        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_HOPS, listen.ttl)
+        index = _interface_index(listen.interface)
+        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_IF, index)
+    else:
+        sock.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_TTL, listen.ttl)
+        address = socket.inet_aton(listen.interface)
+        sock.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, address)
+
+
+def _interface_index(address: str) -> int:
+    wanted = socket.inet_pton(socket.AF_INET6, address).hex()
+    for line in _IPV6_ADDRESSES.read_text("ascii").splitlines():
+        found, index, *_ = line.split()
+        if found == wanted:
+            return int(index, 16)
+    raise OSError(errno.EADDRNOTAVAIL, os.strerror(errno.EADDRNOTAVAIL))
+
+
+def _is_ipv6_off() -> bool:
+    """Whether the host has no IPv6 address, not even loopback's; `::` can be bound all the same."""
+    try:
+        return not _IPV6_ADDRESSES.read_text("ascii").strip()
+    except OSError:
+        return False
+
+
+def _family(host: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in host else socket.AF_INET
+
+
+def _bind_address(sock: socket.socket, listen: Listen) -> None:
+    if sock.type == socket.SOCK_STREAM:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        # connections inherit it: answers are written in batches, so waiting for more to send with
+        # them (Nagle) only adds the 40 ms of a delayed acknowledgement
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    if sock.family == socket.AF_INET6:
+        # so that 0.0.0.0 and :: can both be listened on, each by its own socket
+        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        if listen.host == "::" and _is_ipv6_off():
+            raise ListenError(listen, "IPv6 is off on this host", errno.EADDRNOTAVAIL)
+    sock.bind((listen.host, listen.port))
+
+
+def _bind_path(sock: socket.socket, listen: Listen) -> None:
+    """Bind a socket file with its mode; a dead one in its place goes, a live one stays."""
+    path = Path(listen.path)
+    if str(path.parent) == runtime_directory(os.environ, os.getuid()):
+        make_runtime_directory(str(path.parent))
+    try:
+        found = path.lstat()
+    except FileNotFoundError:
+        found = None
+    if found is not None:
+        if not stat.S_ISSOCK(found.st_mode):
+            raise ListenError(listen, "there is a file that is not a socket; it is left alone")
+        if _is_alive(listen.path, sock.type):
+            raise ListenError(listen, "another process listens there" + _holder(listen))
+        path.unlink()
+    # the mode is right from the first moment, whatever the umask: never wider, then exact
+    os.fchmod(sock.fileno(), listen.mode)
+    sock.bind(listen.path)
+    path.chmod(listen.mode)
+
+
+def _is_alive(path: str, kind: int) -> bool:
+    with socket.socket(socket.AF_UNIX, kind | socket.SOCK_NONBLOCK) as probe:
+        number = probe.connect_ex(path)
+    # wrong type and a full queue are signs of life too: only a refusal says that nobody is there
+    return number != errno.ECONNREFUSED
+
+
+def _inherited(listen: Listen) -> socket.socket:
+    """A duplicate of a socket that the service manager opened."""
+    given = _handed_over()
+    is_index = listen.systemd.isdigit()
+    # all sockets of a unit may have one name: the first one of the right type is meant
+    for place, (name, descriptor) in enumerate(given):
+        if listen.systemd != (str(place) if is_index else name):
+            continue
+        try:
+            original = socket.socket(fileno=descriptor)
+        except OSError as error:
+            raise ListenError(listen, f"descriptor {descriptor}: {error.strerror}") from None
+        sock = original.dup()
+        original.detach()
+        if _is_for(sock, listen):
+            sock.setblocking(False)
+            return sock
+        sock.close()
+    if any(listen.systemd in (str(place), name) for place, (name, _) in enumerate(given)):
+        raise ListenError(
+            listen, f"the socket that was handed over is of another type than {listen.transport}"
+        )
+    names = ", ".join(name for name, _ in given) or "none"
+    raise ListenError(listen, f"not handed over by the service manager; it gave {names}")
+
+
+def _handed_over() -> list[tuple[str, int]]:
+    """Name and descriptor of what the service manager hands over (sd_listen_fds_with_names)."""
+    given = _first_environment()
+    if given.get("LISTEN_PID") != str(os.getpid()):
+        return []
+    try:
+        count = int(given.get("LISTEN_FDS", ""))
+    except ValueError:
+        return []
+    names = given.get("LISTEN_FDNAMES", "").split(":")
+    if len(names) != count:
+        names = ["unknown"] * count
+    return [(name, FIRST_HANDED_OVER + place) for place, name in enumerate(names)]
+
+
+def _first_environment() -> Mapping[str, str]:
+    """The environment that this process was started with.
+
+    Importing `twisted.internet.endpoints`, which much of Twisted does, takes these variables out of
+    `os.environ`; the kernel still has them.
+    """
+    try:
+        text = os.fsdecode(Path("/proc/self/environ").read_bytes())
+    except OSError:
+        return os.environ
+    return dict(pair.split("=", 1) for pair in text.split("\0") if "=" in pair)
+
+
+def _is_for(sock: socket.socket, listen: Listen) -> bool:
+    is_datagram = listen.transport in ("udp", "unixgram")
+    is_local = listen.transport in ("unix", "unixgram")
+    return (sock.type == socket.SOCK_DGRAM) == is_datagram and (
+        (sock.family == socket.AF_UNIX) == is_local
+    )
+
+
+def _why(listen: Listen, error: OSError) -> str:
+    reason = error.strerror or str(error)
+    if error.errno == errno.EADDRINUSE:
+        return f"address in use{_holder(listen)}"
+    if error.errno == errno.EACCES and not listen.path and listen.port < 1024:
+        return f"{reason}: ports below 1024 need root or CAP_NET_BIND_SERVICE"
+    if error.errno == errno.ENOENT:
+        return f"{reason}: {Path(listen.path).parent} is not there"
+    return reason
+
+
+def _holder(listen: Listen) -> str:
+    """`, held by NAME (process N)` where it can be read, else nothing."""
+    import psutil  # only a failure needs it, and it takes long to import
+
+    wanted = "unix" if listen.path else ("udp" if listen.transport == "udp" else "tcp")
+    try:
+        for one in psutil.net_connections(wanted):
+            if one.pid is not None and _is_at(one, listen):
+                return f", held by {psutil.Process(one.pid).name()} (process {one.pid})"
+    except (psutil.Error, OSError):
+        return ""
+    return ""
+
+
+def _is_at(connection: object, listen: Listen) -> bool:
+    address = getattr(connection, "laddr", None)
+    if listen.path:
+        return address == listen.path
+    if not address or getattr(connection, "status", "") not in ("LISTEN", "NONE"):
+        return False
+    return address.port == listen.port and (
+        address.ip == listen.host or {address.ip, listen.host} & {"0.0.0.0", "::"} != set()
+    )
+
+
+def unlink_own(path: str, identity: tuple[int, int] | None) -> None:
+    """Remove a socket file if it is still the one that was bound here. Raises OSError."""
+    try:
+        if identity is not None and file_identity(path) == identity:
+            Path(path).unlink()
+    except FileNotFoundError:
+        return
+
+
+def file_identity(path: str) -> tuple[int, int]:
+    """Device and inode of a file."""
+    found = os.lstat(path)
+    return (found.st_dev, found.st_ino)

@@ -1,0 +1,1 @@
+"""What options are made of: their declaration, and types that read themselves."""

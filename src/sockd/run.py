@@ -1,0 +1,86 @@
+"""The daemon in the foreground, on the reactor that was asked for."""
+
+from __future__ import annotations
+
+import signal
+import sys
+
+from attrs import evolve
+from twisted.application.reactors import NoSuchReactor, getReactorTypes, installReactor
+from twisted.logger import globalLogBeginner
+
+from sockd import __version__
+from sockd.config.settings import Settings
+from sockd.daemon.daemon import Daemon, StartError, make_daemon
+from sockd.ops.logs import FORMATS, LogWriter
+from sockd.ops.table import all_rows, table
+
+
+def on_uvloop(settings: Settings) -> Settings:
+    """Install sockd's own reactor, unless there is a reactor already.
+
+    Where uvloop is missing nothing is installed, and the settings have a warning more that says so.
+    """
+    if "twisted.internet.reactor" in sys.modules:
+        return settings
+    try:
+        from sockd.reactor import uv
+    except ImportError as error:
+        why = f"without uvloop ({error}) Twisted's default reactor is used, which is slower"
+        return evolve(settings, warnings=(*settings.warnings, why))
+    uv.install()
+    return settings
+
+
+NO_REACTOR = "sockd: the reactor does not start: "
+
+
+def run_foreground(settings: Settings, reactor_name: str | None, log_format: str) -> int:
+    """Run the daemon until a signal ends it. Returns the exit code.
+
+    With text logs a table of what is served comes first; with JSON logs there are only events.
+    """
+    try:
+        if reactor_name is None:
+            settings = on_uvloop(settings)
+        else:
+            installReactor(reactor_name)
+    except NoSuchReactor:
+        names = ", ".join(sorted(kind.shortName for kind in getReactorTypes()))
+        sys.exit(f"sockd: there is no reactor {reactor_name!r}; there are {names}")
+    except ImportError as error:
+        sys.exit(f"sockd: the reactor {reactor_name!r} does not work here: {error}")
+    except OSError as error:  # it needs descriptors of its own
+        sys.exit(f"{NO_REACTOR}{error.strerror}")
+    from twisted.internet import reactor
+
+    as_text = log_format == "text"
+    writer = LogWriter(sys.stdout, FORMATS[log_format], is_below_a_table=as_text)
+    globalLogBeginner.beginLoggingTo([writer], redirectStandardIO=False)
+    daemon = make_daemon(settings, reactor)
+    try:
+        daemon.privilegedStartService()
+    except StartError as error:
+        sys.stderr.write(f"sockd: not started\n{error}\n")
+        return 1
+    if as_text:
+        reactor.callWhenRunning(_print_table, daemon)
+    daemon.startService()
+    reactor.addSystemEventTrigger("before", "shutdown", daemon.stopService)
+    try:
+        reactor.run()
+    except OSError as error:  # and more of them when it begins to run
+        daemon.stopService()
+        sys.stderr.write(f"{NO_REACTOR}{error.strerror}\n")
+        return 1
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)  # one that comes now would change the exit code
+    return 0
+
+
+def _print_table(daemon: Daemon) -> None:
+    sys.stdout.write(
+        f"sockd {__version__} runs {daemon.count} on the {type(daemon.host.reactor).__name__}; "
+        f"^C stops it\n\n{table(all_rows(daemon.instances))}\n"
+    )
+    sys.stdout.flush()

@@ -1,0 +1,126 @@
+"""Where the socket files of the default configuration lie, and who else may write there."""
+
+from __future__ import annotations
+
+import os
+import stat
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from sockd.listen.runtime import make_runtime_directory, runtime_directory
+from sockd.listen.sockets import ListenError, bound
+from sockd.listen.strings import parse
+
+NOBODY = 65_534
+
+
+@pytest.mark.parametrize(
+    ("environment", "uid", "name"),
+    [
+        ({"RUNTIME_DIRECTORY": "/run/given"}, 0, "/run/given"),
+        ({"RUNTIME_DIRECTORY": "/run/given", "XDG_RUNTIME_DIR": "/run/user/7"}, 7, "/run/given"),
+        ({"RUNTIME_DIRECTORY": "/run/first:/run/second"}, 7, "/run/first"),
+        ({"RUNTIME_DIRECTORY": "", "XDG_RUNTIME_DIR": "/run/user/7"}, 7, "/run/user/7/sockd"),
+        ({"XDG_RUNTIME_DIR": "/run/user/7"}, 7, "/run/user/7/sockd"),
+        ({"XDG_RUNTIME_DIR": "/run/user/7/"}, 7, "/run/user/7/sockd"),
+        ({"XDG_RUNTIME_DIR": ""}, 0, "/run/sockd"),
+        ({}, 0, "/run/sockd"),
+    ],
+)
+def test_the_service_managers_directory_comes_first_then_the_sessions_then_roots(
+    environment: Mapping[str, str], uid: int, name: str
+) -> None:
+    assert runtime_directory(environment, uid) == name
+
+
+def test_who_has_none_of_them_gets_a_directory_of_his_own_below_the_temporary_one() -> None:
+    below = tempfile.gettempdir()
+    assert runtime_directory({}, 1000) == f"{below}/sockd-1000"
+    assert runtime_directory({}, 1001) == f"{below}/sockd-1001"
+
+
+@pytest.mark.parametrize("mask", [0o000, 0o022, 0o077])
+def test_the_directory_is_made_so_that_nobody_else_can_write_there(
+    mask: int, tmp_path: Path
+) -> None:
+    path = tmp_path / "above" / "sockd"
+    before = os.umask(mask)
+    try:
+        make_runtime_directory(str(path))
+    finally:
+        os.umask(before)
+    wanted = 0o755 if os.getuid() == 0 else 0o700
+    assert stat.S_IMODE(path.stat().st_mode) == wanted & ~mask
+    assert path.stat().st_uid == os.getuid()
+    make_runtime_directory(str(path))  # it is there now
+
+
+@pytest.mark.parametrize("mode", [0o700, 0o750, 0o755, 0o2755])
+def test_a_directory_that_others_can_only_read_is_used(mode: int, tmp_path: Path) -> None:
+    tmp_path.chmod(mode)
+    make_runtime_directory(str(tmp_path))
+    assert stat.S_IMODE(tmp_path.stat().st_mode) == mode
+
+
+@pytest.mark.parametrize("mode", [0o770, 0o702, 0o777, 0o1777])
+def test_a_directory_that_others_can_write_is_refused(mode: int, tmp_path: Path) -> None:
+    tmp_path.chmod(mode)
+    with pytest.raises(PermissionError, match="can be written by others"):
+        make_runtime_directory(str(tmp_path))
+
+
+def test_a_directory_of_another_user_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if os.getuid() == 0:
+        os.chown(tmp_path, NOBODY, -1)
+    else:  # the other one is us
+        monkeypatch.setattr(os, "getuid", lambda: NOBODY)
+    with pytest.raises(PermissionError, match="can be written by others"):
+        make_runtime_directory(str(tmp_path))
+
+
+def test_a_link_to_a_directory_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir(mode=0o700)
+    (tmp_path / "link").symlink_to(tmp_path / "there")
+    with pytest.raises(NotADirectoryError, match="is not a directory"):
+        make_runtime_directory(str(tmp_path / "link"))
+
+
+@pytest.mark.parametrize("kind", ["a file", "a link to nothing"])
+def test_what_is_no_directory_is_refused(kind: str, tmp_path: Path) -> None:
+    path = tmp_path / "sockd"
+    if kind == "a file":
+        path.touch()
+    else:
+        path.symlink_to("nothing")
+    with pytest.raises(FileExistsError):
+        make_runtime_directory(str(path))
+    assert path.is_symlink() or path.is_file()
+
+
+def test_a_socket_in_the_runtime_directory_makes_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "sockd"
+    monkeypatch.setenv("RUNTIME_DIRECTORY", str(folder))
+    with bound(parse(f"unix:{folder}/wrap.sock")):
+        assert stat.S_ISSOCK((folder / "wrap.sock").stat().st_mode)
+
+
+def test_no_socket_is_made_where_others_could_replace_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RUNTIME_DIRECTORY", str(tmp_path))
+    tmp_path.chmod(0o777)
+    with pytest.raises(ListenError, match="can be written by others"):
+        bound(parse(f"unix:{tmp_path}/wrap.sock"))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_directory_that_somebody_else_makes_is_not_made_here(tmp_path: Path) -> None:
+    with pytest.raises(ListenError, match=r"No such file or directory: .*/missing is not there"):
+        bound(parse(f"unix:{tmp_path}/missing/wrap.sock"))

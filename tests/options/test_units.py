@@ -1,0 +1,154 @@
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sockd.options.units import LARGEST_SIZE, LONGEST_DURATION, Duration, Rate, Size
+
+ANY_DURATION = st.one_of(
+    st.floats(0, LONGEST_DURATION),
+    st.integers(0, 10**6).map(float),
+    st.integers(0, 10**9).map(lambda milliseconds: milliseconds / 1000),
+)
+
+
+@pytest.mark.parametrize(
+    ("written", "seconds"),
+    [
+        ("500ms", 0.5),
+        ("5s", 5),
+        ("0s", 0),
+        ("1.5s", 1.5),
+        ("2m", 120),
+        ("1h", 3600),
+        ("1h30m", 5400),
+        ("1d", 86400),
+        ("1d2h3m4s5ms", 93784.005),
+        ("0.1s", 0.1),
+        (30, 30),
+        (0, 0),
+        (0.25, 0.25),
+    ],
+)
+def test_a_duration_is_read_in_seconds(written: object, seconds: float) -> None:
+    assert Duration.parse(written) == seconds
+
+
+@pytest.mark.parametrize(
+    "written",
+    ["soon", "", "5", "5 s", "-5s", "+5s", "30m1h", "1m1m", "s", "1e3s", "5S", ".5s", "1_0s",
+     "٣s", "5s\n", "1" * 401 + "s", True, False, None, [], b"5s", -1, -0.5, math.nan, math.inf,
+     -math.inf],
+)  # fmt: skip
+def test_what_is_not_a_duration_is_refused_with_an_example(written: object) -> None:
+    with pytest.raises(ValueError, match=r'expected a duration such as "30s" or "2m", got '):
+        Duration.parse(written)
+
+
+def test_the_refusal_shows_what_was_written() -> None:
+    with pytest.raises(ValueError, match=r"got 'soon'$"):
+        Duration.parse("soon")
+
+
+@pytest.mark.parametrize("written", ["36501d", 1e300, pytest.param(10**400, id="huge")])
+def test_a_duration_above_a_century_is_refused(written: object) -> None:
+    with pytest.raises(ValueError, match="at most"):
+        Duration.parse(written)
+
+
+@pytest.mark.parametrize("seconds", [-1.0, math.nan, math.inf, LONGEST_DURATION * 2])
+def test_a_wrong_duration_cannot_be_made(seconds: float) -> None:
+    with pytest.raises(ValueError, match="a duration is"):
+        Duration(seconds)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(120, "2m"), (0, "0s"), (0.5, "500ms"), (5400, "90m"), (3600, "1h"), (86400, "1d"),
+     (1.5, "1500ms"), (93784, "93784s"), (1e-9, "0.000000001s")],
+)  # fmt: skip
+def test_a_duration_is_shown_in_the_shortest_text(seconds: float, text: str) -> None:
+    assert str(Duration(seconds)) == text
+    assert f"{Duration(seconds)}" == text
+
+
+@given(ANY_DURATION)
+def test_the_text_of_a_duration_reads_back(seconds: float) -> None:
+    assert Duration.parse(str(Duration(seconds))) == seconds
+
+
+@pytest.mark.parametrize(
+    ("written", "count"),
+    [("64k", 65536), ("64K", 65536), ("4m", 4 << 20), ("1g", 1 << 30), ("512", 512), (7, 7)],
+)
+def test_a_size_is_read_in_bytes(written: object, count: int) -> None:
+    assert Size.parse(written) == count
+
+
+@pytest.mark.parametrize(
+    "written",
+    ["big", "", "1.5m", "-1", "64kb", " 1k", "٣", "9" * 19 + "g", True, None, 1.0, -1,
+     pytest.param("1" * 5000, id="long"), LARGEST_SIZE + 1],
+)  # fmt: skip
+def test_what_is_not_a_size_is_refused_with_an_example(written: object) -> None:
+    with pytest.raises(ValueError, match=r'expected a size such as "512", "64k" or "4m", got '):
+        Size.parse(written)
+
+
+@pytest.mark.parametrize(
+    ("count", "text"), [(65536, "64k"), (0, "0"), (1 << 20, "1m"), (1000, "1000"), (3 << 30, "3g")]
+)
+def test_a_size_is_shown_in_the_largest_unit_that_divides_it(count: int, text: str) -> None:
+    assert str(Size(count)) == text
+
+
+@given(st.integers(0, LARGEST_SIZE), st.sampled_from([1, 1 << 10, 1 << 20, 1 << 30]))
+def test_the_text_of_a_size_reads_back(count: int, scale: int) -> None:
+    size = Size(count // scale * scale)
+    assert Size.parse(str(size)) == size
+
+
+@pytest.mark.parametrize("count", [-1, LARGEST_SIZE + 1])
+def test_a_wrong_size_cannot_be_made(count: int) -> None:
+    with pytest.raises(ValueError, match="a size is"):
+        Size(count)
+
+
+@pytest.mark.parametrize(
+    ("written", "rate", "per_second"),
+    [
+        ("50/s", Rate(50, 1), 50),
+        ("10/m", Rate(10, 60), 1 / 6),
+        ("1/h", Rate(1, 3600), 1 / 3600),
+        ("2.5/s", Rate(2.5, 1), 2.5),
+        ("10/30s", Rate(10, 30), 1 / 3),
+        ("0/s", Rate(0, 1), 0),
+    ],
+)
+def test_a_rate_is_read_as_a_count_and_a_span(written: str, rate: Rate, per_second: float) -> None:
+    assert Rate.parse(written) == rate
+    assert Rate.parse(rate) is rate
+    assert rate.per_second == pytest.approx(per_second)
+    assert str(rate) == written
+
+
+@pytest.mark.parametrize(
+    "written",
+    ["fast", "", "50", "50/", "/s", "50/x", "50/0s", "-1/s", "1/s/s", "9" * 399 + "/s", 50, True,
+     None],
+)  # fmt: skip
+def test_what_is_not_a_rate_is_refused_with_an_example(written: object) -> None:
+    with pytest.raises(ValueError, match=r'expected a rate such as "50/s" or "10/m", got '):
+        Rate.parse(written)
+
+
+@pytest.mark.parametrize(("count", "per"), [(-1, 1), (math.nan, 1), (math.inf, 1), (1, 0)])
+def test_a_wrong_rate_cannot_be_made(count: float, per: float) -> None:
+    with pytest.raises(ValueError, match="a rate"):
+        Rate(count, per)
+
+
+@given(st.floats(0, 1e12), ANY_DURATION.filter(bool))
+def test_the_text_of_a_rate_reads_back(count: float, per: float) -> None:
+    assert Rate.parse(str(Rate(count, per))) == Rate(count, per)
