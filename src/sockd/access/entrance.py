@@ -1,0 +1,35 @@
+"""By which door a peer has come in."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from attrs import frozen
+
+
+@frozen
+class Entrance:
+    """An address that an instance listens on, as it is bound: what logs and sessions say of it."""
+
+    transport: str
+    """`tcp`, `tls`, `unix`, `udp`, `unixgram` or `multicast`."""
+    host: str = ""
+    port: int = 0
+    path: str = ""
+    role: str = ""
+    """The door's role in its service; nothing for a service that has one door."""
+    is_wildcard: bool = False
+    """Whether it is every address of the host: each connection then has its own."""
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{self.transport} {self.path or f'{host}:{self.port}'}"
+
+    def fields(self, key: str) -> dict[str, Any]:
+        """For a log of fields: the transport, and the local address and port apart, or the path."""
+        found: dict[str, Any] = {"transport": self.transport}
+        if self.role:
+            found["role"] = self.role
+        if self.path:
+            return {**found, f"{key}_path": self.path}
+        return {**found, f"{key}_address": self.host, f"{key}_port": self.port}

@@ -1,0 +1,99 @@
+"""Why something was refused, ended or dropped: a table of stable names, each with its sentence.
+
+The names are for programs: JSON logs, metrics and tests match them, and none changes its meaning.
+Many are the name of the setting that was reached. The sentences are for people. A `Reason` is a row
+of the table with its fields filled in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from string import Formatter
+from typing import Any
+
+from attrs import Attribute, Factory, field, frozen
+
+SENTENCES = {
+    # a peer that may not come in
+    "allow": "no allow rule matches",
+    "deny": "deny {prefix}",
+    "allow_users": "allow_users: not user {uid}",
+    "max_connections": "max_connections = {limit}",
+    "max_connections_per_source": "max_connections_per_source = {limit}",
+    "connect_rate": "connect_rate = {limit}",
+    # a proxy's header that is not believed
+    "unlisted_proxy": "not one of the listed proxies",
+    "proxy_queue": "{limit} connections wait for a header",
+    "proxy_header": "not a PROXY header",
+    "proxy_timeout": "no PROXY header within {limit}",
+    # a datagram that is not answered
+    "service_port": "source port {port} is a service's",
+    "own_port": "source port {port} is one of this daemon's",
+    "multicast_source": "source is a multicast address",
+    "broadcast_source": "source is the broadcast address",
+    "unspecified_source": "source is the unspecified address",
+    "unnamed_socket": "the peer's socket has no name to answer to",
+    "own_process": "the peer is this daemon",
+    "reply_rate": "reply_rate = {limit}",
+    "answers_owed": "{limit} answers outstanding",
+    "long_answer": "an answer of {size} bytes to {asked} was not sent: too long",
+    # a connection that has ended
+    "done": "done",
+    "peer_closed": "closed by the peer",
+    "connection_lost": "connection lost",
+    "tls_error": "TLS: {detail}",
+    "system_error": "{detail}",
+    "handshake_timeout": "handshake timeout",
+    "idle_timeout": "idle timeout",
+    "write_timeout": "write timeout",
+    "answer_timeout": "no answer within {limit}",
+    "line_timeout": "error: no end of line within {limit}",
+    "max_line": "error: line longer than {limit} bytes",
+    "max_text": "error: text longer than {limit} bytes",
+    "rejected": "error: {detail}",
+    "service_error": "error in the service",
+    "daemon_stops": "the daemon stops",
+    # a program that a connection ran
+    "program_ended": "the program ended ({status})",
+    "max_time": "max_time",
+    "max_children": "error: busy",
+}
+"""The sentence of each reason; its fields are the names in braces."""
+
+
+def fields_of(sentence: str) -> set[str]:
+    """The names in braces of a sentence."""
+    return {name for _, name, _, _ in Formatter().parse(sentence) if name}
+
+
+_FIELDS = {name: fields_of(sentence) for name, sentence in SENTENCES.items()}
+
+
+def _is_known(_: object, __: Attribute[str], name: str) -> None:
+    if name not in SENTENCES:
+        raise ValueError(f"there is no reason {name!r}")
+
+
+def _is_whole(reason: Reason, _: Attribute[Mapping[str, Any]], values: Mapping[str, Any]) -> None:
+    if values.keys() != _FIELDS[reason.name]:
+        raise ValueError(f"{reason.name} has the fields {sorted(_FIELDS[reason.name])}")
+
+
+@frozen
+class Reason:
+    """A row of the table, filled in: `str` is its sentence. Raises ValueError for what is none."""
+
+    name: str = field(validator=_is_known)
+    values: Mapping[str, Any] = field(default=Factory(dict), validator=_is_whole, hash=False)
+
+    def __str__(self) -> str:
+        return SENTENCES[self.name].format(**self.values)
+
+    def fields(self, key: str) -> dict[str, Any]:
+        """For a log of fields: the name under `key`, and the values by their own names."""
+        return {key: self.name, **self.values}
+
+
+def because(name: str, **values: Any) -> Reason:
+    """The reason of this name, with its fields."""
+    return Reason(name, values)
