@@ -20,9 +20,11 @@ from twisted.logger import LogLevel
 from twisted.python.failure import Failure
 
 from sockd import events
+from sockd.access.entrance import Entrance
 from sockd.access.limits import Limits
 from sockd.access.peer import Peer, peer_of
 from sockd.access.prefixes import matches, parse_prefix
+from sockd.access.reasons import because
 from sockd.listen.sockets import ListenError, bound, file_identity, unlink_own, widen
 from sockd.listen.strings import Listen
 from sockd.net import tls
@@ -46,7 +48,7 @@ def is_fatal(error: ListenError, limits: Limits) -> bool:
 class Listener(Service):
     """An address of an instance: binds when the daemon starts, lets go when it stops."""
 
-    def __init__(self, context: Context, listen: Listen) -> None:
+    def __init__(self, context: Context[Any, Any], listen: Listen) -> None:
         self.context = context
         self.listen = listen
         self.address = listen.address
@@ -95,6 +97,14 @@ class Listener(Service):
     def released(self) -> None:
         """The port is about to close."""
 
+    def entrance(self, sock: socket.socket) -> Entrance:
+        """What a bound socket is to those who come in by it."""
+        transport = self.listen.transport
+        if sock.family == socket.AF_UNIX:
+            return Entrance(transport, path=self.listen.path)
+        host, port = sock.getsockname()[:2]
+        return Entrance(transport, host, port, is_wildcard=host in ("0.0.0.0", "::"))
+
     def _bind(self) -> None:
         sock = bound(self.listen)
         if self.listen.path:
@@ -135,6 +145,10 @@ class Listener(Service):
         events.warn(event, service=self.context.name, address=address, **fields)
 
 
+NOWHERE = Entrance("tcp")
+"""Where a test has no address."""
+
+
 class Door(Factory):
     """Lets peers in: the guard first, then the proxy's header, then TLS, then the service."""
 
@@ -142,12 +156,14 @@ class Door(Factory):
 
     def __init__(
         self,
-        context: Context,
-        stream: Callable[[Context, Peer], Stream],
+        context: Context[Any, Any],
+        stream: Callable[[Context[Any, Any], Peer, Entrance], Stream],
         wrap: Callable[[IProtocol], IProtocol] | None = None,
         proxies: tuple[str, ...] = (),
+        entrance: Entrance = NOWHERE,
     ) -> None:
         self.context = context
+        self._entrance = entrance
         self._stream = stream
         self._wrap = wrap
         self._waiting = 0
@@ -159,10 +175,10 @@ class Door(Factory):
         if not self._proxies:
             return self.admit(peer)
         if not matches(self._proxies, peer.host):
-            self.context.guard.refuse(peer, "not one of the listed proxies")
+            self.context.guard.refuse(peer, because("unlisted_proxy"))
             return None
         if self._waiting >= self.context.limits.max_connections:
-            self.context.guard.refuse(peer, f"{self._waiting} connections wait for a header")
+            self.context.guard.refuse(peer, because("proxy_queue", limit=self._waiting))
             return None
         self._waiting += 1
         return ProxyHeader(
@@ -184,14 +200,14 @@ class Door(Factory):
         if peer.host and (rule := guard.refusal(peer)) is not None:
             guard.refuse(peer, rule)
             return None
-        protocol: Any = self._stream(self.context, peer)
+        protocol: Any = self._stream(self.context, peer, self._entrance)
         return protocol if self._wrap is None else self._wrap(protocol)
 
 
 class StreamListener(Listener):
     """Connections over TCP, TLS or a Unix socket."""
 
-    def __init__(self, context: Context, listen: Listen, stream: type[Stream]) -> None:
+    def __init__(self, context: Context[Any, Any], listen: Listen, stream: type[Stream]) -> None:
         super().__init__(context, listen)
         self._stream = stream
         self._connections: tls.Connections | None = None
@@ -207,7 +223,7 @@ class StreamListener(Listener):
             except (ValueError, OSError) as error:
                 sock.close()
                 raise ListenError(self.listen, str(error)) from None
-        door = Door(self.context, self._stream, wrap, self.listen.proxies)
+        door = Door(self.context, self._stream, wrap, self.listen.proxies, self.entrance(sock))
         with sock:  # the port has a duplicate
             reactor, listen = self.context.host.reactor, self.listen
             if sock.family == socket.AF_UNIX:
@@ -261,7 +277,7 @@ class DatagramListener(Listener):
     """Datagrams over UDP or a Unix socket, or what is sent to a multicast group."""
 
     def __init__(
-        self, context: Context, listen: Listen, protocol: Callable[[], DatagramProtocol]
+        self, context: Context[Any, Any], listen: Listen, protocol: Callable[[Entrance], DatagramProtocol]
     ) -> None:
         super().__init__(context, listen)
         self._protocol = protocol
@@ -278,7 +294,7 @@ class DatagramListener(Listener):
                 "bursts may lose datagrams; raise net.core.rmem_max"
             )
             events.warn("warning", service=self.context.name, why=why)
-        port = DatagramPort(sock, self._protocol(), host.reactor)
+        port = DatagramPort(sock, self._protocol(self.entrance(sock)), host.reactor)
         if self.listen.transport in ("udp", "multicast"):
             self._own_port = sock.getsockname()[1]
             host.udp_ports[self._own_port] += 1
