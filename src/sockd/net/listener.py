@@ -277,7 +277,10 @@ class DatagramListener(Listener):
     """Datagrams over UDP or a Unix socket, or what is sent to a multicast group."""
 
     def __init__(
-        self, context: Context[Any, Any], listen: Listen, protocol: Callable[[Entrance], DatagramProtocol]
+        self,
+        context: Context[Any, Any],
+        listen: Listen,
+        protocol: Callable[[Entrance], DatagramProtocol],
     ) -> None:
         super().__init__(context, listen)
         self._protocol = protocol
