@@ -28,6 +28,7 @@ from zope.interface import implementer
 
 from sockd import events
 from sockd.access.peer import Peer
+from sockd.access.reasons import because
 from sockd.formats.crlf import CrlfEnds
 from sockd.formats.quotes import builtin_quotes
 from sockd.formats.template import Template
@@ -121,7 +122,8 @@ class Programs:
             why = _no_program(options)
             if options.otherwise != QUOTE:
                 raise ValueError(why)
-            events.warn("warning", service=context.name, why=f"{why}: quotations are sent instead")
+            reason = because("no_program", detail=why)
+            events.warn("warning", service=context.name, reason=reason)
             self.quotes = builtin_quotes()
         uid, gid = options.user, None
         if uid is not None:
