@@ -3,8 +3,8 @@
 Every event goes to Twisted's logger with `event` (its name) and its fields, so that the text log
 can show the sentence and the JSON log the fields. A field is text, a number, or a value with a
 method `fields`: the sentence shows the value, and the JSON log what it is made of. So a `Peer` is
-`192.0.2.7:50007` to people, and `peer_address` and `peer_port` to programs. Values may come from the
-network: the log writer in `sockd.ops` escapes them, all of them, in one place.
+`192.0.2.7:50007` to people, and `peer_address` and `peer_port` to programs. Values may come from
+the network: the log writer in `sockd.ops` escapes them, all of them, in one place.
 """
 
 from __future__ import annotations
@@ -127,7 +127,7 @@ def opened(service: str, connection: int, local: Composed, peer: Composed) -> No
     )
 
 
-def closed(  # noqa: PLR0913 - positional, because this is called for every connection
+def closed(
     service: str,
     connection: int,
     local: Composed,

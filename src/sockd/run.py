@@ -80,7 +80,7 @@ def run_foreground(settings: Settings, reactor_name: str | None, log_format: str
 
 def _print_table(daemon: Daemon) -> None:
     sys.stdout.write(
-        f"sockd {__version__} runs {daemon.services} on the {type(daemon.host.reactor).__name__}; "
+        f"sockd {__version__} runs {daemon.count} on the {type(daemon.host.reactor).__name__}; "
         f"^C stops it\n\n{table(all_rows(daemon.instances))}\n"
     )
     sys.stdout.flush()

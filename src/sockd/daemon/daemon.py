@@ -73,7 +73,7 @@ class Daemon(MultiService):
         events.emit(
             "started",
             version=__version__,
-            services=self.services,
+            services=self.count,
             reactor=type(self.host.reactor).__name__,
         )
 
@@ -98,7 +98,7 @@ class Daemon(MultiService):
         return stopped.addCallback(lambda _: events.emit("stopped"))
 
     @property
-    def services(self) -> events.Services:
+    def count(self) -> events.Services:
         """How many services it runs."""
         return events.Services(len(self._instances))
 
