@@ -78,6 +78,13 @@ def unanswerable(host: str, port: int, own_ports: Container[int]) -> Reason | No
     return _unanswerable_host(host)
 
 
+class Suppressed(int):
+    """How many refusals were not reported since the last report."""
+
+    def __str__(self) -> str:
+        return f" (and {int(self)} more refused since the last report)" if self else ""
+
+
 class Guard:
     """Access rules, limits, budgets and counters of one service instance."""
 
@@ -231,9 +238,5 @@ class Guard:
         if not self._reports.take("", self.clock.seconds()):
             self._unreported += 1
             return
-        if self._unreported:
-            rule = f"{reason} (and {self._unreported} more refused since the last report)"
-            self._unreported = 0
-        else:
-            rule = str(reason)
-        events.emit("refused", service=self.name, peer=str(peer), rule=rule)
+        suppressed, self._unreported = Suppressed(self._unreported), 0
+        events.emit("refused", service=self.name, peer=peer, reason=reason, suppressed=suppressed)

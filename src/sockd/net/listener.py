@@ -24,7 +24,7 @@ from sockd.access.entrance import Entrance
 from sockd.access.limits import Limits
 from sockd.access.peer import Peer, peer_of
 from sockd.access.prefixes import matches, parse_prefix
-from sockd.access.reasons import because
+from sockd.access.reasons import Reason, because
 from sockd.listen.sockets import ListenError, bound, file_identity, unlink_own, widen
 from sockd.listen.strings import Listen
 from sockd.net import tls
@@ -52,6 +52,8 @@ class Listener(Service):
         self.context = context
         self.listen = listen
         self.address = listen.address
+        path = listen.address if listen.systemd else listen.path
+        self._local = Entrance(listen.transport, listen.host, listen.port, path)
         self.port: Any = None
         self._retry: IDelayedCall | None = None
         self._identity: tuple[int, int] | None = None
@@ -70,7 +72,7 @@ class Listener(Service):
             if is_fatal(error, self.context.limits):
                 raise
             if self.listen.optional and error.no_such_address:
-                self._report("skipped", why=error.why)
+                self._report("skipped", reason=because("listen_error", detail=error.why))
             else:
                 self._try_later(error)
 
@@ -87,7 +89,7 @@ class Listener(Service):
         try:
             unlink_own(self.listen.path, self._identity)
         except OSError as error:  # the user that was changed to may not write in the directory
-            self._report("skipped", why=f"its file is left: {error.strerror}")
+            self._report("skipped", reason=because("file_left", detail=error.strerror))
         return maybeDeferred(port.stopListening)
 
     def adopt(self, sock: socket.socket) -> Any:
@@ -123,14 +125,13 @@ class Listener(Service):
             self.released()
             unlink_own(self.listen.path, self._identity)
             raise ListenError(self.listen, error.strerror or str(error)) from None
-        events.emit(
-            "listening",
-            service=self.context.name,
-            address=f"{self.listen.transport} {self.address}",
-        )
+        if self.listen.transport != "multicast":
+            self._local = self.entrance(sock)
+        events.emit("listening", service=self.context.name, local=self._local)
 
     def _try_later(self, error: ListenError) -> None:
-        self._report("retry", why=error.why, seconds=RETRY_SECONDS)
+        reason = because("listen_error", detail=error.why)
+        self._report("retry", reason=reason, seconds=RETRY_SECONDS)
         self._retry = self.context.clock.callLater(RETRY_SECONDS, self._try_again)
 
     def _try_again(self) -> None:
@@ -141,8 +142,7 @@ class Listener(Service):
             self._try_later(error)
 
     def _report(self, event: str, **fields: Any) -> None:
-        address = f"{self.listen.transport} {self.address}"
-        events.warn(event, service=self.context.name, address=address, **fields)
+        events.warn(event, service=self.context.name, local=self._local, **fields)
 
 
 NOWHERE = Entrance("tcp")
@@ -259,18 +259,18 @@ class StreamListener(Listener):
         if found is not None and self._connections is not None:
             self._files, self._connections.context = found
             self._complaint = ""
-            self._certificate("the certificate has changed; new connections get the new one")
+            self._certificate(because("certificate_changed"))
 
     def _keep_certificate(self, failure: Failure) -> None:
         failure.trap(ValueError, OSError)
-        why = f"{failure.getErrorMessage()}; the old certificate stays in use"
+        why = failure.getErrorMessage()
         if why != self._complaint:
             self._complaint = why
-            self._certificate(why, LogLevel.warn)
+            self._certificate(because("certificate_kept", detail=why), LogLevel.warn)
 
-    def _certificate(self, why: str, level: LogLevel = LogLevel.info) -> None:
-        name, address = self.context.name, self.address
-        events.emit("certificate", level=level, service=name, address=address, why=why)
+    def _certificate(self, reason: Reason, level: LogLevel = LogLevel.info) -> None:
+        name, local = self.context.name, self._local
+        events.emit("certificate", level=level, service=name, local=local, reason=reason)
 
 
 class DatagramListener(Listener):
@@ -292,11 +292,8 @@ class DatagramListener(Listener):
         given = widen(sock, wanted)
         if given < wanted and "receive_buffer" not in host.warned:
             host.warned.add("receive_buffer")
-            why = (
-                f"the kernel gives a receive buffer of {given} bytes, not {int(wanted)}: "
-                "bursts may lose datagrams; raise net.core.rmem_max"
-            )
-            events.warn("warning", service=self.context.name, why=why)
+            reason = because("receive_buffer", given=given, wanted=int(wanted))
+            events.warn("warning", service=self.context.name, reason=reason)
         port = DatagramPort(sock, self._protocol(self.entrance(sock)), host.reactor)
         if self.listen.transport in ("udp", "multicast"):
             self._own_port = sock.getsockname()[1]

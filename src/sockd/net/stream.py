@@ -196,7 +196,7 @@ class Stream(Protocol):
 
     def _fault(self) -> None:
         self.context.guard.counts["errors"] += 1
-        events.crash(self.context.name, str(self.peer))
+        events.crash(self.context.name, self.peer)
         self.abort(SERVICE_ERROR)
 
     @property
@@ -245,7 +245,7 @@ class Stream(Protocol):
     def _begin(self) -> None:
         self.is_open = True
         if self.context.limits.log_connections:
-            events.emit("opened", service=self.context.name, peer=str(self.peer))
+            events.opened(self.context.name, self.number, self.entrance, self.peer)
         if self.produces:
             self.wire.registerProducer(self, True)
         try:
@@ -286,14 +286,15 @@ class Stream(Protocol):
         guard.counts["bytes_in"] += self.bytes_in
         guard.counts["bytes_out"] += self.bytes_out
         if self.context.limits.log_connections:
-            events.emit(
-                "closed",
-                service=self.context.name,
-                peer=str(self.peer),
-                duration=self.context.clock.seconds() - self.since,
-                bytes_in=self.bytes_in,
-                bytes_out=self.bytes_out,
-                why=str(self.reason or _reason(reason)),
+            events.closed(
+                self.context.name,
+                self.number,
+                self.entrance,
+                self.peer,
+                self.context.clock.seconds() - self.since,
+                self.bytes_in,
+                self.bytes_out,
+                self.reason or _reason(reason),
             )
         self.is_closing = True
         self.contain(self.gone)

@@ -124,7 +124,8 @@ class Programs:
             why = _no_program(options)
             if options.otherwise != QUOTE:
                 raise ValueError(why)
-            events.warn("warning", service=context.name, why=f"{why}: quotations are sent instead")
+            reason = because("no_program", detail=why)
+            events.warn("warning", service=context.name, reason=reason)
             self.quotes = builtin_quotes()
         uid, gid = options.user, None
         if uid is not None:
