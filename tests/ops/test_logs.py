@@ -28,6 +28,7 @@ from twisted.python import log as legacy
 from twisted.python.failure import Failure
 
 from sockd import events
+from sockd.access.peer import Peer
 from sockd.formats.text import escape
 from sockd.net.listener import Door
 from sockd.ops.logs import FORMATS, MAX_LINE, LogWriter, as_json, as_text
