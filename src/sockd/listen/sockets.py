@@ -23,6 +23,7 @@ _SO_RCVBUFFORCE = 33
 _IPV6_ADDRESSES = Path("/proc/self/net/if_inet6")
 """Linux: this host's IPv6 addresses, a line each; there even where all of /proc but processes is
 hidden."""
+OTHER_FILE = "there is a file that is not a socket; it is left alone"
 FIRST_HANDED_OVER = 3
 """The first descriptor that a service manager hands over (SD_LISTEN_FDS_START)."""
 
@@ -126,18 +127,47 @@ def _bind_address(sock: socket.socket, listen: Listen) -> None:
     sock.bind((listen.host, listen.port))
 
 
+def path_mistake(path: str) -> str:
+    """Why no socket file can be made at a path, or nothing. Nothing is changed.
+
+    A socket that is there is no mistake: whether it is dead shows only when it is to be replaced.
+    """
+    directory = Path(path).parent
+    if str(directory) == runtime_directory(os.environ, os.getuid()):
+        # a start makes it, and what leads to it
+        while not directory.exists() and directory != directory.parent:
+            directory = directory.parent
+    try:
+        if not stat.S_ISDIR(directory.stat().st_mode):
+            return f"{directory} is not a directory"
+        found = _file_at(path)
+    except FileNotFoundError:
+        return f"{directory} is not there"
+    except OSError as error:
+        return f"{directory}: {error.strerror}"
+    if not os.access(directory, os.W_OK | os.X_OK, effective_ids=True):
+        return f"{directory} cannot be written to"
+    if found is not None and not stat.S_ISSOCK(found.st_mode):
+        return OTHER_FILE
+    return ""
+
+
+def _file_at(path: str) -> os.stat_result | None:
+    try:
+        return Path(path).lstat()
+    except FileNotFoundError:
+        return None
+
+
 def _bind_path(sock: socket.socket, listen: Listen) -> None:
     """Bind a socket file with its mode; a dead one in its place goes, a live one stays."""
     path = Path(listen.path)
     if str(path.parent) == runtime_directory(os.environ, os.getuid()):
         make_runtime_directory(str(path.parent))
-    try:
-        found = path.lstat()
-    except FileNotFoundError:
-        found = None
+    found = _file_at(listen.path)
     if found is not None:
         if not stat.S_ISSOCK(found.st_mode):
-            raise ListenError(listen, "there is a file that is not a socket; it is left alone")
+            raise ListenError(listen, OTHER_FILE)
         if _is_alive(listen.path, sock.type):
             raise ListenError(listen, "another process listens there" + _holder(listen))
         path.unlink()
