@@ -16,6 +16,7 @@ _log = Logger(namespace="sockd")
 
 SENTENCES = {
     "listening": "{service}: listening on {address}",
+    "retried": "{service}: listening on {address}, at try {tries}",
     "skipped": "{service}: {address} skipped: {why}",
     "retry": "{service}: {address}: {why}; trying again in {seconds:g} s",
     "opened": "{service}: connection from {peer}",
@@ -23,13 +24,17 @@ SENTENCES = {
         "{service}: {peer} closed after {duration:.3f} s, "
         "{bytes_in} bytes in, {bytes_out} bytes out: {why}"
     ),
-    "refused": "{service}: {peer} refused: {rule}",
+    "refused": "{service}: {peer} refused: {reason}{suppressed}",
     "failed": "{service}: {peer}: {why}",
     "child-started": "{service}: started {program} as process {pid} for {peer}",
     "child-reaped": "{service}: process {pid} of {peer} ended: {status}",
     "child-said": "{service}: process {pid} of {peer} reports: {text}",
     "warning": "{service}: {why}",
     "certificate": "{service}: {address}: {why}",
+    "certificates": (
+        "certificates: {looked_at} looked at, {changed} changed, {unusable} cannot be used"
+    ),
+    "no-certificates": "certificates: nothing that listens has one",
     "started": "sockd {version} runs {count} on the {reactor}",
     "stopped": "sockd has stopped",
 }

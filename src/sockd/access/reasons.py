@@ -53,6 +53,7 @@ SENTENCES = {
     "rejected": "error: {detail}",
     "service_error": "error in the service",
     "daemon_stops": "the daemon stops",
+    "service_removed": "the service has been taken out",
     # a program that a connection ran
     "program_ended": "the program ended ({status})",
     "max_time": "max_time",

@@ -268,7 +268,7 @@ def _tls_failure(listen: Listen) -> str:
     """Why TLS cannot be had from the files that a listen string names, or nothing."""
     if listen.transport == "tls":
         try:
-            tls.load(listen)
+            tls.load(listen.terms)
         except ValueError as error:
             return str(error)
     return ""

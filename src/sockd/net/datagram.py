@@ -7,7 +7,7 @@ Deferred: how many answers are owed at once is bounded.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import ClassVar, cast
+from typing import Any, ClassVar, cast
 
 from twisted.internet.defer import Deferred
 from twisted.internet.protocol import DatagramProtocol
@@ -15,6 +15,7 @@ from twisted.python.failure import Failure
 
 from sockd import events
 from sockd.access.peer import Peer
+from sockd.access.reasons import Reason, because
 from sockd.net.context import Context
 from sockd.net.stream import error_line
 from sockd.reactor.datagram import DatagramPort
@@ -26,6 +27,9 @@ MAX_ANSWER = 512
 with `reply_rate`, what anybody can have sent to a forged source."""
 MAX_OWED = 64
 """Answers that may be outstanding at once; a datagram that would owe one more is dropped."""
+_UNNAMED = because("unnamed_socket")
+_OWN_PROCESS = because("own_process")
+_OWES_TOO_MUCH = because("answers_owed", limit=MAX_OWED)
 
 
 class Datagrams(DatagramProtocol):
@@ -37,7 +41,7 @@ class Datagrams(DatagramProtocol):
     """True: an answer can be longer than its question, so `reply_rate` and `MAX_ANSWER` hold.
     False: an answer that is longer is a fault, and is not sent."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context[Any, Any]) -> None:
         self.context = context
         self._owed: set[Deferred[bytes]] = set()
         self._answers: list[Answer] | None = None
@@ -84,29 +88,27 @@ class Datagrams(DatagramProtocol):
         _, (host, port), _, pid, uid = datagram
         return Peer("", 0, pid, uid) if self.port.is_local else Peer(host, port)
 
-    def _refusal(self, datagram: Datagram) -> str | None:
+    def _refusal(self, datagram: Datagram) -> Reason | None:
         host, port = datagram[1]
         guard = self.context.guard
         if (rule := guard.datagram_refusal(host, port)) is not None:
             return rule
-        if self.amplifies and not guard.may_answer(host):
-            return f"reply_rate = {self.context.limits.reply_rate}"
-        return None
+        return guard.answer_refusal(host) if self.amplifies else None
 
-    def _local_refusal(self, datagram: Datagram) -> str | None:
+    def _local_refusal(self, datagram: Datagram) -> Reason | None:
         _, (path, _), _, pid, uid = datagram
         if not path:
-            return "the peer's socket has no name to answer to"
-        if pid == self.context.host.own_pid():
+            return _UNNAMED
+        if self.context.host.state.is_own_process(pid):
             # a name can be made to lead to a socket of our own: no answer to our own answer
-            return "the peer is this daemon"
+            return _OWN_PROCESS
         return self.context.guard.user_refusal(uid)
 
     def _owe(self, answer: Deferred[bytes], datagram: Datagram) -> None:
         if len(self._owed) >= MAX_OWED:
             answer.addErrback(lambda _: None)
             answer.cancel()
-            self.context.guard.refuse(self._peer(datagram), f"{MAX_OWED} answers outstanding")
+            self.context.guard.refuse(self._peer(datagram), _OWES_TOO_MUCH)
             return
         self._owed.add(answer)
 
@@ -167,7 +169,7 @@ class Sender(DatagramProtocol):
     noisy = False
 
     def __init__(
-        self, context: Context, target: Address, aim: Callable[[DatagramPort], None]
+        self, context: Context[Any, Any], target: Address, aim: Callable[[DatagramPort], None]
     ) -> None:
         self.context = context
         self.target = target

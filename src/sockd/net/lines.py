@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import islice
+from typing import Any
 
 from attrs import frozen
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
+from sockd.access.entrance import Entrance
 from sockd.access.peer import Peer
 from sockd.net.context import Context
 from sockd.net.progress import is_cut
@@ -99,8 +101,8 @@ def _batch_end(block: bytes, start: int, size: int) -> int:
 class Framed(Stream):
     """Cuts what comes into lines and hands them on: to `lines`, then to `ended` at end of file."""
 
-    def __init__(self, context: Context, peer: Peer) -> None:
-        super().__init__(context, peer)
+    def __init__(self, context: Context[Any, Any], peer: Peer, entrance: Entrance) -> None:
+        super().__init__(context, peer, entrance)
         self._partial = b""
         self._deaf = False
         # None: since the last look
@@ -159,8 +161,8 @@ class Framed(Stream):
 class Queued(Framed):
     """Answers lines in turns; while some of them wait, no more are read."""
 
-    def __init__(self, context: Context, peer: Peer) -> None:
-        super().__init__(context, peer)
+    def __init__(self, context: Context[Any, Any], peer: Peer, entrance: Entrance) -> None:
+        super().__init__(context, peer, entrance)
         self._block = b""
         # how much of the block is done: cutting that off each time would copy the rest each time
         self._start = 0
@@ -249,8 +251,8 @@ class Queued(Framed):
 class Lines(Queued):
     """Answers lines in batches: one call and one write for all that came at once."""
 
-    def __init__(self, context: Context, peer: Peer) -> None:
-        super().__init__(context, peer)
+    def __init__(self, context: Context[Any, Any], peer: Peer, entrance: Entrance) -> None:
+        super().__init__(context, peer, entrance)
         self._short = min(SHORT_LINE, int(context.limits.max_line))
         self._batch = min(BATCH_BYTES, int(context.limits.max_line))
 
@@ -335,8 +337,8 @@ class EachLine(Queued):
 class Text(Stream):
     """Reads a whole text, to end of file, and answers it in pieces."""
 
-    def __init__(self, context: Context, peer: Peer) -> None:
-        super().__init__(context, peer)
+    def __init__(self, context: Context[Any, Any], peer: Peer, entrance: Entrance) -> None:
+        super().__init__(context, peer, entrance)
         # not a list of chunks: a peer can send them a byte at a time
         self._text = bytearray()
         self._pieces: Iterator[bytes] | None = None

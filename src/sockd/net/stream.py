@@ -36,7 +36,9 @@ from twisted.python.failure import Failure
 from zope.interface import alsoProvides, implementer
 
 from sockd import events
+from sockd.access.entrance import Entrance
 from sockd.access.peer import Peer
+from sockd.access.reasons import Reason
 from sockd.formats.text import escape
 from sockd.net.context import Context
 from sockd.net.progress import is_cut, taken
@@ -73,12 +75,13 @@ class Stream(Protocol):
     """The transport: ITCPTransport and IConsumer, or the same over TLS or a Unix socket."""
 
     # at first; on the class, because most connections change few of them
+    number = 0
     bytes_in = 0
     bytes_out = 0
     is_blocked = False
     is_closing = False
     peer_finished = False
-    _began = 0.0
+    since = 0.0
     _is_secure = False
     _open = False
     _held = False
@@ -90,9 +93,10 @@ class Stream(Protocol):
     _linger_until: float | None = None
     _linger_bytes = 0
 
-    def __init__(self, context: Context, peer: Peer) -> None:
+    def __init__(self, context: Context[Any, Any], peer: Peer, entrance: Entrance) -> None:
         self.context = context
         self.peer = peer
+        self.entrance = entrance
 
     # what a service overrides
 
@@ -146,17 +150,17 @@ class Stream(Protocol):
             self.write(error_line(message))
             self.close(f"error: {message}")
 
-    def abort(self, why: str) -> None:
+    def abort(self, why: str | Reason) -> None:
         """End the connection now, whatever waits to be delivered."""
-        self._why = self._why or why
+        self._why = self._why or str(why)
         self.is_closing = True
         self.wire.abortConnection()
 
-    def stop(self) -> None:
+    def stop(self, reason: Reason) -> None:
         """The daemon stops: deliver what is written, wait for nothing else."""
         if not self.is_closing:
             self.is_closing = True
-            self._why = "the daemon stops"
+            self._why = str(reason)
             if self.produces:
                 self.wire.unregisterProducer()
         self.wire.loseConnection()
@@ -184,10 +188,10 @@ class Stream(Protocol):
                 alsoProvides(self, IFileDescriptorReceiver)
             self.peer = self._local_peer()
             if (rule := guard.refusal(self.peer)) is not None:
-                guard.refuse(self.peer, rule)
+                guard.refuse(self.peer, rule, self.entrance)
                 self.abort(rule)
                 return
-        self._began = self._active_at = self.context.clock.seconds()
+        self.since = self._active_at = self.context.clock.seconds()
         self._held = True
         guard.hold(self)
         if not self._is_secure:
@@ -244,7 +248,7 @@ class Stream(Protocol):
                 "closed",
                 service=self.context.name,
                 peer=str(self.peer),
-                duration=self.context.clock.seconds() - self._began,
+                duration=self.context.clock.seconds() - self.since,
                 bytes_in=self.bytes_in,
                 bytes_out=self.bytes_out,
                 why=self._why or _describe(reason),
@@ -296,7 +300,7 @@ class Stream(Protocol):
             self._seen = seen
             self._active_at = now
         if not self._open:
-            if now - self._began >= limits.handshake_timeout:
+            if now - self.since >= limits.handshake_timeout:
                 self.abort("handshake timeout")
         elif self.is_blocked or self.is_closing or self.pulls:
             self._sweep_stuck(now)

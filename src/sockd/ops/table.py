@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from attrs import frozen
 
 from sockd.config.settings import InstanceSettings
-from sockd.daemon.instance import InstanceService
+from sockd.daemon.instance import RunningInstance
 from sockd.listen.strings import Listen
 from sockd.net.listener import Listener
 
@@ -31,7 +31,7 @@ class Row:
 
 
 def all_rows(
-    instances: Iterable[tuple[InstanceSettings, InstanceService]],
+    instances: Iterable[tuple[InstanceSettings, RunningInstance]],
 ) -> list[Row]:
     """The rows of what a daemon runs."""
     return [row for settings, one in instances for row in rows(settings, one.listeners)]
@@ -56,7 +56,7 @@ def rows(instance: InstanceSettings, listeners: Iterable[Listener]) -> Iterator[
             address = f"{listen.address} via {listen.interface}"
         yield Row(
             instance.name,
-            listen.transport,
+            listen.scheme,
             address,
             _command(instance, listen, ANY_HOST.get(host, host), port),
         )

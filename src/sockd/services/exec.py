@@ -27,6 +27,7 @@ from twisted.internet.interfaces import IDelayedCall, IPushProducer
 from zope.interface import implementer
 
 from sockd import events
+from sockd.access.entrance import Entrance
 from sockd.access.peer import Peer
 from sockd.formats.crlf import CrlfEnds
 from sockd.formats.quotes import builtin_quotes
@@ -112,7 +113,7 @@ def _group(uid: int) -> int:
 class Programs:
     """The program of one instance and how many of it run."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context[Any, Any]) -> None:
         options: ExecOptions = context.options
         self.running: set[ClientProgram] = set()
         self.quotes: tuple[bytes, ...] = ()
@@ -180,8 +181,8 @@ class ClientProgram(Child):
 class ExecStream(Stream):
     """A connection and its program."""
 
-    def __init__(self, context: Context, peer: Peer) -> None:
-        super().__init__(context, peer)
+    def __init__(self, context: Context[Any, Any], peer: Peer, entrance: Entrance) -> None:
+        super().__init__(context, peer, entrance)
         self._child: ClientProgram | None = None
         self._early = b""
         self._time: IDelayedCall | None = None

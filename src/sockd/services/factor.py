@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import sys
 from collections import deque
+from typing import Any
 
 from attrs import define, frozen, validators
 from twisted.internet.defer import Deferred
@@ -67,7 +68,7 @@ class _Job:
 class Worker(Child):
     """The worker process: a number a line in, its factors a line out."""
 
-    def __init__(self, context: Context, factoring: Factoring) -> None:
+    def __init__(self, context: Context[Any, Any], factoring: Factoring) -> None:
         program = Program(
             (sys.executable, "-m", "sockd.formats.factors"),
             cpu_seconds=WORKER_CPU_SECONDS,
@@ -94,7 +95,7 @@ class Worker(Child):
 class Factoring:
     """The numbers that wait for the worker, and the worker."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context[Any, Any]) -> None:
         self._context = context
         factors(6)  # which loads the library: at start, and not when the first client waits
         self._waiting: deque[_Job] = deque()
@@ -178,7 +179,7 @@ class Factoring:
             worker.kill()
 
 
-def answer(context: Context, line: bytes) -> bytes | Deferred[bytes]:
+def answer(context: Context[Any, Any], line: bytes) -> bytes | Deferred[bytes]:
     """The answer to a line that comes without its end."""
     try:
         number = parse_number(line, context.options.max_digits)

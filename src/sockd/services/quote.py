@@ -11,6 +11,7 @@ lines that are `%` alone); without one there is a small set built in.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from attrs import frozen
 
@@ -55,14 +56,14 @@ def read_quotes(name: str) -> tuple[bytes, ...]:
 class Quotes:
     """The quotations of one instance, read once at start."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context[Any, Any]) -> None:
         self.quotes = read_quotes(context.options.file)
 
     def stop(self) -> None:
         """Nothing to let go of."""
 
 
-def quote(context: Context) -> bytes:
+def quote(context: Context[Any, Any]) -> bytes:
     """One of the instance's quotations."""
     quotes: Quotes = context.shared
     return context.host.random.choice(quotes.quotes)
