@@ -174,7 +174,7 @@ def test_an_answer_that_the_network_does_not_take_is_not_counted() -> None:
 def batch(*questions: bytes) -> list[Datagram]:
     """What comes in one turn, each from a port of its own."""
     return [
-        (data, ("198.51.100.1", 4000 + number), None, None, None)
+        (data, ("198.51.100.1", 4000 + number), None, None, None, None)
         for number, data in enumerate(questions)
     ]
 

@@ -278,16 +278,12 @@ class Guard:
     def _look_at_source(self, host: str, port: int) -> Reason | None:
         return unanswerable(host, port, ()) or self._rule_against(host)
 
-    def may_answer(self, host: str) -> bool:
-        """Whether this source may have one more answer that can be longer than its question."""
+    def reply_refusal(self, host: str) -> Reason | None:
+        """Why this source may not have one more answer that can be longer than its question."""
         if self._is_trusted(host):
-            return True
+            return None
         source = source_key(host, *DATAGRAM_SOURCE_BITS)
-        return self._answers.take(source, self.clock.seconds())
-
-    def answer_refusal(self, host: str) -> Reason | None:
-        """As `may_answer`: why it may not; None if it may."""
-        return None if self.may_answer(host) else self._over_budget
+        return None if self._answers.take(source, self.clock.seconds()) else self._over_budget
 
     # what was refused
 

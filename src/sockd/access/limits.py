@@ -68,6 +68,11 @@ class Limits:
     idle_timeout: Duration = option(
         Duration(120), "without a byte in either direction", validator=validators.gt(0)
     )
+    answer_timeout: Duration = option(
+        Duration(600),
+        "while the client waits for an answer of ours, where the service sets no time of its own",
+        validator=validators.gt(0),
+    )
     write_timeout: Duration = option(
         Duration(60),
         "without progress while the peer does not read what it was sent",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from random import Random
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, Generic, TypeVar
 
 from attrs import Factory, define, field
 from twisted.internet.defer import Deferred, succeed
@@ -41,12 +41,14 @@ class Host:
     """Who may work in this pass of the reactor's loop: there is one loop for all instances."""
 
 
-O = TypeVar("O")  # noqa: E741 - options, as the service declares them
-S = TypeVar("S")
+OptionsT = TypeVar("OptionsT")
+"""The kind's own options."""
+SharedT = TypeVar("SharedT")
+"""What an instance's connections share."""
 
 
 @define
-class Context(Generic[O, S]):
+class Context(Generic[OptionsT, SharedT]):
     """A service instance's options and the world it may touch.
 
     A connection keeps the context that it began with. Where options change, new connections get
@@ -55,11 +57,11 @@ class Context(Generic[O, S]):
 
     name: str
     """The instance's name in the configuration."""
-    options: O
+    options: OptionsT
     """The kind's own options, an instance of its options class."""
     guard: Guard
     host: Host
-    shared: S = field(default=cast(Any, None))
+    shared: SharedT = None  # type: ignore[assignment]  # until it is made, before anybody is served
     """What the instance's connections share: the result of the kind's `shared`."""
     clock: Any = field(init=False, default=Factory(lambda self: self.host.reactor, takes_self=True))
     """Timers and monotonic seconds (IReactorTime); never the time of day."""

@@ -372,7 +372,7 @@ class DatagramListener(Listener):
         if issubclass(self._protocol, Sender):
             target = (self.listen.host, self.listen.port)
             return self._protocol(self.context, target, self._aim)
-        return self._protocol(self.context)
+        return self._protocol(self.context, self.entrance)
 
     def _aim(self, port: DatagramPort) -> None:
         aim(port.socket, self.listen)

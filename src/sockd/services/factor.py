@@ -28,8 +28,8 @@ from twisted.internet.interfaces import IDelayedCall
 from sockd.formats.factors import SMALL, factors, parse_number
 from sockd.net.child import Child, Program
 from sockd.net.context import Context
-from sockd.net.datagram import Datagrams
-from sockd.net.lines import EachLine
+from sockd.net.datagram import Replies
+from sockd.net.requests import Requests
 from sockd.net.stream import error_line
 from sockd.options.option import option
 from sockd.options.units import Duration, Size
@@ -189,14 +189,14 @@ def answer(context: Context[Any, Any], line: bytes) -> bytes | Deferred[bytes]:
     return factoring.factor(number)
 
 
-class FactorStream(EachLine):
+class FactorStream(Requests):
     """Numbers, one at a time."""
 
-    def answer(self, line: bytes) -> bytes | Deferred[bytes]:
-        return answer(self.context, line)
+    def answer(self, request: bytes) -> bytes | Deferred[bytes]:
+        return answer(self.context, request)
 
 
-class FactorDatagrams(Datagrams):
+class FactorReplies(Replies):
     """Datagrams, each a number."""
 
     amplifies = True
@@ -209,7 +209,7 @@ kind = Kind(
     name="factor",
     doc=__doc__,
     stream=FactorStream,
-    datagram=FactorDatagrams,
+    datagram=FactorReplies,
     options=FactorOptions,
     shared=Factoring,
     instances=[

@@ -17,8 +17,8 @@ from attrs import frozen
 
 from sockd.formats.quotes import builtin_quotes, parse_quotes
 from sockd.net.context import Context
-from sockd.net.datagram import Datagrams
-from sockd.net.stream import Once
+from sockd.net.datagram import Replies
+from sockd.net.requests import Once
 from sockd.options.option import option
 from sockd.service import Instance, Kind
 
@@ -72,11 +72,11 @@ def quote(context: Context[Any, Any]) -> bytes:
 class QuoteStream(Once):
     """One quotation, then the end."""
 
-    def text(self) -> bytes:
+    def greeting(self) -> bytes:
         return quote(self.context)
 
 
-class QuoteDatagrams(Datagrams):
+class QuoteReplies(Replies):
     """One quotation for any datagram."""
 
     amplifies = True
@@ -89,7 +89,7 @@ kind = Kind(
     name="quote",
     doc=__doc__,
     stream=QuoteStream,
-    datagram=QuoteDatagrams,
+    datagram=QuoteReplies,
     options=QuoteOptions,
     shared=Quotes,
     instances=[
