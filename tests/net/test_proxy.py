@@ -18,7 +18,7 @@ from twisted.internet.address import IPv4Address
 from sockd.access.peer import Peer
 from sockd.access.prefixes import parse_address
 from sockd.net.context import Context
-from sockd.net.listener import Door
+from sockd.net.entry import ConnectionFactory
 from sockd.net.proxy import V1_LONGEST, read_header
 from tests.daemons import Daemon
 from tests.helpers import FOUND, LogRecorder, make_context
@@ -49,7 +49,7 @@ def v2_of(kind: int, addresses: bytes, command: int = 0x21) -> bytes:
 def arrive(kind: str, context: Context, proxy: tuple[str, int] = PROXY) -> Client | None:
     """A connection from a proxy."""
     stream: Any = FOUND.kinds[kind].stream
-    protocol = Door(context, stream, proxies=LISTED).buildProtocol(IPv4Address("TCP", *proxy))
+    protocol = ConnectionFactory(context, stream, ENTRANCE, proxies=LISTED).buildProtocol(IPv4Address("TCP", *proxy))
     return None if protocol is None else Client(context.host.reactor, protocol)
 
 

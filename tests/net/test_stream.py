@@ -13,7 +13,7 @@ from sockd.access.peer import Peer
 from sockd.daemon.instance import STOP_SECONDS
 from sockd.listen.strings import parse
 from sockd.net import tls
-from sockd.net.listener import Door
+from sockd.net.entry import ConnectionFactory
 from sockd.net.stream import LINGER_BYTES, LINGER_SECONDS, Stream, error_line
 from sockd.service import Kind
 from tests.helpers import LogRecorder, connect, knock, make_context
@@ -100,8 +100,8 @@ def tls_client(tls_files: tuple[Path, ...], **table: Any) -> Client:
     certificate, key, _ = tls_files
     listen = parse(f"tls:0:interface=127.0.0.1:privateKey={key}:certKey={certificate}")
     context = make_context(PROBE, **table)
-    factory = tls.TLSFactory(tls.Connections(tls.load(listen)), context.clock)
-    door = Door(context, Probe, factory.wrap)
+    factory = tls.TLSFactory(tls.Connections(tls.load(listen.terms)), context.clock)
+    door = ConnectionFactory(context, Probe, ENTRANCE, factory.wrap)
     return Client(context.host.reactor, door.buildProtocol(IPv4Address("TCP", "192.0.2.7", 50_007)))
 
 

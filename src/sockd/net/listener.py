@@ -227,7 +227,8 @@ class Listener:
             self._tries = 1
 
     def _report(self, event: str, *, warns: bool = True, **fields: Any) -> None:
-        address = f"{self.listen.scheme} {self.address}"
+        role = f" ({self.listen.role})" if self.listen.role else ""
+        address = f"{self.listen.scheme} {self.address}{role}"
         level = LogLevel.warn if warns else LogLevel.info
         events.emit(event, level=level, service=self.context.name, address=address, **fields)
 

@@ -42,12 +42,14 @@ def rows(instance: InstanceSettings, listeners: Iterable[Listener]) -> Iterator[
 
     It has one for each family where the kernel has chosen the ports, and so two of them.
     """
-    groups: dict[tuple[str, str], list[Listener]] = {}
+    groups: dict[tuple[str, str, str], list[Listener]] = {}
     for listener in listeners:
         if listener.is_listening:
             port = listener.address.rpartition(":")[2]
-            groups.setdefault((listener.listen.text, port), []).append(listener)
-    for (_, port), group in groups.items():
+            groups.setdefault((listener.listen.role, listener.listen.text, port), []).append(
+                listener
+            )
+    for (*_, port), group in groups.items():
         listen = group[0].listen
         hosts = {one.listen.host for one in group}
         host = TOGETHER.get(frozenset(hosts), listen.host)
@@ -57,7 +59,7 @@ def rows(instance: InstanceSettings, listeners: Iterable[Listener]) -> Iterator[
         yield Row(
             instance.name,
             listen.scheme,
-            address,
+            address + f" ({listen.role})" * bool(listen.role),
             _command(instance, listen, ANY_HOST.get(host, host), port),
         )
 
