@@ -16,7 +16,7 @@ from sockd.net import tls
 from sockd.net.entry import ConnectionFactory
 from sockd.net.stream import LINGER_BYTES, LINGER_SECONDS, Stream, error_line
 from sockd.service import Kind
-from tests.helpers import LogRecorder, connect, knock, make_context
+from tests.helpers import ENTRANCE, LogRecorder, connect, knock, make_context
 from tests.memory import Client
 
 
@@ -332,7 +332,7 @@ def test_a_local_client_of_another_user_is_refused(log: LogRecorder) -> None:
     client = knock(PROBE, context, Peer("", 0, uid=12))
     assert client is not None
     assert client.is_closed
-    assert [event["rule"] for event in log.events("refused")] == ["allow_users: not user 12"]
+    assert [str(event["reason"]) for event in log.events("refused")] == ["allow_users: not user 12"]
     assert context.guard.counts["connections"] == 0
 
 

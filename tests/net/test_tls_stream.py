@@ -14,7 +14,7 @@ from twisted.internet.address import IPv4Address
 from sockd.listen.strings import parse
 from sockd.net import tls
 from sockd.net.entry import ConnectionFactory
-from tests.helpers import FOUND, LogRecorder, make_context
+from tests.helpers import ENTRANCE, FOUND, LogRecorder, make_context
 from tests.memory import ASKER, Client
 
 LIMIT = 256 * 1024
