@@ -17,7 +17,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.internet.threads import deferToThread
 
-from sockd.daemon.instance import RunningInstance, make_instance
+from sockd.daemon.instance import InstanceError, RunningInstance, make_instance
 from sockd.net.listener import RETRY_SECONDS
 from tests.daemons import Daemon, ask, namespace, receive_all, run, socket_on
 from tests.helpers import LogRecorder, make_host, make_settings
