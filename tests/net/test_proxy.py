@@ -17,6 +17,7 @@ from twisted.internet.address import IPv4Address
 
 from sockd.access.peer import Peer
 from sockd.access.prefixes import parse_address
+from sockd.access.reasons import because
 from sockd.net.context import Context
 from sockd.net.entry import ConnectionFactory
 from sockd.net.proxy import V1_LONGEST, read_header
