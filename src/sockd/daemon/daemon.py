@@ -47,7 +47,7 @@ class Daemon(Service):
 
     def apply(self, plan: Plan) -> None:
         """Do what a plan says: all of it, or nothing and StartError with a line for each reason."""
-        steps = [self._step(part) for part in plan.steps("add", "change")]
+        steps = [self._step(part) for part in plan.steps("keep", "change", "add")]
         going = self._going(plan)
         handed_over = {
             new: sock
@@ -88,7 +88,7 @@ class Daemon(Service):
         """Have the new hold. All of it is there: nothing here fails."""
         new = {identity: one for step in steps for identity, one in step.listeners.items()}
         for identity, old in plan.moves.items():
-            new[identity].take_file(going[old])
+            new[identity].take_over(going[old])
         for part in plan.steps("drain"):
             self._drain(self._running[part.name])
         for step in steps:
@@ -104,10 +104,15 @@ class Daemon(Service):
 
     def _drain(self, instance: RunningInstance) -> None:
         """Have an instance end that is no longer wanted."""
+        for listener in instance.listeners:
+            listener.drain()
         ended = instance.stop(because("service_removed"))
         if not ended.called:
             self._draining[instance] = ended
-            ended.addCallback(lambda _: self._draining.pop(instance, None))
+            ended.addCallback(partial(self._has_ended, instance))
+
+    def _has_ended(self, instance: RunningInstance, _: Any) -> None:
+        del self._draining[instance]
 
     def startService(self) -> None:
         """Serve. A hang-up signal has certificates looked at."""

@@ -139,7 +139,7 @@ class Preparation:
         for change in self._changes:
             change()
         old = instance.by_identity
-        closing = [maybeDeferred(old[identity].close) for identity in plan.addresses.drain]
+        closing = [maybeDeferred(old[identity].drain) for identity in plan.addresses.drain]
         for identity, listen in plan.addresses.keep.items():
             old[identity].listen = listen  # it may be written otherwise
         every = {**old, **self.listeners}

@@ -8,6 +8,7 @@ change while the socket stays.
 from __future__ import annotations
 
 import os
+import select
 import socket
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -70,6 +71,7 @@ class Listener:
         self._identity: tuple[int, int] | None = None
         self._retry: IDelayedCall | None = None
         self._tries = 1
+        self._is_handed_over = False
 
     @property
     def is_listening(self) -> bool:
@@ -136,9 +138,16 @@ class Listener:
             sock.close()
         return None if port is None else maybeDeferred(port.stopListening)
 
-    def take_file(self, other: Listener) -> None:
-        """The socket's file is this listener's to remove, and no longer the other's."""
+    def take_over(self, other: Listener) -> None:
+        """The socket is this listener's, and so is its file: the other only closes."""
         self._identity, other._identity = other._identity, None
+        other._is_handed_over = True
+
+    def drain(self) -> Deferred[Any] | None:
+        """Let go of the address, after who has come to it already is let in."""
+        if not self._is_handed_over:
+            self.empty()
+        return self.close()
 
     def change(self, listen: Listen) -> Callable[[], None]:
         """Get ready for other terms of the same address; returns what has them hold.
@@ -165,6 +174,9 @@ class Listener:
 
     def released(self) -> None:
         """The address is let go of."""
+
+    def empty(self) -> None:
+        """Take what waits at the socket, and have nothing more come to it."""
 
     def limits_changed(self) -> None:
         """The guard has other limits now."""
@@ -284,6 +296,18 @@ class StreamListener(Listener):
             self.certificate.stop()
             self.certificate = None
         self._factory = None
+
+    def empty(self) -> None:
+        if self.port is None:
+            return
+        waiting = select.poll()
+        waiting.register(self.port.fileno(), select.POLLIN)
+        for _ in range(self.listen.terms.backlog):  # at least one is let in each time
+            if not waiting.poll(0):
+                break
+            self.port.doRead()
+        # it would go on listening until it is closed, in the next turn, and reset who comes
+        self.port.socket.shutdown(socket.SHUT_RDWR)
 
     def change(self, listen: Listen) -> Callable[[], None]:
         files = listen.terms.tls_files
