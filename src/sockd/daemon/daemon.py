@@ -105,7 +105,7 @@ class Daemon(Service):
     def _drain(self, instance: RunningInstance) -> None:
         """Have an instance end that is no longer wanted."""
         for listener in instance.listeners:
-            listener.drain()
+            listener.empty()
         ended = instance.stop(because("service_removed"))
         if not ended.called:
             self._draining[instance] = ended

@@ -145,8 +145,7 @@ class Listener:
 
     def drain(self) -> Deferred[Any] | None:
         """Let go of the address, after who has come to it already is let in."""
-        if not self._is_handed_over:
-            self.empty()
+        self.empty()
         return self.close()
 
     def change(self, listen: Listen) -> Callable[[], None]:
@@ -298,7 +297,7 @@ class StreamListener(Listener):
         self._factory = None
 
     def empty(self) -> None:
-        if self.port is None:
+        if self.port is None or self._is_handed_over:
             return
         waiting = select.poll()
         waiting.register(self.port.fileno(), select.POLLIN)
