@@ -262,7 +262,8 @@ async def test_an_instance_that_goes_waits_for_its_connections_and_then_cuts_the
         with await aside(Wire, address_of(listeners(daemon)[0])) as wire:
             assert await heard(wire) == b"one"
             # what it said is not taken, so the connection does not end by itself
-            old.guard.sessions[0].transport.loseConnection = lambda: None
+            session: Any = old.guard.sessions[0]
+            session.transport.loseConnection = lambda: None
             apply(daemon, says(text, name="second"))
             reactor.clock.advance(6.9)
             assert len(old.guard.sessions) == 1

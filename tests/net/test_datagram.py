@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from twisted.internet.defer import Deferred, succeed
 
 from sockd.access.state import DaemonState
-from sockd.net.datagram import MAX_ANSWER, MAX_OWED, Datagrams, Sender
+from sockd.net.datagram import MAX_ANSWER, MAX_OWED, Replies, Sender
 from sockd.reactor.wire import Datagram
 from sockd.service import Kind
 from tests.helpers import FOUND, LogRecorder, make_context, make_host, open_port
@@ -70,13 +70,13 @@ def test_ten_thousand_requests_of_one_network_get_thirty_answers_in_the_first_se
     assert len(port.ask(b"7", ("198.51.101.1", 40_000))) == 1
 
 
-class Probe(Datagrams):
+class Probe(Replies):
     """Does what the datagram says."""
 
     amplifies = True
 
-    def __init__(self, context: Any) -> None:
-        super().__init__(context)
+    def __init__(self, context: Any, entrance: Any) -> None:
+        super().__init__(context, entrance)
         self.pending: list[Deferred[bytes]] = []
         self.cancelled = 0
 
@@ -85,6 +85,8 @@ class Probe(Datagrams):
             raise ZeroDivisionError("by design")
         if data == b"at once":
             return succeed(b"now")
+        if data == b"text":
+            return "a text"  # type: ignore[return-value]
         if data == b"later":
             self.pending.append(Deferred(self.cancel))
             return self.pending[-1]
@@ -151,7 +153,7 @@ def test_a_datagram_that_is_refused_is_not_looked_at(log: LogRecorder) -> None:
     port = probe(deny=["198.51.100.0/24"])
     assert port.ask(b"raise", ("198.51.100.1", 40_000)) == []
     assert port.ask(b"raise", ("192.0.2.1", 7)) == []
-    rules = [str(event["reason"]) for event in log.events("refused")]
+    rules = [event["rule"] for event in log.events("refused")]
     assert rules == ["deny 198.51.100.0/24", "source port 7 is a service's"]
 
 
@@ -202,12 +204,11 @@ def test_answers_of_a_turn_that_the_network_does_not_take_are_not_counted() -> N
 
 def test_the_daemon_does_not_answer_its_own_datagrams(log: LogRecorder) -> None:
     """A client can make its name lead to a socket of the daemon's: one answer, and no loop."""
-    port = open_port(
-        PROBE, make_context(PROBE, make_host(state=DaemonState(own_pid=lambda: 4711))), True
-    )
+    host = make_host(state=DaemonState(own_pid=lambda: 4711))
+    port = open_port(PROBE, make_context(PROBE, host), True)
     assert port.ask(b"x", pid=4711) == []
     assert port.ask(b"x", pid=4712) == [b"xx"]
-    assert [str(event["reason"]) for event in log.events("refused")] == ["the peer is this daemon"]
+    assert [event["rule"] for event in log.events("refused")] == ["the peer is this daemon"]
 
 
 def test_only_users_that_are_listed_may_ask_over_a_unix_socket() -> None:
@@ -244,7 +245,7 @@ def test_late_answers_are_bounded_and_one_more_is_cancelled(log: LogRecorder) ->
     for number in range(MAX_OWED + 3):
         port.ask(b"later", (f"198.51.{number}.1", 4000))
     assert later(port).cancelled == 3
-    assert str(log.events("refused")[0]["reason"]) == f"{MAX_OWED} answers outstanding"
+    assert log.events("refused")[0]["rule"] == f"{MAX_OWED} answers outstanding"
     for pending in later(port).pending[:MAX_OWED]:
         pending.callback(b"yes")
     assert len(port.sent) == MAX_OWED
@@ -265,7 +266,17 @@ def test_a_late_answer_that_fails_is_reported_and_costs_nothing_else(log: LogRec
     later(port).pending[0].errback(ZeroDivisionError("by design"))
     assert port.ask(b"x") == [b"xx"]
     assert port.counted["errors"] == 1
-    assert [event["why"] for event in log.events("failed")] == ["by design"]
+    assert [event["service"] for event in log.flush_faults()] == ["probe"]
+
+
+def test_an_answer_of_another_type_is_its_own_datagrams_fault_only(log: LogRecorder) -> None:
+    port = probe()
+    batch = [(data, ASKER, None, None, None, None) for data in (b"a", b"text", b"b")]
+    assert port.ask_at_once(*batch) == [b"aa", b"bb"]
+    port.ask(b"later")
+    later(port).pending[0].callback("text")  # type: ignore[arg-type]
+    assert port.ask(b"c") == [b"cc"]
+    assert port.counted["errors"] == len(log.flush_faults()) == 2
 
 
 def test_what_is_still_owed_when_the_port_closes_is_cancelled(log: LogRecorder) -> None:

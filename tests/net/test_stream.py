@@ -10,7 +10,7 @@ import pytest
 from twisted.internet.address import IPv4Address
 
 from sockd.access.peer import Peer
-from sockd.daemon.instance import STOP_SECONDS
+from sockd.access.reasons import because
 from sockd.listen.strings import parse
 from sockd.net import tls
 from sockd.net.entry import ConnectionFactory
@@ -30,7 +30,7 @@ class Probe(Stream):
             self.write(b"bye")
             self.close()
         elif data == b"fail":
-            self.fail("no such thing: \x1b[31m")
+            self.fail(because("rejected", detail="no such thing: \x1b[31m"))
         else:
             self.write(data)
 
@@ -187,12 +187,10 @@ def test_a_stop_delivers_what_is_written_and_waits_for_nothing_else(takes: int |
     client = probe(takes=takes)
     client.send(b"x" * 70_000)
     guard = client.protocol.context.guard
-    empty = guard.when_empty(STOP_SECONDS)
-    for session in guard.sessions:
-        session.stop()
+    empty = guard.stop_sessions(because("daemon_stops"))
     client.loop.settle()
     assert client.is_closed == (takes is None)
-    client.loop.advance(STOP_SECONDS)
+    client.loop.advance(guard.limits.drain)
     assert client.is_closed
     assert empty.called
     assert len(client.received) == (70_000 if takes is None else 0)
@@ -237,19 +235,17 @@ def raising(name: str, **more: Any) -> type[Stream]:
     def fail(*_: object) -> None:
         raise ZeroDivisionError("by design")
 
-    return type("Raising", (Stream,), {name: fail, **more})
+    return type("Raising", (Stream,), {name: fail} | more)
 
 
 FAULTS: dict[str, tuple[type[Stream], Callable[[Client], object]]] = {
     "opened": (raising("opened"), lambda client: None),
     "received": (raising("received"), lambda client: client.send(b"x")),
     "finished": (raising("finished"), lambda client: client.end()),
-    "more": (raising("more", pulls=True), lambda client: None),
-    "unblocked": (
-        raising("unblocked", received=lambda self, data: self.write(data * 65_537)),
-        lambda client: client.send(b"x"),
+    "is_working": (
+        raising("is_working", is_working=property(lambda self: 1 // 0)),
+        lambda client: client.loop.advance(2),
     ),
-    "sweep_request": (raising("sweep_request"), lambda client: client.loop.advance(2)),
     "gone": (raising("gone"), lambda client: client.vanish()),
 }
 
@@ -306,7 +302,7 @@ def make_it_fail(client: Client) -> None:
 
 WHYS = {
     "connection lost": reset,
-    "idle timeout": be_idle,
+    "idle for 2m": be_idle,
     "error: no such thing": make_it_fail,
 }
 

@@ -117,7 +117,8 @@ class Daemon(Service):
     def startService(self) -> None:
         """Serve. A hang-up signal has certificates looked at."""
         for warning in self.settings.warnings:
-            events.warn("warning", service="sockd", why=warning)
+            reason = because("configuration", detail=warning)
+            events.warn("warning", service="sockd", reason=reason)
         super().startService()
         signal.signal(signal.SIGHUP, self._hang_up)
         reactor = self.host.reactor
@@ -131,8 +132,7 @@ class Daemon(Service):
         events.emit(
             "started",
             version=__version__,
-            count=self.count,
-            services=len(self._running),
+            services=self.count,
             reactor=type(self.host.reactor).__name__,
         )
 
@@ -159,10 +159,9 @@ class Daemon(Service):
         return every.addCallback(lambda _: events.emit("stopped"))
 
     @property
-    def count(self) -> str:
-        """How many services it runs: `1 service`, `16 services`."""
-        count = len(self.settings.instances)
-        return f"{count} service{'s' * (count != 1)}"
+    def count(self) -> events.Services:
+        """How many services it runs."""
+        return events.Services(len(self.settings.instances))
 
     @property
     def instances(self) -> tuple[tuple[InstanceSettings, RunningInstance], ...]:

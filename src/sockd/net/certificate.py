@@ -12,6 +12,7 @@ from twisted.internet.threads import deferToThreadPool
 from twisted.logger import LogLevel
 from twisted.python.failure import Failure
 
+from sockd.access.reasons import Reason, because
 from sockd.listen.terms import Terms
 from sockd.net import tls
 from sockd.net.context import Host
@@ -23,11 +24,13 @@ Look = Literal["same", "changed", "unusable"]
 class Certificate:
     """What TLS is spoken with at one address. A file that turns bad leaves the old in use.
 
-    Raises ValueError or OSError where the files cannot be used. `report` gets a sentence and its
+    Raises ValueError or OSError where the files cannot be used. `report` gets a reason and its
     level whenever something has changed.
     """
 
-    def __init__(self, terms: Terms, host: Host, report: Callable[[str, LogLevel], None]) -> None:
+    def __init__(
+        self, terms: Terms, host: Host, report: Callable[[Reason, LogLevel], None]
+    ) -> None:
         self.terms = terms
         self._host = host
         self._report = report
@@ -71,13 +74,13 @@ class Certificate:
             return "same"
         self._files, self._connections.context = found
         self._complaint = ""
-        self._report("the certificate has changed; new connections get the new one", LogLevel.info)
+        self._report(because("certificate_changed"), LogLevel.info)
         return "changed"
 
     def _keep(self, failure: Failure) -> Look:
         failure.trap(ValueError, OSError)
-        why = f"{failure.getErrorMessage()}; the old certificate stays in use"
+        why = failure.getErrorMessage()
         if why != self._complaint:
             self._complaint = why
-            self._report(why, LogLevel.warn)
+            self._report(because("certificate_kept", detail=why), LogLevel.warn)
         return "unusable"

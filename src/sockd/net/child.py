@@ -123,7 +123,7 @@ class Child(ProcessProtocol):
         events.emit(
             "child-started",
             service=self.context.name,
-            peer=str(self.peer),
+            peer=self.peer,
             program=self.program.argv[0],
             pid=self.pid,
         )
@@ -140,7 +140,7 @@ class Child(ProcessProtocol):
         pid, self.pid = self.pid, None
         if self._kill is not None and self._kill.active():
             self._kill.cancel()
-        name, who = self.context.name, str(self.peer)
+        name, who = self.context.name, self.peer
         if self._said:
             text = self._said.decode("utf-8", "backslashreplace").rstrip()
             events.warn("child-said", service=name, peer=who, pid=pid, text=text)

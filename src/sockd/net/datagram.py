@@ -56,6 +56,9 @@ class Datagrams(DatagramProtocol):
     """The datagrams of one service instance at one address."""
 
     noisy = False
+    amplifies: ClassVar[bool] = False
+    """True: an answer can be longer than its question, so `reply_rate` and `MAX_ANSWER` hold.
+    False: an answer that is longer is a fault, and is not sent."""
     wants_told: ClassVar[Wanted] = NOTHING
     """What the kernel is to tell beside each datagram: its time, the interface."""
 
@@ -147,15 +150,11 @@ class Datagrams(DatagramProtocol):
     def _fault(self, raw: Raw) -> None:
         """The exception that is being handled is this datagram's."""
         self.context.guard.counts["errors"] += 1
-        events.crash(self.context.name, str(self._peer(raw)))
+        events.crash(self.context.name, self._peer(raw))
 
 
 class Replies(Datagrams):
     """Answers datagrams: each with one, or with none, now or later."""
-
-    amplifies: ClassVar[bool] = False
-    """True: an answer can be longer than its question, so `reply_rate` and `MAX_ANSWER` hold.
-    False: an answer that is longer is a fault, and is not sent."""
 
     def __init__(self, context: Context[Any, Any], entrance: Entrance) -> None:
         super().__init__(context, entrance)
@@ -209,9 +208,9 @@ class Replies(Datagrams):
                 answer = error_line(f"the answer has more than {MAX_ANSWER} bytes")
         elif len(answer) > len(data):
             self.context.guard.counts["errors"] += 1
-            why = because("long_answer", size=len(answer), asked=len(data))
-            peer = str(self._peer(raw))
-            events.warn("failed", service=self.context.name, peer=peer, why=str(why))
+            reason = because("long_answer", size=len(answer), asked=len(data))
+            peer = self._peer(raw)
+            events.warn("failed", service=self.context.name, peer=peer, reason=reason)
             return
         self.send(answer, sender, asked)
 
@@ -267,6 +266,6 @@ class Sender(DatagramProtocol):
             guard.counts["bytes_out"] += len(data)
         if bool(why) != self._is_silent:
             self._is_silent = bool(why)
-            report = f"cannot send: {why}; trying again each time" if why else "sending again"
-            name, peer = self.context.name, str(Peer(*self.target))
-            events.warn("failed", service=name, peer=peer, why=report)
+            reason = because("cannot_send", detail=why) if why else because("sends_again")
+            name, peer = self.context.name, Peer(*self.target)
+            events.warn("failed", service=name, peer=peer, reason=reason)

@@ -22,6 +22,7 @@ from twisted.logger import LogLevel
 
 from sockd import events
 from sockd.access.entrance import Entrance
+from sockd.access.reasons import Reason, because
 from sockd.listen.address import WILDCARDS
 from sockd.listen.listen import Listen
 from sockd.listen.sockets import ListenError, aim, bound, file_identity, unlink_own, widen
@@ -44,15 +45,24 @@ def is_fatal(error: ListenError, is_required: bool) -> bool:
     return not (error.listen.terms.optional and error.no_such_address)
 
 
-def entrance_of(listen: Listen, sock: socket.socket) -> Entrance:
-    """The address as it is bound."""
-    if sock.family == socket.AF_UNIX:
-        return Entrance(listen.transport, path=sock.getsockname(), role=listen.role)
-    if listen.transport == "multicast":
-        return Entrance(listen.transport, listen.host, listen.port, role=listen.role)
-    host, port = sock.getsockname()[:2]
-    wildcard = host in WILDCARDS
-    return Entrance(listen.transport, host, port, role=listen.role, is_wildcard=wildcard)
+def entrance_of(listen: Listen, sock: socket.socket | None = None) -> Entrance:
+    """The address as it is bound; as it is wanted, where there is no socket."""
+    host, port, path = listen.host, listen.port, listen.path
+    if sock is None and listen.systemd:
+        path = str(listen.address)
+    elif sock is not None and sock.family == socket.AF_UNIX:
+        path = sock.getsockname()
+    elif sock is not None and listen.transport != "multicast":
+        host, port = sock.getsockname()[:2]
+    return Entrance(
+        listen.transport,
+        host,
+        port,
+        path,
+        listen.role,
+        is_wildcard=host in WILDCARDS,
+        is_proxied=bool(listen.proxies),
+    )
 
 
 class Listener:
@@ -64,7 +74,7 @@ class Listener:
         self._is_required = is_required
         self.address = str(listen.address)
         """Where it listens, with the port that the kernel chose; what systemd gave by its name."""
-        self.entrance = Entrance(listen.transport, listen.host, listen.port, listen.path)
+        self.entrance = entrance_of(listen)
         self.port: Any = None
         self._socket: socket.socket | None = None
         self._problem: ListenError | None = None
@@ -110,7 +120,7 @@ class Listener:
                 self._problem = error
         problem, self._problem = self._problem, None
         if self.listen.terms.optional and problem.no_such_address:
-            self._report("skipped", why=problem.why)
+            self._report("skipped", reason=because("listen_error", detail=problem.why))
         else:
             self._try_later(problem)
 
@@ -133,7 +143,7 @@ class Listener:
         try:
             unlink_own(self.listen.path, self._identity)
         except OSError as error:  # the user that was changed to may not write in the directory
-            self._report("skipped", why=f"its file is left: {error.strerror}")
+            self._report("skipped", reason=because("file_left", detail=error.strerror))
         if sock is not None:
             sock.close()
         return None if port is None else maybeDeferred(port.stopListening)
@@ -186,7 +196,8 @@ class Listener:
             try:
                 Path(path).chmod(listen.terms.mode)
             except OSError as error:
-                self._report("skipped", why=f"the mode of its file: {error.strerror}")
+                reason = because("mode_left", detail=error.strerror)
+                events.warn("warning", service=self.context.name, reason=reason)
         sock = self.bound_socket
         if sock is not None and not listen.address.is_datagram:
             sock.listen(listen.terms.backlog)
@@ -222,7 +233,8 @@ class Listener:
             raise ListenError(self.listen, error.strerror or str(error)) from None
 
     def _try_later(self, error: ListenError) -> None:
-        self._report("retry", why=error.why, seconds=RETRY_SECONDS)
+        reason = because("listen_error", detail=error.why)
+        self._report("retry", reason=reason, seconds=RETRY_SECONDS)
         self._retry = self.context.clock.callLater(RETRY_SECONDS, self._try_again)
 
     def _try_again(self) -> None:
@@ -238,10 +250,9 @@ class Listener:
             self._tries = 1
 
     def _report(self, event: str, *, warns: bool = True, **fields: Any) -> None:
-        role = f" ({self.listen.role})" if self.listen.role else ""
-        address = f"{self.listen.scheme} {self.address}{role}"
         level = LogLevel.warn if warns else LogLevel.info
-        events.emit(event, level=level, service=self.context.name, address=address, **fields)
+        name, local = self.context.name, self.entrance
+        events.emit(event, level=level, service=name, local=local, **fields)
 
 
 class StreamListener(Listener):
@@ -323,7 +334,8 @@ class StreamListener(Listener):
     def _change(self, rest: Callable[[], None], certificate: Certificate | None) -> None:
         rest()
         old, self.certificate = self.certificate, certificate
-        self.entrance = evolve(self.entrance, transport=self.listen.transport)
+        transport, proxies = self.listen.transport, self.listen.proxies
+        self.entrance = evolve(self.entrance, transport=transport, is_proxied=bool(proxies))
         if self._factory is None:
             return
         if old is not certificate and old is not None:
@@ -342,9 +354,9 @@ class StreamListener(Listener):
         except (ValueError, OSError) as error:
             raise ListenError(listen, str(error)) from None
 
-    def _tell_certificate(self, why: str, level: LogLevel) -> None:
-        name, address = self.context.name, self.address
-        events.emit("certificate", level=level, service=name, address=address, why=why)
+    def _tell_certificate(self, reason: Reason, level: LogLevel) -> None:
+        name, local = self.context.name, self.entrance
+        events.emit("certificate", level=level, service=name, local=local, reason=reason)
 
 
 class DatagramListener(Listener):
@@ -405,8 +417,5 @@ class DatagramListener(Listener):
         wanted = self.context.limits.receive_buffer
         given = widen(sock, wanted)
         if given < wanted and self.context.host.state.warns_first("receive_buffer"):
-            why = (
-                f"the kernel gives a receive buffer of {given} bytes, not {int(wanted)}: "
-                "bursts may lose datagrams; raise net.core.rmem_max"
-            )
-            events.warn("warning", service=self.context.name, why=why)
+            reason = because("receive_buffer", given=given, wanted=int(wanted))
+            events.warn("warning", service=self.context.name, reason=reason)

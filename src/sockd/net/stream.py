@@ -73,6 +73,8 @@ class Stream(Protocol):
     """False for services that write once: they need not be told to wait."""
     lingers: ClassVar[bool] = True
     """False for services that speak only: closing them need not wait for what the peer sends."""
+    hears: ClassVar[bool] = True
+    """False for services that drop whatever comes: there is never a reason not to read."""
     bounds_itself: ClassVar[bool] = True
     """For sockd's reactor: none writes for longer than its turn, so writes need not be counted; and
     one whose peer does not read is to hold as little as possible, so it is blocked at once."""
@@ -174,7 +176,7 @@ class Stream(Protocol):
 
     def hold(self, why: Hold) -> None:
         """Read no more, until this reason and every other one is gone."""
-        if not (self.holds or self.is_closing):
+        if self.hears and not (self.holds or self.is_closing):
             self.wire.pauseProducing()
         self.holds |= {why}
 
@@ -182,7 +184,7 @@ class Stream(Protocol):
         """This is no reason any more; where it was the last one, reading goes on."""
         if why in self.holds:
             self.holds -= {why}
-            if not (self.holds or self.is_closing or self.peer_finished):
+            if self.hears and not (self.holds or self.is_closing or self.peer_finished):
                 self.wire.resumeProducing()
 
     def contain(self, call: Callable[..., Any], *args: Any) -> None:
@@ -194,7 +196,7 @@ class Stream(Protocol):
 
     def _fault(self) -> None:
         self.context.guard.counts["errors"] += 1
-        events.crash(self.context.name, str(self.peer))
+        events.crash(self.context.name, self.peer)
         self.abort(SERVICE_ERROR)
 
     @property
@@ -243,7 +245,7 @@ class Stream(Protocol):
     def _begin(self) -> None:
         self.is_open = True
         if self.context.limits.log_connections:
-            events.emit("opened", service=self.context.name, peer=str(self.peer))
+            events.opened(self.context.name, self.number, self.entrance, self.peer)
         if self.produces:
             self.wire.registerProducer(self, True)
         try:
@@ -284,14 +286,15 @@ class Stream(Protocol):
         guard.counts["bytes_in"] += self.bytes_in
         guard.counts["bytes_out"] += self.bytes_out
         if self.context.limits.log_connections:
-            events.emit(
-                "closed",
-                service=self.context.name,
-                peer=str(self.peer),
-                duration=self.context.clock.seconds() - self.since,
-                bytes_in=self.bytes_in,
-                bytes_out=self.bytes_out,
-                why=str(self.reason or _reason(reason)),
+            events.closed(
+                self.context.name,
+                self.number,
+                self.entrance,
+                self.peer,
+                self.context.clock.seconds() - self.since,
+                self.bytes_in,
+                self.bytes_out,
+                self.reason or _reason(reason),
             )
         self.is_closing = True
         self.contain(self.gone)

@@ -11,7 +11,6 @@ lines that are `%` alone); without one there is a small set built in.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from attrs import frozen
 
@@ -56,21 +55,22 @@ def read_quotes(name: str) -> tuple[bytes, ...]:
 class Quotes:
     """The quotations of one instance, read once at start."""
 
-    def __init__(self, context: Context[Any, Any]) -> None:
+    def __init__(self, context: Context[QuoteOptions, Quotes]) -> None:
         self.quotes = read_quotes(context.options.file)
 
     def stop(self) -> None:
         """Nothing to let go of."""
 
 
-def quote(context: Context[Any, Any]) -> bytes:
+def quote(context: Context[QuoteOptions, Quotes]) -> bytes:
     """One of the instance's quotations."""
-    quotes: Quotes = context.shared
-    return context.host.random.choice(quotes.quotes)
+    return context.host.random.choice(context.shared.quotes)
 
 
 class QuoteStream(Once):
     """One quotation, then the end."""
+
+    context: Context[QuoteOptions, Quotes]
 
     def greeting(self) -> bytes:
         return quote(self.context)
@@ -78,6 +78,8 @@ class QuoteStream(Once):
 
 class QuoteReplies(Replies):
     """One quotation for any datagram."""
+
+    context: Context[QuoteOptions, Quotes]
 
     amplifies = True
 
