@@ -154,9 +154,10 @@ class Daemon:
     def address(self, service: str, transport: str, index: int = 0) -> tuple[str, int]:
         """Where an instance listens: host and port, as its `listening` event says."""
         found = [
-            event["address"].removeprefix(f"{transport} ")
+            event["local"].rpartition(" ")[2]
             for event in self.events("listening")
-            if event["service"] == service and event["address"].startswith(f"{transport} ")
+            if event["service"] == service
+            and event["local"].removeprefix("haproxy:").startswith(f"{transport} ")
         ]
         host, _, port = found[index].rpartition(":")
         return host.strip("[]"), int(port)

@@ -28,11 +28,13 @@ from twisted.python import log as legacy
 from twisted.python.failure import Failure
 
 from sockd import events
+from sockd.access.guard import Suppressed
 from sockd.access.peer import Peer
+from sockd.access.reasons import because
 from sockd.formats.text import escape
-from sockd.net.listener import Door
+from sockd.net.entry import ConnectionFactory
 from sockd.ops.logs import FORMATS, MAX_LINE, LogWriter, as_json, as_text
-from tests.helpers import LogRecorder, make_context, make_host
+from tests.helpers import ENTRANCE, LogRecorder, make_context, make_host
 from tests.memory import REACTOR
 from tests.ops.samples import event_of
 
@@ -93,14 +95,17 @@ def check_json(text: str) -> dict[str, Any]:
 def test_a_text_line_has_the_time_the_level_and_the_sentence() -> None:
     with writing(as_text) as file:
         events.emit("opened", service="echo", peer="192.0.2.7 at port 7")
-        events.warn("refused", service="echo", peer="192.0.2.8", rule="deny 192.0.2.0/24")
+        reason = because("deny", prefix="192.0.2.0/24")
+        peer = Peer("192.0.2.8", 7)
+        events.warn("refused", service="echo", peer=peer, reason=reason, suppressed=Suppressed(2))
         events.emit(
             "closed", service="echo", peer="x", duration=1.25, bytes_in=3, bytes_out=4, why=""
         )
     lines = [TIME.sub("", line, count=1) for line in file.getvalue().splitlines()]
     assert lines == [
         "echo: connection from 192.0.2.7 at port 7",
-        "warn: echo: 192.0.2.8 refused: deny 192.0.2.0/24",
+        "warn: echo: 192.0.2.8:7 refused: deny 192.0.2.0/24 "
+        "(and 2 more refused since the last report)",
         "echo: x closed after 1.250 s, 3 bytes in, 4 bytes out: ",
     ]
     assert as_text(event_of("noon")) == "2000-06-17T18:06:14.000Z noon\n"
@@ -265,7 +270,7 @@ async def test_what_twisted_says_of_its_ports_and_of_its_cache_is_left_out(
     tmp_path: Path, log: LogRecorder
 ) -> None:
     context = make_context("echo", make_host(REACTOR))
-    door: Any = Door(context, lambda *_: pytest.fail("nobody connects"))
+    door: Any = ConnectionFactory(context, lambda *_: pytest.fail("nobody connects"), ENTRANCE)
     with writing(as_text) as file:
         ports = [
             REACTOR.listenTCP(0, door, interface="127.0.0.1"),
@@ -277,14 +282,14 @@ async def test_what_twisted_says_of_its_ports_and_of_its_cache_is_left_out(
         legacy.msg(format=cache, path="/usr/lib/dropin.cache", errno=errno.EACCES)
     assert file.getvalue() == ""
     told = "\n".join(log.lines())
-    assert told.count("Door starting on ") == 2
+    assert told.count("ConnectionFactory starting on ") == 2
     assert told.count("Closed)") == 2
     assert "plugin cache" in told
 
 
 def test_our_own_events_are_never_left_out() -> None:
     with writing(as_text) as file:
-        events.warn("warning", service="Door starting on ", why="(TCP Port 7 Closed)")
+        events.warn("warning", service="ConnectionFactory starting on ", why="(TCP Port 7 Closed)")
         events.warn("failed", service="EMFILE ", peer="EMFILE ", why="EMFILE ")
         events.warn("failed", service="EMFILE ", peer="EMFILE ", why="EMFILE ")
     assert len(file.getvalue().splitlines()) == 3
