@@ -65,7 +65,7 @@ SENTENCES = {
     "descriptors": "no descriptors are left (ulimit -n): new connections are closed",
     # the log itself
     "log-reopened": "the log goes on in {path}",
-    "log-kept": "the log goes on in the old file: {reason}",
+    "log-kept": "the log goes on where it was: {reason}",
 }
 """The sentence of each event; its fields are the names in braces, and those of `UNSAID`."""
 
