@@ -9,6 +9,7 @@ the network: the log writer in `sockd.ops` escapes them, all of them, in one pla
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from time import time
 from typing import Any, Protocol
 
@@ -20,7 +21,7 @@ _log = Logger(namespace="sockd")
 _INFO = LogLevel.info
 
 
-class Composed(Protocol):
+class Composed(Hashable, Protocol):
     """A field of several parts: `Peer`, `Entrance`, `Reason`. `str` of it is for people."""
 
     def fields(self, key: str) -> dict[str, Any]:

@@ -12,7 +12,8 @@ from twisted.logger import globalLogBeginner
 from sockd import __version__
 from sockd.config.settings import Settings
 from sockd.daemon.daemon import Daemon, StartError, make_daemon
-from sockd.ops.logs import FORMATS, LogWriter
+from sockd.ops.log_lines import FORMATS
+from sockd.ops.logs import LogWriter
 from sockd.ops.table import all_rows, table
 
 
@@ -56,6 +57,8 @@ def run_foreground(settings: Settings, reactor_name: str | None, log_format: str
 
     as_text = log_format == "text"
     writer = LogWriter(sys.stdout, FORMATS[log_format], is_below_a_table=as_text)
+    writer.collect(reactor)
+    writer.reopen_at_signal(reactor)
     globalLogBeginner.beginLoggingTo([writer], redirectStandardIO=False)
     daemon = make_daemon(settings, reactor)
     try:

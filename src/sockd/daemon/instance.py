@@ -27,7 +27,9 @@ STOP_SECONDS = 3.0
 class InstanceService(MultiService):
     """One `[service.NAME]`: its listeners and what its connections share."""
 
-    def __init__(self, context: Context[Any, Any], shared: Callable[[Context[Any, Any]], Any] | None) -> None:
+    def __init__(
+        self, context: Context[Any, Any], shared: Callable[[Context[Any, Any]], Any] | None
+    ) -> None:
         super().__init__()
         self.context = context
         self._make_shared = shared
@@ -107,7 +109,9 @@ def _aim(listen: Listen, port: DatagramPort) -> None:
 def make_instance(settings: InstanceSettings, host: Host) -> InstanceService:
     """The service of one instance, its listeners in it, nothing bound yet."""
     guard = Guard(settings.name, settings.limits, host.reactor, host.udp_ports)
-    context: Context[Any, Any] = Context(settings.name, settings.options, settings.limits, guard, host)
+    context: Context[Any, Any] = Context(
+        settings.name, settings.options, settings.limits, guard, host
+    )
     kind = settings.kind
     instance = InstanceService(context, kind.shared)
     add_listeners(instance, settings.listen, kind.stream, kind.datagram, kind.sender)

@@ -64,7 +64,7 @@ def environment(extra: Mapping[str, str]) -> dict[str, str]:
 class Child(ProcessProtocol):
     """One child process of a peer. Override `outReceived` and `ended`."""
 
-    def __init__(self, context: Context, peer: Peer | str, program: Program) -> None:
+    def __init__(self, context: Context[Any, Any], peer: Peer | str, program: Program) -> None:
         self.context = context
         self.peer = peer
         self.program = program

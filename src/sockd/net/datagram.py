@@ -56,6 +56,9 @@ class Datagrams(DatagramProtocol):
     """The datagrams of one service instance at one address."""
 
     noisy = False
+    amplifies: ClassVar[bool] = False
+    """True: an answer can be longer than its question, so `reply_rate` and `MAX_ANSWER` hold.
+    False: an answer that is longer is a fault, and is not sent."""
     wants_told: ClassVar[Wanted] = NOTHING
     """What the kernel is to tell beside each datagram: its time, the interface."""
 
@@ -152,10 +155,6 @@ class Datagrams(DatagramProtocol):
 
 class Replies(Datagrams):
     """Answers datagrams: each with one, or with none, now or later."""
-
-    amplifies: ClassVar[bool] = False
-    """True: an answer can be longer than its question, so `reply_rate` and `MAX_ANSWER` hold.
-    False: an answer that is longer is a fault, and is not sent."""
 
     def __init__(self, context: Context[Any, Any], entrance: Entrance) -> None:
         super().__init__(context, entrance)

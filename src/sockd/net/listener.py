@@ -118,6 +118,8 @@ class Listener(Service):
         ):
             host, number = sock.getsockname()[:2]
             self.address = f"[{host}]:{number}" if ":" in host else f"{host}:{number}"
+        if self.listen.transport != "multicast":
+            self._local = self.entrance(sock)
         try:
             self.port = self.adopt(sock)
         except OSError as error:  # descriptors have run out
@@ -125,8 +127,6 @@ class Listener(Service):
             self.released()
             unlink_own(self.listen.path, self._identity)
             raise ListenError(self.listen, error.strerror or str(error)) from None
-        if self.listen.transport != "multicast":
-            self._local = self.entrance(sock)
         events.emit("listening", service=self.context.name, local=self._local)
 
     def _try_later(self, error: ListenError) -> None:

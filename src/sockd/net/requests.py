@@ -219,14 +219,14 @@ class Requests(Stream):
         """From `Turns`: answer until then, in seconds of the clock."""
         seconds = self.context.clock.seconds
         found: list[bytes] = []
-        waiting = written = requests = 0
+        waiting = written = 0
+        last = self.requests + REQUESTS_PER_TURN
         while self._has_work and self._awaited is None and not (self.is_closing or self.is_blocked):
             piece = self._next_piece()
             if piece:
                 found.append(piece)
                 waiting += len(piece)
-            requests += 1
-            is_over = requests == REQUESTS_PER_TURN or seconds() >= until
+            is_over = self.requests == last or seconds() >= until
             if waiting >= BATCH_BYTES or is_over:
                 self._write_all(found)
                 written, waiting = written + waiting, 0
@@ -306,8 +306,7 @@ class Requests(Stream):
     def _rest_or_end(self) -> None:
         """What follows from what is left to do: wait for a turn, read on, or end."""
         if self.is_working:
-            if self.buffer is not _DEAF:
-                self.hold(Hold.WORK)
+            self.hold(Hold.WORK)
             if self._awaited is None and not self.is_blocked:
                 self.context.host.turns.wait(self)
             return
@@ -323,6 +322,7 @@ class Once(Requests):
 
     produces = False
     lingers = False
+    hears = False
     _has_ended = True
 
     def __init__(self, context: Context[Any, Any], peer: Peer, entrance: Entrance) -> None:

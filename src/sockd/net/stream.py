@@ -73,6 +73,8 @@ class Stream(Protocol):
     """False for services that write once: they need not be told to wait."""
     lingers: ClassVar[bool] = True
     """False for services that speak only: closing them need not wait for what the peer sends."""
+    hears: ClassVar[bool] = True
+    """False for services that drop whatever comes: there is never a reason not to read."""
     bounds_itself: ClassVar[bool] = True
     """For sockd's reactor: none writes for longer than its turn, so writes need not be counted; and
     one whose peer does not read is to hold as little as possible, so it is blocked at once."""
@@ -174,7 +176,7 @@ class Stream(Protocol):
 
     def hold(self, why: Hold) -> None:
         """Read no more, until this reason and every other one is gone."""
-        if not (self.holds or self.is_closing):
+        if self.hears and not (self.holds or self.is_closing):
             self.wire.pauseProducing()
         self.holds |= {why}
 
@@ -182,7 +184,7 @@ class Stream(Protocol):
         """This is no reason any more; where it was the last one, reading goes on."""
         if why in self.holds:
             self.holds -= {why}
-            if not (self.holds or self.is_closing or self.peer_finished):
+            if self.hears and not (self.holds or self.is_closing or self.peer_finished):
                 self.wire.resumeProducing()
 
     def contain(self, call: Callable[..., Any], *args: Any) -> None:

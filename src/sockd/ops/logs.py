@@ -17,15 +17,12 @@ from zope.interface import implementer
 from sockd import events
 from sockd.access.reasons import because
 from sockd.ops.log_file import LogFile
-from sockd.ops.log_lines import FORMATS, MAX_LINE, as_json, as_text
-
-__all__ = ["FORMATS", "MAX_LINE", "LogWriter", "as_json", "as_text"]
 
 FLUSH_SECONDS = 0.01
 """How long a line may wait for others to be written with: a write for each would cost as much as
 the connection that it tells of."""
 LINES_COLLECTED = 500
-"""Lines that wait at most: some 64 kB, so that a busy daemon's memory does not grow with its log."""
+"""Lines that wait at most: some 64 kB, so that memory does not grow with the log."""
 DESCRIPTORS_SECONDS = 1.0
 """Least time between two lines that say that descriptors have run out: each refused connection
 would be one otherwise."""

@@ -13,6 +13,7 @@ too, gets one datagram.
 from attrs import frozen
 
 from sockd.formats.clock import Zone, local_ctime
+from sockd.net.context import Context
 from sockd.net.datagram import Replies
 from sockd.net.requests import Once
 from sockd.options.option import option
@@ -34,12 +35,16 @@ def daytime(unix_seconds: float, zone: Zone) -> bytes:
 class DaytimeStream(Once):
     """One line, then the end."""
 
+    context: Context[DaytimeOptions, None]
+
     def greeting(self) -> bytes:
         return daytime(self.context.host.wall(), self.context.options.zone)
 
 
 class DaytimeReplies(Replies):
     """One line for any datagram."""
+
+    context: Context[DaytimeOptions, None]
 
     amplifies = True
 

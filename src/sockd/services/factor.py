@@ -67,7 +67,7 @@ class _Job:
 class Worker(Child):
     """The worker process: a number a line in, its factors a line out."""
 
-    def __init__(self, context: Context, factoring: Factoring) -> None:
+    def __init__(self, context: Context[FactorOptions, Factoring], factoring: Factoring) -> None:
         program = Program(
             (sys.executable, "-m", "sockd.formats.factors"),
             cpu_seconds=WORKER_CPU_SECONDS,
@@ -94,7 +94,7 @@ class Worker(Child):
 class Factoring:
     """The numbers that wait for the worker, and the worker."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context[FactorOptions, Factoring]) -> None:
         self._context = context
         factors(6)  # which loads the library: at start, and not when the first client waits
         self._waiting: deque[_Job] = deque()
@@ -178,18 +178,19 @@ class Factoring:
             worker.kill()
 
 
-def answer(context: Context, line: bytes) -> bytes | Deferred[bytes]:
+def answer(context: Context[FactorOptions, Factoring], line: bytes) -> bytes | Deferred[bytes]:
     """The answer to a line that comes without its end."""
     try:
         number = parse_number(line, context.options.max_digits)
     except ValueError as error:
         return error_line(str(error))
-    factoring: Factoring = context.shared
-    return factoring.factor(number)
+    return context.shared.factor(number)
 
 
 class FactorStream(Requests):
     """Numbers, one at a time."""
+
+    context: Context[FactorOptions, Factoring]
 
     def answer(self, request: bytes) -> bytes | Deferred[bytes]:
         return answer(self.context, request)
@@ -197,6 +198,8 @@ class FactorStream(Requests):
 
 class FactorReplies(Replies):
     """Datagrams, each a number."""
+
+    context: Context[FactorOptions, Factoring]
 
     amplifies = True
 

@@ -55,21 +55,22 @@ def read_quotes(name: str) -> tuple[bytes, ...]:
 class Quotes:
     """The quotations of one instance, read once at start."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context[QuoteOptions, Quotes]) -> None:
         self.quotes = read_quotes(context.options.file)
 
     def stop(self) -> None:
         """Nothing to let go of."""
 
 
-def quote(context: Context) -> bytes:
+def quote(context: Context[QuoteOptions, Quotes]) -> bytes:
     """One of the instance's quotations."""
-    quotes: Quotes = context.shared
-    return context.host.random.choice(quotes.quotes)
+    return context.host.random.choice(context.shared.quotes)
 
 
 class QuoteStream(Once):
     """One quotation, then the end."""
+
+    context: Context[QuoteOptions, Quotes]
 
     def greeting(self) -> bytes:
         return quote(self.context)
@@ -77,6 +78,8 @@ class QuoteStream(Once):
 
 class QuoteReplies(Replies):
     """One quotation for any datagram."""
+
+    context: Context[QuoteOptions, Quotes]
 
     amplifies = True
 
