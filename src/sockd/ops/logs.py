@@ -6,7 +6,6 @@ import atexit
 import re
 import signal
 import sys
-from collections.abc import Callable
 from threading import get_ident
 from typing import Any, Protocol
 
@@ -16,7 +15,9 @@ from zope.interface import implementer
 
 from sockd import events
 from sockd.access.reasons import because
+from sockd.events import Composed, Peer
 from sockd.ops.log_file import LogFile
+from sockd.ops.log_lines import Format
 
 FLUSH_SECONDS = 0.01
 """How long a line may wait for others to be written with: a write for each would cost as much as
@@ -59,7 +60,7 @@ class LogWriter:
     """
 
     file: Sink
-    format: Callable[[LogEvent], str]
+    format: Format
     is_below_a_table: bool = False
     """True where a table has told what runs and where it listens."""
     _descriptors_at: float = 0.0
@@ -86,8 +87,35 @@ class LogWriter:
                     return
         elif self.is_below_a_table and name in ("listening", "started"):
             return
-        self._lines.append(self.format(event))
-        if self._reactor is None or event.get("log_level", _INFO) is not _INFO:
+        self._add(self.format.line(event))
+        if event.get("log_level", _INFO) is not _INFO:
+            self.flush()
+
+    def opened(self, service: str, connection: int, local: Composed, peer: Peer) -> None:
+        """As `events.opened`, which calls this where nobody else hears."""
+        self._add(self.format.opened(service, connection, local, peer))
+
+    def closed(
+        self,
+        service: str,
+        connection: int,
+        local: Composed,
+        peer: Peer,
+        duration: float,
+        bytes_in: int,
+        bytes_out: int,
+        reason: Composed,
+    ) -> None:
+        """As `events.closed`."""
+        self._add(
+            self.format.closed(
+                service, connection, local, peer, duration, bytes_in, bytes_out, reason
+            )
+        )
+
+    def _add(self, line: str) -> None:
+        self._lines.append(line)
+        if self._reactor is None:
             self.flush()
         elif not self._is_due:
             self._is_due = True
@@ -147,8 +175,10 @@ class LogWriter:
 
     def _begin(self, reactor: Any) -> None:
         self._thread, self._reactor = get_ident(), reactor
+        events.use_connection_log(self)
 
     def _end(self) -> None:
+        events.use_connection_log(None)
         self._reactor = None
         self.flush()
 
