@@ -167,7 +167,7 @@ class Bench:
     def serving(self, kind: str, peer: Peer) -> Iterator[tuple[Child, int]]:
         """A peer that listens, and where."""
         environment = {**self.environment, "PORT": str(free_port())}
-        argv = [*peer.argv, kind]
+        argv = [*peer.argv, peer.kind or kind]
         with started(argv, self.cores.server, environment) as server:
             found = server.wait_for(PORT, START_SECONDS)
             port = int(found[1] or found[2])

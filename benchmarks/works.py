@@ -11,6 +11,9 @@ from benchmarks import roster
 GUARDED = 0.9
 """With every guard, counter and timeout on, sockd keeps this share of what it does without."""
 
+LOGGED = 0.85
+"""With each connection in its log, sockd keeps this share of what it does without."""
+
 IDLE = 10_000
 """Connections that are opened and then do nothing."""
 
@@ -125,9 +128,21 @@ WORKS = (
         },
     ),
     Work(
+        "daytime-log",
+        "daytime with each connection in a log: connect, read, close",
+        "daytime-log",
+        ("connect", "--expect-bytes", "26"),
+        "connections/s",
+        {
+            roster.SOCKD_NO_LOG: LOGGED,
+            roster.XINETD: None,
+            roster.INETD_DATE: None,
+        },
+    ),
+    Work(
         "bulk",
         "TCP echo, 50 connections, chunks of 64 kB",
-        "bulk",
+        "echo",
         ("bulk",),
         "bytes/s",
         {
@@ -172,7 +187,14 @@ WORKS = (
         "tls-echo",
         ("tls-echo",),
         "messages/s",
-        {roster.TWISTED: 1, roster.SOCKD_EPOLL: None},
+        {
+            roster.C_TLS: None,
+            roster.GO: None,
+            roster.UVLOOP_PROTOCOLS: None,
+            roster.ASYNCIO_PROTOCOLS: None,
+            roster.TWISTED: 1,
+            roster.SOCKD_EPOLL: None,
+        },
     ),
     Work(
         "tls-handshake",
@@ -180,7 +202,14 @@ WORKS = (
         "tls-echo",
         ("tls-handshake",),
         "handshakes/s",
-        {roster.TWISTED: 1, roster.SOCKD_EPOLL: None},
+        {
+            roster.C_TLS: None,
+            roster.GO: None,
+            roster.UVLOOP_PROTOCOLS: None,
+            roster.ASYNCIO_PROTOCOLS: None,
+            roster.TWISTED: 1,
+            roster.SOCKD_EPOLL: None,
+        },
     ),
     Work(
         "idle",
