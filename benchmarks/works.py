@@ -31,7 +31,9 @@ class Work:
     unit: str
     targets: dict[roster.Peer, float | None]
     """Who is compared, and the least ratio sockd / peer (the greatest where less is better)."""
-    measure: Literal["load", "fan-out", "memory"] = "load"
+    measure: Literal["load", "processor", "fan-out", "memory"] = "load"
+    """`processor` is what a load comes to for each second that the server was on its core: for what
+    keeps the load so busy that the server has to wait for it."""
 
     @property
     def less_is_better(self) -> bool:
@@ -198,7 +200,7 @@ WORKS = (
     ),
     Work(
         "tls-handshake",
-        "TLS handshakes: connect, full handshake, close",
+        "TLS handshakes: connect, full handshake, close, for each second on its core",
         "tls-echo",
         ("tls-handshake",),
         "handshakes/s",
@@ -210,6 +212,7 @@ WORKS = (
             roster.TWISTED: 1,
             roster.SOCKD_EPOLL: None,
         },
+        "processor",
     ),
     Work(
         "idle",

@@ -68,7 +68,7 @@ def test_right_answers_are_counted_and_timed() -> None:
             assert done.returncode == 0
             if found["count"]:
                 break
-    assert found["count"] > 0
+    assert found["total"] >= found["count"] > 0
     assert 0 < found["p50_us"] <= found["p99_us"]
     assert found["unit"] == "messages/s"
 
