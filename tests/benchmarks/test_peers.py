@@ -6,13 +6,15 @@ import re
 import socket
 import ssl
 import time
-from contextlib import ExitStack
+from concurrent.futures import ThreadPoolExecutor
+from itertools import cycle
 
 import pytest
+from attrs import evolve
 
 from benchmarks import processes
 from benchmarks.certificate import certificate
-from benchmarks.machine import pick_cores
+from benchmarks.machine import Cores, pick_cores
 from benchmarks.processes import Child, started
 from benchmarks.roster import INETD, SOCKD_NO_LOG, Peer
 from benchmarks.run import Bench, Plan
@@ -79,15 +81,20 @@ def make_bench(certificate_file: str = "") -> Bench:
 
 @pytest.mark.parametrize("kind", RIGHT)
 def test_every_peer_answers_right(kind: str) -> None:
-    with certificate() as file, ExitStack() as stack:
+    def answer(peer: Peer, core: int) -> bytes:
+        with evolve(bench, cores=Cores(core, core)).serving(kind, peer) as (_, port):
+            return ask(port, kind)
+
+    peers, cores = peers_there(kind), pick_cores()
+    # side by side: most of it is waiting for them to start
+    with certificate() as file, ThreadPoolExecutor() as pool:
         bench = make_bench(file)
-        answers = {
-            one.name: ask(stack.enter_context(bench.serving(kind, one))[1], kind)
-            for one in peers_there(kind)
+        answers = pool.map(answer, peers, cycle((cores.server, cores.load)))
+        wrong = {
+            peer.name: one
+            for peer, one in zip(peers, answers, strict=True)
+            if not re.fullmatch(RIGHT[kind], one)
         }
-    wrong = {
-        name: answer for name, answer in answers.items() if not re.fullmatch(RIGHT[kind], answer)
-    }
     assert not wrong
 
 
