@@ -27,7 +27,7 @@ QUICK = Plan(starts=1, rounds=3, seconds=0.2, warmup=0.05)
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure what is asked for; the exit code."""
-    options = _parse(argv)
+    options = parse(argv)
     if not (BUILT / "load").exists():
         sys.exit("there is no load generator yet: `make bench` builds it")
     # as ^C: what runs is ended
@@ -44,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     results = []
     with certificate() as file:
         bench = Bench(cores, plan, {"CERTIFICATE": file})
-        for work in chosen(options.only, options.before):
+        for work in chosen(options):
             results.append(bench.measure(work, _tell))
             _tell("")
             print(text(results[-1]), flush=True)
@@ -54,10 +54,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     return int(bool(failed(results, options.allow_missing)))
 
 
-def chosen(names: Sequence[str] | None, before: Path | None) -> list[Work]:
-    """What is measured: the works of these names or all, beside another checkout's sockd or not."""
-    works = [work for work in WORKS if not names or work.name in names]
-    return [with_before(work, before) for work in works] if before else works
+def chosen(options: argparse.Namespace) -> list[Work]:
+    """What is measured, how and beside whom."""
+    works = [work for work in WORKS if not options.only or work.name in options.only]
+    if options.by_processor:
+        works = [work.by_processor() for work in works]
+    if options.before:
+        works = [with_before(work, options.before) for work in works]
+    return works
 
 
 def failed(results: Iterable[Result], allow_missing: bool) -> list[Peer]:
@@ -66,7 +70,8 @@ def failed(results: Iterable[Result], allow_missing: bool) -> list[Peer]:
     return [one for one in peers if not (allow_missing and one.why_missing())]
 
 
-def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
+def parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    """The command line."""
     names = [work.name for work in WORKS]
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="two minutes, less exact")
@@ -76,6 +81,12 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
         type=_checkout,
         metavar="DIR",
         help="another checkout, with its own .venv: its sockd is a peer in every work",
+    )
+    parser.add_argument(
+        "--by-processor",
+        action="store_true",
+        help="rates for each second that a server is on its core, for a machine that others use "
+        "too; without servers that fork",
     )
     parser.add_argument("--output", type=Path, help="folder for results.md and results.svg")
     parser.add_argument(

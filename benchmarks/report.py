@@ -88,7 +88,8 @@ def unit_name(unit: str) -> str:
 
 def _title(result: Result) -> str:
     less = ", less is better" if result.work.less_is_better else ""
-    return f"{result.work.title} ({unit_name(result.work.unit)}{less})"
+    how = ", for each second on its core" if result.work.measure == "processor" else ""
+    return f"{result.work.title}{how} ({unit_name(result.work.unit)}{less})"
 
 
 def _cells(result: Result, row: Row) -> list[str]:

@@ -33,6 +33,8 @@ class Peer:
     """What has to be installed for that."""
     kind: str = ""
     """What it is started as, where that is not what the work says."""
+    forks: bool = False
+    """Whether its processes come and go, so that nobody sees what they take of the processor."""
 
     def why_missing(self) -> str:
         """Why it cannot run here; empty if it can."""
@@ -69,8 +71,18 @@ XINETD = Peer(
     ("env", f"XINETD_ROOT={_ROOT}", "sh", str(SOURCES / "xinetd.sh")),
     XINETD_COMMAND,
     "xinetd",
+    forks=True,
 )
-INETD = Peer("openbsd-inetd", ("sh", str(SOURCES / "inetd.sh")), "inetd", "openbsd-inetd")
+INETD = Peer(
+    "openbsd-inetd",
+    ("sh", str(SOURCES / "inetd.sh")),
+    "inetd",
+    "openbsd-inetd",
+    forks=True,
+)
+XINETD_DAYTIME = evolve(XINETD, forks=False)
+"""It tells the time itself."""
+INETD_DAYTIME = evolve(INETD, forks=False)
 INETD_DATE = evolve(INETD, name="openbsd-inetd -l, date")
-PERL_FORK = Peer("Perl, forking", ("perl", str(SOURCES / "forking.pl")), package="perl")
+PERL_FORK = Peer("Perl, forking", ("perl", str(SOURCES / "forking.pl")), package="perl", forks=True)
 PERL_UDP = Peer("Perl", ("perl", str(SOURCES / "udp.pl")), package="perl")

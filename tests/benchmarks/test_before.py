@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.__main__ import chosen, main
+from benchmarks.__main__ import chosen, main, parse
 from benchmarks.before import before, commit
 from benchmarks.machine import pick_cores
 from benchmarks.processes import Failed
-from benchmarks.roster import SOCKD
+from benchmarks.roster import INETD, PERL_FORK, SOCKD, XINETD, C
 from benchmarks.run import Bench, Plan
 from benchmarks.works import WORKS
 
@@ -30,7 +30,7 @@ def old(tmp_path: Path) -> Path:
 
 
 def test_it_is_the_first_peer_of_every_work_and_has_no_target(old: Path) -> None:
-    for work, plain in zip(chosen(None, old), WORKS, strict=True):
+    for work, plain in zip(chosen(parse(["--before", str(old)])), WORKS, strict=True):
         ours, first, *others = work.peers
         assert (ours, *others) == plain.peers
         assert first.name == "before"
@@ -38,8 +38,16 @@ def test_it_is_the_first_peer_of_every_work_and_has_no_target(old: Path) -> None
 
 
 def test_without_it_the_works_are_as_they_are() -> None:
-    assert chosen(None, None) == list(WORKS)
-    assert [work.name for work in chosen(["udp", "echo"], None)] == ["echo", "udp"]
+    assert chosen(parse([])) == list(WORKS)
+    assert [work.name for work in chosen(parse(["--only", "udp", "echo"]))] == ["echo", "udp"]
+
+
+def test_by_processor_no_server_takes_part_whose_time_is_not_seen() -> None:
+    echo, memory = chosen(parse(["--by-processor", "--only", "echo", "idle"]))
+    assert echo.measure == "processor"
+    assert C in echo.peers
+    assert not {XINETD, INETD, PERL_FORK} & {*echo.peers}
+    assert memory.measure == "memory"
 
 
 def test_it_is_started_by_its_own_python_and_its_own_peer(old: Path) -> None:
