@@ -347,9 +347,8 @@ async def test_what_twisted_says_of_its_ports_and_of_its_cache_is_left_out(
 
 def test_our_own_events_are_never_left_out() -> None:
     with writing(TEXT) as file:
-        events.warn("warning", service="ConnectionFactory starting on ", reason="(UNIX Port x Closed)")
-            "warning", service="ConnectionFactory starting on ", reason="(TCP Port 7 Closed)"
-        )
+        reason = "(UNIX Port x Closed)"
+        events.warn("warning", service="ConnectionFactory starting on ", reason=reason)
         events.warn("failed", service="EMFILE ", peer="EMFILE ", reason="EMFILE ")
         events.warn("failed", service="EMFILE ", peer="EMFILE ", reason="EMFILE ")
     assert len(file.getvalue().splitlines()) == 3
