@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +13,9 @@ import pytest
 import pytest_twisted
 
 from sockd.access.peer import Peer
-from sockd.net import child as child_module
-from sockd.net.child import KILL_SECONDS, SAID_BYTES, Child, Program
+from sockd.net import program as program_module
+from sockd.net.child import KILL_SECONDS, SAID_BYTES, Child
+from sockd.net.program import Program
 from tests.helpers import LogRecorder, make_context, until
 
 PEER = Peer("192.0.2.7", 50_007)
@@ -33,9 +34,18 @@ class Heard(Child):
         self.status = status
 
 
-def start(*argv: str, cpu: int = 10, memory: int = 256 << 20, **environment: str) -> Heard:
-    child = Heard(make_context("echo"), PEER, Program(argv, cpu, memory))
-    child.start(environment)
+MAY: dict[str, int] = {
+    "cpu_seconds": 10,
+    "memory_bytes": 256 << 20,
+    "descriptors": 64,
+    "file_bytes": 1 << 20,
+}
+"""What a program may use where a test does not say."""
+
+
+def start(*argv: str, environment: Mapping[str, str] | None = None, **may: Any) -> Heard:
+    child = Heard(make_context("echo"), PEER, Program(argv=argv, **{**MAY, **may}))
+    child.start(environment or {})
     return child
 
 
@@ -62,7 +72,7 @@ def is_alive(pid: int) -> bool:
 async def test_a_child_starts_with_a_clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SECRET", "of the daemon")
     monkeypatch.setenv("TZ", "Europe/Warsaw")
-    child = await run("env", MORE="than that")
+    child = await run("env", environment={"MORE": "than that"})
     variables = dict(line.partition("=")[::2] for line in child.output.decode().splitlines())
     assert {"SECRET"}.isdisjoint(variables)
     assert variables["MORE"] == "than that"
@@ -129,7 +139,7 @@ async def test_a_program_that_is_not_there_ends_as_in_a_shell() -> None:
 def test_a_host_without_the_tools_for_limits_runs_no_child(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(child_module, "PATH", "/no/such/folder")
+    monkeypatch.setattr(program_module, "PATH", "/no/such/folder")
     with pytest.raises(FileNotFoundError, match="setsid"):
         shell("true")
 
@@ -147,14 +157,14 @@ async def test_what_a_child_says_on_standard_error_is_logged_within_bounds(
 @pytest_twisted.ensureDeferred
 async def test_a_child_has_no_more_memory_than_it_may() -> None:
     script = "try: bytearray(1 << 30)\nexcept MemoryError: raise SystemExit(5)"
-    greedy = start(sys.executable, "-S", "-c", script, memory=200 << 20)
+    greedy = start(sys.executable, "-S", "-c", script, memory_bytes=200 << 20)
     await until(lambda: greedy.status)
     assert greedy.status == "exit 5"
 
 
 @pytest_twisted.ensureDeferred
 async def test_a_child_has_no_more_processor_time_than_it_may() -> None:
-    child = await run("while :; do :; done", cpu=1)
+    child = await run("while :; do :; done", cpu_seconds=1)
     assert child.status in ("signal SIGKILL", "signal SIGXCPU")
 
 

@@ -15,7 +15,7 @@ from twisted.internet.threads import deferToThread
 
 from sockd.config.document import ConfigError
 from sockd.formats.quotes import builtin_quotes
-from sockd.net import child
+from sockd.net import child, program
 from sockd.services.exec import Programs
 from tests.helpers import LogRecorder, connect, held_by, make_context, until
 from tests.processes import is_gone
@@ -47,7 +47,7 @@ async def test_the_environment_has_the_peer_and_the_service_and_nothing_of_the_d
         _, port = wire.socket.getsockname()
         text = await deferToThread(wire.receive)
     assert dict(line.split("=", 1) for line in text.decode().splitlines()) == {
-        "PATH": child.PATH,
+        "PATH": program.PATH,
         "LANG": "C.UTF-8",
         "TZ": "UTC",
         "REMOTE_ADDR": "127.0.0.1",
