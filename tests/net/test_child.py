@@ -5,58 +5,16 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import pytest_twisted
 
-from sockd.access.peer import Peer
 from sockd.net import program as program_module
-from sockd.net.child import KILL_SECONDS, SAID_BYTES, Child
-from sockd.net.program import Program
-from tests.helpers import LogRecorder, make_context, until
-
-PEER = Peer("192.0.2.7", 50_007)
-
-
-class Heard(Child):
-    """A child whose output and end are kept."""
-
-    output = b""
-    status = ""
-
-    def outReceived(self, data: bytes) -> None:
-        self.output += data
-
-    def ended(self, status: str) -> None:
-        self.status = status
-
-
-MAY: dict[str, int] = {
-    "cpu_seconds": 10,
-    "memory_bytes": 256 << 20,
-    "descriptors": 64,
-    "file_bytes": 1 << 20,
-}
-"""What a program may use where a test does not say."""
-
-
-def start(*argv: str, environment: Mapping[str, str] | None = None, **may: Any) -> Heard:
-    child = Heard(make_context("echo"), PEER, Program(argv=argv, **{**MAY, **may}))
-    child.start(environment or {})
-    return child
-
-
-def shell(script: str, **more: Any) -> Heard:
-    return start("/bin/sh", "-c", script, **more)
-
-
-async def run(script: str, **more: Any) -> Heard:
-    child = shell(script, **more)
-    await until(lambda: child.status)
-    return child
+from sockd.net.child import KILL_SECONDS, SAID_BYTES
+from tests.helpers import LogRecorder, until
+from tests.net.children import run, shell, start
 
 
 def is_alive(pid: int) -> bool:

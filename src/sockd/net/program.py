@@ -133,7 +133,7 @@ def locate(command: str) -> str:
         return found
     if not command.startswith("/"):
         raise ValueError(
-            f"{command!r} is a relative path: the command must be absolute, or a name to look for"
+            f"{command!r} is a relative path: give an absolute one, or a name to look for"
         )
     try:
         mode = Path(command).stat().st_mode

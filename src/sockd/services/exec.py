@@ -50,7 +50,7 @@ from sockd.service import Instance, Kind
 
 QUOTE = "quote"
 """What can be sent where the program is not there."""
-NEEDS_ROOT = "running a program as another user needs a daemon that is root, and stays it"
+NEEDS_ROOT = "running a program as another user needs a daemon that stays root"
 
 
 @frozen
