@@ -67,8 +67,12 @@ async def test_a_child_leads_a_session_of_its_own() -> None:
     assert int(session) != os.getsid(0)
 
 
+@pytest.mark.parametrize("folder", ["/", "/tmp"])
 @pytest_twisted.ensureDeferred
-async def test_a_child_starts_in_the_root_folder() -> None:
+async def test_a_child_starts_in_the_root_folder_wherever_the_daemon_is(
+    folder: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder)
     assert (await run("pwd")).output == b"/\n"
 
 
@@ -98,7 +102,7 @@ def test_a_host_without_the_tools_for_limits_runs_no_child(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(program_module, "PATH", "/no/such/folder")
-    with pytest.raises(FileNotFoundError, match="setsid"):
+    with pytest.raises(FileNotFoundError, match="there is no env on this host"):
         shell("true")
 
 

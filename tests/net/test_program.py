@@ -198,10 +198,10 @@ def test_a_host_without_the_tools_is_told_so(
 ) -> None:
     assert missing_tools() == ""
     monkeypatch.setattr(program_module, "PATH", str(tmp_path))
-    said = "programs cannot be run: {} (of util-linux) {} not on this host"
-    assert missing_tools() == said.format("setsid, prlimit, setpriv", "are")
-    for name in TOOLS[:2]:
+    said = "programs cannot be run: {} not on this host (see its packages util-linux and coreutils)"
+    assert missing_tools() == said.format("env, setsid, prlimit, setpriv are")
+    for name in TOOLS[:3]:
         (tmp_path / name).touch(0o755)
-    assert missing_tools() == said.format("setpriv", "is")
+    assert missing_tools() == said.format("setpriv is")
     with pytest.raises(FileNotFoundError, match="setpriv"):
         _ = program("true").prepared_argv

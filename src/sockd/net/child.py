@@ -44,7 +44,6 @@ class Child(ProcessProtocol):
             argv[0],
             argv,
             env=environment(extra),
-            path="/",
             childFDs={0: "w", 1: "r", 2: "r"},
         )
 
