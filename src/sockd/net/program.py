@@ -11,10 +11,11 @@ from __future__ import annotations
 
 import errno
 import os
+import pwd
 import resource
 import shutil
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
@@ -108,6 +109,23 @@ def environment(extra: Mapping[str, str]) -> dict[str, str]:
     """A child's whole environment: nothing of the daemon's own but its zone."""
     zone = {"TZ": os.environ["TZ"]} if "TZ" in os.environ else {}
     return {"PATH": PATH, "LANG": "C.UTF-8", **zone, **extra}
+
+
+def unfit(arguments: Iterable[str], extra: Mapping[str, str]) -> Iterator[str]:
+    """What no program can be given: words and names that the kernel would read as others."""
+    if any("\0" in word for word in (*arguments, *extra.values())):
+        yield "a command and its environment hold no NUL"
+    for name in extra:
+        if not name or "=" in name or "\0" in name:
+            yield f"{name!r} cannot be the name of an environment variable"
+
+
+def group_of(uid: int) -> int | None:
+    """The group of a user of this host; `None` where there is no such user."""
+    try:
+        return pwd.getpwuid(uid).pw_gid
+    except (KeyError, OverflowError):
+        return None
 
 
 def tool(name: str) -> str:

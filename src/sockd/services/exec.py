@@ -10,10 +10,8 @@ A program has bounds on its time, memory, descriptors and files. It runs without
 cannot gain one: not through setuid programs either, such as `sudo`. A program that runs as root has
 root's files, and none of root's other powers; so give it a `user`, or say `privileged` where it
 needs those powers, as `sshd -i` does. A daemon that is killed takes its programs with it, though
-not what they have started.
-
-The tools `setsid`, `prlimit` and `setpriv` of util-linux prepare a program; a host without them
-cannot run one.
+not what they have started. The host needs `setsid`, `prlimit` and `setpriv` of util-linux, and
+`env` of coreutils, which prepare a program.
 
 `fortune` is an instance of it: a greeting, then the output of fortune with its line ends turned
 into CRLF. Where the host has no such program, a quotation of a small set is sent.
@@ -26,7 +24,6 @@ into CRLF. Where the host has no such program, a quotation of a small set is sen
 from __future__ import annotations
 
 import os
-import pwd
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -41,7 +38,7 @@ from sockd.formats.quotes import builtin_quotes
 from sockd.formats.template import Template
 from sockd.net.child import Child
 from sockd.net.context import Context
-from sockd.net.program import NoProgram, Program, locate, missing_tools
+from sockd.net.program import NoProgram, Program, group_of, locate, missing_tools, unfit
 from sockd.net.stream import Stream
 from sockd.options.option import option
 from sockd.options.units import Duration, Size
@@ -58,28 +55,38 @@ class ExecOptions:
     """What the exec service can be told."""
 
     command: tuple[str, ...] = option(
-        (), "the program and its arguments; no shell looks at them; must be given"
+        (),
+        "the program, as an absolute path or a name to look for, and its arguments; no shell looks "
+        "at them; must be given",
     )
     otherwise: str = option(
         "",
-        'where there is no such program: "quote" sends a built-in quotation; empty: do not start',
+        'where there is no such file: "quote" sends a built-in quotation; empty: do not start',
         validator=validators.in_(["", QUOTE]),
     )
     greeting: Template = option(
         Template(""), "a line before the output, with the fields of greet's template; empty: none"
     )
-    crlf: bool = option(False, "turn the line ends of the output into CRLF")
-    environment: Mapping[str, str] = option({}, "more variables for the program")
+    crlf: bool = option(
+        False, "turn the line ends of the output into CRLF, as most protocols of text have them"
+    )
+    environment: Mapping[str, str] = option(
+        {}, "more variables for the program, beside PATH, LANG, TZ and those of the client"
+    )
     user: User | None = option(
-        None, "run it as this user, which needs a daemon that stays root; empty: as the daemon's"
+        None,
+        "run it as this user of the host, by name or number, which needs a daemon that stays root; "
+        "empty: the daemon's own",
     )
     privileged: bool = option(
         False,
-        "let it keep the daemon's capabilities and use setuid programs: for what logs users in "
-        "or sends mail; with a user that is not root, it keeps no capability",
+        "let it keep the daemon's capabilities, if its user is the daemon's, and let setuid "
+        "programs gain what they are made for: some that log users in or send mail need it",
     )
     max_children: int = option(
-        40, "programs running at once; the next client is told `busy`", validator=validators.ge(1)
+        40,
+        'programs running at once; the next client is told "error: busy"',
+        validator=validators.ge(1),
     )
     cpu: Duration = option(
         Duration(10),
@@ -93,22 +100,25 @@ class ExecOptions:
     )
     descriptors: int = option(
         256,
-        "descriptors that one program may have open: many are harmless, but all of its siblings "
-        "share the host's",
+        "files, pipes and sockets that one program may have open; the host has so many for all",
         validator=validators.ge(8),
     )
     file_size: Size = option(
         Size(64 * 1024 * 1024),
-        "the largest file that it may write, so that none fills a disk; a longer write ends it",
+        "the largest file that a program may write, or have grown by it, such as a log; what "
+        "would write more is ended",
     )
     processes: int | None = option(
         None,
-        "processes and threads that its user may have, the kernel counts those of the whole host: "
-        "give it a user of its own first; it does not bind root; empty: as many as the daemon",
+        "processes and threads of the program's user at which it can start no more; the kernel "
+        "counts those of the whole host, the daemon's too, so give it a user of its own; does not "
+        "bind root; empty: what binds the daemon",
         validator=validators.optional(validators.ge(1)),
     )
     max_time: Duration = option(
-        Duration(120), "time until a program is ended", validator=validators.gt(0)
+        Duration(120),
+        "time until a program is ended, whether it works, waits or speaks",
+        validator=validators.gt(0),
     )
 
 
@@ -120,13 +130,9 @@ def check(options: ExecOptions) -> None:
 
 def _mistakes(options: ExecOptions) -> Iterator[str]:
     yield from _command_mistakes(options)
-    if any("\0" in word for word in (*options.command[1:], *options.environment.values())):
-        yield "a command and its environment hold no NUL"
-    for name in options.environment:
-        if not name or "=" in name or "\0" in name:
-            yield f"{name!r} cannot be the name of an environment variable"
+    yield from unfit(options.command[1:], options.environment)
     if options.user is not None:
-        if _group(options.user) is None:
+        if group_of(options.user) is None:
             yield f"there is no user {options.user} on this host"
         if os.geteuid() != 0:
             yield NEEDS_ROOT
@@ -155,13 +161,6 @@ def _located(options: ExecOptions) -> str | None:
     return path
 
 
-def _group(uid: int) -> int | None:
-    try:
-        return pwd.getpwuid(uid).pw_gid
-    except (KeyError, OverflowError):
-        return None
-
-
 def _program(path: str, options: ExecOptions) -> Program:
     return Program(
         argv=(path, *options.command[1:]),
@@ -171,7 +170,7 @@ def _program(path: str, options: ExecOptions) -> Program:
         file_bytes=options.file_size,
         processes=options.processes,
         uid=options.user,
-        gid=None if options.user is None else _group(options.user),
+        gid=None if options.user is None else group_of(options.user),
         is_privileged=options.privileged,
     )
 
