@@ -73,7 +73,7 @@ def instance(*listen: str, clock: Retimed | None = None, **table: Any) -> Iterat
 
 
 def addresses(log: LogRecorder, event: str = "listening") -> list[str]:
-    return [one["address"] for one in log.events(event)]
+    return [str(one["local"]) for one in log.events(event)]
 
 
 @contextmanager
@@ -126,8 +126,8 @@ def test_one_that_is_not_required_is_tried_again_until_it_is_free(
         with instance(text, clock=reactor, required=False) as service:
             service.privilegedStartService()
             [event] = log.events("retry")
-            assert event["address"] == f"{transport} 127.0.0.1:{port}"
-            assert event["why"].startswith("address in use, held by ")
+            assert str(event["local"]) == f"{transport} 127.0.0.1:{port}"
+            assert str(event["reason"]).startswith("address in use, held by ")
             assert event["seconds"] == RETRY_SECONDS
             reactor.clock.advance(RETRY_SECONDS)
             sock.close()
@@ -151,7 +151,7 @@ def test_without_descriptors_an_address_is_let_go_and_tried_again(
         assert [one.is_listening for one in service.listeners] == [False]
         assert not service.context.host.udp_ports
         assert list(tmp_path.iterdir()) == []
-        assert [one["why"] for one in log.events("retry")] == ["Too many open files"]
+        assert [str(one["reason"]) for one in log.events("retry")] == ["Too many open files"]
         full.is_full = False
         full.clock.advance(RETRY_SECONDS)
         assert [one.is_listening for one in service.listeners] == [True]
@@ -201,8 +201,10 @@ def test_a_receive_buffer_that_the_kernel_cuts_is_warned_of_once(log: LogRecorde
         finally:
             os.seteuid(0)
     [event] = log.events("warning")
-    assert event["why"].startswith("the kernel gives a receive buffer of ")
-    assert event["why"].endswith("not 67108864: bursts may lose datagrams; raise net.core.rmem_max")
+    assert str(event["reason"]).startswith("the kernel gives a receive buffer of ")
+    assert str(event["reason"]).endswith(
+        "not 67108864: bursts may lose datagrams; raise net.core.rmem_max"
+    )
 
 
 # on a host of its own
@@ -235,7 +237,7 @@ listen = ["tcp:7:interface=localhost", "udp:7:interface=localhost",
           "tcp:8:interface=*", "udp:8:interface=*"]
 """
     with Daemon(tmp_path, text, namespace=host) as daemon:
-        assert [one["address"] for one in daemon.events("listening")] == [
+        assert [str(one["local"]) for one in daemon.events("listening")] == [
             *("tcp 127.0.0.1:7", "tcp [::1]:7", "udp 127.0.0.1:7", "udp [::1]:7"),
             *("tcp 0.0.0.0:8", "tcp [::]:8", "udp 0.0.0.0:8", "udp [::]:8"),
         ]
@@ -273,7 +275,10 @@ def test_without_ipv6_what_a_name_without_a_family_stands_for_is_skipped_with_a_
 ) -> None:
     text = "[service.echo]\nlisten = ['tcp:7:interface=localhost', 'udp:7:interface=*']"
     with Daemon(tmp_path, text, namespace=host_without_ipv6) as daemon:
-        assert [(one["level"], one["address"], one["why"]) for one in daemon.events("skipped")] == [
+        assert [
+            (one["level"], str(one["local"]), str(one["reason"]))
+            for one in daemon.events("skipped")
+        ] == [
             ("warn", "tcp [::1]:7", "Cannot assign requested address"),
             ("warn", "udp [::]:7", "IPv6 is off on this host"),
         ]

@@ -87,7 +87,7 @@ def test_the_service_and_the_log_see_the_client_of_the_header(
     client.send(header)
     host, _, port = peer.rpartition(":")
     assert client.received == f"hello {host.strip('[]')} {port}\r\n".encode()
-    assert [event["peer"] for event in log.events("opened")] == [peer]
+    assert [str(event["peer"]) for event in log.events("opened")] == [peer]
 
 
 @pytest.mark.parametrize("header", THE_PROXY_ITSELF)
@@ -95,7 +95,7 @@ def test_a_proxy_that_names_no_client_is_the_client_itself(header: bytes, log: L
     client = through_proxy("greet", **HELLO)
     client.send(header)
     assert client.received == b"hello 192.0.2.1 40001\r\n"
-    assert [event["peer"] for event in log.events("opened")] == ["192.0.2.1:40001"]
+    assert [str(event["peer"]) for event in log.events("opened")] == ["192.0.2.1:40001"]
 
 
 @pytest.mark.parametrize("header", [v1(), v2(), *THE_PROXY_ITSELF])
@@ -135,7 +135,10 @@ def test_access_rules_are_for_the_client_and_not_for_the_proxy(log: LogRecorder)
     denied.send(v1())
     assert (denied.received, denied.is_closed) == (b"", True)
     [event] = log.events("refused")
-    assert (event["peer"], event["rule"]) == ("203.0.113.7:50007", "deny 203.0.113.0/24")
+    assert (str(event["peer"]), str(event["reason"])) == (
+        "203.0.113.7:50007",
+        "deny 203.0.113.0/24",
+    )
     allowed = through_proxy("greet", **settings)
     allowed.send(v1("198.51.100.7"))
     assert allowed.received == b"hello 198.51.100.7 50007\r\n"
@@ -146,7 +149,7 @@ def test_a_proxy_that_names_no_client_is_judged_as_itself(log: LogRecorder) -> N
         client = through_proxy("greet", deny=["192.0.2.1"], **HELLO)
         client.send(header)
         assert (client.received, client.is_closed) == (b"", True)
-    assert {event["rule"] for event in log.events("refused")} == {"deny 192.0.2.1/32"}
+    assert {str(event["reason"]) for event in log.events("refused")} == {"deny 192.0.2.1/32"}
 
 
 def test_limits_of_a_source_are_counted_for_the_client() -> None:
@@ -163,7 +166,7 @@ def test_limits_of_a_source_are_counted_for_the_client() -> None:
 def test_only_a_listed_proxy_is_let_in(log: LogRecorder) -> None:
     assert arrive("greet", make_context("greet"), ("198.51.100.1", 40_001)) is None
     [event] = log.events("refused")
-    assert (event["peer"], event["rule"]) == (
+    assert (str(event["peer"]), str(event["reason"])) == (
         "198.51.100.1:40001",
         "not one of the listed proxies",
     )
@@ -203,7 +206,7 @@ def test_what_is_not_a_header_is_refused_and_the_connection_closed(
     client.send(data)
     assert (client.received, client.is_closed) == (b"", True)
     [event] = log.events("refused")
-    assert (event["peer"], event["rule"]) == ("192.0.2.1:40001", "not a PROXY header")
+    assert (str(event["peer"]), str(event["reason"])) == ("192.0.2.1:40001", "not a PROXY header")
     assert log.events("opened") == []
 
 
@@ -235,7 +238,10 @@ def test_a_header_has_to_come_within_the_handshakes_time(log: LogRecorder) -> No
     client.loop.advance(0.2)
     assert (client.received, client.is_closed) == (b"", True)
     [event] = log.events("refused")
-    assert (event["peer"], event["rule"]) == ("192.0.2.1:40001", "no PROXY header within 3s")
+    assert (str(event["peer"]), str(event["reason"])) == (
+        "192.0.2.1:40001",
+        "no PROXY header within 3s",
+    )
 
 
 def test_a_header_in_time_ends_the_wait_for_it(log: LogRecorder) -> None:

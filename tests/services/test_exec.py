@@ -100,7 +100,9 @@ async def test_start_and_end_of_a_program_are_events_and_nothing_is_left_of_it(
     started = [event["pid"] for event in log.events("child-started")]
     assert started == [event["pid"] for event in log.events("child-reaped")]
     assert log.events("child-started")[0]["program"].endswith("/sh")
-    assert {event["why"] for event in log.events("closed")} == {"the program ended (exit 3)"}
+    assert {str(event["reason"]) for event in log.events("closed")} == {
+        "the program ended (exit 3)"
+    }
 
 
 # the end
@@ -227,7 +229,7 @@ async def test_a_program_that_runs_too_long_is_ended(log: LogRecorder) -> None:
     assert client.received == b"hello\n"
     assert await reaped(log) == ["signal SIGTERM"]
     [closed] = log.events("closed")
-    assert closed["why"] == "max_time"
+    assert str(closed["reason"]) == "max_time"
 
 
 @pytest_twisted.ensureDeferred
@@ -342,7 +344,7 @@ def test_where_there_is_no_program_a_quotation_can_be_sent_instead(log: LogRecor
     client.end()
     assert client.is_closed
     [warning] = log.events("warning")
-    assert warning["why"].endswith("quotations are sent instead")
+    assert str(warning["reason"]).endswith("quotations are sent instead")
 
 
 def test_where_no_process_can_be_had_the_client_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
