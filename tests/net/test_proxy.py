@@ -290,5 +290,5 @@ listen = [
             below.sendall(v2("2001:db8::7"))
             with trust.wrap_socket(below, server_hostname="localhost") as secure:
                 assert secure.recv(100) == b"hello 2001:db8::7 50007\r\n"
-        daemon.wait_for("closed", peer="203.0.113.7:50007")
-        daemon.wait_for("closed", peer="[2001:db8::7]:50007")
+        daemon.wait_for("closed", peer_address="203.0.113.7", peer_port=50007)
+        daemon.wait_for("closed", peer_address="2001:db8::7", peer_port=50007)
