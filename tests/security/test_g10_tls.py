@@ -141,6 +141,7 @@ def test_only_clients_with_a_certificate_of_the_authority_are_served(tmp_path: P
                     greet(daemon, context)
                 assert daemon.events("opened") == [], who
         greet(daemon, client(AUTHORITY.issue_cert("client.example"))).close()
+        daemon.wait_for("opened")
         assert len(daemon.events("opened")) == 1
 
 

@@ -96,7 +96,7 @@ def test_a_mode_can_let_everybody_in(folder: Path) -> None:
         assert modes(folder) == {0o666}
         assert ask(folder, "stream", NOBODY)[0] == b"wasraW/eporuE\r\n"
         assert len(ask(folder, "datagram", NOBODY, SIZE)[0]) == SIZE
-        [opened] = daemon.events("opened")
+        opened = daemon.wait_for("opened")
         assert opened["peer_uid"] == NOBODY
 
 
