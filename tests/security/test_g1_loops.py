@@ -110,9 +110,9 @@ def test_no_service_answers_another(served: tuple[str, Watched]) -> None:
 
 
 def refused(daemon: Watched, mark: int) -> set[tuple[str, str]]:
-    """The services that refused something since the mark, and by which rule."""
+    """The services that refused something since the mark, and for which reason."""
     events = daemon.events("refused")[mark:]
-    return {(one["service"], one["rule"].partition(" (and")[0]) for one in events}
+    return {(one["service"], one["reason"]) for one in events}
 
 
 @pytest.mark.parametrize(

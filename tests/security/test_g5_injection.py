@@ -155,7 +155,7 @@ class TextLog(Watched):
             columns = line.split()
             if columns and not line.startswith(" "):
                 name = columns.pop(0)
-            if name == service and columns[:1] == [transport]:
+            if name == service and columns[0] in (transport, f"haproxy:{transport}"):
                 host, _, port = columns[1].rpartition(":")
                 return host, int(port)
         raise AssertionError(f"no {service} over {transport} in:\n{self.text()}")
