@@ -153,7 +153,7 @@ def test_a_datagram_that_is_refused_is_not_looked_at(log: LogRecorder) -> None:
     port = probe(deny=["198.51.100.0/24"])
     assert port.ask(b"raise", ("198.51.100.1", 40_000)) == []
     assert port.ask(b"raise", ("192.0.2.1", 7)) == []
-    rules = [event["rule"] for event in log.events("refused")]
+    rules = [str(event["reason"]) for event in log.events("refused")]
     assert rules == ["deny 198.51.100.0/24", "source port 7 is a service's"]
 
 
@@ -208,7 +208,7 @@ def test_the_daemon_does_not_answer_its_own_datagrams(log: LogRecorder) -> None:
     port = open_port(PROBE, make_context(PROBE, host), True)
     assert port.ask(b"x", pid=4711) == []
     assert port.ask(b"x", pid=4712) == [b"xx"]
-    assert [event["rule"] for event in log.events("refused")] == ["the peer is this daemon"]
+    assert [str(event["reason"]) for event in log.events("refused")] == ["the peer is this daemon"]
 
 
 def test_only_users_that_are_listed_may_ask_over_a_unix_socket() -> None:
@@ -245,7 +245,7 @@ def test_late_answers_are_bounded_and_one_more_is_cancelled(log: LogRecorder) ->
     for number in range(MAX_OWED + 3):
         port.ask(b"later", (f"198.51.{number}.1", 4000))
     assert later(port).cancelled == 3
-    assert log.events("refused")[0]["rule"] == f"{MAX_OWED} answers outstanding"
+    assert str(log.events("refused")[0]["reason"]) == f"{MAX_OWED} answers outstanding"
     for pending in later(port).pending[:MAX_OWED]:
         pending.callback(b"yes")
     assert len(port.sent) == MAX_OWED
