@@ -293,7 +293,7 @@ def test_a_service_that_cannot_run_ends_the_start_without_a_traceback(
     assert done.returncode == 1
     log = tmp_path / "log"
     shown = done.stdout + done.stderr
-    assert "exec: running a program as another user needs root, also later" in shown
+    assert "exec: running a program as another user needs a daemon that stays root" in shown
     assert "Traceback" not in shown + (log.read_text("utf-8") if log.exists() else "")
     assert not (tmp_path / "pid").exists()
 

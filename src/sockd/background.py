@@ -16,25 +16,17 @@ from sockd.config.settings import Settings
 from sockd.daemon.daemon import Daemon, StartError, make_host
 from sockd.daemon.trial import try_binding
 from sockd.net.context import Host
-from sockd.ops.logs import FORMATS, LogWriter, SyslogFile
+from sockd.ops.log_file import LogFile, SyslogFile
+from sockd.ops.log_lines import FORMATS
+from sockd.ops.logs import LogWriter, Sink
 from sockd.run import on_uvloop
 
 
-def _open_log(name: str | None, foreground: bool) -> Any:
-    """The file that twistd would log to, rotated by SIGUSR1 as twistd does it."""
+def _open_log(name: str | None, foreground: bool) -> Sink:
+    """The file that twistd would log to."""
     if name == "-" or (foreground and not name):
         return sys.stdout
-    from twisted.python.logfile import LogFile
-
-    file = LogFile.fromFullPath(name or "twistd.log")
-
-    def rotate(*_: object) -> None:
-        from twisted.internet import reactor
-
-        reactor.callFromThread(file.rotate)  # type: ignore[attr-defined]
-
-    signal.signal(signal.SIGUSR1, rotate)
-    return file
+    return LogFile(name or "twistd.log")
 
 
 class _TwistdDaemon(Daemon):
@@ -51,12 +43,17 @@ class _TwistdDaemon(Daemon):
         log_file, foreground = self._parent["logfile"], bool(self._parent["nodaemon"])
         if log_file == "-" and not foreground:
             return  # twistd says itself that this cannot be
+        if self._parent.get("logger"):
+            signal.signal(signal.SIGUSR1, lambda *_: None)
+            return  # the user's own observer writes the log
         file = (
             SyslogFile(self._parent["prefix"])
             if self._parent.get("syslog")
             else _open_log(log_file, foreground)
         )
         writer = LogWriter(file, self._log_format)
+        writer.collect(self.host.reactor)
+        writer.reopen_at_signal(self.host.reactor)
         parent.setComponent(ILogObserver, writer)
 
     def privilegedStartService(self) -> None:

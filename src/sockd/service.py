@@ -30,14 +30,23 @@ MAIN_KEY = "listen"
 """The key of a table that says where the main door listens."""
 
 TRIES = {
-    "tcp": "nc {host} {port}",
+    "tcp": "nc -d {host} {port}",
     "tls": "openssl s_client -quiet -connect {host}:{port}",
-    "unix": "nc -U {path}",
-    "udp": "nc -u {host} {port}",
-    "unixgram": "nc -uU {path}",
-    "multicast": "socat -u UDP4-RECV:{port},ip-add-membership={group}:{interface} -",
+    "unix": "nc -d -U {path}",
+    "udp": "echo | nc -u -W1 {host} {port}",
+    "unixgram": "echo | nc -uU -W1 {path}",
+    "multicast": "socat -u UDP4-RECVFROM:{port},ip-add-membership={group}:{interface} -",
 }
-"""What to type to try a service, by transport, where it names nothing better."""
+"""What to type to try a service that speaks first, by transport. Each ends by itself, also in a
+terminal: `-d` has nc (OpenBSD's) read nothing, `-W1` has it leave after one datagram."""
+ASKING = {
+    "tcp": "{asks} | nc -N {host} {port}",
+    "tls": "({asks}; sleep 1) | openssl s_client -quiet -no_ign_eof -connect {host}:{port}",
+    "unix": "{asks} | nc -N -U {path}",
+    "udp": "{asks} | nc -u -W1 {host} {port}",
+    "unixgram": "{asks} | nc -uU -W1 {path}",
+}
+"""The same for a service that waits to be asked."""
 
 
 def _only(
@@ -192,7 +201,9 @@ class Kind:
     tries: Mapping[str, str] = field(
         factory=dict, validator=_only(lambda value: isinstance(value, Mapping), "a mapping")
     )
-    """What to type to try it, by transport, where `TRIES` is not good enough."""
+    """What to type to try it, by transport, where `TRIES` and `ASKING` are not good enough."""
+    asks: str = field(default="", validator=_only(lambda value: isinstance(value, str), "a text"))
+    """A command that prints something to ask the service; empty where the service speaks first."""
 
     def __attrs_post_init__(self) -> None:
         # here, so that it disables this kind: as a mistake in the built-in configuration it would
@@ -224,7 +235,11 @@ class Kind:
 
     def try_with(self, transport: str) -> str:
         """What to type to try it over a transport, with {host}, {port}, {path} to fill in."""
-        return self.tries.get(transport, TRIES[transport])
+        if transport in self.tries:
+            return self.tries[transport]
+        if self.asks and transport in ASKING:
+            return ASKING[transport].replace("{asks}", self.asks)
+        return TRIES[transport]
 
     @property
     def summary(self) -> str:

@@ -77,6 +77,12 @@ SENTENCES = {
         "bursts may lose datagrams; raise net.core.rmem_max"
     ),
     "no_program": "{detail}: quotations are sent instead",
+    "no_worker": '{detail}: numbers of 2^64 and more are answered "error: busy"',
+    "processes_of_root": "processes does not bind a program that runs as root: give it a user",
+    "capabilities_of_root": (
+        "a program that runs as root keeps root's capabilities where the daemon lacks CAP_SETPCAP: "
+        "give it a user"
+    ),
     "configuration": "{detail}",
 }
 """The sentence of each reason; its fields are the names in braces."""

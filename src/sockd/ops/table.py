@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 from attrs import frozen
 
 from sockd.config.settings import InstanceSettings
 from sockd.daemon.instance import RunningInstance
+from sockd.formats.columns import columns
 from sockd.listen.strings import Listen
 from sockd.net.listener import Listener
 
@@ -18,6 +22,9 @@ TOGETHER = {
     frozenset(("0.0.0.0", "::")): "*",
 }
 """What a listen string calls an address of each family."""
+
+OPENBSD_NC = "nc.openbsd"
+"""What Debian calls the netcat that the commands are for."""
 
 
 @frozen
@@ -77,17 +84,32 @@ def _command(instance: InstanceSettings, listen: Listen, host: str, port: str) -
     )
 
 
-def table(rows: Iterable[Row]) -> str:
-    """The rows as aligned columns under a heading; a service is named once."""
+def table(rows: Iterable[Row], width: int | None = None) -> str:
+    """The rows as aligned columns under a heading; a service is named once.
+
+    Where a line would be longer than `width`, what to type has a line of its own.
+    """
     cells = [("service", "transport", "address", "try it with")]
     last = ""
     for row in rows:
         name = "" if row.service == last else row.service
         cells.append((name, row.transport, row.address, row.command))
         last = row.service
-    widths = [max(len(cell[column]) for cell in cells) for column in range(3)]
-    lines = [
-        "  ".join([*(cell[i].ljust(widths[i]) for i in range(3)), cell[3]]).rstrip()
-        for cell in cells
-    ]
-    return "\n".join(lines) + "\n"
+    return "\n".join(columns(cells, width)) + "\n"
+
+
+def note(rows: Iterable[Row], nc: str | None) -> str:
+    """What is to be said below a table whose commands need OpenBSD's nc, where `nc` is another.
+
+    `nc` is the file that would run, its links followed; None where there is none.
+    """
+    needs_it = any("nc" in row.command.split() for row in rows)
+    if not needs_it or (nc is not None and Path(nc).name == OPENBSD_NC):
+        return ""
+    return "nc is OpenBSD's netcat here (on Debian: apt install netcat-openbsd)\n"
+
+
+def nc_on_path() -> str | None:
+    """The file that runs when `nc` is typed."""
+    found = shutil.which("nc")
+    return found and os.path.realpath(found)
