@@ -96,6 +96,7 @@ def test_a_hang_up_does_not_end_it(config: str, runtime: Path) -> None:
         for _ in range(3):
             daemon.process.send_signal(signal.SIGHUP)
             serves(daemon, runtime)
+        daemon.wait_for("certificates: nothing that listens has one")
         assert daemon.stop() == STOPPED
 
 
@@ -121,11 +122,9 @@ def test_two_signals_at_once_stop_it_as_one_does(
 
 PATIENT = """
 from sockd.cli import main
-from sockd.daemon import instance
 from sockd.net import stream
 
-instance.STOP_SECONDS = 3600.0
-stream.Stream.stop = lambda stream: None
+stream.Stream.stop = lambda stream, reason: None
 main()
 """
 
@@ -134,7 +133,8 @@ def test_a_second_signal_ends_the_wait_for_connections() -> None:
     """Which is an hour here, for a connection that does not end."""
     argv = [sys.executable, "-c", PATIENT, *on_suite_reactor("run")[1:]]
     listen = "service.echo.listen=['tcp:0:interface=127.0.0.1']"
-    with running([*argv, "--log-format", "json", "--only", "echo", "--set", listen]) as daemon:
+    argv += ["--only", "echo", "--set", listen, "--set", "service.echo.drain=1h"]
+    with running([*argv, "--log-format", "json"]) as daemon:
         port = int(daemon.wait_for(r'"local_port": (\d+)')[1])
         with socket.create_connection(("127.0.0.1", port)):
             daemon.wait_for('"event": "opened"')
@@ -360,7 +360,7 @@ def test_a_service_that_cannot_run_ends_the_start_without_a_traceback(
     assert done.returncode == 1
     log = tmp_path / "log"
     shown = done.stdout + done.stderr
-    assert "exec: running a program as another user needs root, also later" in shown
+    assert "exec: running a program as another user needs a daemon that stays root" in shown
     assert "Traceback" not in shown + (log.read_text("utf-8") if log.exists() else "")
     assert not (tmp_path / "pid").exists()
 

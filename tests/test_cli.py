@@ -310,8 +310,8 @@ def test_a_start_that_fails_says_who_holds_the_address_and_leaves_nothing(
     done = run(*on_suite_reactor("run"), "-c", str(config(tmp_path, text)))
     assert done.returncode == 1
     assert done.stderr.splitlines() == [
-        "sockd: not started",
         f"said: cannot listen on tcp 127.0.0.1:{taken}: address in use, {holder()}",
+        "sockd: not started",
     ]
     assert list(runtime.iterdir()) == []
 
@@ -326,7 +326,7 @@ def test_a_start_without_descriptors_says_so_and_leaves_nothing(
     limit = ("prlimit", f"--nofile={descriptors}")
     done = run(*limit, *on_suite_reactor("run"), "-c", str(config(tmp_path, text)))
     assert done.returncode == 1
-    assert done.stderr.endswith(": Too many open files\n")
+    assert ": Too many open files\n" in done.stderr
     assert "Traceback" not in done.stderr
     assert list(runtime.iterdir()) == []
 

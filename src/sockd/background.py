@@ -63,7 +63,7 @@ class _TwistdDaemon(Daemon):
             self._give_up(str(error))
 
     def _give_up(self, why: str) -> NoReturn:
-        text = f"sockd: not started\n{why}"
+        text = f"{why}\nsockd: not started"
         if self._parent["pidfile"]:
             Path(self._parent["pidfile"]).unlink(missing_ok=True)
         if (parent := self._parent.get("statusPipe")) is not None:
@@ -79,7 +79,7 @@ def makeService(options: Any) -> IService:
     settings: Settings = options["settings"]
     if not options.parent["nodaemon"] and (failures := try_binding(settings)):
         # twistd shows 100 bytes of what goes wrong after it has become a daemon; this is before
-        sys.exit("\n".join(["sockd: not started", *failures]))
+        sys.exit("\n".join([*failures, "sockd: not started"]))
     settings = on_uvloop(settings)  # not before: -r, if it is given, has installed another one
     from twisted.internet import reactor
 

@@ -91,7 +91,7 @@ UNSAID = {
     "closed": {"connection", "local"},
     "refused": {"local"},
 }
-"""Fields that only programs are told; of a datagram that is refused `local` is not told."""
+"""Fields that only programs are told."""
 
 FIELDS = {name: names_in(text) | UNSAID.get(name, set()) for name, text in SENTENCES.items()}
 """The names of the fields of each event."""

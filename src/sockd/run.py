@@ -65,7 +65,7 @@ def run_foreground(settings: Settings, reactor_name: str | None, log_format: str
     try:
         daemon.privilegedStartService()
     except StartError as error:
-        sys.stderr.write(f"sockd: not started\n{error}\n")
+        sys.stderr.write(f"{error}\nsockd: not started\n")
         return 1
     if as_text:
         reactor.callWhenRunning(_print_table, daemon)

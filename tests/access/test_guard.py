@@ -5,12 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
 from sockd.access.guard import NFS_PORT, REPORTS_PER_SECOND, SWEEP_SECONDS, Guard, unanswerable
 from sockd.access.peer import Peer
-from tests.helpers import LogRecorder, connect, knock, make_context, make_host
+from sockd.access.prefixes import parse_prefix
+from sockd.access.reasons import because
+from tests.helpers import ENTRANCE, LogRecorder, connect, knock, make_context, make_host
 from tests.memory import Client
 
 PORT = 40_000
@@ -152,8 +155,8 @@ def test_the_most_specific_rule_decides_on_connections_and_datagrams(
     assert len(let_in(context, peers(host, 1))) == (RULES[host] is None)
     rules = [str(event["reason"]) for event in log.events("refused")]
     assert rules == ([RULES[host]] if RULES[host] else [])
-    refusal = context.guard.datagram_refusal(host, PORT)
-    assert (refusal and str(refusal)) == RULES[host]
+    refused = context.guard.datagram_refusal(host, PORT)
+    assert (refused and str(refused)) == RULES[host]
 
 
 @pytest.mark.parametrize("uid", [0, 11, 12, None])
@@ -211,7 +214,7 @@ def test_a_port_that_the_daemon_opens_later_is_not_answered_from_then_on() -> No
     host = make_host()
     guard = make_context("echo", host).guard
     assert guard.datagram_refusal("192.0.2.1", PORT) is None
-    host.udp_ports[PORT] += 1
+    host.state.open_udp_port(PORT)
     assert guard.datagram_refusal("192.0.2.1", PORT)
 
 
@@ -257,10 +260,14 @@ def test_a_flood_of_refusals_is_reported_a_few_times_a_second(log: LogRecorder) 
         let_in(context, peers("198.51.100.1", 1000))
         context.host.reactor.advance(1)
     assert context.guard.counts["refused"] == 3000
-    reports = [f"{one['reason']}{one['suppressed']}" for one in log.events("refused")]
+    reports = log.events("refused")
     assert len(reports) <= 3 * REPORTS_PER_SECOND
+    assert {event["reason"] for event in reports} == {because("deny", prefix="198.51.100.0/24")}
+    assert [event["suppressed"] for event in reports if event["suppressed"]] == [990, 990]
+    endings = [line.partition("refused: ")[2] for line in log.lines()]
     summary = "deny 198.51.100.0/24 (and 990 more refused since the last report)"
-    assert reports.count(summary) == 2
+    assert endings.count(summary) == 2
+    assert endings.count("deny 198.51.100.0/24") == len(reports) - 2
 
 
 def test_what_is_remembered_of_sources_is_bounded() -> None:
@@ -280,3 +287,97 @@ def test_without_a_connection_the_looking_ends(log: LogRecorder) -> None:
         client.end()
     context.host.reactor.advance(SWEEP_SECONDS)
     assert context.host.reactor.getDelayedCalls() == []
+
+
+# limits that change
+
+
+def test_new_limits_hold_at_once_and_counts_and_connections_stay() -> None:
+    context = make_context("echo")
+    guard = context.guard
+    inside = let_in(context, peers("198.51.100.1", 5))
+    guard.refuse(peers("198.51.100.2", 1)[0], because("allow"))
+    before = dict(guard.counts)
+    guard.apply(evolve(context.limits, max_connections_per_source=6, max_connections=7))
+    assert dict(guard.counts) == before
+    assert context.limits.max_connections == 7
+    assert len(let_in(context, peers("198.51.100.1", 5))) == 1
+    assert len(let_in(context, peers("198.51.100.3", 5))) == 1
+    assert len(guard.sessions) == 7
+    inside[0].vanish()
+    assert len(let_in(context, peers("198.51.100.1", 5))) == 1
+
+
+def test_rules_that_were_remembered_are_forgotten() -> None:
+    context = make_context("echo", deny=["198.51.100.0/24"])
+    guard = context.guard
+    assert let_in(context, peers("198.51.100.1", 1)) == []
+    assert guard.datagram_refusal("198.51.100.1", PORT) == because("deny", prefix="198.51.100.0/24")
+    guard.apply(evolve(context.limits, deny=()))
+    assert len(let_in(context, peers("198.51.100.1", 1))) == 1
+    assert guard.datagram_refusal("198.51.100.1", PORT) is None
+
+
+def test_who_is_trusted_from_now_on_is_not_counted_and_the_other_way_round() -> None:
+    context = make_context("echo", max_connections_per_source=3)
+    guard = context.guard
+    assert len(let_in(context, peers("198.51.100.1", 5))) == 3
+    trusted = evolve(context.limits, trusted=(parse_prefix("198.51.100.0/24"),))
+    untrusted = context.limits
+    guard.apply(trusted)
+    assert len(let_in(context, peers("198.51.100.1", 5))) == 5
+    guard.apply(untrusted)
+    assert let_in(context, peers("198.51.100.1", 1)) == []
+    assert guard._per_source == {"198.51.100.1/32": 8}
+
+
+def test_a_budget_starts_anew_only_where_its_rate_changes() -> None:
+    context = make_context("daytime")
+    guard = context.guard
+    assert answered(guard, ["198.51.100.1"] * 30) == 20
+    guard.apply(evolve(context.limits, max_connections=5))
+    assert answered(guard, ["198.51.100.1"] * 30) == 0
+    guard.apply(evolve(context.limits, reply_burst=7))
+    assert answered(guard, ["198.51.100.1"] * 30) == 7
+    assert str(guard.reply_refusal("198.51.100.1")) == "reply_rate = 10/s"
+
+
+# sessions
+
+
+def test_sessions_are_numbered_through_the_daemon_and_tell_where_they_came_in() -> None:
+    host = make_host()
+    contexts = [make_context("echo", host) for _ in range(2)]
+    host.reactor.advance(5)
+    for number, context in enumerate([*contexts, *contexts]):
+        let_in(context, [Peer("198.51.100.1", PORT + number)])
+    sessions = [session for context in contexts for session in context.guard.sessions]
+    assert [session.number for session in sessions] == [1, 3, 2, 4]
+    assert {session.since for session in sessions} == {host.reactor.seconds()}
+    assert {session.entrance for session in sessions} == {ENTRANCE}
+    assert {(session.bytes_in, session.bytes_out) for session in sessions} == {(0, 0)}
+
+
+def test_connections_have_the_drain_time_to_end(log: LogRecorder) -> None:
+    context = make_context("echo", drain="7s")
+    client = knock("echo", context, Peer("198.51.100.1", PORT), takes=0)
+    assert client is not None
+    client.send(b"x" * 70_000)
+    ended = context.guard.stop_sessions(because("service_removed"))
+    context.host.reactor.advance(6.9)
+    assert not ended.called
+    context.host.reactor.advance(0.2)
+    assert ended.called
+    assert [event["reason"] for event in log.events("closed")] == [because("service_removed")]
+
+
+def test_some_connections_can_be_waited_for_while_others_come() -> None:
+    context = make_context("echo")
+    first, second = let_in(context, peers("198.51.100.1", 2))
+    ended = context.guard.when_ended(context.guard.sessions)
+    let_in(context, peers("198.51.100.2", 1))
+    first.vanish()
+    assert not ended.called
+    second.vanish()
+    assert ended.called
+    assert context.guard.when_ended(()).called

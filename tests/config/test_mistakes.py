@@ -70,7 +70,7 @@ MISTAKES = [
     ),
     (
         "[service.mine]\nkind = 'exec'\nlisten = ['tcp:1']\ncommand = ['./here']",
-        "1: service.mine: the command must be absolute or a name to look for, not './here'",
+        "1: service.mine: './here' is a relative path: give an absolute one, or a name to look for",
     ),
     (
         "[service.fortune]\nenvironment = {'A=B' = 'x'}",

@@ -7,46 +7,14 @@ import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import pytest_twisted
 
-from sockd.access.peer import Peer
-from sockd.net import child as child_module
-from sockd.net.child import KILL_SECONDS, SAID_BYTES, Child, Program
-from tests.helpers import LogRecorder, make_context, until
-
-PEER = Peer("192.0.2.7", 50_007)
-
-
-class Heard(Child):
-    """A child whose output and end are kept."""
-
-    output = b""
-    status = ""
-
-    def outReceived(self, data: bytes) -> None:
-        self.output += data
-
-    def ended(self, status: str) -> None:
-        self.status = status
-
-
-def start(*argv: str, cpu: int = 10, memory: int = 256 << 20, **environment: str) -> Heard:
-    child = Heard(make_context("echo"), PEER, Program(argv, cpu, memory))
-    child.start(environment)
-    return child
-
-
-def shell(script: str, **more: Any) -> Heard:
-    return start("/bin/sh", "-c", script, **more)
-
-
-async def run(script: str, **more: Any) -> Heard:
-    child = shell(script, **more)
-    await until(lambda: child.status)
-    return child
+from sockd.net import program as program_module
+from sockd.net.child import KILL_SECONDS, SAID_BYTES
+from tests.helpers import LogRecorder, until
+from tests.net.children import run, shell, start
 
 
 def is_alive(pid: int) -> bool:
@@ -62,7 +30,7 @@ def is_alive(pid: int) -> bool:
 async def test_a_child_starts_with_a_clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SECRET", "of the daemon")
     monkeypatch.setenv("TZ", "Europe/Warsaw")
-    child = await run("env", MORE="than that")
+    child = await run("env", environment={"MORE": "than that"})
     variables = dict(line.partition("=")[::2] for line in child.output.decode().splitlines())
     assert {"SECRET"}.isdisjoint(variables)
     assert variables["MORE"] == "than that"
@@ -99,8 +67,12 @@ async def test_a_child_leads_a_session_of_its_own() -> None:
     assert int(session) != os.getsid(0)
 
 
+@pytest.mark.parametrize("folder", ["/", "/tmp"])
 @pytest_twisted.ensureDeferred
-async def test_a_child_starts_in_the_root_folder() -> None:
+async def test_a_child_starts_in_the_root_folder_wherever_the_daemon_is(
+    folder: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder)
     assert (await run("pwd")).output == b"/\n"
 
 
@@ -129,8 +101,8 @@ async def test_a_program_that_is_not_there_ends_as_in_a_shell() -> None:
 def test_a_host_without_the_tools_for_limits_runs_no_child(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(child_module, "PATH", "/no/such/folder")
-    with pytest.raises(FileNotFoundError, match="setsid"):
+    monkeypatch.setattr(program_module, "PATH", "/no/such/folder")
+    with pytest.raises(FileNotFoundError, match="there is no env on this host"):
         shell("true")
 
 
@@ -147,14 +119,14 @@ async def test_what_a_child_says_on_standard_error_is_logged_within_bounds(
 @pytest_twisted.ensureDeferred
 async def test_a_child_has_no_more_memory_than_it_may() -> None:
     script = "try: bytearray(1 << 30)\nexcept MemoryError: raise SystemExit(5)"
-    greedy = start(sys.executable, "-S", "-c", script, memory=200 << 20)
+    greedy = start(sys.executable, "-S", "-c", script, memory_bytes=200 << 20)
     await until(lambda: greedy.status)
     assert greedy.status == "exit 5"
 
 
 @pytest_twisted.ensureDeferred
 async def test_a_child_has_no_more_processor_time_than_it_may() -> None:
-    child = await run("while :; do :; done", cpu=1)
+    child = await run("while :; do :; done", cpu_seconds=1)
     assert child.status in ("signal SIGKILL", "signal SIGXCPU")
 
 
@@ -218,7 +190,7 @@ async def test_a_child_that_has_ended_is_not_signalled_again() -> None:
 
 @pytest_twisted.ensureDeferred
 async def test_many_children_leave_no_zombie() -> None:
-    for _ in range(10):
+    for _ in range(5):
         children = [start("/bin/true") for _ in range(20)]
         await until(lambda children=children: all(one.status for one in children))  # type: ignore[misc]
         assert {one.status for one in children} == {"exit 0"}

@@ -82,7 +82,7 @@ def test_a_client_that_is_gone_while_we_work_is_noticed(log: LogRecorder) -> Non
     client.socket.is_cut = True  # nothing is read, so no reactor would tell
     client.loop.advance(2)
     assert client.is_closed
-    assert [str(event["reason"]) for event in log.events("closed")] == ["closed by the peer"]
+    assert [event["reason"].name for event in log.events("closed")] == ["peer_closed"]
 
 
 STEPS = {

@@ -33,10 +33,10 @@ from sockd.access.guard import Suppressed
 from sockd.access.peer import Peer
 from sockd.access.reasons import because
 from sockd.formats.text import escape
-from sockd.net.listener import Door
+from sockd.net.entry import ConnectionFactory
 from sockd.ops.log_lines import FORMATS, MAX_LINE, Format, as_json, as_text
 from sockd.ops.logs import LogWriter
-from tests.helpers import LogRecorder, make_context, make_host
+from tests.helpers import ENTRANCE, LogRecorder, make_context, make_host
 from tests.memory import REACTOR
 from tests.ops.samples import JSON, LOCAL, PEER, TEXT, event_of
 
@@ -328,7 +328,7 @@ async def test_what_twisted_says_of_its_ports_and_of_its_cache_is_left_out(
     tmp_path: Path, log: LogRecorder
 ) -> None:
     context = make_context("echo", make_host(REACTOR))
-    door: Any = Door(context, lambda *_: pytest.fail("nobody connects"))
+    door: Any = ConnectionFactory(context, lambda *_: pytest.fail("nobody connects"), ENTRANCE)
     with writing(TEXT) as file:
         ports = [
             REACTOR.listenTCP(0, door, interface="127.0.0.1"),
@@ -340,14 +340,15 @@ async def test_what_twisted_says_of_its_ports_and_of_its_cache_is_left_out(
         legacy.msg(format=cache, path="/usr/lib/dropin.cache", errno=errno.EACCES)
     assert file.getvalue() == ""
     told = "\n".join(log.lines())
-    assert told.count("Door starting on ") == 2
+    assert told.count("ConnectionFactory starting on ") == 2
     assert told.count("Closed)") == 2
     assert "plugin cache" in told
 
 
 def test_our_own_events_are_never_left_out() -> None:
     with writing(TEXT) as file:
-        events.warn("warning", service="Door starting on ", reason="(TCP Port 7 Closed)")
+        reason = "(UNIX Port x Closed)"
+        events.warn("warning", service="ConnectionFactory starting on ", reason=reason)
         events.warn("failed", service="EMFILE ", peer="EMFILE ", reason="EMFILE ")
         events.warn("failed", service="EMFILE ", peer="EMFILE ", reason="EMFILE ")
     assert len(file.getvalue().splitlines()) == 3

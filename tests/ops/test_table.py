@@ -136,7 +136,7 @@ async def test_multicast_is_a_row_with_its_group_and_its_interface() -> None:
 def test_nobody_knows_how_to_try_what_the_service_manager_hands_over() -> None:
     settings = make_settings("echo", ["systemd:name=small"])
     [listen] = settings.listen
-    listener = Listener(make_context("echo"), listen)
+    listener = Listener(make_context("echo"), listen, True)
     assert list(rows(settings, [listener])) == []
     listener.port = "whatever was handed over"
     assert list(rows(settings, [listener])) == [Row("echo", "tcp", "systemd small", "")]

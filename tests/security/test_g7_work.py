@@ -5,16 +5,20 @@ from __future__ import annotations
 import json
 import os
 import re
+import socket
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from random import Random
+from shutil import copy
+from tempfile import TemporaryDirectory
 
 from flint import fmpz
 
 from tests.daemons import ask, children, receive_all
-from tests.processes import PATIENCE
+from tests.processes import NOBODY, PATIENCE, is_gone
 from tests.security.hosts import Watched, is_alive, paused, reset, wait_until
 
 DIGITS = 95
@@ -203,9 +207,9 @@ def test_a_program_that_spins_is_ended_by_its_limit_of_cpu_time(tmp_path: Path) 
 
 def test_a_program_that_takes_long_is_ended_by_max_time(tmp_path: Path) -> None:
     """Time is limited too, whether it works or sleeps."""
-    with Watched(tmp_path, exec_config("/bin/sleep", "1000", max_time='"1s"')) as daemon:
+    with Watched(tmp_path, exec_config("/bin/sleep", "1000", max_time='"300ms"')) as daemon:
         with daemon.connect("run") as sock:
-            sock.settimeout(1 + SLACK)
+            sock.settimeout(SLACK)
             assert receive_all(sock) == b""
         assert daemon.wait_for("child-reaped")["status"] == "signal SIGTERM"
 
@@ -220,12 +224,98 @@ def test_a_program_gets_no_more_than_its_memory(tmp_path: Path) -> None:
         assert daemon.wait_for("child-reaped")["status"] == "exit 1"
 
 
+CAPABILITIES = "+net_bind_service,+dac_override"
+"""One that the unit gives the daemon, and one without which it could not read this Python."""
+AS_NOBODY = (
+    *("setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"),
+    *(f"--inh-caps={CAPABILITIES}", f"--ambient-caps={CAPABILITIES}", "--"),
+)
+
+
+def status_of(text: str) -> dict[str, str]:
+    """The fields of /proc/PID/status."""
+    return {name: value.strip() for name, value in re.findall(r"^(\w+):(.*)$", text, re.M)}
+
+
+def test_a_program_has_no_capability_of_the_daemons(tmp_path: Path) -> None:
+    """Not even an ambient one, which every program inherits that is not kept from it."""
+    text = exec_config("/bin/cat", "/proc/self/status")
+    with Watched(tmp_path, text, prefix=AS_NOBODY) as daemon:
+        ours = status_of(Path(f"/proc/{daemon.pid}/status").read_text("ascii"))
+        program = status_of(ask(daemon.connect("run"), b"").decode())
+    assert int(ours["CapAmb"], 16) == int(ours["CapEff"], 16) != 0
+    assert program["Uid"].split() == [str(NOBODY)] * 4
+    assert [int(program[f"Cap{which}"], 16) for which in ("Inh", "Prm", "Eff", "Amb")] == [0] * 4
+    assert program["NoNewPrivs"] == "1"
+
+
+def test_the_worker_has_no_capability_of_the_daemons(tmp_path: Path) -> None:
+    """Nor may it write a file."""
+    with (
+        Factoring(tmp_path, factor_config("1m"), prefix=AS_NOBODY) as daemon,
+        daemon.connect("factor") as sock,
+    ):
+        sock.sendall(b"%d\n" % 2**64)
+        assert sock.recv(1000).startswith(b"2 2 2")
+        [worker] = children(daemon.pid)
+        status = status_of(Path(f"/proc/{worker}/status").read_text("ascii"))
+        limits = Path(f"/proc/{worker}/limits").read_text("ascii")
+    assert [int(status[f"Cap{which}"], 16) for which in ("Inh", "Prm", "Eff", "Amb")] == [0] * 4
+    assert status["NoNewPrivs"] == "1"
+    assert re.search(r"^Max file size +0 +0 ", limits, re.M)
+
+
+def test_no_bound_is_above_the_daemons_own(tmp_path: Path) -> None:
+    """A daemon that is not root could not raise its own, and so would run no program at all."""
+    few = ("prlimit", "--fsize=1024000", "--nofile=200", *AS_NOBODY)
+    text = exec_config("/bin/sh", "-c", "ulimit -n; ulimit -f")
+    with Watched(tmp_path, text, prefix=few) as daemon:
+        assert ask(daemon.connect("run"), b"").split() == [b"200", b"2000"]
+
+
+def test_a_privileged_program_may_become_another_user_and_ends_when_it_likes(
+    tmp_path: Path,
+) -> None:
+    """A setuid program takes no signal of the daemon's, which is no fault of the daemon."""
+    with TemporaryDirectory() as name:
+        Path(name).chmod(0o755)
+        program = Path(name, "setpriv")
+        copy("/usr/bin/setpriv", program)
+        program.chmod(0o4755)
+        become = (str(program), "--reuid=0", "--regid=0", "--clear-groups")
+        text = exec_config(*become, "/bin/sh", "-c", "id -u; exec cat", privileged="true")
+        with Watched(tmp_path, text, prefix=AS_NOBODY) as daemon:
+            with daemon.connect("run") as sock:
+                assert sock.recv(10) == b"0\n"
+                reset(sock)
+            # it has seen the end of its input
+            assert daemon.wait_for("child-reaped")["status"] == "exit 0"
+
+
+def test_what_is_killed_takes_its_programs_and_its_worker_with_it(tmp_path: Path) -> None:
+    """However silent they are, and though they ignore what can be ignored."""
+    silent = "trap '' TERM HUP PIPE; echo ready; exec sleep 1000"
+    text = exec_config("/bin/sh", "-c", silent) + factor_config("1m")
+    with Watched(tmp_path, text) as daemon, ExitStack() as stack:
+        sock = stack.enter_context(daemon.connect("run"))
+        assert sock.recv(6, socket.MSG_WAITALL) == b"ready\n"
+        asking = stack.enter_context(daemon.connect("factor"))
+        asking.sendall(b"%d\n" % semiprimes(1)[0])
+        wait_until(lambda: is_running(daemon, sys.executable.encode()), "the worker is there")
+        left = children(daemon.pid)
+        assert len(left) == 2
+        daemon.kill()
+        for pid in left:
+            assert is_gone(pid)
+
+
 def test_a_thousand_runs_leave_no_zombie_and_no_descriptor(tmp_path: Path) -> None:
     """Each is reaped, whether its client waits for the end or leaves before."""
     with Watched(tmp_path, exec_config("/bin/true")) as daemon:
+        address = daemon.address("run", "tcp")  # once: it is read from the log, which grows
 
         def visit(number: int) -> bytes:
-            with daemon.connect("run") as sock:
+            with socket.create_connection(address, PATIENCE) as sock:
                 return b"" if number % 4 == 0 else receive_all(sock)
 
         with ThreadPoolExecutor(24) as pool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import socket
 from collections.abc import Callable
@@ -13,10 +14,7 @@ import pytest
 import pytest_twisted
 from twisted.internet.threads import deferToThread
 
-from sockd.config.document import ConfigError
-from sockd.formats.quotes import builtin_quotes
-from sockd.net import child
-from sockd.services.exec import Programs
+from sockd.net import child, program
 from tests.helpers import LogRecorder, connect, held_by, make_context, until
 from tests.processes import is_gone
 from tests.servers import Wire, address_of, serve
@@ -47,7 +45,7 @@ async def test_the_environment_has_the_peer_and_the_service_and_nothing_of_the_d
         _, port = wire.socket.getsockname()
         text = await deferToThread(wire.receive)
     assert dict(line.split("=", 1) for line in text.decode().splitlines()) == {
-        "PATH": child.PATH,
+        "PATH": program.PATH,
         "LANG": "C.UTF-8",
         "TZ": "UTC",
         "REMOTE_ADDR": "127.0.0.1",
@@ -161,8 +159,8 @@ async def test_what_has_left_its_group_and_holds_the_pipes_is_not_waited_for(
             # it has come to a session of its own
             await until(lambda: os.getsid(stranger) == stranger)
             wire.send(bytes(512 * 1024))  # more than the pipe holds: the rest waits to be written
-            program: Any = session._child
-            await until(lambda: held_by(program.process.pipes[0]))
+            client: Any = session._child
+            await until(lambda: held_by(client.process.pipes[0]))
             end_of_time: Any = session._time
             end_of_time.reset(0)  # its time is over now
             await reaped(log)
@@ -233,9 +231,21 @@ async def test_a_program_that_runs_too_long_is_ended(log: LogRecorder) -> None:
 
 
 @pytest_twisted.ensureDeferred
-async def test_a_program_has_limits_on_processor_time_memory_and_core_files() -> None:
-    limits = await output("sh", "-c", "ulimit -t; ulimit -v; ulimit -c", cpu="7s", memory="64m")
-    assert limits == b"7\n65536\n0\n"
+async def test_a_program_has_limits_on_what_it_may_use() -> None:
+    script = "ulimit -t; ulimit -v; ulimit -c; ulimit -n; ulimit -f; ulimit -p"
+    more: dict[str, Any] = {"descriptors": 99, "file_size": "1m", "processes": 77}
+    limits = await output("sh", "-c", script, cpu="7s", memory="64m", **more)
+    # of memory and processor time in kB and seconds, of files in blocks of 512 bytes (dash(1))
+    assert limits.split() == [b"7", b"65536", b"0", b"99", b"2048", b"77"]
+
+
+@pytest_twisted.ensureDeferred
+async def test_what_a_program_may_use_where_nothing_is_said() -> None:
+    script = "ulimit -t; ulimit -v; ulimit -n; ulimit -f; ulimit -p"
+    processes = resource.getrlimit(resource.RLIMIT_NPROC)[0]
+    limits = await output("sh", "-c", script)
+    assert limits.split()[:4] == [b"10", b"262144", b"256", b"131072"]
+    assert limits.split()[4] in (b"unlimited", b"%d" % processes)
 
 
 @pytest_twisted.ensureDeferred
@@ -306,45 +316,7 @@ async def test_a_program_may_close_its_input_and_go_on(tmp_path: Path) -> None:
         assert instance.context.guard.counts["errors"] == 0
 
 
-# no program
-
-
-@pytest.mark.parametrize(
-    ("table", "why"),
-    [
-        ({"command": ["/no/such/program"]}, "there is no program '/no/such/program'"),
-        ({"command": ["no-such-program"]}, "there is no program 'no-such-program'"),
-        ({"command": ["/etc/passwd"]}, "there is no program '/etc/passwd'"),
-    ],
-)
-def test_a_program_that_there_is_not_is_a_mistake_of_the_configuration(
-    table: dict[str, Any], why: str
-) -> None:
-    with pytest.raises(ConfigError, match=f"^service.exec: {why}$"):
-        make_context("exec", **table)
-
-
-def test_a_program_that_has_gone_since_the_check_is_told_as_well(tmp_path: Path) -> None:
-    program = tmp_path / "program"
-    program.touch(0o755)
-    context = make_context("exec", command=[str(program)])
-    program.unlink()
-    with pytest.raises(ValueError, match=f"^there is no program '{program}'$"):
-        Programs(context)
-
-
-def test_where_there_is_no_program_a_quotation_can_be_sent_instead(log: LogRecorder) -> None:
-    table: dict[str, Any] = {"command": ["/no/such/program"], "otherwise": "quote"}
-    context = make_context("exec", **table, greeting="Hello {address}")
-    client = connect("exec", context)
-    greeting, quote = client.received.split(b"\r\n", 1)
-    assert greeting == b"Hello 192.0.2.7"
-    assert quote in builtin_quotes()
-    client.send(b"what nobody reads")
-    client.end()
-    assert client.is_closed
-    [warning] = log.events("warning")
-    assert str(warning["reason"]).endswith("quotations are sent instead")
+# no process
 
 
 def test_where_no_process_can_be_had_the_client_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,7 @@ import math
 import os
 import re
 import signal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from hypothesis import strategies as st
 
 from sockd.access.peer import Peer
 from sockd.formats.factors import SMALL, factors, parse_number
+from sockd.net import program
 from sockd.net.context import Context
 from sockd.net.datagram import MAX_OWED
 from sockd.services.factor import Factoring
@@ -269,6 +271,19 @@ def test_where_no_process_can_be_had_large_numbers_are_told_that_it_is_busy() ->
         raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
 
     place.loop.spawnProcess = no_process
+    assert place.client(LARGE[0] + b"42\n").received == BUSY + b"2 3 7\r\n"
+
+
+def test_a_host_that_can_run_no_worker_is_told_at_start_and_answers_small_numbers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, log: LogRecorder
+) -> None:
+    monkeypatch.setattr(program, "PATH", str(tmp_path))
+    place = Place()
+    [warning] = log.events("warning")
+    assert warning["service"] == "factor"
+    why = str(warning["reason"])
+    assert why.startswith("programs cannot be run: env, setsid, prlimit, setpriv are not on this")
+    assert why.endswith(': numbers of 2^64 and more are answered "error: busy"')
     assert place.client(LARGE[0] + b"42\n").received == BUSY + b"2 3 7\r\n"
 
 

@@ -94,6 +94,10 @@ class Limits:
         "answers that one source may get at once before reply_rate holds",
         validator=validators.ge(1),
     )
+    drain: Duration = option(
+        Duration(3),
+        "how long connections may take to end when the service stops; then they are cut off",
+    )
     log_connections: bool = option(
         True, "an event when a connection begins and one when it ends; false: for the busiest"
     )

@@ -54,6 +54,7 @@ SENTENCES = {
     "rejected": "error: {detail}",
     "service_error": "error in the service",
     "daemon_stops": "the daemon stops",
+    "service_removed": "the service has been taken out",
     # a program that a connection ran
     "program_ended": "the program ended ({status})",
     "max_time": "max_time",
@@ -62,6 +63,7 @@ SENTENCES = {
     # an address that is not listened on
     "listen_error": "{detail}",
     "file_left": "its file is left: {detail}",
+    "mode_left": "the mode of its file is left: {detail}",
     # a log that is not opened anew
     "log_error": "{path}: {detail}",
     "no_log_file": "it has no file of its own",
@@ -75,6 +77,12 @@ SENTENCES = {
         "bursts may lose datagrams; raise net.core.rmem_max"
     ),
     "no_program": "{detail}: quotations are sent instead",
+    "no_worker": '{detail}: numbers of 2^64 and more are answered "error: busy"',
+    "processes_of_root": "processes does not bind a program that runs as root: give it a user",
+    "capabilities_of_root": (
+        "a program that runs as root keeps root's capabilities where the daemon lacks CAP_SETPCAP: "
+        "give it a user"
+    ),
     "configuration": "{detail}",
 }
 """The sentence of each reason; its fields are the names in braces."""

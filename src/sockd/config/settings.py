@@ -12,7 +12,7 @@ from difflib import get_close_matches
 from typing import Any
 
 import attrs
-from attrs import define, field, frozen, validators
+from attrs import define, evolve, field, frozen, validators
 
 from sockd.access.limits import Limits
 from sockd.config.document import ConfigError, Document, Key, Mistake
@@ -21,7 +21,7 @@ from sockd.listen.strings import Listen, expand
 from sockd.net import tls
 from sockd.options.option import option
 from sockd.options.units import Duration
-from sockd.service import Found, Instance, Kind
+from sockd.service import Door, Found, Instance, Kind
 
 
 @frozen
@@ -196,12 +196,13 @@ def _instance(
         return None
     preset = known[name][1] if name in known and known[name][0] is kind else None
     own = {**(preset.settings if preset else {}), **table}
-    allowed = {"kind", "listen"} | field_names(Limits) | field_names(kind.options)
+    doors = {door.key for door in kind.all_doors}
+    allowed = {"kind"} | doors | field_names(Limits) | field_names(kind.options)
     for one in table.keys() - allowed:
         check.unknown((*key, one), allowed)
     limits = check.structure(Limits, {**_good(defaults), **own}, key)
-    texts = own.get("listen", preset and list(preset.listen))
-    listen = _listen(check, (*key, "listen"), texts, kind, runtime, limits.required)
+    listens = {one: list(texts) for one, texts in preset.listens().items()} if preset else {}
+    listen = _doors(check, key, kind, {**listens, **own}, runtime, limits.required)
     mistakes = len(check.mistakes)
     options = check.structure(kind.options, own, key)
     if kind.check is not None and len(check.mistakes) == mistakes:
@@ -210,6 +211,19 @@ def _instance(
         except ValueError as error:
             check.mistake(key, str(error))
     return InstanceSettings(name, kind, listen, limits, options)
+
+
+def _doors(
+    check: _Checker, key: Key, kind: Kind, table: dict[str, Any], runtime: str, required: bool
+) -> tuple[Listen, ...]:
+    """Where every door of an instance listens; the main one has to."""
+    found: list[Listen] = []
+    for door in kind.all_doors:
+        if door.key in table or not door.role:
+            name = f"{kind.name} ({door.role})" if door.role else kind.name
+            texts = table.get(door.key)
+            found += _listen(check, (*key, door.key), texts, door, name, runtime, required)
+    return tuple(found)
 
 
 def _good(defaults: dict[str, Any]) -> dict[str, Any]:
@@ -229,12 +243,10 @@ def _drain(mistakes: list[Mistake]) -> bool:
 
 
 def _listen(
-    check: _Checker, key: Key, value: Any, kind: Kind, runtime: str, required: bool
+    check: _Checker, key: Key, value: Any, door: Door, name: str, runtime: str, required: bool
 ) -> tuple[Listen, ...]:
     if value is None:
-        check.mistake(
-            key, f"missing; {kind.name} can be listened on over {', '.join(kind.transports)}"
-        )
+        check.mistake(key, f"missing; {name} can be listened on over {', '.join(door.transports)}")
         return ()
     if not isinstance(value, list) or not value:
         check.mistake(
@@ -252,15 +264,15 @@ def _listen(
             check.mistake((*key, index), str(error))
             continue
         transport = expanded[0].transport
-        if transport not in kind.transports:
-            usable = ", ".join(kind.transports)
-            message = f"{kind.name} does not work over {transport}, only over {usable}"
+        if transport not in door.transports:
+            usable = ", ".join(door.transports)
+            message = f"{name} does not work over {transport}, only over {usable}"
             check.mistake((*key, index), message)
             continue
         if required and (why := _tls_failure(expanded[0])):
             check.mistake((*key, index), why)
             continue
-        result += expanded
+        result += (evolve(one, role=door.role) for one in expanded)
     return tuple(result)
 
 
@@ -268,7 +280,7 @@ def _tls_failure(listen: Listen) -> str:
     """Why TLS cannot be had from the files that a listen string names, or nothing."""
     if listen.transport == "tls":
         try:
-            tls.load(listen)
+            tls.load(listen.terms)
         except ValueError as error:
             return str(error)
     return ""

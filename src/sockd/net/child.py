@@ -1,19 +1,13 @@
-"""Child processes: own session, clean environment, descriptors 0 to 2, limits, and an end.
-
-The limits and the session are set by `prlimit` and `setsid` (util-linux) before the program runs,
-so that not one instruction of it runs without them.
-"""
+"""Child processes of the daemon: their start, what they say, and their end."""
 
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, cast
 
-from attrs import frozen
 from twisted.internet.error import ConnectionAborted, ProcessDone
 from twisted.internet.interfaces import IDelayedCall, IProcessTransport, IReactorTime
 from twisted.internet.protocol import ProcessProtocol
@@ -22,43 +16,12 @@ from twisted.python.failure import Failure
 from sockd import events
 from sockd.access.peer import Peer
 from sockd.net.context import Context
+from sockd.net.program import Program, environment
 
 KILL_SECONDS = 5.0
 """From the polite signal (TERM) to the last one (KILL)."""
 SAID_BYTES = 1024
 """Bytes of a child's standard error that are logged; the rest is dropped."""
-PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/usr/games"
-"""Where a child's own commands are looked for."""
-
-
-@frozen
-class Program:
-    """What to run and what it may use: CPU in whole seconds, address space in bytes."""
-
-    argv: tuple[str, ...]
-    cpu_seconds: int
-    memory_bytes: int
-    uid: int | None = None
-    gid: int | None = None
-
-    @property
-    def limited_argv(self) -> list[str]:
-        """The command line that sets the limits and then becomes the program."""
-        return [
-            _tool("setsid"),
-            _tool("prlimit"),
-            f"--cpu={self.cpu_seconds:d}",
-            f"--as={int(self.memory_bytes)}",
-            "--core=0",
-            "--",
-            *self.argv,
-        ]
-
-
-def environment(extra: Mapping[str, str]) -> dict[str, str]:
-    """A child's whole environment: nothing of the daemon's own but its zone."""
-    zone = {"TZ": os.environ["TZ"]} if "TZ" in os.environ else {}
-    return {"PATH": PATH, "LANG": "C.UTF-8", **zone, **extra}
 
 
 class Child(ProcessProtocol):
@@ -75,15 +38,12 @@ class Child(ProcessProtocol):
 
     def start(self, extra: Mapping[str, str]) -> None:
         """Start it. Raises OSError where the host has no room for one more process."""
-        argv = self.program.limited_argv
+        argv = self.program.prepared_argv
         self.context.host.reactor.spawnProcess(
             self,
             argv[0],
             argv,
             env=environment(extra),
-            path="/",
-            uid=self.program.uid,
-            gid=self.program.gid,
             childFDs={0: "w", 1: "r", 2: "r"},
         )
 
@@ -159,13 +119,8 @@ class Child(ProcessProtocol):
             # it has not come to its own session yet
             with suppress(ProcessLookupError):
                 os.kill(self.pid, number)
-
-
-def _tool(name: str) -> str:
-    path = shutil.which(name, path=PATH)
-    if path is None:
-        raise FileNotFoundError(f"{name} (of util-linux) is not on this host")
-    return path
+        except PermissionError:
+            return  # a setuid program has become another user: it sees the end of its input
 
 
 def _status(reason: Failure) -> str:

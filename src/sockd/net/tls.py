@@ -23,7 +23,7 @@ from twisted.protocols.tls import BufferingTLSTransport, TLSMemoryBIOFactory
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from sockd.listen.strings import Listen
+from sockd.listen.terms import Terms
 
 
 @frozen
@@ -33,25 +33,25 @@ class Files:
     stamps: tuple[tuple[str, int, int, int], ...]
 
 
-def stamps(listen: Listen) -> Files:
-    """When the listener's files were last changed. Raises OSError where one cannot be read."""
+def stamps(terms: Terms) -> Files:
+    """When the files were last changed. Raises OSError where one cannot be read."""
     found = []
-    for name in filter(None, (listen.certificate, listen.key, listen.client_ca)):
+    for name in terms.tls_files:
         status = Path(name).stat()
         found.append((name, status.st_mtime_ns, status.st_size, status.st_ino))
     return Files(tuple(found))
 
 
-def load(listen: Listen) -> SSL.Context:
-    """The TLS context of a listener's files. Raises ValueError that names the file at fault."""
-    certificates = _read(listen.certificate, x509.load_pem_x509_certificates)
-    key = _read(listen.key, lambda data: load_pem_private_key(data, password=None))
+def load(terms: Terms) -> SSL.Context:
+    """The TLS context of an address's files. Raises ValueError that names the file at fault."""
+    certificates = _read(terms.certificate, x509.load_pem_x509_certificates)
+    key = _read(terms.key, lambda data: load_pem_private_key(data, password=None))
     authorities = (
         [
             crypto.X509.from_cryptography(one)
-            for one in _read(listen.client_ca, x509.load_pem_x509_certificates)
+            for one in _read(terms.client_ca, x509.load_pem_x509_certificates)
         ]
-        if listen.client_ca
+        if terms.client_ca
         else None
     )
     try:
@@ -66,9 +66,9 @@ def load(listen: Listen) -> SSL.Context:
         context.set_min_proto_version(SSL.TLS1_2_VERSION)
         context.check_privatekey()
     except SSL.Error:
-        raise ValueError(f"{listen.key} is not the key of {listen.certificate}") from None
+        raise ValueError(f"{terms.key} is not the key of {terms.certificate}") from None
     except (TypeError, ValueError) as error:
-        raise ValueError(f"{listen.key}: {error}") from None
+        raise ValueError(f"{terms.key}: {error}") from None
     return context
 
 

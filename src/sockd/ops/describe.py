@@ -6,7 +6,7 @@ import attrs
 
 from sockd.access.limits import Limits
 from sockd.config.annotated import toml
-from sockd.service import Found, Kind
+from sockd.service import MAIN_KEY, Found, Kind
 
 LIMITS_HEADING = "## Options of every service"
 
@@ -30,8 +30,12 @@ def describe(kind: Kind) -> str:
 def page(kind: Kind) -> str:
     """What is a kind's own: documentation, transports, default instances, options. Markdown."""
     parts = [f"# {kind.name}", kind.documentation, f"Transports: {', '.join(kind.transports)}."]
+    parts += [f"`{door.key}`: {', '.join(door.transports)}." for door in kind.doors]
     for instance in kind.instances:
-        listens = ", ".join(f"`{listen}`" for listen in instance.listen)
+        listens = "; ".join(
+            f"`{key}` " * (key != MAIN_KEY) + ", ".join(f"`{one}`" for one in listen)
+            for key, listen in instance.listens().items()
+        )
         parts.append(f"Default instance `{instance.name}`: {listens}.")
     options = options_text(kind.options)
     parts.append(f"## Options\n\n{options}" if options else "It has no options of its own.")

@@ -16,7 +16,7 @@ def error_text(error: ConfigError) -> str:
 def check_text(settings: Settings) -> str:
     """What a configuration would listen on, a line an address, and what it warns of."""
     lines = [
-        f"{one.name}: {listen.transport} {listen.address}"
+        f"{one.name}: {listen}" + f" ({listen.role})" * bool(listen.role)
         for one in settings.instances
         for listen in one.listen
     ]

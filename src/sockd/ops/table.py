@@ -10,7 +10,7 @@ from pathlib import Path
 from attrs import frozen
 
 from sockd.config.settings import InstanceSettings
-from sockd.daemon.instance import InstanceService
+from sockd.daemon.instance import RunningInstance
 from sockd.formats.columns import columns
 from sockd.listen.strings import Listen
 from sockd.net.listener import Listener
@@ -38,7 +38,7 @@ class Row:
 
 
 def all_rows(
-    instances: Iterable[tuple[InstanceSettings, InstanceService]],
+    instances: Iterable[tuple[InstanceSettings, RunningInstance]],
 ) -> list[Row]:
     """The rows of what a daemon runs."""
     return [row for settings, one in instances for row in rows(settings, one.listeners)]
@@ -49,12 +49,14 @@ def rows(instance: InstanceSettings, listeners: Iterable[Listener]) -> Iterator[
 
     It has one for each family where the kernel has chosen the ports, and so two of them.
     """
-    groups: dict[tuple[str, str], list[Listener]] = {}
+    groups: dict[tuple[str, str, str], list[Listener]] = {}
     for listener in listeners:
         if listener.is_listening:
             port = listener.address.rpartition(":")[2]
-            groups.setdefault((listener.listen.text, port), []).append(listener)
-    for (_, port), group in groups.items():
+            groups.setdefault((listener.listen.role, listener.listen.text, port), []).append(
+                listener
+            )
+    for (*_, port), group in groups.items():
         listen = group[0].listen
         hosts = {one.listen.host for one in group}
         host = TOGETHER.get(frozenset(hosts), listen.host)
@@ -63,8 +65,8 @@ def rows(instance: InstanceSettings, listeners: Iterable[Listener]) -> Iterator[
             address = f"{listen.address} via {listen.interface}"
         yield Row(
             instance.name,
-            f"haproxy:{listen.transport}" if listen.proxies else listen.transport,
-            address,
+            listen.scheme,
+            address + f" ({listen.role})" * bool(listen.role),
             _command(instance, listen, ANY_HOST.get(host, host), port),
         )
 

@@ -2,9 +2,16 @@
 
 As inetd's `nowait`: what the client sends is the program's input, what the program prints is sent
 to the client. Programs run side by side, at most 40 of them, each in a session of its own with a
-clean environment and limits on its time and memory; when the client leaves, the program and what
-it started are ended. Its environment has `REMOTE_ADDR`, `REMOTE_PORT` and `SOCKD_SERVICE`. What it
-prints on standard error goes to the log.
+clean environment; when the client leaves, the program and what it started are ended. Its
+environment has `REMOTE_ADDR`, `REMOTE_PORT` and `SOCKD_SERVICE`. What it prints on standard error
+goes to the log.
+
+A program has bounds on its time, memory, descriptors and files. It runs without any capability, and
+cannot gain one: not through setuid programs either, such as `sudo`. A program that runs as root has
+root's files, and none of root's other powers; so give it a `user`, or say `privileged` where it
+needs those powers, as `sshd -i` does. A daemon that is killed takes its programs with it, though
+not what they have started. The host needs `setsid`, `prlimit` and `setpriv` of util-linux, and
+`env` of coreutils, which prepare a program.
 
 `fortune` is an instance of it: a greeting, then the output of fortune with its line ends turned
 into CRLF. Where the host has no such program, a quotation of a small set is sent.
@@ -18,9 +25,7 @@ from __future__ import annotations
 
 import math
 import os
-import pwd
-import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any
 
@@ -33,8 +38,9 @@ from sockd.access.reasons import because
 from sockd.formats.crlf import CrlfEnds
 from sockd.formats.quotes import builtin_quotes
 from sockd.formats.template import Template
-from sockd.net.child import PATH, Child, Program
+from sockd.net.child import Child
 from sockd.net.context import Context
+from sockd.net.program import NoProgram, Program, group_of, locate, missing_tools, unfit
 from sockd.net.states import Hold
 from sockd.net.stream import Stream
 from sockd.options.option import option
@@ -44,6 +50,7 @@ from sockd.service import Instance, Kind
 
 QUOTE = "quote"
 """What can be sent where the program is not there."""
+NEEDS_ROOT = "running a program as another user needs a daemon that stays root"
 
 
 @frozen
@@ -51,65 +58,124 @@ class ExecOptions:
     """What the exec service can be told."""
 
     command: tuple[str, ...] = option(
-        (), "the program and its arguments; no shell looks at them; must be given"
+        (),
+        "the program, as an absolute path or a name to look for, and its arguments; no shell looks "
+        "at them; must be given",
     )
     otherwise: str = option(
         "",
-        'where there is no such program: "quote" sends a built-in quotation; empty: do not start',
+        'where there is no such file: "quote" sends a built-in quotation; empty: do not start',
         validator=validators.in_(["", QUOTE]),
     )
     greeting: Template = option(
         Template(""), "a line before the output, with the fields of greet's template; empty: none"
     )
-    crlf: bool = option(False, "turn the line ends of the output into CRLF")
-    environment: Mapping[str, str] = option({}, "more variables for the program")
-    user: User | None = option(None, "run it as this user (needs root)")
-    max_children: int = option(40, "programs running at once", validator=validators.ge(1))
+    crlf: bool = option(
+        False, "turn the line ends of the output into CRLF, as most protocols of text have them"
+    )
+    environment: Mapping[str, str] = option(
+        {}, "more variables for the program, beside PATH, LANG, TZ and those of the client"
+    )
+    user: User | None = option(
+        None,
+        "run it as this user of the host, by name or number, which needs a daemon that stays root; "
+        "empty: the daemon's own",
+    )
+    privileged: bool = option(
+        False,
+        "let it keep the daemon's capabilities, if its user is the daemon's, and let setuid "
+        "programs gain what they are made for: some that log users in or send mail need it",
+    )
+    max_children: int = option(
+        40,
+        'programs running at once; the next client is told "error: busy"',
+        validator=validators.ge(1),
+    )
     cpu: Duration = option(
-        Duration(10), "CPU time of one program, in whole seconds", validator=validators.ge(1)
+        Duration(10),
+        "CPU time of one program and, apart, of each that it starts, in whole seconds",
+        validator=validators.ge(1),
     )
     memory: Size = option(
         Size(256 * 1024 * 1024),
-        "address space of one program",
+        "address space of one program and, apart, of each that it starts",
         validator=validators.ge(Size(16 * 1024 * 1024)),
     )
+    descriptors: int = option(
+        256,
+        "files, pipes and sockets that one program may have open; the host has so many for all",
+        validator=validators.ge(8),
+    )
+    file_size: Size = option(
+        Size(64 * 1024 * 1024),
+        "the largest file that a program may write, or have grown by it, such as a log; what "
+        "would write more is ended",
+    )
+    processes: int | None = option(
+        None,
+        "processes and threads of the program's user at which it can start no more; the kernel "
+        "counts those of the whole host, the daemon's too, so give it a user of its own; does not "
+        "bind root; empty: what binds the daemon",
+        validator=validators.optional(validators.ge(1)),
+    )
     max_time: Duration = option(
-        Duration(120), "time until a program is ended", validator=validators.gt(0)
+        Duration(120),
+        "time until a program is ended, whether it works, waits or speaks",
+        validator=validators.gt(0),
     )
 
 
 def check(options: ExecOptions) -> None:
-    """What a value alone does not show to be wrong. Raises ValueError."""
-    if not options.command:
-        raise ValueError('exec needs a command, such as ["/usr/games/fortune"]')
-    if "/" in options.command[0] and not options.command[0].startswith("/"):
-        raise ValueError(
-            f"the command must be absolute or a name to look for, not {options.command[0]!r}"
-        )
-    if any("\0" in word for word in (*options.command, *options.environment.values())):
-        raise ValueError("a command and its environment hold no NUL")
-    for name in options.environment:
-        if not name or "=" in name or "\0" in name:
-            raise ValueError(f"{name!r} cannot be the name of an environment variable")
+    """What a value alone does not show to be wrong. Raises ValueError that names all of it."""
+    if mistakes := list(_mistakes(options)):
+        raise ValueError("; ".join(mistakes))
+
+
+def _mistakes(options: ExecOptions) -> Iterator[str]:
+    yield from _command_mistakes(options)
+    yield from unfit(options.command[1:], options.environment)
     if options.user is not None:
-        _group(options.user)
-    if _path(options) is None and options.otherwise != QUOTE:
-        raise ValueError(_no_program(options))
+        if group_of(options.user) is None:
+            yield f"there is no user {options.user} on this host"
+        if os.geteuid() != 0:
+            yield NEEDS_ROOT
 
 
-def _path(options: ExecOptions) -> str | None:
-    return shutil.which(options.command[0], path=PATH)
-
-
-def _no_program(options: ExecOptions) -> str:
-    return f"there is no program {options.command[0]!r}"
-
-
-def _group(uid: int) -> int:
+def _command_mistakes(options: ExecOptions) -> Iterator[str]:
+    if not options.command or not options.command[0]:
+        yield 'exec needs a command, such as ["/usr/games/fortune"]'
+        return
     try:
-        return pwd.getpwuid(uid).pw_gid
-    except KeyError:
-        raise ValueError(f"there is no user {uid} on this host") from None
+        _located(options)
+    except ValueError as error:
+        yield str(error)
+
+
+def _located(options: ExecOptions) -> str | None:
+    """Where the program is; `None` where quotations are sent instead. Raises ValueError."""
+    try:
+        path = locate(options.command[0])
+    except NoProgram:
+        if options.otherwise == QUOTE:
+            return None
+        raise
+    if why := missing_tools():
+        raise ValueError(why)
+    return path
+
+
+def _program(path: str, options: ExecOptions) -> Program:
+    return Program(
+        argv=(path, *options.command[1:]),
+        cpu_seconds=int(options.cpu),
+        memory_bytes=options.memory,
+        descriptors=options.descriptors,
+        file_bytes=options.file_size,
+        processes=options.processes,
+        uid=options.user,
+        gid=None if options.user is None else group_of(options.user),
+        is_privileged=options.privileged,
+    )
 
 
 class Programs:
@@ -117,24 +183,20 @@ class Programs:
 
     def __init__(self, context: Context[ExecOptions, Programs]) -> None:
         options = context.options
+        check(options)  # again: a program may have gone, and root too
+        if options.user is not None and context.host.gives_up_root:
+            raise ValueError(NEEDS_ROOT)
         self.running: set[ClientProgram] = set()
         self.quotes: tuple[bytes, ...] = ()
-        path = _path(options)
+        path = _located(options)
+        self.program = _program(path or "", options)
+        warnings = list(self.program.weaknesses()) if not context.host.gives_up_root else []
         if path is None:
-            why = _no_program(options)
-            if options.otherwise != QUOTE:
-                raise ValueError(why)
-            reason = because("no_program", detail=why)
-            events.warn("warning", service=context.name, reason=reason)
+            why = f"there is no program {options.command[0]!r}"
+            warnings = [because("no_program", detail=why)]
             self.quotes = builtin_quotes()
-        uid, gid = options.user, None
-        if uid is not None:
-            if os.geteuid() != 0 or context.host.gives_up_root:
-                raise ValueError("running a program as another user needs root, also later")
-            gid = _group(uid)
-        self.program = Program(
-            (path or "", *options.command[1:]), int(options.cpu), options.memory, uid, gid
-        )
+        for reason in warnings:
+            events.warn("warning", service=context.name, reason=reason)
 
     def stop(self) -> None:
         """End every program that still runs."""

@@ -24,10 +24,13 @@ from attrs import define, frozen, validators
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
 
+from sockd import events
+from sockd.access.reasons import because
 from sockd.formats.factors import SMALL, factors, parse_number
-from sockd.net.child import Child, Program
+from sockd.net.child import Child
 from sockd.net.context import Context
 from sockd.net.datagram import Replies
+from sockd.net.program import Program, missing_tools
 from sockd.net.requests import Requests
 from sockd.net.stream import error_line
 from sockd.options.option import option
@@ -36,6 +39,10 @@ from sockd.service import Instance, Kind
 
 WORKER_CPU_SECONDS = 365 * 24 * 3600
 """The worker is ended by its deadline, a number at a time, not by what it has used in all."""
+WORKER_DESCRIPTORS = 32
+"""It has three, and opens a few more while it loads its libraries."""
+WORKER_FILE_BYTES = 0
+"""It writes no file, not even what Python would keep of its modules."""
 
 
 @frozen
@@ -69,9 +76,11 @@ class Worker(Child):
 
     def __init__(self, context: Context[FactorOptions, Factoring], factoring: Factoring) -> None:
         program = Program(
-            (sys.executable, "-m", "sockd.formats.factors"),
+            argv=(sys.executable, "-B", "-m", "sockd.formats.factors"),
             cpu_seconds=WORKER_CPU_SECONDS,
             memory_bytes=context.options.memory,
+            descriptors=WORKER_DESCRIPTORS,
+            file_bytes=WORKER_FILE_BYTES,
         )
         super().__init__(context, "whoever asks", program)
         self._factoring = factoring
@@ -97,6 +106,9 @@ class Factoring:
     def __init__(self, context: Context[FactorOptions, Factoring]) -> None:
         self._context = context
         factors(6)  # which loads the library: at start, and not when the first client waits
+        if why := missing_tools():
+            reason = because("no_worker", detail=why)
+            events.warn("warning", service=context.name, reason=reason)
         self._waiting: deque[_Job] = deque()
         self._job: _Job | None = None
         self._worker: Worker | None = None
@@ -217,5 +229,9 @@ kind = Kind(
     instances=[
         Instance("factor", ["tcp:7801:interface=localhost", "udp:7801:interface=localhost"])
     ],
-    asks="echo 42",
+    tries={
+        "tcp": "echo 42 | nc -N {host} {port}",
+        "udp": "echo 42 | nc -u -W1 {host} {port}",
+        "unix": "echo 42 | nc -N -U {path}",
+    },
 )

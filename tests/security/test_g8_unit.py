@@ -1,0 +1,49 @@
+"""G8: what runs under the unit does all that it should with the little that the unit allows."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+from tests import confined
+from tests.daemons import ask, children
+from tests.processes import NOBODY
+from tests.security.hosts import Watched
+
+UNIT = Path(__file__).parents[2] / "etc" / "systemd" / "sockd.service"
+CAPABILITIES = "+net_bind_service,+dac_override"
+"""One that the unit gives the daemon, and one without which it could not read this Python."""
+UNDER_THE_UNIT = (
+    *("setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"),
+    *(f"--inh-caps={CAPABILITIES}", f"--ambient-caps={CAPABILITIES}", "--no-new-privs", "--"),
+    *(sys.executable, confined.__file__, str(UNIT)),
+)
+CONFIG = """
+[service.run]
+kind = "exec"
+command = {}
+listen = ["tcp:0:interface=127.0.0.1"]
+[service.factor]
+listen = ["tcp:0:interface=127.0.0.1"]
+"""
+
+
+class Confined(Watched):
+    """A daemon that may keep its worker."""
+
+    spare_descriptors = 3
+
+
+def test_programs_and_the_worker_run_with_the_system_calls_of_the_unit(tmp_path: Path) -> None:
+    """They lose the daemon's capabilities, which is a system call too."""
+    config = CONFIG.format(json.dumps(["/bin/cat", "/proc/self/status"]))
+    with Confined(tmp_path, config, prefix=UNDER_THE_UNIT) as daemon:
+        status = ask(daemon.connect("run"), b"").decode()
+        with daemon.connect("factor") as sock:
+            sock.sendall(b"%d\n" % 2**64)
+            assert sock.recv(1000) == b" ".join([b"2"] * 64) + b"\r\n"
+        assert len(children(daemon.pid)) == 1
+    assert "Seccomp:\t2\n" in status
+    assert "CapEff:\t0000000000000000\n" in status
+    assert "CapInh:\t0000000000000000\n" in status
