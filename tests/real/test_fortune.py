@@ -37,7 +37,7 @@ listen = ["tcp:0:interface=127.0.0.1"]
 [service.brief]
 kind = "exec"
 command = ["/bin/sh", "-c", "sleep 1000 & echo $!; sleep 1000 & echo $!; wait"]
-max_time = "8s"
+max_time = "2s"
 listen = ["tcp:0:interface=127.0.0.1"]
 """
 

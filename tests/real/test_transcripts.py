@@ -30,8 +30,12 @@ def host() -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def daemon(host: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
-    """What `make run` runs: the built-in configuration on its own ports."""
-    with Daemon(tmp_path_factory.mktemp("d"), namespace=host) as running:
+    """What `make run` runs: the built-in configuration on its own ports.
+
+    The beacon's period is shorter: whoever types the command may have to wait, and a test need not.
+    """
+    quick = ["--set", 'service.beacon.period="1s"']
+    with Daemon(tmp_path_factory.mktemp("d"), None, quick, namespace=host) as running:
         yield running
 
 
