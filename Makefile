@@ -32,11 +32,11 @@ REACTORS = uvloop epoll asyncio
 # What stands on private parts of Twisted. The newest Twisted and uvloop are those of the lock, which
 # `make lock ARGS=--upgrade` moves on.
 BUILT_ON = $(addprefix tests/,reactor net/test_listener.py net/test_proxy.py net/test_tls_stream.py)
-# Parts of the suite side by side: each waits most of the time.
-JOBS ?= 4
+# Parts of the suite side by side, on two processors: each waits half of its time.
+JOBS ?= 3
 
 test: $(VENV)/.dev $(OLDEST)/.ready ## lint, then the suite on three reactors, and the reactor on the oldest Twisted
-	$(MAKE) --jobs=$(JOBS) --output-sync $(REACTORS:%=test-%) lint test-once test-oldest
+	$(MAKE) --jobs=$(JOBS) --output-sync lint $(REACTORS:%=test-%) test-once test-oldest
 
 test-quick: $(VENV)/.dev ## the test suite, on uvloop only
 	$(BIN)/pytest $(ARGS)

@@ -5,8 +5,6 @@ Twisted is looked at before the reactor's own modules are imported: they need it
 
 from __future__ import annotations
 
-from twisted.internet.main import installReactor
-
 from sockd.reactor import foundations
 
 
@@ -17,6 +15,6 @@ def install() -> None:
     ImportError where uvloop is not installed or the system has no epoll.
     """
     foundations.check()
-    from sockd.reactor.uv import UvloopReactor
+    from sockd.reactor import uv
 
-    installReactor(UvloopReactor())
+    uv.install()

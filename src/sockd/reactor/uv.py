@@ -25,6 +25,7 @@ from twisted.internet.asyncioreactor import AsyncioSelectorReactor
 from twisted.internet.base import ReactorBase
 from twisted.internet.error import UnsupportedAddressFamily
 from twisted.internet.interfaces import IConnector
+from twisted.internet.main import installReactor
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -207,3 +208,8 @@ def _report(loop: Any, context: dict[str, Any]) -> None:
             message=context["message"],
             log_failure=Failure(error, type(error), error.__traceback__),
         )
+
+
+def install() -> None:
+    """Make it the process's reactor, as the module of every reactor does."""
+    installReactor(UvloopReactor())
