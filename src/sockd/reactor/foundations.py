@@ -208,6 +208,7 @@ _TABLE: dict[str, dict[str, Shape]] = {
         "Connection.setTcpNoDelay": takes("enabled"),
         "Connection.logstr": equals("Uninitialized"),
         "_SocketCloser._closeSocket": takes("orderly"),
+        "_SocketCloser._shouldShutdown": equals(True),
         "_AbortingMixin._aborting": equals(False),
         "Server": stands_on("ServerMixin", "Connection"),
         "Server.__init__": takes(*_ACCEPTED),
