@@ -269,15 +269,14 @@ def test_a_log_that_is_no_file_takes_no_harm_from_the_signal(
 
 def until_answered(path: Path) -> None:
     """Ask `wrap` until it answers: it may not listen yet."""
-    until = time.monotonic() + PATIENCE
-    while True:
+
+    def answers() -> bool:
         try:
-            assert unix_says(path, b"hi\n") == b"hi\r\n"
+            return unix_says(path, b"hi\n") == b"hi\r\n"
         except OSError:
-            assert time.monotonic() < until
-            time.sleep(0.02)
-        else:
-            return
+            return False
+
+    wait_until(answers, "wrap answers")
 
 
 OBSERVER = """
