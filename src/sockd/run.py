@@ -16,22 +16,27 @@ from sockd.daemon.daemon import Daemon, StartError, make_daemon
 from sockd.ops.log_lines import FORMATS
 from sockd.ops.logs import LogWriter
 from sockd.ops.table import all_rows, nc_on_path, note, table
+from sockd.reactor import entry
+from sockd.reactor.foundations import UnknownTwisted
 
 
 def on_uvloop(settings: Settings) -> Settings:
     """Install sockd's own reactor, unless there is a reactor already.
 
-    Where uvloop is missing nothing is installed, and the settings have a warning more that says so.
+    Where uvloop is missing, or Twisted is not as that reactor knows it, nothing is installed, and
+    the settings have a warning more that says so.
     """
     if "twisted.internet.reactor" in sys.modules:
         return settings
     try:
-        from sockd.reactor import uv
+        entry.install()
+    except UnknownTwisted as error:
+        why = f"{error}; Twisted's default reactor is used, which is slower"
     except ImportError as error:
         why = f"without uvloop ({error}) Twisted's default reactor is used, which is slower"
-        return evolve(settings, warnings=(*settings.warnings, why))
-    uv.install()
-    return settings
+    else:
+        return settings
+    return evolve(settings, warnings=(*settings.warnings, why))
 
 
 NO_REACTOR = "sockd: the reactor does not start: "
