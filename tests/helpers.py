@@ -18,8 +18,9 @@ from twisted.logger import ILogObserver, LogEvent, LogLevel, eventAsText, format
 from zope.interface import implementer
 
 from sockd.access.peer import Peer
+from sockd.config.build import build
 from sockd.config.document import Document
-from sockd.config.settings import InstanceSettings, build
+from sockd.config.settings import InstanceSettings
 from sockd.daemon.instance import make_instance
 from sockd.net.context import Context, Host
 from sockd.net.listener import Door

@@ -18,7 +18,8 @@ from click.testing import CliRunner, Result
 from sockd import __version__
 from sockd.access.limits import Limits
 from sockd.cli import main
-from sockd.config.annotated import default_config, toml
+from sockd.config.annotated import default_config
+from sockd.config.toml import toml
 from sockd.service import find
 from tests.daemons import namespace
 from tests.processes import (

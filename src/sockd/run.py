@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
 import signal
 import sys
 
 from attrs import evolve
-from twisted.application.reactors import NoSuchReactor, getReactorTypes, installReactor
+from twisted.application.reactors import NoSuchReactor, Reactor, getReactorTypes, installReactor
 from twisted.logger import globalLogBeginner
 
 from sockd import __version__
@@ -32,6 +33,20 @@ def on_uvloop(settings: Settings) -> Settings:
     return settings
 
 
+def _usable_reactors() -> str:
+    """The reactors of this system, in words."""
+    names = []
+    for kind in getReactorTypes():
+        if not isinstance(kind, Reactor):
+            continue
+        try:
+            importlib.import_module(kind.moduleName)
+        except Exception:  # noqa: BLE001 - foreign code: whatever it raises, it does not work
+            continue
+        names.append(kind.shortName)
+    return f"there are {', '.join(sorted(names))}"
+
+
 NO_REACTOR = "sockd: the reactor does not start: "
 
 
@@ -46,10 +61,12 @@ def run_foreground(settings: Settings, reactor_name: str | None, log_format: str
         else:
             installReactor(reactor_name)
     except NoSuchReactor:
-        names = ", ".join(sorted(kind.shortName for kind in getReactorTypes()))
-        sys.exit(f"sockd: there is no reactor {reactor_name!r}; there are {names}")
+        sys.stderr.write(f"sockd: there is no reactor {reactor_name!r}; {_usable_reactors()}\n")
+        return 2
     except ImportError as error:
-        sys.exit(f"sockd: the reactor {reactor_name!r} does not work here: {error}")
+        why = f"the reactor {reactor_name!r} does not work here ({error})"
+        sys.stderr.write(f"sockd: {why}; {_usable_reactors()}\n")
+        return 2
     except OSError as error:  # it needs descriptors of its own
         sys.exit(f"{NO_REACTOR}{error.strerror}")
     from twisted.internet import reactor

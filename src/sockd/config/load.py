@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from sockd.config.annotated import default_config
-from sockd.config.document import ConfigError, Document, Mistake, parse, read
-from sockd.config.settings import Settings, build
+from sockd.config.build import build
+from sockd.config.document import ConfigError, Document, Mistake, Place, parse, read
+from sockd.config.settings import Settings
 from sockd.listen.runtime import runtime_directory
 from sockd.service import Found, Kind
 
@@ -26,8 +27,7 @@ def load(
         parse(document, default_config(found), BUILT_IN)
     else:
         document = read(Path(path))
-    for assignment in assignments:
-        document.set(assignment)
+    _set(document, assignments)
     return build(document, found, runtime_directory(os.environ, os.getuid()), only)
 
 
@@ -37,7 +37,7 @@ def load_alone(
     """One instance of one kind, named as the kind; `--set idle_timeout=5s` is enough for it."""
     if kind_name not in found.kinds:
         why = found.broken.get(f"sockd.services.{kind_name}", "there is no such kind of service")
-        raise ConfigError([Mistake("", kind_name, why)])
+        raise ConfigError([Mistake(Place(), kind_name, why)])
     kind: Kind = found.kinds[kind_name]
     table: dict[str, Any] = {"kind": kind_name}
     if listen:
@@ -48,8 +48,24 @@ def load_alone(
             "listen": list(kind.instances[0].listen),
             **table,
         }
-    document = Document({"service": {kind_name: table}}, {("service", kind_name): "--listen"})
-    for assignment in assignments:
-        whole = assignment.startswith(("service.", "defaults.", "sockd."))
-        document.set(assignment if whole else f"service.{kind_name}.{assignment}")
+    document = Document(
+        {"service": {kind_name: table}}, {("service", kind_name): Place("--listen")}
+    )
+    whole = ("service.", "defaults.", "sockd.")
+    _set(
+        document,
+        [one if one.startswith(whole) else f"service.{kind_name}.{one}" for one in assignments],
+    )
     return build(document, found, runtime_directory(os.environ, os.getuid()))
+
+
+def _set(document: Document, assignments: Sequence[str]) -> None:
+    """Lay assignments over a document. Raises ConfigError with all that are none."""
+    mistakes: list[Mistake] = []
+    for assignment in assignments:
+        try:
+            document.set(assignment)
+        except ConfigError as error:
+            mistakes += error.mistakes
+    if mistakes:
+        raise ConfigError(mistakes, document.files)

@@ -99,6 +99,8 @@ def _batch_end(block: bytes, start: int, size: int) -> int:
 class Framed(Stream):
     """Cuts what comes into lines and hands them on: to `lines`, then to `ended` at end of file."""
 
+    reads_lines = True
+
     def __init__(self, context: Context, peer: Peer) -> None:
         super().__init__(context, peer)
         self._partial = b""

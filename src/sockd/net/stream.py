@@ -65,6 +65,8 @@ class Stream(Protocol):
     """False for services that write once: they need not be told to wait."""
     lingers: ClassVar[bool] = True
     """False for services that speak only: closing them need not wait for what the peer sends."""
+    reads_lines: ClassVar[bool] = False
+    """True: `max_line` and `line_timeout` bound what the peer sends."""
     bounds_itself: ClassVar[bool] = True
     """For sockd's reactor: none writes for longer than its turn, so writes need not be counted; and
     one whose peer does not read is to hold as little as possible, so it is blocked at once."""
