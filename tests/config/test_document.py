@@ -69,7 +69,7 @@ def test_a_relative_path_starts_at_the_folder_of_its_file_and_without_one_at_the
 def test_a_fifo_is_told_and_not_waited_for(tmp_path: Path) -> None:
     file = write(tmp_path, sockd="a = 0")
     os.mkfifo(tmp_path / "conf.d" / "more.toml")
-    with pytest.raises(ConfigError, match="more.toml: a FIFO, not a file"):
+    with pytest.raises(ConfigError, match=r"more\.toml: a FIFO, not a file"):
         read(file)
 
 

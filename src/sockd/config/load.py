@@ -27,8 +27,7 @@ def load(
         parse(document, default_config(found), BUILT_IN)
     else:
         document = read(Path(path))
-    _set(document, assignments)
-    return build(document, found, runtime_directory(os.environ, os.getuid()), only)
+    return _build(document, assignments, found, only)
 
 
 def load_alone(
@@ -52,20 +51,29 @@ def load_alone(
         {"service": {kind_name: table}}, {("service", kind_name): Place("--listen")}
     )
     whole = ("service.", "defaults.", "sockd.")
-    _set(
-        document,
-        [one if one.startswith(whole) else f"service.{kind_name}.{one}" for one in assignments],
-    )
-    return build(document, found, runtime_directory(os.environ, os.getuid()))
+    complete = [
+        one if one.startswith(whole) else f"service.{kind_name}.{one}" for one in assignments
+    ]
+    return _build(document, complete, found)
 
 
-def _set(document: Document, assignments: Sequence[str]) -> None:
-    """Lay assignments over a document. Raises ConfigError with all that are none."""
+def _build(
+    document: Document,
+    assignments: Sequence[str],
+    found: Found,
+    only: Sequence[str] | None = None,
+) -> Settings:
+    """The settings of a document with assignments laid over it. Raises ConfigError."""
     mistakes: list[Mistake] = []
     for assignment in assignments:
         try:
             document.set(assignment)
         except ConfigError as error:
             mistakes += error.mistakes
+    try:
+        settings = build(document, found, runtime_directory(os.environ, os.getuid()), only)
+    except ConfigError as error:
+        raise ConfigError([*mistakes, *error.mistakes], error.files) from None
     if mistakes:
         raise ConfigError(mistakes, document.files)
+    return settings
