@@ -151,7 +151,7 @@ def config(
 
     settings = _load(file, config, only, assignments, as_json=as_json)
     if as_json:
-        click.echo(json.dumps(effective_json(settings), ensure_ascii=False))
+        click.echo(json.dumps(effective_json(settings)))
     else:
         click.echo(effective_toml(settings), nl=False)
 

@@ -33,6 +33,17 @@ def on_uvloop(settings: Settings) -> Settings:
     return settings
 
 
+def _install(name: str) -> str:
+    """Install a reactor. Returns why there is none, or nothing. Raises OSError."""
+    try:
+        installReactor(name)
+    except NoSuchReactor:
+        return f"there is no reactor {name!r}"
+    except ImportError as error:
+        return f"the reactor {name!r} does not work here ({error})"
+    return ""
+
+
 def _usable_reactors() -> str:
     """The reactors of this system, in words."""
     names = []
@@ -58,15 +69,9 @@ def run_foreground(settings: Settings, reactor_name: str | None, log_format: str
     try:
         if reactor_name is None:
             settings = on_uvloop(settings)
-        else:
-            installReactor(reactor_name)
-    except NoSuchReactor:
-        sys.stderr.write(f"sockd: there is no reactor {reactor_name!r}; {_usable_reactors()}\n")
-        return 2
-    except ImportError as error:
-        why = f"the reactor {reactor_name!r} does not work here ({error})"
-        sys.stderr.write(f"sockd: {why}; {_usable_reactors()}\n")
-        return 2
+        elif why := _install(reactor_name):
+            sys.stderr.write(f"sockd: {why}; {_usable_reactors()}\n")
+            return 2
     except OSError as error:  # it needs descriptors of its own
         sys.exit(f"{NO_REACTOR}{error.strerror}")
     from twisted.internet import reactor

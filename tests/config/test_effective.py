@@ -88,6 +88,14 @@ def test_each_value_says_where_it_came_from(table: str, line: str, file: Path) -
     ]
 
 
+def test_what_is_printed_has_nothing_in_it_that_a_terminal_would_act_on(file: Path) -> None:
+    shown = r"a\u009bb\u202e\u007f\U000e0001"
+    file.write_text(f'[service.greet]\ntemplate = "{shown}"', "utf-8")
+    text = effective_toml(loaded(file))
+    assert all(line.isprintable() for line in text.splitlines())
+    assert f'template = "{shown}" ' in text
+
+
 def test_what_has_no_effect_is_left_out(file: Path) -> None:
     assert "max_line" not in tomllib.loads(effective_toml(loaded(file)))["service"]["hello"]
 

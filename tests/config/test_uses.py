@@ -10,8 +10,9 @@ from sockd.config.build import build
 from sockd.config.document import ConfigError, Document, parse
 from sockd.config.settings import DaemonSettings, field_names
 from sockd.config.uses import limits_for, uses_of
-from sockd.options.option import Change
-from sockd.service import find
+from sockd.options.option import Change, option
+from sockd.service import Found, Kind, find
+from sockd.services.echo import EchoDatagrams
 
 FOUND = find()
 
@@ -68,6 +69,17 @@ def test_a_limit_that_has_no_effect_is_warned_of(kind: str, listen: str, names: 
 def test_a_limit_that_has_an_effect_is_not(kind: str, listen: str, names: set[str]) -> None:
     settings = "".join(f"{name} = {VALUES.get(name, '9')}\n" for name in sorted(names))
     assert warnings(f"[service.x]\nkind = '{kind}'\nlisten = ['{listen}']\n{settings}") == ()
+
+
+def test_an_option_of_a_kind_may_have_the_name_of_a_limit() -> None:
+    @attrs.frozen
+    class Options:
+        max_line: int = option(5, "lines of its own")
+
+    own = Kind(name="own", doc="Own.", datagram=EchoDatagrams, options=Options)
+    document = Document({"service": {"own": {"listen": ["udp:0"], "max_line": 3}}})
+    found = build(document, Found({"own": own}), "/run/sockd")
+    assert not any("max_line" in warning for warning in found.warnings)
 
 
 def test_one_address_where_it_has_an_effect_is_enough() -> None:

@@ -44,11 +44,7 @@ def build(
     check = Checker(document)
     tables = {name: check.table((name,), document.values.get(name, {})) for name in TABLES}
     daemon, defaults, services = tables.values()
-    known = default_instances(found)
-    own_tables = {f"[service.{name}]": {name} for name in {*known, *found.kinds}}
-    check.only((), document.values, TABLES, {**_IN_SOCKD, **_IN_DEFAULTS, **own_tables})
-    check.only(("sockd",), daemon, field_names(DaemonSettings), _IN_DEFAULTS)
-    check.only(("defaults",), defaults, field_names(Limits), _IN_SOCKD)
+    _check_keys(check, tables, found)
     daemon_values = check.values(DaemonSettings, daemon, ("sockd",))
     builder = _Builder(check, found, runtime, check.values(Limits, defaults, ("defaults",)))
     for name in only or ():
@@ -75,6 +71,16 @@ def build(
         tuple(document.files),
         {name: Source("sockd", document.place(("sockd", name))) for name in daemon_values},
     )
+
+
+def _check_keys(check: Checker, tables: Mapping[str, Mapping[str, Any]], found: Found) -> None:
+    """Note the keys that are not known, in all tables but those of services."""
+    names = {*default_instances(found), *found.kinds}
+    in_services = {f"[service.{name}]": {name} for name in names}
+    everywhere = {**_IN_SOCKD, **_IN_DEFAULTS, **in_services}
+    check.only((), check.document.values, TABLES, everywhere)
+    check.only(("sockd",), tables["sockd"], field_names(DaemonSettings), _IN_DEFAULTS)
+    check.only(("defaults",), tables["defaults"], field_names(Limits), _IN_SOCKD)
 
 
 def _order(mistake: Mistake) -> list[list[str | int]]:
@@ -184,7 +190,9 @@ class _Builder:
     def _find_idle_settings(
         self, key: Key, kind: Kind, listens: Sequence[Listen], table: Mapping[str, Any]
     ) -> None:
-        for name, why in without_effect(uses_at(kind, listens), table):
+        # a kind may have an option of its own by the name of a limit
+        given = table.keys() - field_names(kind.options)
+        for name, why in without_effect(uses_at(kind, listens), given):
             if name in ACCESS:
                 self.check.mistake((*key, name), why)
             else:

@@ -146,20 +146,21 @@ def read(path: Path) -> Document:
     try:
         files = files_of(path)
     except OSError as error:
-        where = Place(str(error.filename))
+        where = Place(str(error.filename), folder=str(path.parent))
         raise ConfigError([Mistake(where, "", error.strerror or "")]) from None
     for file in files:
         document.files.append(str(file))
+        where = Place(str(file), folder=str(file.parent.absolute()))
         try:
             # some editors begin a file with a mark (BOM) that is no part of the text
             text = read_file(str(file), MAX_FILE).decode("utf-8-sig")
-            parse(document, text, str(file), str(file.parent.absolute()))
+            parse(document, text, where.name, where.folder)
         except OSError as error:
-            mistakes.append(Mistake(Place(str(file)), "", error.strerror or str(error)))
+            mistakes.append(Mistake(where, "", error.strerror or str(error)))
         except ConfigError as error:
             mistakes += error.mistakes
         except UnicodeDecodeError as error:
-            mistakes.append(Mistake(Place(str(file)), "", f"not UTF-8 (at byte {error.start})"))
+            mistakes.append(Mistake(where, "", f"not UTF-8 (at byte {error.start})"))
     if mistakes:
         raise ConfigError(mistakes, document.files)
     return document
@@ -171,7 +172,8 @@ def parse(document: Document, text: str, name: str, folder: str | None = None) -
         values = tomllib.loads(text)
         lines = positions(text)
     except RecursionError:
-        raise ConfigError([Mistake(Place(name), "", "not TOML: nested too deeply")]) from None
+        where = Place(name, folder=folder)
+        raise ConfigError([Mistake(where, "", "not TOML: nested too deeply")]) from None
     except ValueError as error:
         found = re.search(r"\(at line (\d+), ", str(error))
         line = int(found[1]) if found else text.rstrip("\n").count("\n") + 1

@@ -43,7 +43,10 @@ def _rows(values: Any, names: list[str], sources: Mapping[str, Source]) -> Rows:
 
 def effective_toml(settings: Settings) -> str:
     """A configuration that holds the same, each value with where it came from behind it."""
-    lines = ["# What holds, and where each value came from."]
+    lines = [
+        "# What holds, and where each value came from. A relative path in `listen` starts at the",
+        "# folder of the file that is named behind it.",
+    ]
     for table, rows in _tables(settings):
         lines += ["", f"[{table}]"]
         texts = [f"{name} = {toml(value)}" for name, value, _ in rows]

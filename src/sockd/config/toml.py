@@ -33,8 +33,15 @@ def toml(value: Any) -> str:
         return f"[{', '.join(toml(item) for item in value)}]"
     if isinstance(value, dict):
         return f"{{{', '.join(f'{_key(name)} = {toml(item)}' for name, item in value.items())}}}"
-    # JSON's texts are TOML's, but for one character
-    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    # JSON's texts are TOML's; what shows nothing is escaped too, for the sake of terminals
+    return "".join(map(_shown, json.dumps(value, ensure_ascii=False)))
+
+
+def _shown(character: str) -> str:
+    code = ord(character)
+    if character.isprintable():
+        return character
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
 def _key(name: str) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 from sockd.config.document import ConfigError, Mistake
 from sockd.config.settings import InstanceSettings, Settings
+from sockd.formats.text import escape
 
 
 def error_text(error: ConfigError) -> str:
@@ -19,13 +20,13 @@ def error_text(error: ConfigError) -> str:
 
 def check_text(settings: Settings) -> str:
     """The files that were read; what they would have listen, a line an address; the warnings."""
-    lines = [f"read {file}" for file in settings.files]
+    lines = [f"read {escape(file)}" for file in settings.files]
     lines += [
-        f"{one.name}: {listen.transport} {listen.address}"
+        f"{one.name}: {listen.transport} {escape(str(listen.address))}"
         for one in settings.instances
         for listen in one.listen
     ]
-    lines += [f"warning: {warning}" for warning in settings.warnings]
+    lines += [f"warning: {escape(warning)}" for warning in settings.warnings]
     return "\n".join(lines) + "\n"
 
 
@@ -48,7 +49,7 @@ def check_json(settings: Settings, failures: Sequence[str]) -> str:
 def _report(files: Sequence[str], **found: list[Any]) -> str:
     lists = {"instances": [], "warnings": [], "mistakes": [], "failures": [], **found}
     is_ok = not lists["mistakes"] and not lists["failures"]
-    return json.dumps({"ok": is_ok, "files": list(files), **lists}, ensure_ascii=False)
+    return json.dumps({"ok": is_ok, "files": list(files), **lists})
 
 
 def _instance(one: InstanceSettings) -> dict[str, Any]:
