@@ -23,7 +23,7 @@ from sockd.config.document import Document
 from sockd.config.settings import InstanceSettings
 from sockd.daemon.instance import make_instance
 from sockd.net.context import Context, Host
-from sockd.net.listener import Door
+from sockd.net.listener import NOWHERE, Door
 from sockd.net.names import Names
 from sockd.net.stream import Stream
 from sockd.service import Found, Kind, find
@@ -104,7 +104,7 @@ def _is_fault(event: LogEvent) -> bool:
 class World:
     """What one test has made, so that it can be looked over at its end."""
 
-    contexts: list[Context] = Factory(list)
+    contexts: list[Context[Any, Any]] = Factory(list)
     loops: list[Loop] = Factory(list)
 
     def close(self) -> None:
@@ -178,7 +178,7 @@ def make_settings(kind: Kind | str, listen: Sequence[str] = (), **table: Any) ->
     return one
 
 
-def make_context(kind: Kind | str, host: Host | None = None, **table: Any) -> Context:
+def make_context(kind: Kind | str, host: Host | None = None, **table: Any) -> Context[Any, Any]:
     """What an instance of this kind is made of: limits and options are keywords, as in TOML."""
     one = make_settings(kind, **table)
     context = make_instance(one, host or make_host()).context
@@ -190,7 +190,7 @@ def make_context(kind: Kind | str, host: Host | None = None, **table: Any) -> Co
 
 def connect(
     stream: Kind | str | type[Stream],
-    context: Context,
+    context: Context[Any, Any],
     peer: Peer = PEER,
     takes: int | None = None,
 ) -> Client:
@@ -202,7 +202,7 @@ def connect(
 
 def knock(
     stream: Kind | str | type[Stream],
-    context: Context,
+    context: Context[Any, Any],
     peer: Peer = PEER,
     takes: int | None = None,
 ) -> Client | None:
@@ -219,11 +219,11 @@ def knock(
     return Client(context.host.reactor, protocol, takes, peer.uid)
 
 
-def open_port(kind: Kind | str, context: Context, is_local: bool = False) -> MemoryPort:
+def open_port(kind: Kind | str, context: Context[Any, Any], is_local: bool = False) -> MemoryPort:
     """A port of the kind's datagram protocol, in memory."""
     declared = FOUND.kinds[kind] if isinstance(kind, str) else kind
     assert declared.datagram is not None
-    port = MemoryPort(declared.datagram(context), is_local)
+    port = MemoryPort(declared.datagram(context, NOWHERE), is_local)
     context.host.reactor.ports.append(port)
     return port
 

@@ -24,6 +24,7 @@ from twisted.internet.task import Clock
 from twisted.logger import Logger
 
 from sockd.net.datagram import Datagrams
+from sockd.reactor.ancillary import Told
 from sockd.reactor.sockaddr import Address
 from sockd.reactor.wire import Answer, Datagram, Destination
 
@@ -288,10 +289,11 @@ class MemoryPort:
         uid: int | None = None,
         pid: int | None = None,
         asked: Destination | None = None,
+        told: Told | None = None,
     ) -> list[bytes]:
         """One datagram in; the answers that it got at once."""
         sender = sender or (("/asker", 0) if self.is_local else ASKER)
-        return self.ask_at_once((data, sender, asked, pid, uid))
+        return self.ask_at_once((data, sender, asked, pid, uid, told))
 
     def ask_at_once(self, *batch: Datagram) -> list[bytes]:
         """Datagrams that come in one turn; the answers that they got in it."""

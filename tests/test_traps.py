@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sockd.formats.fill import fill
-from sockd.net.lines import split_lines
+from sockd.formats.lines import split_lines
 from sockd.services.reverse import reverse, reverse_block, reverse_lines
 from tests.daemons import Daemon
 from tests.processes import PATIENCE

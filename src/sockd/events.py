@@ -1,54 +1,98 @@
 """What the daemon reports: structured events, each with a name, fields and a sentence.
 
 Every event goes to Twisted's logger with `event` (its name) and its fields, so that the text log
-can show the sentence and the JSON log the fields. Values may come from the network: the log
-writers in `sockd.ops.logs` escape them, all of them, in one place.
+can show the sentence and the JSON log the fields. A field is text, a number, or a value with a
+method `fields`: the sentence shows the value, and the JSON log what it is made of. So a `Peer` is
+`192.0.2.7:50007` to people, and `peer_address` and `peer_port` to programs. Values may come from
+the network: the log writer in `sockd.ops` escapes them, all of them, in one place.
 """
 
 from __future__ import annotations
 
-import time
-from typing import Any
+from time import time
+from typing import Any, Protocol
 
-from twisted.logger import Logger, LogLevel
+from twisted.logger import Logger, LogLevel, globalLogPublisher
+
+from sockd.formats.template import names_in
 
 _log = Logger(namespace="sockd")
+_INFO = LogLevel.info
+
+
+class Composed(Protocol):
+    """A field of several parts: `Peer`, `Entrance`, `Reason`. `str` of it is for people."""
+
+    def fields(self, key: str) -> dict[str, Any]:
+        """The parts by their names; `key` is the name of the field that has this value."""
+
+
+class Services(int):
+    """How many services there are: `1 service`, `16 services`."""
+
+    def __str__(self) -> str:
+        return f"{int(self)} service{'s' * (self != 1)}"
+
 
 SENTENCES = {
-    "listening": "{service}: listening on {address}",
-    "skipped": "{service}: {address} skipped: {why}",
-    "retry": "{service}: {address}: {why}; trying again in {seconds:g} s",
+    "started": "sockd {version} runs {services} on the {reactor}",
+    "stopped": "sockd has stopped",
+    # addresses
+    "listening": "{service}: listening on {local}",
+    "skipped": "{service}: {local} skipped: {reason}",
+    "retry": "{service}: {local}: {reason}; trying again in {seconds:g} s",
+    "retried": "{service}: listening on {local}, at try {tries}",
+    "certificate": "{service}: {local}: {reason}",
+    "certificates": (
+        "certificates: {looked_at} looked at, {changed} changed, {unusable} cannot be used"
+    ),
+    "no-certificates": "certificates: nothing that listens has one",
+    # conversations
     "opened": "{service}: connection from {peer}",
     "closed": (
         "{service}: {peer} closed after {duration:.3f} s, "
-        "{bytes_in} bytes in, {bytes_out} bytes out: {why}"
+        "{bytes_in} bytes in, {bytes_out} bytes out: {reason}"
     ),
-    "refused": "{service}: {peer} refused: {rule}",
-    "failed": "{service}: {peer}: {why}",
+    "refused": "{service}: {peer} refused: {reason}{suppressed}",
+    "failed": "{service}: {peer}: {reason}",
+    "error": "{service}: {peer}: error in the service",
+    # programs
     "child-started": "{service}: started {program} as process {pid} for {peer}",
-    "child-reaped": "{service}: process {pid} of {peer} ended: {status}",
     "child-said": "{service}: process {pid} of {peer} reports: {text}",
-    "warning": "{service}: {why}",
-    "certificate": "{service}: {address}: {why}",
-    "started": "sockd {version} runs {count} on the {reactor}",
-    "stopped": "sockd has stopped",
+    "child-reaped": "{service}: process {pid} of {peer} ended: {status}",
+    # what somebody should look at
+    "warning": "{service}: {reason}",
+    "descriptors": "no descriptors are left (ulimit -n): new connections are closed",
+    # the log itself
+    "log-reopened": "the log goes on in {path}",
+    "log-kept": "the log goes on in the old file: {reason}",
 }
-"""The sentence of each event; its fields are the names in braces."""
+"""The sentence of each event; its fields are the names in braces, and those of `UNSAID`."""
+
+UNSAID = {
+    "opened": {"connection", "local"},
+    "closed": {"connection", "local"},
+    "refused": {"local"},
+}
+"""Fields that only programs are told; of a datagram that is refused `local` is not told."""
+
+FIELDS = {name: names_in(text) | UNSAID.get(name, set()) for name, text in SENTENCES.items()}
+"""The names of the fields of each event."""
 
 
-def emit(event: str, *, level: LogLevel = LogLevel.info, **fields: Any) -> None:
-    """Report an event of `SENTENCES` with its fields."""
+def emit(event: str, *, level: LogLevel = _INFO, **fields: Any) -> None:
+    """Report an event of `SENTENCES` with its `FIELDS`."""
     # as the logger's own `emit`, which takes longer to check the level than all the rest
     fields |= {
         "event": event,
         "log_level": level,
         "log_format": SENTENCES[event],
-        "log_namespace": _log.namespace,
+        "log_namespace": "sockd",
         "log_source": None,
         "log_logger": _log,
-        "log_time": time.time(),
+        "log_time": time(),
     }
-    _log.observer(fields)
+    globalLogPublisher(fields)
 
 
 def warn(event: str, **fields: Any) -> None:
@@ -56,8 +100,60 @@ def warn(event: str, **fields: Any) -> None:
     emit(event, level=LogLevel.warn, **fields)
 
 
-def crash(service: str, peer: str) -> None:
+def crash(service: str, peer: Composed) -> None:
     """Report the exception being handled: a service's fault, that ends this peer only."""
-    _log.failure(
-        "{service}: {peer}: error in the service", event="error", service=service, peer=peer
+    _log.failure(SENTENCES["error"], event="error", service=service, peer=peer)
+
+
+# the two events of every connection: what `emit` does, without its calls and copies
+
+
+def opened(service: str, connection: int, local: Composed, peer: Composed) -> None:
+    """Report a connection that has opened."""
+    globalLogPublisher(
+        {
+            "event": "opened",
+            "log_level": _INFO,
+            "log_format": SENTENCES["opened"],
+            "log_namespace": "sockd",
+            "log_source": None,
+            "log_logger": _log,
+            "log_time": time(),
+            "service": service,
+            "connection": connection,
+            "local": local,
+            "peer": peer,
+        }
+    )
+
+
+def closed(
+    service: str,
+    connection: int,
+    local: Composed,
+    peer: Composed,
+    duration: float,
+    bytes_in: int,
+    bytes_out: int,
+    reason: Composed,
+) -> None:
+    """Report a connection that has ended, after so many seconds."""
+    globalLogPublisher(
+        {
+            "event": "closed",
+            "log_level": _INFO,
+            "log_format": SENTENCES["closed"],
+            "log_namespace": "sockd",
+            "log_source": None,
+            "log_logger": _log,
+            "log_time": time(),
+            "service": service,
+            "connection": connection,
+            "local": local,
+            "peer": peer,
+            "duration": duration,
+            "bytes_in": bytes_in,
+            "bytes_out": bytes_out,
+            "reason": reason,
+        }
     )

@@ -140,7 +140,7 @@ class Kind:
     sender: type[Sender] | None = field(default=None, validator=_only_class(Sender))
     check: Callable[[Any], None] | None = None
     """Called with the options: raises ValueError for what no single value shows to be wrong."""
-    shared: Callable[[Context], Shared] | None = field(
+    shared: Callable[[Context[Any, Any]], Shared] | None = field(
         default=None, validator=_only(lambda value: value is None or callable(value), "a callable")
     )
     """Called once an instance, at start. Raises OSError or ValueError where it cannot run."""

@@ -153,7 +153,8 @@ def test_the_most_specific_rule_decides_on_connections_and_datagrams(
     assert len(let_in(context, peers(host, 1))) == (RULES[host] is None)
     rules = [event["rule"] for event in log.events("refused")]
     assert rules == ([RULES[host]] if RULES[host] else [])
-    assert context.guard.datagram_refusal(host, PORT) == RULES[host]
+    refusal = context.guard.datagram_refusal(host, PORT)
+    assert (refusal and str(refusal)) == RULES[host]
 
 
 @pytest.mark.parametrize("uid", [0, 11, 12, None])
@@ -220,7 +221,7 @@ def test_a_port_that_the_daemon_opens_later_is_not_answered_from_then_on() -> No
 
 
 def answered(guard: Guard, hosts: list[str]) -> int:
-    return sum(guard.may_answer(host) for host in hosts)
+    return sum(guard.reply_refusal(host) is None for host in hosts)
 
 
 @pytest.mark.parametrize(
@@ -267,7 +268,7 @@ def test_a_flood_of_refusals_is_reported_a_few_times_a_second(log: LogRecorder) 
 def test_what_is_remembered_of_sources_is_bounded() -> None:
     context = make_context("daytime")
     for number in range(20_000):
-        context.guard.may_answer(f"198.{number // 250}.{number % 250}.1")
+        context.guard.reply_refusal(f"198.{number // 250}.{number % 250}.1")
         context.guard.refusal(Peer(f"198.{number // 250}.{number % 250}.1", PORT))
     assert context.guard._answers.count <= 10_000
     assert context.guard._connects.count <= 10_000

@@ -12,7 +12,7 @@ from sockd.config.settings import DaemonSettings, field_names
 from sockd.config.uses import limits_for, uses_of
 from sockd.options.option import Change, option
 from sockd.service import Found, Kind, find
-from sockd.services.echo import EchoDatagrams
+from sockd.services.echo import EchoReplies
 
 FOUND = find()
 
@@ -76,7 +76,7 @@ def test_an_option_of_a_kind_may_have_the_name_of_a_limit() -> None:
     class Options:
         max_line: int = option(5, "lines of its own")
 
-    own = Kind(name="own", doc="Own.", datagram=EchoDatagrams, options=Options)
+    own = Kind(name="own", doc="Own.", datagram=EchoReplies, options=Options)
     document = Document({"service": {"own": {"listen": ["udp:0"], "max_line": 3}}})
     found = build(document, Found({"own": own}), "/run/sockd")
     assert not any("max_line" in warning for warning in found.warnings)

@@ -25,6 +25,7 @@ BIG = bytes(range(256)) * 1200
 """More than two reads, each byte in it."""
 TOO_LONG = b"x" * (16 * 1024 + 1) + b"\n"
 TOO_LONG_ANSWER = b"error: line longer than 16384 bytes\r\n"
+ACK_GREETING = b"Hello client how are you\r\n"
 GREETING = b"Hello there, localhost, it's now " + CTIME + b"\r\n"
 FILLED = b"Sockets are where programs on\r\ntwo machines meet and talk.\r\n"
 TIME = struct.pack(">I", int(NOON) + 2_208_988_800)
@@ -81,11 +82,12 @@ def speaker(answer: Answer) -> StreamSample:
 STREAMS = {
     "ack": StreamSample(
         request=b"hello\r\nhow are you\n",
-        answer=b"OK : hello\r\nOK : how are you\r\n",
+        answer=ACK_GREETING + b"OK : hello\r\nOK : how are you\r\n",
         finish="open",
-        with_trailing=b"OK : hello\r\nOK : how are you\r\nOK : and more\r\n",
+        with_trailing=ACK_GREETING + b"OK : hello\r\nOK : how are you\r\nOK : and more\r\n",
         oversize=b"first\n" + TOO_LONG + b"never\n",
-        of_oversize=b"OK : first\r\n" + TOO_LONG_ANSWER,
+        of_oversize=ACK_GREETING + b"OK : first\r\n" + TOO_LONG_ANSWER,
+        of_nothing=ACK_GREETING,
     ),
     "chargen": StreamSample(
         answer=is_chargen,

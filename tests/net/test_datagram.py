@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.internet.defer import Deferred, succeed
 
-from sockd.net.datagram import MAX_ANSWER, MAX_OWED, Datagrams, Sender
+from sockd.net.datagram import MAX_ANSWER, MAX_OWED, Replies, Sender
 from sockd.reactor.wire import Datagram
 from sockd.service import Kind
 from tests.helpers import FOUND, LogRecorder, make_context, make_host, open_port
@@ -69,13 +69,13 @@ def test_ten_thousand_requests_of_one_network_get_thirty_answers_in_the_first_se
     assert len(port.ask(b"7", ("198.51.101.1", 40_000))) == 1
 
 
-class Probe(Datagrams):
+class Probe(Replies):
     """Does what the datagram says."""
 
     amplifies = True
 
-    def __init__(self, context: Any) -> None:
-        super().__init__(context)
+    def __init__(self, context: Any, entrance: Any) -> None:
+        super().__init__(context, entrance)
         self.pending: list[Deferred[bytes]] = []
         self.cancelled = 0
 
@@ -84,6 +84,8 @@ class Probe(Datagrams):
             raise ZeroDivisionError("by design")
         if data == b"at once":
             return succeed(b"now")
+        if data == b"text":
+            return "a text"  # type: ignore[return-value]
         if data == b"later":
             self.pending.append(Deferred(self.cancel))
             return self.pending[-1]
@@ -174,7 +176,7 @@ def test_an_answer_that_the_network_does_not_take_is_not_counted() -> None:
 def batch(*questions: bytes) -> list[Datagram]:
     """What comes in one turn, each from a port of its own."""
     return [
-        (data, ("198.51.100.1", 4000 + number), None, None, None)
+        (data, ("198.51.100.1", 4000 + number), None, None, None, None)
         for number, data in enumerate(questions)
     ]
 
@@ -263,7 +265,17 @@ def test_a_late_answer_that_fails_is_reported_and_costs_nothing_else(log: LogRec
     later(port).pending[0].errback(ZeroDivisionError("by design"))
     assert port.ask(b"x") == [b"xx"]
     assert port.counted["errors"] == 1
-    assert [event["why"] for event in log.events("failed")] == ["by design"]
+    assert [event["service"] for event in log.flush_faults()] == ["probe"]
+
+
+def test_an_answer_of_another_type_is_its_own_datagrams_fault_only(log: LogRecorder) -> None:
+    port = probe()
+    batch = [(data, ASKER, None, None, None, None) for data in (b"a", b"text", b"b")]
+    assert port.ask_at_once(*batch) == [b"aa", b"bb"]
+    port.ask(b"later")
+    later(port).pending[0].callback("text")  # type: ignore[arg-type]
+    assert port.ask(b"c") == [b"cc"]
+    assert port.counted["errors"] == len(log.flush_faults()) == 2
 
 
 def test_what_is_still_owed_when_the_port_closes_is_cancelled(log: LogRecorder) -> None:

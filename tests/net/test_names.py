@@ -11,7 +11,7 @@ import pytest_twisted
 
 from sockd.net import names
 from sockd.net.names import DEADLINE, KEPT, KEPT_SECONDS, THREADS, WAITING, Names
-from tests.helpers import connect, make_context, make_host, until
+from tests.helpers import QuickNames, connect, make_context, make_host, until
 from tests.memory import REACTOR, Loop
 
 
@@ -169,3 +169,18 @@ def test_a_client_that_leaves_before_its_name_is_found_does_no_harm(resolver: Re
     connect("greet", context).vanish()
     loop.advance(1)
     assert context.guard.counts["errors"] == 0
+
+
+def test_who_no_longer_waits_for_a_name_is_not_told() -> None:
+    loop = make_host().reactor
+    names = QuickNames(loop, {"192.0.2.1": "one.example"})
+    cancelled, other = names.name("192.0.2.1"), names.name("192.0.2.1")
+    failures: list[object] = []
+    cancelled.addErrback(failures.append)
+    cancelled.cancel()
+    found: list[str] = []
+    other.addCallback(found.append)
+    loop.advance(2 * DEADLINE)
+    assert found == ["one.example"]
+    assert len(failures) == 1
+    assert not loop.getDelayedCalls()

@@ -46,7 +46,7 @@ def v2_of(kind: int, addresses: bytes, command: int = 0x21) -> bytes:
     return V2 + struct.pack("!BBH", command, kind, len(addresses)) + addresses
 
 
-def arrive(kind: str, context: Context, proxy: tuple[str, int] = PROXY) -> Client | None:
+def arrive(kind: str, context: Context[Any, Any], proxy: tuple[str, int] = PROXY) -> Client | None:
     """A connection from a proxy."""
     stream: Any = FOUND.kinds[kind].stream
     protocol = Door(context, stream, proxies=LISTED).buildProtocol(IPv4Address("TCP", *proxy))
@@ -235,7 +235,7 @@ def test_a_header_has_to_come_within_the_handshakes_time(log: LogRecorder) -> No
     client.loop.advance(0.2)
     assert (client.received, client.is_closed) == (b"", True)
     [event] = log.events("refused")
-    assert (event["peer"], event["rule"]) == ("192.0.2.1:40001", "header timeout")
+    assert (event["peer"], event["rule"]) == ("192.0.2.1:40001", "no PROXY header within 3s")
 
 
 def test_a_header_in_time_ends_the_wait_for_it(log: LogRecorder) -> None:

@@ -10,6 +10,7 @@ import pytest
 from twisted.internet.address import IPv4Address
 
 from sockd.access.peer import Peer
+from sockd.access.reasons import because
 from sockd.daemon.instance import STOP_SECONDS
 from sockd.listen.strings import parse
 from sockd.net import tls
@@ -30,7 +31,7 @@ class Probe(Stream):
             self.write(b"bye")
             self.close()
         elif data == b"fail":
-            self.fail("no such thing: \x1b[31m")
+            self.fail(because("rejected", detail="no such thing: \x1b[31m"))
         else:
             self.write(data)
 
@@ -237,19 +238,17 @@ def raising(name: str, **more: Any) -> type[Stream]:
     def fail(*_: object) -> None:
         raise ZeroDivisionError("by design")
 
-    return type("Raising", (Stream,), {name: fail, **more})
+    return type("Raising", (Stream,), {name: fail} | more)
 
 
 FAULTS: dict[str, tuple[type[Stream], Callable[[Client], object]]] = {
     "opened": (raising("opened"), lambda client: None),
     "received": (raising("received"), lambda client: client.send(b"x")),
     "finished": (raising("finished"), lambda client: client.end()),
-    "more": (raising("more", pulls=True), lambda client: None),
-    "unblocked": (
-        raising("unblocked", received=lambda self, data: self.write(data * 65_537)),
-        lambda client: client.send(b"x"),
+    "is_working": (
+        raising("is_working", is_working=property(lambda self: 1 // 0)),
+        lambda client: client.loop.advance(2),
     ),
-    "sweep_request": (raising("sweep_request"), lambda client: client.loop.advance(2)),
     "gone": (raising("gone"), lambda client: client.vanish()),
 }
 
@@ -306,7 +305,7 @@ def make_it_fail(client: Client) -> None:
 
 WHYS = {
     "connection lost": reset,
-    "idle timeout": be_idle,
+    "idle for 2m": be_idle,
     "error: no such thing": make_it_fail,
 }
 

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from sockd.net.lines import EachLine, Lines, Text
+from sockd.formats.whole import TextBuffer
+from sockd.net.requests import Requests
 from sockd.net.turns import PASS_SECONDS, TURN_SECONDS, Turns
 from sockd.service import Kind
 from tests.helpers import LogRecorder, connect, make_context, make_host
@@ -34,7 +35,7 @@ class Errand:
                 self.turns.wait(self)
                 return
 
-    def guarded(self, call: Callable[..., Any], *args: Any) -> None:
+    def contain(self, call: Callable[..., Any], *args: Any) -> None:
         call(*args)
 
 
@@ -126,31 +127,32 @@ def test_one_that_leaves_because_of_anothers_turn_has_none() -> None:
     assert done == []
 
 
-class Hard(EachLine):
+class Hard(Requests):
     """Each line costs much."""
 
-    def answer(self, line: bytes) -> bytes:
-        if line == b"broken":
+    def answer(self, request: bytes) -> bytes:
+        if request == b"broken":
             raise ZeroDivisionError("by design")
         self.context.clock.rightNow += COST
-        return line + b"\n"
+        return request + b"\n"
 
 
-class Batches(Lines):
+class Batches(Requests):
     """Each batch costs much."""
 
-    def answer(self, lines: list[bytes]) -> bytes:
+    def answer_block(self, block: bytes) -> bytes:
         self.context.clock.rightNow += COST
-        return b"".join(line + b"\n" for line in lines)
+        return block
 
 
-class Pieces(Text):
+class Pieces(Requests):
     """Each piece of the answer costs much."""
 
-    max_text = 100_000
+    def make_buffer(self) -> TextBuffer:
+        return TextBuffer(100_000)
 
-    def answer(self, text: bytes) -> Iterator[bytes]:
-        for line in text.splitlines(keepends=True):
+    def answer(self, request: bytes) -> Iterator[bytes]:
+        for line in request.splitlines(keepends=True):
             self.context.clock.rightNow += COST
             yield line
 

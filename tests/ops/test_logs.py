@@ -203,10 +203,10 @@ def test_a_fault_of_a_service_names_the_service_and_the_peer(log: LogRecorder) -
         try:
             raise KeyError("\x1b[2J")
         except KeyError:
-            events.crash("echo", "192.0.2.7")
+            events.crash("echo", Peer("192.0.2.7", 7))
     log.flush_faults()
     check_lines(file.getvalue())
-    assert "critical: echo: 192.0.2.7: error in the service\n" in file.getvalue()
+    assert "critical: echo: 192.0.2.7:7: error in the service\n" in file.getvalue()
     assert r"\x1b[2J" in file.getvalue()
 
 

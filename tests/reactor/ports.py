@@ -15,6 +15,7 @@ import pytest
 from attrs import frozen
 from twisted.internet.protocol import DatagramProtocol
 
+from sockd.reactor.ancillary import Told
 from sockd.reactor.datagram import DatagramPort, UDPPort
 from tests.memory import ASKER, Loop
 from tests.processes import PATIENCE
@@ -37,6 +38,7 @@ class Heard:
     sender: Any
     asked: Any
     uid: int | None
+    told: Told | None = None
 
 
 class Listens(DatagramProtocol):
@@ -57,7 +59,7 @@ class Listens(DatagramProtocol):
 
     def datagramReceived(self, datagram: bytes, addr: Any) -> None:
         port: Any = self.transport
-        self.heard.append(Heard(datagram, addr, port.asked, port.uid))
+        self.heard.append(Heard(datagram, addr, port.asked, port.uid, port.told))
         if self._then is not None:
             self._then(datagram, addr)
 

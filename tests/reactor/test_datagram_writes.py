@@ -108,7 +108,7 @@ class Batches(DatagramProtocol):
     def datagramsReceived(self, batch: Sequence[Datagram]) -> None:
         port: Any = self.transport
         self.heard.append(batch)
-        answers = [(data, addr, asked) for data, addr, asked, _, _ in batch]
+        answers = [(data, addr, asked) for data, addr, asked, *_ in batch]
         self.refused.append(port.write_batch(answers))
         if b"bad" in [data for data, *_ in batch]:
             raise ValueError("a fault of the protocol")
@@ -137,7 +137,7 @@ def test_a_protocol_can_have_what_a_turn_brings_all_at_once(
     first = protocol.heard[0][0]
     assert first[1] == asker_name(protocol)
     assert (first[2] is not None) == (host == WILDCARD)
-    assert first[3:] == (None, None)
+    assert first[3:] == (None, None, None)
     assert protocol.refused == [[], []]
     [fault] = log.flush_faults()
     assert fault["log_failure"].type is ValueError

@@ -18,8 +18,9 @@ from sockd.access.guard import Guard
 from sockd.access.limits import Limits
 from sockd.access.peer import Peer
 from sockd.net.context import Context, Host
-from sockd.net.lines import LINES_PER_TURN, EachLine
+from sockd.net.listener import NOWHERE
 from sockd.net.names import Names
+from sockd.net.requests import REQUESTS_PER_TURN, Requests
 from sockd.reactor.datagram import DatagramPort
 from sockd.reactor.mmsg import BATCH
 from tests.processes import PATIENCE
@@ -230,11 +231,11 @@ def test_a_turn_reads_at_most_32_datagrams_and_64_kilobytes(size: int, turn: int
     assert turn <= BATCH
 
 
-class Repeat(EachLine):
+class Repeat(Requests):
     """Answers each line with itself."""
 
-    def answer(self, line: bytes) -> bytes:
-        return line + b"\n"
+    def answer(self, request: bytes) -> bytes:
+        return request + b"\n"
 
 
 def test_a_service_that_works_a_line_at_a_time_does_at_most_100_a_turn() -> None:
@@ -244,10 +245,11 @@ def test_a_service_that_works_a_line_at_a_time_does_at_most_100_a_turn() -> None
     guard = Guard("repeat", limits, clock, set())
     names = Names(clock, clock, lambda address: address)
     host = Host(reactor=clock, wall=lambda: 0.0, random=Random(3), names=names, hostname="host")
-    stream = Repeat(Context("repeat", None, limits, guard, host), Peer("192.0.2.7", 50_000))
+    context: Context[None, None] = Context("repeat", None, limits, guard, host)
+    stream = Repeat(context, Peer("192.0.2.7", 50_000), NOWHERE)
     transport = StringTransport()
     stream.makeConnection(transport)
-    stream.dataReceived(b"x\n" * (3 * LINES_PER_TURN + 1))
+    stream.dataReceived(b"x\n" * (3 * REQUESTS_PER_TURN + 1))
     turns = []
     while transport.value():
         turns.append(transport.value().count(b"\n"))

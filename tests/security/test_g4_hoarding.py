@@ -154,7 +154,7 @@ def test_a_program_waits_for_a_client_that_never_reads_and_ends_with_it(
     kinds = {"prints": ["/usr/bin/yes"], "is-deaf": ["/bin/sleep", "1000"]}
     text = "".join(
         f"[service.{name}]\nkind = 'exec'\ncommand = {command}\nwrite_timeout = '2s'\n"
-        "listen = ['tcp:0:interface=127.0.0.1']\nidle_timeout = '2s'\n"
+        "listen = ['tcp:0:interface=127.0.0.1']\nidle_timeout = '1s'\nmax_time = '2s'\n"
         for name, command in kinds.items()
     )
     with Watched(tmp_path, text, namespace=host) as daemon, ExitStack() as stack:

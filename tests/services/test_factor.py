@@ -131,7 +131,7 @@ class Place:
     def __init__(self, **table: Any) -> None:
         self.loop = Loop()
         table = {"max_digits": 95, **table}
-        self.context: Context = make_context("factor", make_host(self.loop), **table)
+        self.context: Context[Any, Any] = make_context("factor", make_host(self.loop), **table)
         self.factoring: Factoring = self.context.shared
 
     def client(self, *lines: bytes) -> Client:

@@ -20,6 +20,7 @@ from sockd.access.buckets import Buckets
 from sockd.access.limits import Limits
 from sockd.access.peer import Peer
 from sockd.access.prefixes import matches, parse_address, source_key
+from sockd.access.reasons import Reason, because
 
 CONNECTION_SOURCE_BITS = (32, 64)
 """What counts as one source of connections: an IPv4 address, an IPv6 network of one site's LAN."""
@@ -48,33 +49,40 @@ class Session(Protocol):
     def stop(self) -> None:
         """The daemon stops: close."""
 
-    def abort(self, why: str) -> None:
+    def abort(self, reason: Reason) -> None:
         """Close now, whatever waits to be delivered."""
 
 
 @lru_cache(HOSTS_KEPT)
-def _unanswerable_host(host: str) -> str | None:
+def _unanswerable_host(host: str) -> Reason | None:
     address = parse_address(host)
     if address.is_multicast:
-        return "source is a multicast address"
+        return because("multicast_source")
     if address.is_unspecified:
-        return "source is the unspecified address"
+        return because("unspecified_source")
     if str(address) == "255.255.255.255":
-        return "source is the broadcast address"
+        return because("broadcast_source")
     return None
 
 
-def unanswerable(host: str, port: int, own_ports: Container[int]) -> str | None:
+def unanswerable(host: str, port: int, own_ports: Container[int]) -> Reason | None:
     """Why a datagram from this source must not be answered; None if it may be.
 
     A service answers what it does not understand, so an answer to a service is the start of a
     loop: nothing goes to a port where services live, nor to one that this daemon listens on.
     """
     if port < 1024 or port == NFS_PORT:
-        return f"source port {port} is a service's"
+        return because("service_port", port=port)
     if port in own_ports:
-        return f"source port {port} is one of this daemon's"
+        return because("own_port", port=port)
     return _unanswerable_host(host)
+
+
+class Suppressed(int):
+    """How many refusals were not reported since the last report."""
+
+    def __str__(self) -> str:
+        return f" (and {int(self)} more refused since the last report)" if self else ""
 
 
 class Guard:
@@ -89,7 +97,7 @@ class Guard:
         self.own_ports = own_ports
         self.counts: Counter[str] = Counter()
         self._rules = limits.rules
-        self._rule_against = lru_cache(HOSTS_KEPT)(self._rules.refusal)
+        self._rule_against = lru_cache(HOSTS_KEPT)(self._look_at_rules)
         self._rule_against_source = lru_cache(HOSTS_KEPT)(self._look_at_source)
         self._is_trusted = lru_cache(HOSTS_KEPT)(partial(matches, limits.trusted))
         self._source = lru_cache(HOSTS_KEPT)(self._look_at_host)
@@ -105,10 +113,10 @@ class Guard:
 
     # connections
 
-    def refusal(self, peer: Peer) -> str | None:
+    def refusal(self, peer: Peer) -> Reason | None:
         """Why this peer may not connect now; None if it may. Counts the attempt."""
         if len(self._sessions) >= self.limits.max_connections:
-            return f"max_connections = {self.limits.max_connections}"
+            return because("max_connections", limit=self.limits.max_connections)
         if not peer.host:
             return self.user_refusal(peer.uid)
         if (rule := self._rule_against(peer.host)) is not None:
@@ -117,15 +125,16 @@ class Guard:
         if source is None:
             return None
         if self._per_source.get(source, 0) >= self.limits.max_connections_per_source:
-            return f"max_connections_per_source = {self.limits.max_connections_per_source}"
+            limit = self.limits.max_connections_per_source
+            return because("max_connections_per_source", limit=limit)
         if not self._connects.take(source, self.clock.seconds()):
-            return f"connect_rate = {self.limits.connect_rate}"
+            return because("connect_rate", limit=self.limits.connect_rate)
         return None
 
-    def user_refusal(self, uid: int | None) -> str | None:
+    def user_refusal(self, uid: int | None) -> Reason | None:
         """Why a process of this user may not use a Unix socket; None if it may."""
         users = self.limits.allow_users
-        return None if not users or uid in users else f"allow_users: not user {uid}"
+        return None if not users or uid in users else because("allow_users", uid=uid)
 
     def hold(self, session: Session) -> None:
         """Count an admitted connection until `release`."""
@@ -171,7 +180,7 @@ class Guard:
     def cut_off(self) -> None:
         """End every connection now: the daemon stops, and it has waited or cannot wait."""
         for session in self.sessions:
-            session.abort("the daemon stops")
+            session.abort(because("daemon_stops"))
 
     @property
     def sessions(self) -> tuple[Session, ...]:
@@ -195,31 +204,39 @@ class Guard:
 
     # datagrams
 
-    def datagram_refusal(self, host: str, port: int) -> str | None:
+    def datagram_refusal(self, host: str, port: int) -> Reason | None:
         """Why a datagram from this source is not to be looked at; None if it is."""
         if port in self.own_ports:  # which change: all else is remembered
             return unanswerable(host, port, self.own_ports)
         return self._rule_against_source(host, port)
 
-    def _look_at_source(self, host: str, port: int) -> str | None:
+    def _look_at_rules(self, host: str) -> Reason | None:
+        prefix = self._rules.refusal(host)
+        if prefix is None:
+            return None
+        if prefix.startswith("deny "):
+            return because("deny", prefix=prefix.removeprefix("deny "))
+        return because("allow")
+
+    def _look_at_source(self, host: str, port: int) -> Reason | None:
         return unanswerable(host, port, ()) or self._rule_against(host)
 
-    def may_answer(self, host: str) -> bool:
-        """Whether this source may have one more answer that can be longer than its question."""
+    def reply_refusal(self, host: str) -> Reason | None:
+        """Why this source may not have one more answer that can be longer than its question."""
         if self._is_trusted(host):
-            return True
+            return None
         source = source_key(host, *DATAGRAM_SOURCE_BITS)
-        return self._answers.take(source, self.clock.seconds())
+        if self._answers.take(source, self.clock.seconds()):
+            return None
+        return because("reply_rate", limit=self.limits.reply_rate)
 
     # what was refused
 
-    def refuse(self, peer: Peer, rule: str) -> None:
+    def refuse(self, peer: Peer, reason: Reason) -> None:
         """Count and report a refusal; a flood of them is reported a few times a second."""
         self.counts["refused"] += 1
         if not self._reports.take("", self.clock.seconds()):
             self._unreported += 1
             return
-        if self._unreported:
-            rule = f"{rule} (and {self._unreported} more refused since the last report)"
-            self._unreported = 0
-        events.emit("refused", service=self.name, peer=str(peer), rule=rule)
+        suppressed, self._unreported = Suppressed(self._unreported), 0
+        events.emit("refused", service=self.name, peer=peer, reason=reason, suppressed=suppressed)

@@ -117,6 +117,13 @@ class Limits:
         applies={Use.CONNECTIONS},
         change=Change.NOW,
     )
+    answer_timeout: Duration = option(
+        Duration(600),
+        "while the client waits for an answer of ours, where the service sets no time of its own",
+        validator=validators.gt(0),
+        applies={Use.CONNECTIONS},
+        change=Change.NOW,
+    )
     write_timeout: Duration = option(
         Duration(60),
         "without progress while the peer does not read what it was sent",

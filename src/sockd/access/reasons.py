@@ -43,12 +43,13 @@ SENTENCES = {
     "connection_lost": "connection lost",
     "tls_error": "TLS: {detail}",
     "system_error": "{detail}",
-    "handshake_timeout": "handshake timeout",
-    "idle_timeout": "idle timeout",
-    "write_timeout": "write timeout",
-    "answer_timeout": "no answer within {limit}",
+    "handshake_timeout": "no handshake within {limit}",
+    "idle_timeout": "idle for {limit}",
+    "write_timeout": "nothing taken for {limit}",
+    "answer_timeout": "error: no answer within {limit}",
     "line_timeout": "error: no end of line within {limit}",
     "max_line": "error: line longer than {limit} bytes",
+    "max_frame": "error: frame longer than {limit} bytes",
     "max_text": "error: text longer than {limit} bytes",
     "rejected": "error: {detail}",
     "service_error": "error in the service",
@@ -57,6 +58,7 @@ SENTENCES = {
     "program_ended": "the program ended ({status})",
     "max_time": "max_time",
     "max_children": "error: busy",
+    "no_process": "error: busy ({detail})",
 }
 """The sentence of each reason; its fields are the names in braces."""
 

@@ -14,6 +14,7 @@ from twisted.application.service import MultiService
 from twisted.internet.defer import Deferred
 
 from sockd import __version__, events
+from sockd.access.reasons import because
 from sockd.config.settings import InstanceSettings, Settings
 from sockd.daemon.instance import InstanceService, make_instance
 from sockd.net.context import Host
@@ -57,7 +58,8 @@ class Daemon(MultiService):
     def startService(self) -> None:
         """Serve. A hang-up signal has certificates looked at."""
         for warning in self.settings.warnings:
-            events.warn("warning", service="sockd", why=warning)
+            reason = because("configuration", detail=warning)
+            events.warn("warning", service="sockd", reason=reason)
         super().startService()
         signal.signal(signal.SIGHUP, self._hang_up)
         reactor = self.host.reactor
@@ -71,8 +73,7 @@ class Daemon(MultiService):
         events.emit(
             "started",
             version=__version__,
-            count=self.count,
-            services=len(self._instances),
+            services=self.count,
             reactor=type(self.host.reactor).__name__,
         )
 
@@ -97,9 +98,9 @@ class Daemon(MultiService):
         return stopped.addCallback(lambda _: events.emit("stopped"))
 
     @property
-    def count(self) -> str:
-        """How many services it runs: `1 service`, `16 services`."""
-        return f"{len(self._instances)} service{'s' * (len(self._instances) != 1)}"
+    def count(self) -> events.Services:
+        """How many services it runs."""
+        return events.Services(len(self._instances))
 
     @property
     def instances(self) -> tuple[tuple[InstanceSettings, InstanceService], ...]:

@@ -9,6 +9,7 @@ from typing import Any
 from twisted.application.service import MultiService
 from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
 
+from sockd.access.entrance import Entrance
 from sockd.access.guard import Guard
 from sockd.config.settings import InstanceSettings
 from sockd.listen.sockets import ListenError, aim
@@ -26,7 +27,9 @@ STOP_SECONDS = 3.0
 class InstanceService(MultiService):
     """One `[service.NAME]`: its listeners and what its connections share."""
 
-    def __init__(self, context: Context, shared: Callable[[Context], Any] | None) -> None:
+    def __init__(
+        self, context: Context[Any, Any], shared: Callable[[Context[Any, Any]], Any] | None
+    ) -> None:
         super().__init__()
         self.context = context
         self._make_shared = shared
@@ -79,7 +82,7 @@ def add_listeners(
     for listen in listens:
         listener: Listener
         if listen.transport == "multicast" and sender is not None:
-            make = partial(sender, context, (listen.host, listen.port), partial(_aim, listen))
+            make = _sender(sender, context, listen)
             listener = DatagramListener(context, listen, make)
         elif listen.transport in ("udp", "unixgram") and datagram is not None:
             listener = DatagramListener(context, listen, partial(datagram, context))
@@ -90,6 +93,15 @@ def add_listeners(
         listener.setServiceParent(instance)
 
 
+def _sender(
+    sender: type[Sender], context: Context[Any, Any], listen: Listen
+) -> Callable[[Entrance], Sender]:
+    def make(_: Entrance) -> Sender:
+        return sender(context, (listen.host, listen.port), partial(_aim, listen))
+
+    return make
+
+
 def _aim(listen: Listen, port: DatagramPort) -> None:
     aim(port.socket, listen)
 
@@ -97,7 +109,9 @@ def _aim(listen: Listen, port: DatagramPort) -> None:
 def make_instance(settings: InstanceSettings, host: Host) -> InstanceService:
     """The service of one instance, its listeners in it, nothing bound yet."""
     guard = Guard(settings.name, settings.limits, host.reactor, host.udp_ports)
-    context = Context(settings.name, settings.options, settings.limits, guard, host)
+    context: Context[Any, Any] = Context(
+        settings.name, settings.options, settings.limits, guard, host
+    )
     kind = settings.kind
     instance = InstanceService(context, kind.shared)
     add_listeners(instance, settings.listen, kind.stream, kind.datagram, kind.sender)

@@ -12,6 +12,11 @@ MAX_NAME = 255
 """Characters of the longest host name (RFC 1035); a longer answer of a resolver is cut."""
 
 
+def names_in(text: str) -> set[str]:
+    """The names in braces of a text to be filled."""
+    return {name for _, name, _, _ in Formatter().parse(text) if name}
+
+
 class Template(str):
     """A text with `{name}`, `{address}`, `{port}` and `{time}`; `{{` is a brace."""
 
@@ -35,7 +40,7 @@ class Template(str):
     @property
     def wants_name(self) -> bool:
         """Whether the host name has to be looked up."""
-        return any(field == "name" for _, field, _, _ in Formatter().parse(self))
+        return "name" in names_in(self)
 
     def fill(self, *, name: str, address: str, port: int, time: str) -> bytes:
         """The text as bytes. The name comes from the network, so it is escaped."""

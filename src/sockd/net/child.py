@@ -64,7 +64,7 @@ def environment(extra: Mapping[str, str]) -> dict[str, str]:
 class Child(ProcessProtocol):
     """One child process of a peer. Override `outReceived` and `ended`."""
 
-    def __init__(self, context: Context, peer: Peer | str, program: Program) -> None:
+    def __init__(self, context: Context[Any, Any], peer: Peer | str, program: Program) -> None:
         self.context = context
         self.peer = peer
         self.program = program
@@ -123,7 +123,7 @@ class Child(ProcessProtocol):
         events.emit(
             "child-started",
             service=self.context.name,
-            peer=str(self.peer),
+            peer=self.peer,
             program=self.program.argv[0],
             pid=self.pid,
         )
@@ -140,7 +140,7 @@ class Child(ProcessProtocol):
         pid, self.pid = self.pid, None
         if self._kill is not None and self._kill.active():
             self._kill.cancel()
-        name, who = self.context.name, str(self.peer)
+        name, who = self.context.name, self.peer
         if self._said:
             text = self._said.decode("utf-8", "backslashreplace").rstrip()
             events.warn("child-said", service=name, peer=who, pid=pid, text=text)

@@ -6,7 +6,7 @@ import os
 from collections import Counter
 from collections.abc import Callable
 from random import Random
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from attrs import Factory, define, field
 from twisted.internet.defer import Deferred, succeed
@@ -46,18 +46,24 @@ class Host:
     """Who may work in this pass of the reactor's loop: there is one loop for all instances."""
 
 
+OptionsT = TypeVar("OptionsT")
+"""The kind's own options."""
+SharedT = TypeVar("SharedT")
+"""What an instance's connections share."""
+
+
 @define
-class Context:
+class Context(Generic[OptionsT, SharedT]):
     """A service instance's settings and the world it may touch."""
 
     name: str
     """The instance's name in the configuration."""
-    options: Any
+    options: OptionsT
     """The kind's own options, an instance of its options class."""
     limits: Limits
     guard: Guard
     host: Host
-    shared: Any = None
+    shared: SharedT = None  # type: ignore[assignment]  # until it is made, before anybody is served
     """What the instance's connections share: the result of the kind's `shared`."""
     clock: Any = field(init=False, default=Factory(lambda self: self.host.reactor, takes_self=True))
     """Timers and monotonic seconds (IReactorTime); never the time of day."""

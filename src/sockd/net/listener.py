@@ -20,9 +20,11 @@ from twisted.logger import LogLevel
 from twisted.python.failure import Failure
 
 from sockd import events
+from sockd.access.entrance import Entrance
 from sockd.access.limits import Limits
 from sockd.access.peer import Peer, peer_of
 from sockd.access.prefixes import matches, parse_prefix
+from sockd.access.reasons import Reason, because
 from sockd.listen.sockets import ListenError, bound, file_identity, unlink_own, widen
 from sockd.listen.strings import Listen
 from sockd.net import tls
@@ -46,10 +48,12 @@ def is_fatal(error: ListenError, limits: Limits) -> bool:
 class Listener(Service):
     """An address of an instance: binds when the daemon starts, lets go when it stops."""
 
-    def __init__(self, context: Context, listen: Listen) -> None:
+    def __init__(self, context: Context[Any, Any], listen: Listen) -> None:
         self.context = context
         self.listen = listen
         self.address = listen.address
+        path = listen.address if listen.systemd else listen.path
+        self._local = Entrance(listen.transport, listen.host, listen.port, path)
         self.port: Any = None
         self._retry: IDelayedCall | None = None
         self._identity: tuple[int, int] | None = None
@@ -68,7 +72,7 @@ class Listener(Service):
             if is_fatal(error, self.context.limits):
                 raise
             if self.listen.optional and error.no_such_address:
-                self._report("skipped", why=error.why)
+                self._report("skipped", reason=because("listen_error", detail=error.why))
             else:
                 self._try_later(error)
 
@@ -85,7 +89,7 @@ class Listener(Service):
         try:
             unlink_own(self.listen.path, self._identity)
         except OSError as error:  # the user that was changed to may not write in the directory
-            self._report("skipped", why=f"its file is left: {error.strerror}")
+            self._report("skipped", reason=because("file_left", detail=error.strerror))
         return maybeDeferred(port.stopListening)
 
     def adopt(self, sock: socket.socket) -> Any:
@@ -94,6 +98,14 @@ class Listener(Service):
 
     def released(self) -> None:
         """The port is about to close."""
+
+    def entrance(self, sock: socket.socket) -> Entrance:
+        """What a bound socket is to those who come in by it."""
+        transport = self.listen.transport
+        if sock.family == socket.AF_UNIX:
+            return Entrance(transport, path=self.listen.path)
+        host, port = sock.getsockname()[:2]
+        return Entrance(transport, host, port, is_wildcard=host in ("0.0.0.0", "::"))
 
     def _bind(self) -> None:
         sock = bound(self.listen)
@@ -113,14 +125,13 @@ class Listener(Service):
             self.released()
             unlink_own(self.listen.path, self._identity)
             raise ListenError(self.listen, error.strerror or str(error)) from None
-        events.emit(
-            "listening",
-            service=self.context.name,
-            address=f"{self.listen.transport} {self.address}",
-        )
+        if self.listen.transport != "multicast":
+            self._local = self.entrance(sock)
+        events.emit("listening", service=self.context.name, local=self._local)
 
     def _try_later(self, error: ListenError) -> None:
-        self._report("retry", why=error.why, seconds=RETRY_SECONDS)
+        reason = because("listen_error", detail=error.why)
+        self._report("retry", reason=reason, seconds=RETRY_SECONDS)
         self._retry = self.context.clock.callLater(RETRY_SECONDS, self._try_again)
 
     def _try_again(self) -> None:
@@ -131,8 +142,11 @@ class Listener(Service):
             self._try_later(error)
 
     def _report(self, event: str, **fields: Any) -> None:
-        address = f"{self.listen.transport} {self.address}"
-        events.warn(event, service=self.context.name, address=address, **fields)
+        events.warn(event, service=self.context.name, local=self._local, **fields)
+
+
+NOWHERE = Entrance("tcp")
+"""Where a test has no address."""
 
 
 class Door(Factory):
@@ -142,12 +156,14 @@ class Door(Factory):
 
     def __init__(
         self,
-        context: Context,
-        stream: Callable[[Context, Peer], Stream],
+        context: Context[Any, Any],
+        stream: Callable[[Context[Any, Any], Peer, Entrance], Stream],
         wrap: Callable[[IProtocol], IProtocol] | None = None,
         proxies: tuple[str, ...] = (),
+        entrance: Entrance = NOWHERE,
     ) -> None:
         self.context = context
+        self._entrance = entrance
         self._stream = stream
         self._wrap = wrap
         self._waiting = 0
@@ -159,10 +175,10 @@ class Door(Factory):
         if not self._proxies:
             return self.admit(peer)
         if not matches(self._proxies, peer.host):
-            self.context.guard.refuse(peer, "not one of the listed proxies")
+            self.context.guard.refuse(peer, because("unlisted_proxy"))
             return None
         if self._waiting >= self.context.limits.max_connections:
-            self.context.guard.refuse(peer, f"{self._waiting} connections wait for a header")
+            self.context.guard.refuse(peer, because("proxy_queue", limit=self._waiting))
             return None
         self._waiting += 1
         return ProxyHeader(
@@ -184,14 +200,14 @@ class Door(Factory):
         if peer.host and (rule := guard.refusal(peer)) is not None:
             guard.refuse(peer, rule)
             return None
-        protocol: Any = self._stream(self.context, peer)
+        protocol: Any = self._stream(self.context, peer, self._entrance)
         return protocol if self._wrap is None else self._wrap(protocol)
 
 
 class StreamListener(Listener):
     """Connections over TCP, TLS or a Unix socket."""
 
-    def __init__(self, context: Context, listen: Listen, stream: type[Stream]) -> None:
+    def __init__(self, context: Context[Any, Any], listen: Listen, stream: type[Stream]) -> None:
         super().__init__(context, listen)
         self._stream = stream
         self._connections: tls.Connections | None = None
@@ -207,7 +223,7 @@ class StreamListener(Listener):
             except (ValueError, OSError) as error:
                 sock.close()
                 raise ListenError(self.listen, str(error)) from None
-        door = Door(self.context, self._stream, wrap, self.listen.proxies)
+        door = Door(self.context, self._stream, wrap, self.listen.proxies, self.entrance(sock))
         with sock:  # the port has a duplicate
             reactor, listen = self.context.host.reactor, self.listen
             if sock.family == socket.AF_UNIX:
@@ -243,25 +259,28 @@ class StreamListener(Listener):
         if found is not None and self._connections is not None:
             self._files, self._connections.context = found
             self._complaint = ""
-            self._certificate("the certificate has changed; new connections get the new one")
+            self._certificate(because("certificate_changed"))
 
     def _keep_certificate(self, failure: Failure) -> None:
         failure.trap(ValueError, OSError)
-        why = f"{failure.getErrorMessage()}; the old certificate stays in use"
+        why = failure.getErrorMessage()
         if why != self._complaint:
             self._complaint = why
-            self._certificate(why, LogLevel.warn)
+            self._certificate(because("certificate_kept", detail=why), LogLevel.warn)
 
-    def _certificate(self, why: str, level: LogLevel = LogLevel.info) -> None:
-        name, address = self.context.name, self.address
-        events.emit("certificate", level=level, service=name, address=address, why=why)
+    def _certificate(self, reason: Reason, level: LogLevel = LogLevel.info) -> None:
+        name, local = self.context.name, self._local
+        events.emit("certificate", level=level, service=name, local=local, reason=reason)
 
 
 class DatagramListener(Listener):
     """Datagrams over UDP or a Unix socket, or what is sent to a multicast group."""
 
     def __init__(
-        self, context: Context, listen: Listen, protocol: Callable[[], DatagramProtocol]
+        self,
+        context: Context[Any, Any],
+        listen: Listen,
+        protocol: Callable[[Entrance], DatagramProtocol],
     ) -> None:
         super().__init__(context, listen)
         self._protocol = protocol
@@ -273,12 +292,9 @@ class DatagramListener(Listener):
         given = widen(sock, wanted)
         if given < wanted and "receive_buffer" not in host.warned:
             host.warned.add("receive_buffer")
-            why = (
-                f"the kernel gives a receive buffer of {given} bytes, not {int(wanted)}: "
-                "bursts may lose datagrams; raise net.core.rmem_max"
-            )
-            events.warn("warning", service=self.context.name, why=why)
-        port = DatagramPort(sock, self._protocol(), host.reactor)
+            reason = because("receive_buffer", given=given, wanted=int(wanted))
+            events.warn("warning", service=self.context.name, reason=reason)
+        port = DatagramPort(sock, self._protocol(self.entrance(sock)), host.reactor)
         if self.listen.transport in ("udp", "multicast"):
             self._own_port = sock.getsockname()[1]
             host.udp_ports[self._own_port] += 1

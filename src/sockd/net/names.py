@@ -10,10 +10,12 @@ import socket
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
+from functools import partial
 from queue import Empty, Full, Queue
 
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IReactorFromThreads, IReactorTime
+from twisted.python.failure import Failure
 
 DEADLINE = 0.5
 """Seconds until the address itself is the answer: a greeting starts within one second."""
@@ -66,22 +68,25 @@ class Names:
                 return succeed(address)
             self._waiting[address] = []
             self._start_thread()
-        answer: Deferred[str] = Deferred()
+        answer: Deferred[str] = Deferred(partial(self._wait_no_more, address))
         self._waiting[address].append(answer)
         deadline = self._clock.callLater(DEADLINE, self._give_up, address, answer)
 
-        def in_time(name: str) -> str:
+        def in_time(name: str | Failure) -> str | Failure:
             if deadline.active():
                 deadline.cancel()
             return name
 
-        return answer.addCallback(in_time)
+        return answer.addBoth(in_time)
 
     def _give_up(self, address: str, answer: Deferred[str]) -> None:
+        self._wait_no_more(address, answer)
+        answer.callback(address)
+
+    def _wait_no_more(self, address: str, answer: Deferred[str]) -> None:
         waiting = self._waiting.get(address, [])
         if answer in waiting:
             waiting.remove(answer)
-        answer.callback(address)
 
     def _found(self, address: str, name: str) -> None:
         self._known[address] = (self._clock.seconds() + KEPT_SECONDS, name)

@@ -24,6 +24,8 @@ from zope.interface import implementer
 
 from sockd.access.peer import Peer, peer_of
 from sockd.access.prefixes import parse_address
+from sockd.access.reasons import Reason, because
+from sockd.options.units import Duration
 
 V1_PREFIX = b"PROXY "
 V1_UNKNOWN = b"PROXY UNKNOWN"
@@ -83,7 +85,7 @@ class ProxyHeader(Protocol):
         self,
         proxy: Peer,
         build: Callable[[Peer], IProtocol | None],
-        refuse: Callable[[Peer, str], None],
+        refuse: Callable[[Peer, Reason], None],
         clock: IReactorTime,
         timeout: float,
         waited: Callable[[], None] = lambda: None,
@@ -94,7 +96,9 @@ class ProxyHeader(Protocol):
         self._refuse = refuse
         self._buffer = b""
         self._inner: Any = None
-        self._late: IDelayedCall | None = clock.callLater(timeout, self._end, "header timeout")
+        self._late: IDelayedCall | None = clock.callLater(
+            timeout, self._end, because("proxy_timeout", limit=Duration(timeout))
+        )
 
     def dataReceived(self, data: bytes) -> None:
         if self._inner is not None:
@@ -104,7 +108,7 @@ class ProxyHeader(Protocol):
         try:
             found = read_header(self._buffer)
         except ValueError:
-            self._end("not a PROXY header")
+            self._end(because("proxy_header"))
             return
         if found is not None:
             client, rest = found
@@ -137,7 +141,7 @@ class ProxyHeader(Protocol):
         if rest:
             inner.dataReceived(rest)
 
-    def _end(self, why: str) -> None:
+    def _end(self, why: Reason) -> None:
         self._refuse(self._proxy, why)
         self._stop_waiting()
         self._lose()

@@ -1,14 +1,14 @@
-"""The bases of stream services: bounded, timed, back-pressured, the same on TCP, TLS and Unix.
+"""The base of stream services: bounded, timed, back-pressured, the same on TCP, TLS and Unix.
 
 A service says what to do when a connection has `opened`, when bytes are `received`, when the peer
 has `finished` sending, and answers with `write`, `close` and `fail`. Everything else is here:
 
-- back-pressure: while the peer does not read, it is not read from either (`blocked`);
+- back-pressure: while there is a reason to `hold` it, the peer is not read from;
 - half-close: a peer that has finished sending still gets its answers;
-- time: the guard sweeps once a second, so no message pays for a timeout;
+- time: how long each state of a connection may last is a table (`sockd.net.states`);
 - faults: an exception in a service ends that peer only.
 
-`sockd.net.lines` has the bases for lines and whole texts.
+Services that answer requests stand on `sockd.net.requests`, which stands on this.
 """
 
 from __future__ import annotations
@@ -26,7 +26,6 @@ from twisted.internet.interfaces import (
     IFileDescriptorReceiver,
     IHalfCloseableProtocol,
     IHandshakeListener,
-    IPullProducer,
     IPushProducer,
     ISystemHandle,
 )
@@ -36,10 +35,13 @@ from twisted.python.failure import Failure
 from zope.interface import alsoProvides, implementer
 
 from sockd import events
+from sockd.access.entrance import Entrance
 from sockd.access.peer import Peer
+from sockd.access.reasons import Reason, because
 from sockd.formats.text import escape
 from sockd.net.context import Context
 from sockd.net.progress import is_cut, taken
+from sockd.net.states import STATES, Hold, State, state_of
 
 LINGER_SECONDS = 2.0
 """How long a closed peer may go on sending before it is cut off: were it cut off at once, the
@@ -48,6 +50,14 @@ LINGER_BYTES = 1024 * 1024
 """And how many bytes it may send in that time."""
 ERROR_CHARACTERS = 200
 """Longest text of an `error: ` line: it may quote what the peer sent."""
+_HANDSHAKE = STATES[0]
+_NOTHING: frozenset[Hold] = frozenset()
+
+DONE = because("done")
+PEER_CLOSED = because("peer_closed")
+CONNECTION_LOST = because("connection_lost")
+SERVICE_ERROR = because("service_error")
+DAEMON_STOPS = because("daemon_stops")
 
 
 def error_line(message: str) -> bytes:
@@ -55,46 +65,53 @@ def error_line(message: str) -> bytes:
     return b"error: " + escape(message, ERROR_CHARACTERS).encode() + b"\r\n"
 
 
-@implementer(IHalfCloseableProtocol, IHandshakeListener, IPushProducer, IPullProducer)
+@implementer(IHalfCloseableProtocol, IHandshakeListener, IPushProducer)
 class Stream(Protocol):
-    """One connection of a stream service."""
+    """One connection of a stream service. It is the producer of its own transport."""
 
-    pulls: ClassVar[bool] = False
-    """True: `more` is asked for the next piece whenever the peer has taken the last one."""
     produces: ClassVar[bool] = True
     """False for services that write once: they need not be told to wait."""
     lingers: ClassVar[bool] = True
     """False for services that speak only: closing them need not wait for what the peer sends."""
     reads_lines: ClassVar[bool] = False
-    """True: `max_line` and `line_timeout` bound what the peer sends."""
+    """True: `max_line` and `line_timeout` bound what the peer sends. `Requests` sets it."""
+    hears: ClassVar[bool] = True
+    """False for services that drop whatever comes: there is never a reason not to read."""
     bounds_itself: ClassVar[bool] = True
     """For sockd's reactor: none writes for longer than its turn, so writes need not be counted; and
     one whose peer does not read is to hold as little as possible, so it is blocked at once."""
 
+    context: Context[Any, Any]
     wire: Any = None
     """The transport: ITCPTransport and IConsumer, or the same over TLS or a Unix socket."""
 
     # at first; on the class, because most connections change few of them
+    number = 0
+    """Its number in this daemon: log lines and sessions bear it."""
+    since = 0.0
+    """When it began, in seconds of the reactor's clock."""
     bytes_in = 0
     bytes_out = 0
-    is_blocked = False
+    requests = 0
+    is_open = False
     is_closing = False
     peer_finished = False
-    _began = 0.0
+    holds: frozenset[Hold] = _NOTHING
+    """Why the peer is not read from now."""
+    reason: Reason | None = None
+    """Why it has ended or will end, where we know."""
     _is_secure = False
-    _open = False
-    _held = False
-    _why = ""
-    _seen = -1
-    _active_at = 0.0
-    _taken: tuple[int, int] = (-1, -1)
-    _taken_at = 0.0
+    _is_counted = False
+    _state: State = _HANDSHAKE
+    _progress: object = None
+    _state_since = 0.0
     _linger_until: float | None = None
     _linger_bytes = 0
 
-    def __init__(self, context: Context, peer: Peer) -> None:
+    def __init__(self, context: Context[Any, Any], peer: Peer, entrance: Entrance) -> None:
         self.context = context
         self.peer = peer
+        self.entrance = entrance
 
     # what a service overrides
 
@@ -111,12 +128,6 @@ class Stream(Protocol):
     def gone(self) -> None:
         """The connection has ended: cancel what runs for it."""
 
-    def more(self) -> None:
-        """Where `pulls` is set: write the next piece."""
-
-    def unblocked(self) -> None:
-        """The peer has taken what was written."""
-
     # what a service uses
 
     def write(self, data: bytes) -> None:
@@ -124,46 +135,61 @@ class Stream(Protocol):
         self.bytes_out += len(data)
         self.wire.write(data)
 
-    def close(self, why: str = "done") -> None:
+    def close(self, reason: Reason = DONE) -> None:
         """End the connection once everything written is delivered. Later input is dropped."""
         if self.is_closing:
             return
         self.is_closing = True
-        self._why = self._why or why
-        self._active_at = self._taken_at = self.context.clock.seconds()
+        self.reason = self.reason or reason
         if self.produces:
             self.wire.unregisterProducer()
-        if self.is_blocked and not self.peer_finished:
-            self.wire.resumeProducing()
+        if self.holds:
+            # what still comes is read and dropped: the peer's end has to be heard
+            self.holds = _NOTHING
+            if not self.peer_finished:
+                self.wire.resumeProducing()
         if self.lingers and not self.peer_finished and not self._is_secure:
-            self._linger_until = self._active_at + LINGER_SECONDS
+            self._linger_until = self.context.clock.seconds() + LINGER_SECONDS
             self._linger_bytes = self.bytes_in + LINGER_BYTES
             self.wire.loseWriteConnection()
         else:
             self.wire.loseConnection()
 
-    def fail(self, message: str) -> None:
-        """Tell the peer what was wrong in an `error: ` line, and close."""
+    def fail(self, reason: Reason) -> None:
+        """Tell the peer what was wrong in a line, the reason's sentence, and close."""
         if not self.is_closing:
-            self.write(error_line(message))
-            self.close(f"error: {message}")
+            self.write(error_line(str(reason).removeprefix("error: ")))
+            self.close(reason)
 
-    def abort(self, why: str) -> None:
+    def abort(self, reason: Reason) -> None:
         """End the connection now, whatever waits to be delivered."""
-        self._why = self._why or why
+        self.reason = self.reason or reason
         self.is_closing = True
         self.wire.abortConnection()
 
-    def stop(self) -> None:
-        """The daemon stops: deliver what is written, wait for nothing else."""
+    def stop(self, reason: Reason = DAEMON_STOPS) -> None:
+        """Deliver what is written, and end; wait for nothing else."""
         if not self.is_closing:
             self.is_closing = True
-            self._why = "the daemon stops"
+            self.reason = reason
             if self.produces:
                 self.wire.unregisterProducer()
         self.wire.loseConnection()
 
-    def guarded(self, call: Callable[..., Any], *args: Any) -> None:
+    def hold(self, why: Hold) -> None:
+        """Read no more, until this reason and every other one is gone."""
+        if self.hears and not (self.holds or self.is_closing):
+            self.wire.pauseProducing()
+        self.holds |= {why}
+
+    def release(self, why: Hold) -> None:
+        """This is no reason any more; where it was the last one, reading goes on."""
+        if why in self.holds:
+            self.holds -= {why}
+            if self.hears and not (self.holds or self.is_closing or self.peer_finished):
+                self.wire.resumeProducing()
+
+    def contain(self, call: Callable[..., Any], *args: Any) -> None:
         """Call into the service: an exception is reported and ends this peer only."""
         try:
             call(*args)
@@ -172,8 +198,28 @@ class Stream(Protocol):
 
     def _fault(self) -> None:
         self.context.guard.counts["errors"] += 1
-        events.crash(self.context.name, str(self.peer))
-        self.abort("error in the service")
+        events.crash(self.context.name, self.peer)
+        self.abort(SERVICE_ERROR)
+
+    @property
+    def is_blocked(self) -> bool:
+        """Whether the peer does not take what it was sent."""
+        return Hold.PEER in self.holds
+
+    @property
+    def is_working(self) -> bool:
+        """Whether the peer waits for us."""
+        return False
+
+    @property
+    def is_partial(self) -> bool:
+        """Whether a request has begun and is not whole."""
+        return False
+
+    @property
+    def answer_timeout(self) -> float:
+        """Seconds that the peer may wait for us, for services that know no better."""
+        return self.context.limits.answer_timeout
 
     # Twisted's side
 
@@ -189,8 +235,8 @@ class Stream(Protocol):
                 guard.refuse(self.peer, rule)
                 self.abort(rule)
                 return
-        self._began = self._active_at = self.context.clock.seconds()
-        self._held = True
+        self.since = self._state_since = self.context.clock.seconds()
+        self._is_counted = True
         guard.hold(self)
         if not self._is_secure:
             self._begin()
@@ -199,14 +245,14 @@ class Stream(Protocol):
         self._begin()
 
     def _begin(self) -> None:
-        self._open = True
+        self.is_open = True
         if self.context.limits.log_connections:
-            events.emit("opened", service=self.context.name, peer=str(self.peer))
+            events.opened(self.context.name, self.number, self.entrance, self.peer)
         if self.produces:
-            self.wire.registerProducer(self, not self.pulls)
+            self.wire.registerProducer(self, True)
         try:
             self.opened()
-        except Exception:  # noqa: BLE001 - as in `guarded`, without a call more for each connection
+        except Exception:  # noqa: BLE001 - as in `contain`, without a call more for each connection
             self._fault()
 
     def dataReceived(self, data: bytes) -> None:
@@ -217,7 +263,7 @@ class Stream(Protocol):
             return
         try:
             self.received(data)
-        except Exception:  # noqa: BLE001 - as in `guarded`, without a call more for each read
+        except Exception:  # noqa: BLE001 - as in `contain`, without a call more for each read
             self._fault()
 
     def readConnectionLost(self) -> None:
@@ -225,7 +271,7 @@ class Stream(Protocol):
         if self.is_closing:
             self.wire.loseConnection()
         else:
-            self.guarded(self.finished)
+            self.contain(self.finished)
 
     def fileDescriptorReceived(self, descriptor: int) -> None:
         """Twisted's own Unix transport: a descriptor came along. Nothing here takes one."""
@@ -235,97 +281,77 @@ class Stream(Protocol):
         """Our half is closed; Twisted tells it, nothing is to be done."""
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        if not self._held:
+        if not self._is_counted:
             return
-        self._held = False
+        self._is_counted = False
         guard = self.context.guard
         guard.counts["bytes_in"] += self.bytes_in
         guard.counts["bytes_out"] += self.bytes_out
         if self.context.limits.log_connections:
-            events.emit(
-                "closed",
-                service=self.context.name,
-                peer=str(self.peer),
-                duration=self.context.clock.seconds() - self._began,
-                bytes_in=self.bytes_in,
-                bytes_out=self.bytes_out,
-                why=self._why or _describe(reason),
+            events.closed(
+                self.context.name,
+                self.number,
+                self.entrance,
+                self.peer,
+                self.context.clock.seconds() - self.since,
+                self.bytes_in,
+                self.bytes_out,
+                self.reason or _reason(reason),
             )
         self.is_closing = True
-        self.guarded(self.gone)
+        self.contain(self.gone)
         guard.release(self)  # at last: a daemon that waits for this may say that it has stopped
-
-    # back-pressure: this is the producer of its own transport
 
     def pauseProducing(self) -> None:
         """Twisted: too much waits to be sent."""
-        self.is_blocked = True
-        self._taken_at = self.context.clock.seconds()
-        self.block()
+        self.hold(Hold.PEER)
 
     def resumeProducing(self) -> None:
         """Twisted: all of it is sent."""
-        if self.pulls:
-            if not self.is_closing:
-                self.guarded(self.more)
-            return
-        self.is_blocked = False
-        self.unblock()
-        self.guarded(self.unblocked)
+        self.release(Hold.PEER)
 
     def stopProducing(self) -> None:
         """Twisted: the connection is lost; `connectionLost` follows."""
 
-    def block(self) -> None:
-        """The peer does not read: by default it is not read from."""
-        self.wire.pauseProducing()
-
-    def unblock(self) -> None:
-        """The peer reads again; it is read from, unless it has finished."""
-        if not self.peer_finished:
-            self.wire.resumeProducing()
-
     # time
 
     def sweep(self, now: float) -> None:
-        """Once a second, from the guard: has this taken too long?"""
-        self.guarded(self._sweep, now)
+        """Once a second, from the guard: has its state lasted too long?"""
+        self.contain(self._sweep, now)
 
     def _sweep(self, now: float) -> None:
-        limits = self.context.limits
-        seen = self.bytes_in + self.bytes_out
-        if seen != self._seen:
-            self._seen = seen
-            self._active_at = now
-        if not self._open:
-            if now - self._began >= limits.handshake_timeout:
-                self.abort("handshake timeout")
-        elif self.is_blocked or self.is_closing or self.pulls:
-            self._sweep_stuck(now)
-        elif self.peer_finished and is_cut(self._socket()):
-            self.abort("closed by the peer")
-        elif now - self._active_at >= limits.idle_timeout:
-            self.timed_out("idle timeout")
-        else:
-            self.sweep_request(now)
-
-    def _sweep_stuck(self, now: float) -> None:
-        progress = (taken(self._socket()), self.bytes_out)
-        if progress != self._taken:
-            self._taken = progress
-            self._taken_at = now
-        if now - self._taken_at >= self.context.limits.write_timeout:
-            self.abort("write timeout")
+        state = state_of(self)
+        progress = state.progress(self)
+        if (state, progress) != (self._state, self._progress):
+            self._state, self._progress, self._state_since = state, progress, now
+        limit = state.limit(self.context.limits, self)
+        if now - self._state_since >= limit:
+            self.timed_out(state, limit)
         elif self._linger_until is not None and now >= self._linger_until:
             self._linger_until = None
             self.wire.loseConnection()
+        elif (self.peer_finished or self.holds) and not self.is_closing and is_cut(self._socket()):
+            # nothing is read, so nothing else would tell
+            self.abort(PEER_CLOSED)
 
-    def sweep_request(self, now: float) -> None:
-        """For framings: has one request taken too long to arrive?"""
+    def timed_out(self, state: State, limit: float) -> None:
+        """A state has lasted for its whole time."""
+        if state.is_abrupt:
+            self.abort(state.because(limit))
+        elif state.is_told:
+            self.fail(state.because(limit))
+        else:
+            self.close(state.because(limit))
 
-    def timed_out(self, why: str) -> None:
-        """The peer was idle: close."""
-        self.close(why)
+    @property
+    def transferred(self) -> int:
+        """Bytes that were sent or received so far."""
+        return self.bytes_in + self.bytes_out
+
+    @property
+    def taken(self) -> tuple[int, int]:
+        """What changes while the peer takes what it was sent."""
+        return taken(self._socket()), self.bytes_out
 
     # the socket below
 
@@ -341,29 +367,14 @@ class Stream(Protocol):
         return Peer("", 0, pid, uid)
 
 
-class Once(Stream):
-    """Says one thing and closes."""
-
-    produces = False
-    lingers = False
-
-    def text(self) -> bytes:
-        """What to say, line end and all."""
-        raise NotImplementedError
-
-    def opened(self) -> None:
-        self.write(self.text())
-        self.close()
-
-
-def _describe(reason: Failure) -> str:
-    """Why a connection ended that we did not end, in a few words."""
-    if reason.check(ConnectionDone):
-        return "closed by the peer"
-    if reason.check(ConnectionLost):
-        return "connection lost"
-    if reason.check(SSL.Error):
+def _reason(failure: Failure) -> Reason:
+    """Why a connection ended that we did not end."""
+    if failure.check(ConnectionDone):
+        return PEER_CLOSED
+    if failure.check(ConnectionLost):
+        return CONNECTION_LOST
+    if failure.check(SSL.Error):
         # OpenSSL's queue of (library, function, reason)
-        details = getattr(reason.value, "args", ((),))[0]
-        return escape(f"TLS: {', '.join(str(one[-1]) for one in details)}", ERROR_CHARACTERS)
-    return escape(reason.getErrorMessage(), ERROR_CHARACTERS)
+        details = getattr(failure.value, "args", ((),))[0]
+        return because("tls_error", detail=", ".join(str(one[-1]) for one in details))
+    return because("system_error", detail=failure.getErrorMessage())

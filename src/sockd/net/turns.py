@@ -24,7 +24,7 @@ class Runnable(Protocol):
     def turn(self, until: float) -> None:
         """Work until then, in seconds of the clock; ask to `wait` if something is left."""
 
-    def guarded(self, call: Callable[..., Any], *args: Any) -> None:
+    def contain(self, call: Callable[..., Any], *args: Any) -> None:
         """Call, and keep an exception to oneself."""
 
 
@@ -96,5 +96,5 @@ class Turns:
         start = self._clock.seconds()
         left = PASS_SECONDS - self._spent
         until = start + (min(left, TURN_SECONDS) if self._line else left)
-        one.guarded(one.turn, until)
+        one.contain(one.turn, until)
         self._spent += self._clock.seconds() - start

@@ -24,6 +24,7 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from sockd.reactor import sockaddr
+from sockd.reactor.ancillary import NOTHING, Told, Wanted
 from sockd.reactor.mmsg import BATCH
 from sockd.reactor.sockaddr import Address
 from sockd.reactor.wire import MAX_DATAGRAM, Answer, Datagram, Destination, Wire, open_wire
@@ -36,7 +37,7 @@ class Receiver(Protocol):
     """What is told of datagrams: a Twisted `DatagramProtocol` has all of it.
 
     One that has `datagramsReceived(batch)` too gets a list of `Datagram` a turn instead, and can
-    answer with `write_batch`.
+    answer with `write_batch`. One that has `wants_told`, which is a `Wanted`, is told that of each.
     """
 
     def datagramReceived(self, datagram: bytes, addr: Any, /) -> None:
@@ -53,8 +54,8 @@ class _Turns(FileDescriptor):
     """What the ports share: a turn hands on what waits, then sends what the protocol has written.
 
     `counts` has what went wrong (see `Wire`). While a datagram is being handed on, `asked` is the
-    address it was sent to (where the socket has several), and `pid` and `uid` the process and the
-    user who sent it (Unix sockets).
+    address it was sent to (where the socket has several), `pid` and `uid` the process and the user
+    who sent it (Unix sockets), and `told` what the protocol wants to be told of it.
     """
 
     reactor: Any
@@ -63,6 +64,7 @@ class _Turns(FileDescriptor):
     asked: Destination | None = None
     pid: int | None = None
     uid: int | None = None
+    told: Told | None = None
     _sender: Address | None = None
     _wire: Wire
     _written: list[Answer] | None = None
@@ -141,11 +143,11 @@ class _Turns(FileDescriptor):
         if all_at_once is not None:
             self._tell(all_at_once, batch)
             return
-        for data, self._sender, self.asked, self.pid, self.uid in batch:
+        for data, self._sender, self.asked, self.pid, self.uid, self.told in batch:
             self._tell(self.protocol.datagramReceived, data[: self.maxPacketSize], self._sender)
             if not self.connected:
                 break
-        self._sender = self.asked = self.pid = self.uid = None
+        self._sender = self.asked = self.pid = self.uid = self.told = None
 
     def _tell(self, receive: Callable[..., None], *args: object) -> None:
         try:
@@ -181,7 +183,7 @@ class DatagramPort(_Turns, BasePort):
         self.socket = sock
         self.protocol = protocol
         self.is_local = sock.family == socket.AF_UNIX
-        self._wire = open_wire(sock, lambda _: None, in_batches)
+        self._wire = open_wire(sock, lambda _: None, in_batches, _wanted(protocol))
 
     @property
     def last_error(self) -> str:
@@ -258,7 +260,7 @@ class UDPPort(_Turns, udp.MulticastPort):
 
     def _bindSocket(self) -> None:
         super()._bindSocket()
-        self._wire = open_wire(self.socket, self._receive_failed, True)
+        self._wire = open_wire(self.socket, self._receive_failed, True, _wanted(self.protocol))
 
     def write(self, datagram: bytes, addr: Address | None = None) -> None:
         """Send one datagram; without an address where the port is connected.
@@ -318,6 +320,11 @@ class DatagramReactor:
                 self, fileDescriptor, addressFamily, protocol, maxPacketSize
             )
         )
+
+
+def _wanted(protocol: object) -> Wanted:
+    wants: Wanted = getattr(protocol, "wants_told", NOTHING)
+    return wants
 
 
 def _started(port: UDPPort) -> UDPPort:

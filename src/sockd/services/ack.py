@@ -1,20 +1,41 @@
 """Acknowledge each line.
 
-For each line one line, `OK : LINE`, on as many connections at once as there are. A datagram is one
-line: its line end, if it has one, is dropped, and the answer ends in CRLF.
+A connection is greeted, if that is set; then for each line there is one, `OK : LINE`, on as many
+connections at once as there are. A datagram is one line: its line end, if it has one, is dropped,
+and the answer ends in CRLF. No datagram is greeted.
 
     $ printf 'hello\\nhow are you\\n' | nc -N localhost 8888
+    Hello client how are you
     OK : hello
     OK : how are you
 """
 
-from sockd.net.datagram import MAX_ANSWER, Datagrams
-from sockd.net.lines import Lines
+from attrs import frozen
+from twisted.internet.defer import Deferred
+
+from sockd.formats.lines import split_lines
+from sockd.formats.template import Template
+from sockd.net.context import Context
+from sockd.net.datagram import MAX_ANSWER, Replies
+from sockd.net.requests import Requests
 from sockd.net.stream import error_line
+from sockd.options.option import option
 from sockd.service import Instance, Kind
 
+GREETING = "Hello client how are you"
+"""The greeting of the default instance: the tutorial's server says it."""
 MAX_DATAGRAM_LINE = MAX_ANSWER - len(b"OK : \r\n")
 """Bytes of the longest line that can be acknowledged in a datagram."""
+
+
+@frozen
+class AckOptions:
+    """What the ack service can be told."""
+
+    greeting: Template = option(
+        Template(""),
+        "a line for each new connection, with the fields of greet's template; empty: none",
+    )
 
 
 def acknowledge(lines: list[bytes]) -> bytes:
@@ -22,14 +43,20 @@ def acknowledge(lines: list[bytes]) -> bytes:
     return b"OK : " + b"\r\nOK : ".join(lines) + b"\r\n"
 
 
-class AckStream(Lines):
-    """Lines, acknowledged in batches."""
+class AckStream(Requests):
+    """A greeting, then lines, acknowledged in batches."""
 
-    def answer(self, lines: list[bytes]) -> bytes:
-        return acknowledge(lines)
+    context: Context[AckOptions, None]
+
+    def greeting(self) -> bytes | Deferred[bytes]:
+        template = self.context.options.greeting
+        return self.context.greeting(template, self.peer) if template else b""
+
+    def answer_block(self, block: bytes) -> bytes:
+        return acknowledge(split_lines(block))
 
 
-class AckDatagrams(Datagrams):
+class AckReplies(Replies):
     """Datagrams, each a line."""
 
     amplifies = True
@@ -45,8 +72,15 @@ kind = Kind(
     name="ack",
     doc=__doc__,
     stream=AckStream,
-    datagram=AckDatagrams,
-    instances=[Instance("ack", ["tcp:8888:interface=localhost", "udp:8888:interface=localhost"])],
+    datagram=AckReplies,
+    options=AckOptions,
+    instances=[
+        Instance(
+            "ack",
+            ["tcp:8888:interface=localhost", "udp:8888:interface=localhost"],
+            {"greeting": GREETING},
+        )
+    ],
     tries={
         "tcp": "echo hello | nc -N {host} {port}",
         "udp": "echo hello | nc -u -W1 {host} {port}",

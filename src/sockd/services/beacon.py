@@ -15,6 +15,7 @@ from attrs import frozen, validators
 from twisted.internet.interfaces import IDelayedCall
 
 from sockd.formats.clock import local_ctime
+from sockd.net.context import Context
 from sockd.net.datagram import Sender
 from sockd.options.option import Change, option
 from sockd.options.units import Duration
@@ -46,6 +47,7 @@ def next_beat(unix_seconds: float, period: float) -> float:
 class BeaconSender(Sender):
     """A message on each beat of the clock on the wall."""
 
+    context: Context[BeaconOptions, None]
     _look: IDelayedCall | None = None
     _beat = 0.0
 

@@ -10,8 +10,11 @@ to flood somebody else.
     !"#$%&'()*+,-./0123456789:;<=>?@ABCDEFGHIJKLMNOPQRSTUVWXYZ[\\]^_`abcdefgh
 """
 
-from sockd.net.datagram import MAX_ANSWER, Datagrams
-from sockd.net.stream import Stream
+from collections.abc import Iterator
+from itertools import repeat
+
+from sockd.net.datagram import MAX_ANSWER, Replies
+from sockd.net.requests import Once
 from sockd.service import Instance, Kind
 
 CHARACTERS = bytes(range(32, 127))
@@ -22,17 +25,19 @@ PATTERN = b"".join(
 """One whole rotation: 95 lines, 7030 bytes; the next one is the same again."""
 
 
-class ChargenStream(Stream):
-    """The pattern, a rotation whenever the last one is taken."""
+class ChargenStream(Once):
+    """The pattern, one rotation after the other, as fast as they are taken."""
 
-    pulls = True
-    lingers = False
+    produces = True
 
-    def more(self) -> None:
-        self.write(PATTERN)
+    def greeting(self) -> Iterator[bytes]:
+        return repeat(PATTERN)
+
+    def finished(self) -> None:
+        self.close()
 
 
-class ChargenDatagrams(Datagrams):
+class ChargenReplies(Replies):
     """The beginning of the pattern, as long as the question at most."""
 
     def answer(self, data: bytes) -> bytes:
@@ -43,7 +48,7 @@ kind = Kind(
     name="chargen",
     doc=__doc__,
     stream=ChargenStream,
-    datagram=ChargenDatagrams,
+    datagram=ChargenReplies,
     instances=[
         Instance("chargen", ["tcp:10019:interface=localhost", "udp:10019:interface=localhost"])
     ],

@@ -13,8 +13,9 @@ too, gets one datagram.
 from attrs import frozen
 
 from sockd.formats.clock import Zone, local_ctime
-from sockd.net.datagram import Datagrams
-from sockd.net.stream import Once
+from sockd.net.context import Context
+from sockd.net.datagram import Replies
+from sockd.net.requests import Once
 from sockd.options.option import option
 from sockd.service import Instance, Kind
 
@@ -34,12 +35,16 @@ def daytime(unix_seconds: float, zone: Zone) -> bytes:
 class DaytimeStream(Once):
     """One line, then the end."""
 
-    def text(self) -> bytes:
+    context: Context[DaytimeOptions, None]
+
+    def greeting(self) -> bytes:
         return daytime(self.context.host.wall(), self.context.options.zone)
 
 
-class DaytimeDatagrams(Datagrams):
+class DaytimeReplies(Replies):
     """One line for any datagram."""
+
+    context: Context[DaytimeOptions, None]
 
     amplifies = True
 
@@ -51,7 +56,7 @@ kind = Kind(
     name="daytime",
     doc=__doc__,
     stream=DaytimeStream,
-    datagram=DaytimeDatagrams,
+    datagram=DaytimeReplies,
     options=DaytimeOptions,
     instances=[
         Instance("daytime", ["tcp:10013:interface=localhost", "udp:10013:interface=localhost"])

@@ -5,7 +5,7 @@ Nothing ever comes back, from a stream or for a datagram. The log tells how many
     $ printf 'into the void\\n' | nc -N localhost 10009
 """
 
-from sockd.net.datagram import Datagrams
+from sockd.net.datagram import Replies
 from sockd.net.stream import Stream
 from sockd.service import Instance, Kind
 
@@ -16,7 +16,7 @@ class DiscardStream(Stream):
     lingers = False
 
 
-class DiscardDatagrams(Datagrams):
+class DiscardReplies(Replies):
     """No datagram is answered."""
 
     def answer(self, data: bytes) -> None:
@@ -27,7 +27,7 @@ kind = Kind(
     name="discard",
     doc=__doc__,
     stream=DiscardStream,
-    datagram=DiscardDatagrams,
+    datagram=DiscardReplies,
     instances=[
         Instance("discard", ["tcp:10009:interface=localhost", "udp:10009:interface=localhost"])
     ],

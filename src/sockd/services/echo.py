@@ -7,7 +7,7 @@ A client that does not read what comes back is not read from either.
     anybody home?
 """
 
-from sockd.net.datagram import Datagrams
+from sockd.net.datagram import Replies
 from sockd.net.stream import Stream
 from sockd.service import Instance, Kind
 
@@ -19,7 +19,7 @@ class EchoStream(Stream):
         self.write(data)
 
 
-class EchoDatagrams(Datagrams):
+class EchoReplies(Replies):
     """Datagrams back."""
 
     def answer(self, data: bytes) -> bytes:
@@ -30,7 +30,7 @@ kind = Kind(
     name="echo",
     doc=__doc__,
     stream=EchoStream,
-    datagram=EchoDatagrams,
+    datagram=EchoReplies,
     instances=[
         Instance("echo", ["tcp:10007:interface=localhost", "udp:10007:interface=localhost"])
     ],

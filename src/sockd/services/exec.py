@@ -16,10 +16,12 @@ into CRLF. Where the host has no such program, a quotation of a small set is sen
 
 from __future__ import annotations
 
+import math
 import os
 import pwd
 import shutil
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from attrs import frozen, validators
@@ -27,12 +29,13 @@ from twisted.internet.interfaces import IDelayedCall, IPushProducer
 from zope.interface import implementer
 
 from sockd import events
-from sockd.access.peer import Peer
+from sockd.access.reasons import because
 from sockd.formats.crlf import CrlfEnds
 from sockd.formats.quotes import builtin_quotes
 from sockd.formats.template import Template
 from sockd.net.child import PATH, Child, Program
 from sockd.net.context import Context
+from sockd.net.states import Hold
 from sockd.net.stream import Stream
 from sockd.options.option import option
 from sockd.options.units import Duration, Size
@@ -112,8 +115,8 @@ def _group(uid: int) -> int:
 class Programs:
     """The program of one instance and how many of it run."""
 
-    def __init__(self, context: Context) -> None:
-        options: ExecOptions = context.options
+    def __init__(self, context: Context[ExecOptions, Programs]) -> None:
+        options = context.options
         self.running: set[ClientProgram] = set()
         self.quotes: tuple[bytes, ...] = ()
         path = _path(options)
@@ -121,7 +124,8 @@ class Programs:
             why = _no_program(options)
             if options.otherwise != QUOTE:
                 raise ValueError(why)
-            events.warn("warning", service=context.name, why=f"{why}: quotations are sent instead")
+            reason = because("no_program", detail=why)
+            events.warn("warning", service=context.name, reason=reason)
             self.quotes = builtin_quotes()
         uid, gid = options.user, None
         if uid is not None:
@@ -146,15 +150,14 @@ class _Input:
         self._stream = stream
 
     def pauseProducing(self) -> None:
-        self._stream.wire.pauseProducing()
+        self._stream.hold(Hold.CHILD)
 
     def resumeProducing(self) -> None:
-        if not self._stream.peer_finished:
-            self._stream.wire.resumeProducing()
+        self._stream.release(Hold.CHILD)
 
     def stopProducing(self) -> None:
         """The program has closed its input: what still comes is read and dropped."""
-        self.resumeProducing()
+        self._stream.release(Hold.CHILD)
 
 
 class ClientProgram(Child):
@@ -180,20 +183,22 @@ class ClientProgram(Child):
 class ExecStream(Stream):
     """A connection and its program."""
 
-    def __init__(self, context: Context, peer: Peer) -> None:
-        super().__init__(context, peer)
-        self._child: ClientProgram | None = None
-        self._early = b""
-        self._time: IDelayedCall | None = None
+    context: Context[ExecOptions, Programs]
+    is_working = True
+    """The client waits for its program, in silence too."""
+    answer_timeout = math.inf
+    """The program has `max_time`."""
+    _child: ClientProgram | None = None
+    _early = b""
+    _time: IDelayedCall | None = None
 
     def opened(self) -> None:
         # nothing is read until the program is there to take it
-        self.wire.pauseProducing()
+        self.hold(Hold.CHILD)
         template = self.context.options.greeting
         if template:
-            self.context.greeting(template, self.peer).addCallback(
-                lambda text: self.guarded(self._run, text)
-            )
+            greeting = self.context.greeting(template, self.peer)
+            greeting.addCallback(partial(self.contain, self._run))
         else:
             self._run(b"")
 
@@ -215,11 +220,13 @@ class ExecStream(Stream):
         if self._child is not None:
             self._child.end()
 
-    def block(self) -> None:
+    def pauseProducing(self) -> None:
+        super().pauseProducing()
         if self._child is not None and 1 in self._child.process.pipes:
             self._child.process.pipes[1].pauseProducing()
 
-    def unblock(self) -> None:
+    def resumeProducing(self) -> None:
+        super().resumeProducing()
         if self._child is not None and 1 in self._child.process.pipes:
             self._child.process.pipes[1].resumeProducing()
 
@@ -228,17 +235,16 @@ class ExecStream(Stream):
         if not self.is_closing:
             if rest:
                 self.write(rest)
-            self.close(f"the program ended ({status})")
+            self.close(because("program_ended", status=status))
 
     def _run(self, greeting: bytes) -> None:
         if self.is_closing:
             return
-        if not self.peer_finished:
-            self.wire.resumeProducing()
-        programs: Programs = self.context.shared
+        self.release(Hold.CHILD)
+        programs = self.context.shared
         # not before: others may have come while the greeting's name was looked up
         if len(programs.running) >= self.context.options.max_children:
-            self.fail("busy")
+            self.fail(because("max_children"))
             return
         if greeting:
             self.write(greeting)
@@ -250,7 +256,7 @@ class ExecStream(Stream):
         try:
             child.start(self._environment())
         except OSError as error:
-            self.fail(f"busy ({error.strerror})")
+            self.fail(because("no_process", detail=error.strerror))
             return
         self._child = child
         programs.running.add(child)
@@ -262,7 +268,7 @@ class ExecStream(Stream):
 
     def _too_long(self) -> None:
         self._time = None
-        self.close("max_time")
+        self.close(because("max_time"))
         if self._child is not None:
             self._child.end()
 

@@ -27,8 +27,8 @@ from twisted.internet.interfaces import IDelayedCall
 from sockd.formats.factors import SMALL, factors, parse_number
 from sockd.net.child import Child, Program
 from sockd.net.context import Context
-from sockd.net.datagram import Datagrams
-from sockd.net.lines import EachLine
+from sockd.net.datagram import Replies
+from sockd.net.requests import Requests
 from sockd.net.stream import error_line
 from sockd.options.option import option
 from sockd.options.units import Duration, Size
@@ -67,7 +67,7 @@ class _Job:
 class Worker(Child):
     """The worker process: a number a line in, its factors a line out."""
 
-    def __init__(self, context: Context, factoring: Factoring) -> None:
+    def __init__(self, context: Context[FactorOptions, Factoring], factoring: Factoring) -> None:
         program = Program(
             (sys.executable, "-m", "sockd.formats.factors"),
             cpu_seconds=WORKER_CPU_SECONDS,
@@ -94,7 +94,7 @@ class Worker(Child):
 class Factoring:
     """The numbers that wait for the worker, and the worker."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context[FactorOptions, Factoring]) -> None:
         self._context = context
         factors(6)  # which loads the library: at start, and not when the first client waits
         self._waiting: deque[_Job] = deque()
@@ -178,25 +178,28 @@ class Factoring:
             worker.kill()
 
 
-def answer(context: Context, line: bytes) -> bytes | Deferred[bytes]:
+def answer(context: Context[FactorOptions, Factoring], line: bytes) -> bytes | Deferred[bytes]:
     """The answer to a line that comes without its end."""
     try:
         number = parse_number(line, context.options.max_digits)
     except ValueError as error:
         return error_line(str(error))
-    factoring: Factoring = context.shared
-    return factoring.factor(number)
+    return context.shared.factor(number)
 
 
-class FactorStream(EachLine):
+class FactorStream(Requests):
     """Numbers, one at a time."""
 
-    def answer(self, line: bytes) -> bytes | Deferred[bytes]:
-        return answer(self.context, line)
+    context: Context[FactorOptions, Factoring]
+
+    def answer(self, request: bytes) -> bytes | Deferred[bytes]:
+        return answer(self.context, request)
 
 
-class FactorDatagrams(Datagrams):
+class FactorReplies(Replies):
     """Datagrams, each a number."""
+
+    context: Context[FactorOptions, Factoring]
 
     amplifies = True
 
@@ -208,7 +211,7 @@ kind = Kind(
     name="factor",
     doc=__doc__,
     stream=FactorStream,
-    datagram=FactorDatagrams,
+    datagram=FactorReplies,
     options=FactorOptions,
     shared=Factoring,
     instances=[

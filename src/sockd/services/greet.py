@@ -11,9 +11,11 @@ text is a template: `welcome` is a greet with another one.
 """
 
 from attrs import frozen
+from twisted.internet.defer import Deferred
 
 from sockd.formats.template import Template
-from sockd.net.stream import Stream
+from sockd.net.context import Context
+from sockd.net.requests import Once
 from sockd.options.option import option
 from sockd.service import Instance, Kind
 
@@ -30,21 +32,13 @@ class GreetOptions:
     )
 
 
-class GreetStream(Stream):
+class GreetStream(Once):
     """One line, then the end."""
 
-    lingers = False
+    context: Context[GreetOptions, None]
 
-    def opened(self) -> None:
-        self.context.greeting(self.context.options.template, self.peer).addCallback(self._greet)
-
-    def finished(self) -> None:
-        """A client that only listens is greeted too: the greeting closes."""
-
-    def _greet(self, text: bytes) -> None:
-        if not self.is_closing:
-            self.write(text)
-            self.close()
+    def greeting(self) -> Deferred[bytes]:
+        return self.context.greeting(self.context.options.template, self.peer)
 
 
 kind = Kind(

@@ -14,7 +14,7 @@ is the runtime directory.
 
 from sockd.formats.clock import is_zone, local_ctime
 from sockd.formats.text import escape
-from sockd.net.datagram import Datagrams
+from sockd.net.datagram import Replies
 from sockd.service import Instance, Kind
 
 ZONE_SHOWN = 100
@@ -30,7 +30,7 @@ def local_time(question: bytes, unix_seconds: float) -> bytes:
     return local_ctime(unix_seconds, text).encode()
 
 
-class LocaltimeDatagrams(Datagrams):
+class LocaltimeReplies(Replies):
     """One time for each datagram."""
 
     amplifies = True
@@ -42,7 +42,7 @@ class LocaltimeDatagrams(Datagrams):
 kind = Kind(
     name="localtime",
     doc=__doc__,
-    datagram=LocaltimeDatagrams,
+    datagram=LocaltimeReplies,
     instances=[Instance("localtime", ["unixgram:${RUNTIME}/localtime.sock"])],
     tries={
         "unixgram": "echo Europe/Warsaw | nc -uU -W1 {path}",

@@ -14,8 +14,8 @@ from attrs import frozen
 
 from sockd.formats.quotes import builtin_quotes, parse_quotes
 from sockd.net.context import Context
-from sockd.net.datagram import Datagrams
-from sockd.net.stream import Once
+from sockd.net.datagram import Replies
+from sockd.net.requests import Once
 from sockd.options.files import FilePath, read_file
 from sockd.options.option import option
 from sockd.service import Instance, Kind
@@ -50,28 +50,31 @@ def read_quotes(name: str) -> tuple[bytes, ...]:
 class Quotes:
     """The quotations of one instance, read once at start."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context[QuoteOptions, Quotes]) -> None:
         self.quotes = read_quotes(context.options.file)
 
     def stop(self) -> None:
         """Nothing to let go of."""
 
 
-def quote(context: Context) -> bytes:
+def quote(context: Context[QuoteOptions, Quotes]) -> bytes:
     """One of the instance's quotations."""
-    quotes: Quotes = context.shared
-    return context.host.random.choice(quotes.quotes)
+    return context.host.random.choice(context.shared.quotes)
 
 
 class QuoteStream(Once):
     """One quotation, then the end."""
 
-    def text(self) -> bytes:
+    context: Context[QuoteOptions, Quotes]
+
+    def greeting(self) -> bytes:
         return quote(self.context)
 
 
-class QuoteDatagrams(Datagrams):
+class QuoteReplies(Replies):
     """One quotation for any datagram."""
+
+    context: Context[QuoteOptions, Quotes]
 
     amplifies = True
 
@@ -83,7 +86,7 @@ kind = Kind(
     name="quote",
     doc=__doc__,
     stream=QuoteStream,
-    datagram=QuoteDatagrams,
+    datagram=QuoteReplies,
     options=QuoteOptions,
     shared=Quotes,
     instances=[

@@ -15,8 +15,9 @@ and the text reversed, so that a client can tell which of its questions was answ
 import re
 import unicodedata
 
-from sockd.net.datagram import Datagrams
-from sockd.net.lines import Lines, split_lines
+from sockd.formats.lines import split_lines
+from sockd.net.datagram import Replies
+from sockd.net.requests import Requests
 from sockd.service import Instance, Kind
 
 _NUMBERED = re.compile(rb"(\d+): (.*)")
@@ -89,14 +90,14 @@ def reverse_datagram(data: bytes) -> bytes:
     return reverse(data)
 
 
-class ReverseStream(Lines):
+class ReverseStream(Requests):
     """Lines, reversed in batches."""
 
     def answer_block(self, block: bytes) -> bytes:
         return reverse_block(block)
 
 
-class ReverseDatagrams(Datagrams):
+class ReverseReplies(Replies):
     """Datagrams, each reversed."""
 
     def answer(self, data: bytes) -> bytes:
@@ -107,7 +108,7 @@ kind = Kind(
     name="reverse",
     doc=__doc__,
     stream=ReverseStream,
-    datagram=ReverseDatagrams,
+    datagram=ReverseReplies,
     instances=[
         Instance("reverse", ["tcp:7800:interface=localhost", "udp:2007:interface=localhost"])
     ],

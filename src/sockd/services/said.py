@@ -6,7 +6,7 @@ Reads one line, answers `You said:LINE`, and closes. What else the client sends 
     You said:Hello there!
 """
 
-from sockd.net.lines import Framed
+from sockd.net.requests import Requests
 from sockd.service import Instance, Kind
 
 
@@ -15,12 +15,12 @@ def you_said(line: bytes) -> bytes:
     return b"You said:" + line + b"\r\n"
 
 
-class SaidStream(Framed):
+class SaidStream(Requests):
     """One line, one answer, the end."""
 
-    def lines(self, lines: list[bytes]) -> None:
-        self.write(you_said(lines[0]))
-        self.close()
+    def answer(self, request: bytes) -> bytes:
+        self.hear_no_more()
+        return you_said(request)
 
 
 kind = Kind(

@@ -9,8 +9,8 @@ Four bytes, big-endian, unsigned: seconds since 1900-01-01 00:00 UTC. The number
     4
 """
 
-from sockd.net.datagram import Datagrams
-from sockd.net.stream import Once
+from sockd.net.datagram import Replies
+from sockd.net.requests import Once
 from sockd.service import Instance, Kind
 
 SECONDS_1900_TO_1970 = 2_208_988_800
@@ -25,11 +25,11 @@ def time_since_1900(unix_seconds: float) -> bytes:
 class TimeStream(Once):
     """Four bytes, then the end."""
 
-    def text(self) -> bytes:
+    def greeting(self) -> bytes:
         return time_since_1900(self.context.host.wall())
 
 
-class TimeDatagrams(Datagrams):
+class TimeReplies(Replies):
     """Four bytes for any datagram."""
 
     amplifies = True
@@ -42,7 +42,7 @@ kind = Kind(
     name="time",
     doc=__doc__,
     stream=TimeStream,
-    datagram=TimeDatagrams,
+    datagram=TimeReplies,
     instances=[
         Instance("time", ["tcp:10037:interface=localhost", "udp:10037:interface=localhost"])
     ],

@@ -18,7 +18,9 @@ from collections.abc import Iterator
 from attrs import frozen, validators
 
 from sockd.formats.fill import fill
-from sockd.net.lines import Text
+from sockd.formats.whole import TextBuffer
+from sockd.net.context import Context
+from sockd.net.requests import Requests
 from sockd.options.option import option
 from sockd.options.units import Size
 from sockd.service import Instance, Kind
@@ -50,15 +52,16 @@ def wrap(text: bytes, columns: int) -> Iterator[bytes]:
         yield line.encode() + b"\r\n"
 
 
-class WrapStream(Text):
+class WrapStream(Requests):
     """A text in, a text out."""
 
-    @property
-    def max_text(self) -> int:
-        return int(self.context.options.max_text)
+    context: Context[WrapOptions, None]
 
-    def answer(self, text: bytes) -> Iterator[bytes]:
-        return wrap(text, self.context.options.columns)
+    def make_buffer(self) -> TextBuffer:
+        return TextBuffer(int(self.context.options.max_text))
+
+    def answer(self, request: bytes) -> Iterator[bytes]:
+        return wrap(request, self.context.options.columns)
 
 
 kind = Kind(

@@ -1,90 +1,31 @@
-"""Framing: bytes cut into lines, and lines answered in batches."""
+"""Lines: too long, too slow, and answered in batches."""
 
 from __future__ import annotations
-
-from itertools import pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sockd.net.lines import BATCH_BYTES, Framed, Lines, cut
+from sockd.formats.lines import split_lines
+from sockd.net.requests import BATCH_BYTES, Requests
 from sockd.net.turns import PASS_SECONDS
 from sockd.service import Kind
 from tests.helpers import connect, make_context
-from tests.memory import Client
-
-CUT_BYTES = st.lists(st.sampled_from([b"\r", b"\n", b"a", b"bb", b"\0", b"\xff"]), max_size=60)
 
 
-class Listed(Framed):
+class Listed(Requests):
     """Keeps the lines that it is given."""
 
     def __init__(self, *args: object) -> None:
         super().__init__(*args)  # type: ignore[arg-type]
         self.heard: list[bytes] = []
 
-    def lines(self, lines: list[bytes]) -> None:
-        assert lines
-        self.heard += lines
+    def answer(self, request: bytes) -> bytes:
+        self.heard.append(request)
+        return b""
 
 
 LISTED = Kind(name="listed", doc="Keeps lines.", stream=Listed)
-
-
-def lines_of(data: bytes) -> list[bytes]:
-    """The lines of a whole input, by their definition."""
-    *whole, rest = data.split(b"\n")
-    return [line.removesuffix(b"\r") for line in [*whole, *filter(None, [rest])]]
-
-
-def listen_to(chunks: list[bytes], max_line: int = 16384) -> tuple[list[bytes], Client]:
-    client = connect(LISTED, make_context(LISTED, max_line=max_line))
-    client.send(*chunks)
-    client.end()
-    return client.protocol.heard, client
-
-
-@given(st.data())
-def test_however_the_bytes_are_cut_the_lines_are_the_same(data: st.DataObject) -> None:
-    whole = b"".join(data.draw(CUT_BYTES))
-    places = sorted(data.draw(st.lists(st.integers(0, len(whole)), max_size=8)))
-    edges = [0, *places, len(whole)]
-    chunks = [whole[start:end] for start, end in pairwise(edges)]
-    heard, client = listen_to(chunks)
-    assert heard == lines_of(whole)
-    assert (client.received, client.is_closed) == (b"", True)
-
-
-@given(st.data())
-def test_however_the_bytes_are_cut_a_line_too_long_ends_them_at_the_same_place(
-    data: st.DataObject,
-) -> None:
-    whole = b"".join(data.draw(CUT_BYTES))
-    size = data.draw(st.integers(1, 9))
-    chunks = [whole[start : start + size] for start in range(0, len(whole), size)]
-    heard, client = listen_to(chunks, max_line=3)
-    expected = lines_of(whole)
-    too_long = [number for number, line in enumerate(expected) if len(line) > 3]
-    assert heard == (expected[: too_long[0]] if too_long else expected)
-    assert client.received == (b"error: line longer than 3 bytes\r\n" if too_long else b"")
-    assert client.saw_end
-
-
-@given(st.binary(max_size=200), st.integers(1, 50))
-def test_a_cut_loses_nothing(data: bytes, max_line: int) -> None:
-    found = cut(data, max_line)
-    assert all(len(line) <= max_line and b"\n" not in line for line in found.lines)
-    if not found.too_long:
-        assert [*found.lines, found.partial] == data.replace(b"\r\n", b"\n").split(b"\n")
-        assert len(found.partial.removesuffix(b"\r")) <= max_line
-
-
-@pytest.mark.parametrize("end", [b"\n", b"\r\n"], ids=["LF", "CRLF"])
-def test_a_line_may_be_exactly_as_long_as_the_limit(end: bytes) -> None:
-    heard, client = listen_to([b"abc" + end + b"abc" + end + b"abc"], max_line=3)
-    assert heard == [b"abc"] * 3
-    assert client.received == b""
 
 
 def test_a_line_that_is_too_long_is_refused_before_its_end_comes() -> None:
@@ -119,14 +60,15 @@ def test_lines_that_end_may_come_for_ever() -> None:
     assert len(client.protocol.heard) == 40
 
 
-class Numbered(Lines):
+class Numbered(Requests):
     """Answers with the number of lines before it; keeps the sizes of the batches."""
 
     def __init__(self, *args: object) -> None:
         super().__init__(*args)  # type: ignore[arg-type]
         self.batches: list[int] = []
 
-    def answer(self, lines: list[bytes]) -> bytes:
+    def answer_block(self, block: bytes) -> bytes:
+        lines = split_lines(block)
         start = sum(self.batches)
         self.batches.append(len(lines))
         return b"".join(b"%d %s\n" % (start + at, line) for at, line in enumerate(lines))
@@ -154,9 +96,9 @@ def test_lines_that_come_at_once_are_answered_in_order_in_batches(count: int) ->
 class Slow(Numbered):
     """Takes longer for each batch than a pass of the loop may take."""
 
-    def answer(self, lines: list[bytes]) -> bytes:
+    def answer_block(self, block: bytes) -> bytes:
         self.context.clock.rightNow += 2 * PASS_SECONDS
-        return super().answer(lines)
+        return super().answer_block(block)
 
 
 SLOW = Kind(name="slow", doc="Numbers lines slowly.", stream=Slow)
