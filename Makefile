@@ -35,7 +35,7 @@ test-quick: $(VENV)/.dev ## the test suite, on uvloop only
 test-epoll test-asyncio: test-%: $(VENV)/.dev
 	$(BIN)/pytest --reactor=$* $(ONCE:%=--ignore=%) $(ARGS)
 
-bench: $(VENV)/.dev bench-tools ## measure sockd beside its peers, into benchmarks/results.md
+bench: $(VENV)/.dev bench-tools ## measure sockd beside its peers, into benchmarks/results.md; ARGS="--before DIR": and an older one
 	$(BIN)/python -m benchmarks --output benchmarks $(ARGS)
 
 bench-quick: $(VENV)/.dev bench-tools ## the same in two minutes, less exact and not kept
@@ -70,15 +70,16 @@ clean: ## remove the environment and everything else that was made
 # so. Debian's xinetd displaces openbsd-inetd where it is installed, so it is only unpacked.
 BENCH = $(VENV)/bench
 NEEDS = echo "the whole benchmark needs, on Debian: gcc libssl-dev golang-go perl openbsd-inetd" >&2
-bench-tools: $(BENCH)/load $(BENCH)/epoll $(BENCH)/net $(BENCH)/xinetd/usr/sbin/xinetd
+bench-tools: $(BENCH)/load $(BENCH)/epoll $(BENCH)/tls $(BENCH)/net $(BENCH)/xinetd/usr/sbin/xinetd
 
 $(BENCH)/load: $(wildcard benchmarks/load/*.c) benchmarks/load/load.h
 	@mkdir -p $(@D)
 	@$(CC) -O2 -o $@ $(filter %.c,$^) -lssl -lcrypto || { $(NEEDS); exit 1; }
 
-$(BENCH)/epoll: benchmarks/peers/epoll.c
+$(BENCH)/epoll $(BENCH)/tls: $(BENCH)/%: benchmarks/peers/%.c benchmarks/peers/loopback.h
 	@mkdir -p $(@D)
-	@$(CC) -O2 -o $@ $< || { $(NEEDS); exit 1; }
+	@$(CC) -O2 -o $@ $< $(LIBS) || { $(NEEDS); exit 1; }
+$(BENCH)/tls: LIBS = -lssl -lcrypto
 
 $(BENCH)/net: benchmarks/peers/net.go
 	@mkdir -p $(@D)

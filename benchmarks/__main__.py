@@ -12,13 +12,14 @@ import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from benchmarks.before import checkout, commit, with_before
 from benchmarks.certificate import certificate
 from benchmarks.chart import chart
 from benchmarks.machine import allow_descriptors, describe, pick_cores
 from benchmarks.report import page, text
 from benchmarks.roster import BUILT, Peer
 from benchmarks.run import Bench, Plan, Result
-from benchmarks.works import IDLE, WORKS
+from benchmarks.works import IDLE, WORKS, Work
 
 FULL = Plan(starts=2, rounds=3, seconds=1.0, warmup=0.3)
 QUICK = Plan(starts=1, rounds=3, seconds=0.2, warmup=0.05)
@@ -26,7 +27,7 @@ QUICK = Plan(starts=1, rounds=3, seconds=0.2, warmup=0.05)
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure what is asked for; the exit code."""
-    options = _parse(argv)
+    options = parse(argv)
     if not (BUILT / "load").exists():
         sys.exit("there is no load generator yet: `make bench` builds it")
     # as ^C: what runs is ended
@@ -34,6 +35,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     allow_descriptors(2 * IDLE)
     cores = pick_cores()
     machine = describe(cores)
+    if options.before:
+        machine.append(("the peer `before`", f"commit {commit(options.before)}"))
     plan = QUICK if options.quick else FULL
     for what, value in machine:
         print(f"{what}: {value}")
@@ -41,15 +44,24 @@ def main(argv: Sequence[str] | None = None) -> int:
     results = []
     with certificate() as file:
         bench = Bench(cores, plan, {"CERTIFICATE": file})
-        for work in WORKS:
-            if not options.only or work.name in options.only:
-                results.append(bench.measure(work, _tell))
-                _tell("")
-                print(text(results[-1]), flush=True)
+        for work in chosen(options):
+            results.append(bench.measure(work, _tell))
+            _tell("")
+            print(text(results[-1]), flush=True)
     if options.output:
         (options.output / "results.md").write_text(page(results, machine, plan), "utf-8")
         (options.output / "results.svg").write_text(chart(results), "utf-8")
     return int(bool(failed(results, options.allow_missing)))
+
+
+def chosen(options: argparse.Namespace) -> list[Work]:
+    """What is measured, how and beside whom."""
+    works = [work for work in WORKS if not options.only or work.name in options.only]
+    if options.by_processor:
+        works = [work.by_processor() for work in works]
+    if options.before:
+        works = [with_before(work, options.before) for work in works]
+    return works
 
 
 def failed(results: Iterable[Result], allow_missing: bool) -> list[Peer]:
@@ -58,16 +70,36 @@ def failed(results: Iterable[Result], allow_missing: bool) -> list[Peer]:
     return [one for one in peers if not (allow_missing and one.why_missing())]
 
 
-def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
+def parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    """The command line."""
     names = [work.name for work in WORKS]
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="under two minutes, less exact")
+    parser.add_argument("--quick", action="store_true", help="two minutes, less exact")
     parser.add_argument("--only", nargs="+", choices=names, help="these works only")
+    parser.add_argument(
+        "--before",
+        type=_checkout,
+        metavar="DIR",
+        help="another checkout, with its own .venv: its sockd is a peer in every work",
+    )
+    parser.add_argument(
+        "--by-processor",
+        action="store_true",
+        help="rates for each second that a server is on its core, for a machine that others use "
+        "too; without servers that fork",
+    )
     parser.add_argument("--output", type=Path, help="folder for results.md and results.svg")
     parser.add_argument(
         "--allow-missing", action="store_true", help="a peer that is not installed is no error"
     )
     return parser.parse_args(argv)
+
+
+def _checkout(name: str) -> Path:
+    try:
+        return checkout(name)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _tell(what: str) -> None:

@@ -11,12 +11,14 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from attrs import frozen
+from OpenSSL import SSL
 
 from benchmarks.roster import XINETD_COMMAND
 
 COMMANDS = {
     "gcc": ("gcc", "-dumpfullversion"),
     "Go": ("go", "version"),
+    "OpenSSL": ("openssl", "version"),
     "Perl": ("perl", "-e", "print $^V"),
     "openbsd-inetd": ("dpkg-query", "--show", "--showformat=${Version}", "openbsd-inetd"),
     "xinetd": (XINETD_COMMAND, "-version"),
@@ -99,7 +101,9 @@ def _packages() -> str:
             found.append(f"{name} {version(name)}")
         except PackageNotFoundError:
             found.append(f"no {name}")
-    return ", ".join(found)
+    # its own, which no package of the system changes
+    bundled = SSL.SSLeay_version(SSL.SSLEAY_VERSION).decode("ascii").split()[1]
+    return f"{', '.join(found)} with OpenSSL {bundled}"
 
 
 def _commands() -> str:

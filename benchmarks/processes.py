@@ -103,6 +103,11 @@ class Child:
             raise self._failed("has ended")
         return int(found[1]) * 1024
 
+    def processor_seconds(self) -> float:
+        """What its threads have taken of the processor so far."""
+        threads = Path(f"/proc/{self.pid}/task").glob("*/schedstat")
+        return sum(int(thread.read_text("ascii").split()[0]) for thread in threads) / 1e9
+
     def end(self) -> None:
         """End it, and then whatever of its session is left."""
         signal.pidfd_send_signal(self.handle, signal.SIGTERM)

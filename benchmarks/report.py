@@ -25,7 +25,12 @@ The peers of a work take turns in each of {rounds} rounds: {warmup:g} s of warm-
 Rates and latencies are medians. A ratio is taken within a round; its median stands with the least \
 and the greatest.
 sockd is the command as a user types it, with every guard, limit, counter and timeout. It does not \
-log connections, as no peer does (`log_connections = false`), and may have 20,000 of them.
+log connections, as no peer does (`log_connections = false`), save where the work says so; it may \
+have 20,000 of them.
+A log is a file. xinetd writes a line for each connection, sockd one for its beginning and one for \
+its end. openbsd-inetd can log programs only: it starts `date`, and its log passes through /dev/log.
+In TLS all peers have one certificate and are asked for the same version, cipher and key exchange; \
+all else is as their libraries have it.
 `load` is how busy the load generator kept its core: near 100 % the server could do more. \
 Every answer is checked.
 """
@@ -83,7 +88,8 @@ def unit_name(unit: str) -> str:
 
 def _title(result: Result) -> str:
     less = ", less is better" if result.work.less_is_better else ""
-    return f"{result.work.title} ({unit_name(result.work.unit)}{less})"
+    how = ", for each second on its core" if result.work.measure == "processor" else ""
+    return f"{result.work.title}{how} ({unit_name(result.work.unit)}{less})"
 
 
 def _cells(result: Result, row: Row) -> list[str]:

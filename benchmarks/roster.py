@@ -11,7 +11,7 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 BUILT = Path(sys.prefix) / "bench"
 """Where `make` puts what it compiles, the load generator among it."""
@@ -31,6 +31,10 @@ class Peer:
     """A command or a Python module that it needs beside its first argument."""
     package: str = ""
     """What has to be installed for that."""
+    kind: str = ""
+    """What it is started as, where that is not what the work says."""
+    forks: bool = False
+    """Whether its processes come and go, so that nobody sees what they take of the processor."""
 
     def why_missing(self) -> str:
         """Why it cannot run here; empty if it can."""
@@ -51,8 +55,10 @@ def _built(name: str, program: str, package: str) -> Peer:
 
 SOCKD = _python("sockd", "sockd_peer.py", "uvloop")
 SOCKD_EPOLL = _python("sockd (epoll)", "sockd_peer.py", "epoll")
+SOCKD_NO_LOG = evolve(SOCKD, name="sockd, no log", kind="daytime")
 BARE = _python("sockd, no guards", "bare_peer.py")
 C = _built("C (epoll)", "epoll", "gcc")
+C_TLS = _built("C (epoll, OpenSSL)", "tls", "gcc and libssl-dev")
 GO = _built("Go", "net", "golang-go")
 UVLOOP_PROTOCOLS = _python("uvloop, protocols", "asyncio_peer.py", "protocols", "uvloop")
 UVLOOP_STREAMS = _python("uvloop, streams", "asyncio_peer.py", "streams", "uvloop")
@@ -65,7 +71,18 @@ XINETD = Peer(
     ("env", f"XINETD_ROOT={_ROOT}", "sh", str(SOURCES / "xinetd.sh")),
     XINETD_COMMAND,
     "xinetd",
+    forks=True,
 )
-INETD = Peer("openbsd-inetd", ("sh", str(SOURCES / "inetd.sh")), "inetd", "openbsd-inetd")
-PERL_FORK = Peer("Perl, forking", ("perl", str(SOURCES / "forking.pl")), package="perl")
+INETD = Peer(
+    "openbsd-inetd",
+    ("sh", str(SOURCES / "inetd.sh")),
+    "inetd",
+    "openbsd-inetd",
+    forks=True,
+)
+XINETD_DAYTIME = evolve(XINETD, forks=False)
+"""It tells the time itself."""
+INETD_DAYTIME = evolve(INETD, forks=False)
+INETD_DATE = evolve(INETD, name="openbsd-inetd -l, date")
+PERL_FORK = Peer("Perl, forking", ("perl", str(SOURCES / "forking.pl")), package="perl", forks=True)
 PERL_UDP = Peer("Perl", ("perl", str(SOURCES / "udp.pl")), package="perl")

@@ -133,15 +133,18 @@ class Bench:
         """A server under load for a while."""
         times = {"--seconds": self.plan.seconds, "--warmup": self.plan.warmup}
         options = [text for name, value in times.items() for text in (name, str(value))]
+        before = server.processor_seconds()
         with self._loading(*work.load, "--port", str(port), *options) as load:
             try:
                 line = load.finish(sum(times.values()) + EXTRA_SECONDS)
             except Failed as error:
                 raise Failed(f"{error} {server.errors()}") from None
+        taken = server.processor_seconds() - before
         found: dict[str, Any] = json.loads(line)
         if not found["count"]:
             raise Failed(f"no answer within {self.plan.seconds:g} s; {server.errors()}")
-        return Sample(found["rate"], found["p50_us"], found["p99_us"], found["loss"], found["cpu"])
+        rate = found["total"] / taken if work.measure == "processor" else found["rate"]
+        return Sample(rate, found["p50_us"], found["p99_us"], found["loss"], found["cpu"])
 
     def _fan_out(self, work: Work, peer: Peer) -> Sample:
         """A sender beside sockets that nobody reads."""
@@ -167,7 +170,7 @@ class Bench:
     def serving(self, kind: str, peer: Peer) -> Iterator[tuple[Child, int]]:
         """A peer that listens, and where."""
         environment = {**self.environment, "PORT": str(free_port())}
-        argv = [*peer.argv, kind]
+        argv = [*peer.argv, peer.kind or kind]
         with started(argv, self.cores.server, environment) as server:
             found = server.wait_for(PORT, START_SECONDS)
             port = int(found[1] or found[2])

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import Literal
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from benchmarks import roster
 
 GUARDED = 0.9
 """With every guard, counter and timeout on, sockd keeps this share of what it does without."""
+
+LOGGED = 0.85
+"""With each connection in its log, sockd keeps this share of what it does without."""
 
 IDLE = 10_000
 """Connections that are opened and then do nothing."""
@@ -28,7 +31,9 @@ class Work:
     unit: str
     targets: dict[roster.Peer, float | None]
     """Who is compared, and the least ratio sockd / peer (the greatest where less is better)."""
-    measure: Literal["load", "fan-out", "memory"] = "load"
+    measure: Literal["load", "processor", "fan-out", "memory"] = "load"
+    """`processor` is what a load comes to for each second that the server was on its core: for what
+    keeps the load so busy that the server has to wait for it."""
 
     @property
     def less_is_better(self) -> bool:
@@ -39,6 +44,13 @@ class Work:
     def peers(self) -> tuple[roster.Peer, ...]:
         """Who takes part, ours first."""
         return (roster.SOCKD, *self.targets)
+
+    def by_processor(self) -> Work:
+        """The same by what a server takes of its core: what else runs on a machine counts less."""
+        if self.measure != "load":
+            return self
+        seen = {peer: target for peer, target in self.targets.items() if not peer.forks}
+        return evolve(self, measure="processor", targets=seen)
 
     def is_reached(self, peer: roster.Peer, ratio: float) -> bool | None:
         """Whether a ratio is what is wanted; None where nothing is."""
@@ -119,15 +131,27 @@ WORKS = (
             roster.GEVENT: None,
             roster.TWISTED: 2,
             roster.SOCKD_EPOLL: None,
-            roster.XINETD: 1.3,
-            roster.INETD: None,
+            roster.XINETD_DAYTIME: 1.3,
+            roster.INETD_DAYTIME: None,
             roster.PERL_FORK: None,
+        },
+    ),
+    Work(
+        "daytime-log",
+        "daytime with each connection in a log: connect, read, close",
+        "daytime-log",
+        ("connect", "--expect-bytes", "26"),
+        "connections/s",
+        {
+            roster.SOCKD_NO_LOG: LOGGED,
+            roster.XINETD_DAYTIME: None,
+            roster.INETD_DATE: None,
         },
     ),
     Work(
         "bulk",
         "TCP echo, 50 connections, chunks of 64 kB",
-        "bulk",
+        "echo",
         ("bulk",),
         "bytes/s",
         {
@@ -172,7 +196,14 @@ WORKS = (
         "tls-echo",
         ("tls-echo",),
         "messages/s",
-        {roster.TWISTED: 1, roster.SOCKD_EPOLL: None},
+        {
+            roster.C_TLS: None,
+            roster.GO: None,
+            roster.UVLOOP_PROTOCOLS: None,
+            roster.ASYNCIO_PROTOCOLS: None,
+            roster.TWISTED: 1,
+            roster.SOCKD_EPOLL: None,
+        },
     ),
     Work(
         "tls-handshake",
@@ -180,7 +211,15 @@ WORKS = (
         "tls-echo",
         ("tls-handshake",),
         "handshakes/s",
-        {roster.TWISTED: 1, roster.SOCKD_EPOLL: None},
+        {
+            roster.C_TLS: None,
+            roster.GO: None,
+            roster.UVLOOP_PROTOCOLS: None,
+            roster.ASYNCIO_PROTOCOLS: None,
+            roster.TWISTED: 1,
+            roster.SOCKD_EPOLL: None,
+        },
+        "processor",
     ),
     Work(
         "idle",

@@ -154,12 +154,11 @@ class Daemon:
     def address(self, service: str, transport: str, index: int = 0) -> tuple[str, int]:
         """Where an instance listens: host and port, as its `listening` event says."""
         found = [
-            event["address"].removeprefix(f"{transport} ")
+            (event["local_address"], event["local_port"])
             for event in self.events("listening")
-            if event["service"] == service and event["address"].startswith(f"{transport} ")
+            if (event["service"], event["transport"]) == (service, transport)
         ]
-        host, _, port = found[index].rpartition(":")
-        return host.strip("[]"), int(port)
+        return found[index]
 
     def connect(self, service: str, transport: str = "tcp") -> socket.socket:
         """A connection to an instance, with a timeout. (Not into a namespace.)"""

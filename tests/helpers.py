@@ -17,13 +17,15 @@ from twisted.internet.task import deferLater
 from twisted.logger import ILogObserver, LogEvent, LogLevel, eventAsText, formatEvent
 from zope.interface import implementer
 
+from sockd.access.entrance import Entrance
 from sockd.access.peer import Peer
+from sockd.access.state import DaemonState
 from sockd.config.build import build
 from sockd.config.document import Document
 from sockd.config.settings import InstanceSettings
 from sockd.daemon.instance import make_instance
 from sockd.net.context import Context, Host
-from sockd.net.listener import NOWHERE, Door
+from sockd.net.entry import ConnectionFactory
 from sockd.net.names import Names
 from sockd.net.stream import Stream
 from sockd.service import Found, Kind, find
@@ -33,6 +35,8 @@ from tests.processes import PATIENCE
 FOUND = find()
 """The registry, as an installed daemon sees it."""
 HOSTNAME = "localhost"
+ENTRANCE = Entrance("tcp", "192.0.2.1", 7)
+"""Where a peer comes in."""
 PEER = Peer(*ASKER)
 """A peer of nowhere in particular: not trusted, not local."""
 LISTENS = {
@@ -158,7 +162,7 @@ def make_host(loop: Any = None, **changes: Any) -> Host:
             "names": names,
             "hostname": HOSTNAME,
             # clients here live in the daemon's process, which it does not answer
-            "own_pid": lambda: 0,
+            "state": DaemonState(own_pid=lambda: 0),
             **changes,
         }
     )
@@ -213,7 +217,7 @@ def knock(
     address: Any = UNIXAddress(None)
     if peer.host:
         address = (IPv6Address if ":" in peer.host else IPv4Address)("TCP", peer.host, peer.port)
-    protocol = Door(context, make).buildProtocol(address)
+    protocol = ConnectionFactory(context, make, ENTRANCE).buildProtocol(address)
     if protocol is None:
         return None
     return Client(context.host.reactor, protocol, takes, peer.uid)
@@ -223,7 +227,7 @@ def open_port(kind: Kind | str, context: Context[Any, Any], is_local: bool = Fal
     """A port of the kind's datagram protocol, in memory."""
     declared = FOUND.kinds[kind] if isinstance(kind, str) else kind
     assert declared.datagram is not None
-    port = MemoryPort(declared.datagram(context, NOWHERE), is_local)
+    port = MemoryPort(declared.datagram(context, ENTRANCE), is_local)
     context.host.reactor.ports.append(port)
     return port
 

@@ -13,7 +13,7 @@ from typing import Any, Self
 
 from OpenSSL import SSL
 
-from sockd.daemon.instance import InstanceService, make_instance
+from sockd.daemon.instance import RunningInstance, make_instance
 from sockd.net.listener import Listener
 from sockd.service import Kind
 from tests.helpers import make_host, make_settings
@@ -26,16 +26,15 @@ TIMEOUT = 30.0
 @asynccontextmanager
 async def serve(
     kind: Kind | str, *listens: str, host: Any = None, **table: Any
-) -> AsyncIterator[InstanceService]:
+) -> AsyncIterator[RunningInstance]:
     """An instance that listens; when it has stopped, its socket files are gone."""
     one = make_settings(kind, listens, **table)
     instance = make_instance(one, host or make_host(REACTOR))
-    instance.privilegedStartService()
-    instance.startService()
+    instance.start()
     try:
         yield instance
     finally:
-        await instance.stopService()
+        await instance.stop()
         assert not [one.path for one in one.listen if one.path and Path(one.path).exists()]
 
 

@@ -121,11 +121,9 @@ def test_two_signals_at_once_stop_it_as_one_does(
 
 PATIENT = """
 from sockd.cli import main
-from sockd.daemon import instance
 from sockd.net import stream
 
-instance.STOP_SECONDS = 3600.0
-stream.Stream.stop = lambda stream: None
+stream.Stream.stop = lambda stream, reason: None
 main()
 """
 
@@ -134,8 +132,9 @@ def test_a_second_signal_ends_the_wait_for_connections() -> None:
     """Which is an hour here, for a connection that does not end."""
     argv = [sys.executable, "-c", PATIENT, *on_suite_reactor("run")[1:]]
     listen = "service.echo.listen=['tcp:0:interface=127.0.0.1']"
-    with running([*argv, "--log-format", "json", "--only", "echo", "--set", listen]) as daemon:
-        port = int(daemon.wait_for(r'"address": "tcp 127\.0\.0\.1:(\d+)"')[1])
+    argv += ["--only", "echo", "--set", listen, "--set", "service.echo.drain=1h"]
+    with running([*argv, "--log-format", "json"]) as daemon:
+        port = int(daemon.wait_for(r'"local": "tcp 127\.0\.0\.1:(\d+)"')[1])
         with socket.create_connection(("127.0.0.1", port)):
             daemon.wait_for('"event": "opened"')
             daemon.process.send_signal(signal.SIGINT)
@@ -143,7 +142,7 @@ def test_a_second_signal_ends_the_wait_for_connections() -> None:
             assert daemon.stop(signal.SIGINT) == 0
         events = [json.loads(line) for line in daemon.text().splitlines()]
     [closed] = [event for event in events if event["event"] == "closed"]
-    assert closed["why"] == "the daemon stops"
+    assert closed["reason"] == "the daemon stops"
     assert "traceback" not in daemon.text().lower()
 
 

@@ -270,16 +270,6 @@ def test_a_service_that_is_gone_is_gone_from_twistd_too(
 
 
 KIND = "from sockd.service import Instance, Kind\nkind = Kind({})\n"
-WITHOUT = """
-from sockd.service import ISockService
-from zope.interface import implementer
-
-@implementer(ISockService)
-class Liar:
-    name = "liar"
-
-kind = Liar()
-"""
 STREAM = "from sockd.services.echo import EchoStream\n" + KIND
 # a file in sockd.services, and why it is disabled
 BROKEN: dict[str, tuple[str | bytes, str]] = {
@@ -291,7 +281,6 @@ BROKEN: dict[str, tuple[str | bytes, str]] = {
     ),
     "an exception": ("1 / 0", "ZeroDivisionError: "),
     "an exit": ("import sys\nsys.exit('bye')", "SystemExit: bye"),
-    "not a kind": (WITHOUT, "TypeError: expected a sockd.service.Kind, got a Liar"),
     "an unknown field": (KIND.format("nam='x'"), "TypeError: "),
     "no name": (KIND.format("name=3, doc=None"), "TypeError: "),
     "a bad name": (

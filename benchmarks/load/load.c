@@ -3,9 +3,9 @@
    cc -O2 -o load *.c -lssl -lcrypto
 
    Prints one line of JSON: the rate and the latencies of what was answered between the warm-up and
-   the end, the share of datagrams lost, and the share of a core that the load itself took (cpu). A
-   wrong answer, a refused connection or one that ends too early ends the run with a line on stderr
-   and exit code 1. */
+   the end, what was answered at any time (total), the share of datagrams lost, and the share of a core
+   that the load itself took (cpu). A wrong answer, a refused connection or one that ends too early
+   ends the run with a line on stderr and exit code 1. */
 
 #include "load.h"
 
@@ -121,6 +121,7 @@ void tally_begin(struct tally *tally, const struct options *options)
 
 void tally_answer(struct tally *tally, uint64_t asked, uint64_t answered)
 {
+    tally->total++;
     if (answered >= tally->begin && answered < tally->end) {
         tally->answers++;
         tally->buckets[bucket(answered - asked)]++;
@@ -171,15 +172,16 @@ static void report(const struct mode *mode, const struct options *options,
                    const struct tally *tally, double cpu)
 {
     double seconds = (double)(tally->end - tally->begin) / NANOSECONDS;
-    uint64_t count =
-        tally->answers * (uint64_t)(mode->in_bytes ? options->size : options->lines);
+    uint64_t each = (uint64_t)(mode->in_bytes ? options->size : options->lines);
+    uint64_t count = tally->answers * each;
     uint64_t asked = tally->answers + tally->lost;
     printf("{\"mode\": \"%s\", \"rate\": %.1f, \"unit\": \"%s\", \"p50_us\": %.1f, "
            "\"p99_us\": %.1f, \"loss\": %.6f, \"late\": %" PRIu64 ", \"duplicates\": %" PRIu64
-           ", \"count\": %" PRIu64 ", \"seconds\": %.3f, \"cpu\": %.2f, \"errors\": 0}\n",
+           ", \"count\": %" PRIu64 ", \"total\": %" PRIu64
+           ", \"seconds\": %.3f, \"cpu\": %.2f, \"errors\": 0}\n",
            mode->name, (double)count / seconds, mode->unit, quantile(tally, 0.5) / 1000,
            quantile(tally, 0.99) / 1000, asked ? (double)tally->lost / (double)asked : 0,
-           tally->late, tally->duplicates, count, seconds, cpu);
+           tally->late, tally->duplicates, count, tally->total * each, seconds, cpu);
 }
 
 int main(int argc, char **argv)

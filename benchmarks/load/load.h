@@ -32,6 +32,7 @@ struct options {
 struct tally {
     uint64_t begin, end;
     uint64_t answers, lost, late, duplicates;
+    uint64_t total; /* answers at any time, before the begin and after the end too */
     uint64_t buckets[BUCKETS];
 };
 

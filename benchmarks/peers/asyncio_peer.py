@@ -1,6 +1,8 @@
 """asyncio, by its documentation: `asyncio_peer.py protocols|streams [uvloop] KIND`."""
 
 import asyncio
+import os
+import ssl
 import sys
 from time import ctime
 
@@ -66,6 +68,13 @@ async def daytime(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None
     writer.close()
 
 
+def certificate() -> ssl.SSLContext:
+    """What a server that speaks TLS shows."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(os.environ["CERTIFICATE"])
+    return context
+
+
 async def main(style: str, kind: str) -> None:
     """Serve until a signal ends it."""
     loop = asyncio.get_running_loop()
@@ -74,10 +83,11 @@ async def main(style: str, kind: str) -> None:
         print(transport.get_extra_info("sockname")[1], flush=True)
         await asyncio.Event().wait()
     elif style == "protocols":
-        factory = {"echo": Echo, "bulk": Echo, "reverse": Reverse, "daytime": Daytime}[kind]
-        server = await loop.create_server(factory, "127.0.0.1", 0)
+        factory = {"echo": Echo, "tls-echo": Echo, "reverse": Reverse, "daytime": Daytime}[kind]
+        context = certificate() if kind == "tls-echo" else None
+        server = await loop.create_server(factory, "127.0.0.1", 0, ssl=context)
     else:
-        handler = {"echo": echo, "bulk": echo, "reverse": reverse, "daytime": daytime}[kind]
+        handler = {"echo": echo, "reverse": reverse, "daytime": daytime}[kind]
         server = await asyncio.start_server(handler, "127.0.0.1", 0)
     print(server.sockets[0].getsockname()[1], flush=True)
     await server.serve_forever()

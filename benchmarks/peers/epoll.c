@@ -3,6 +3,8 @@
    cc -O2 -o epoll epoll.c */
 
 #define _GNU_SOURCE
+#include "loopback.h"
+
 #include <arpa/inet.h>
 #include <err.h>
 #include <errno.h>
@@ -25,20 +27,6 @@ struct connection {
 };
 
 static int poll;
-
-static int bind_loopback(int type)
-{
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t size = sizeof address;
-    int fd = socket(AF_INET, type, 0);
-    if (fd < 0 || bind(fd, (struct sockaddr *)&address, size) ||
-        (type & SOCK_STREAM && listen(fd, SOMAXCONN)) ||
-        getsockname(fd, (struct sockaddr *)&address, &size))
-        err(1, "socket");
-    printf("%d\n", ntohs(address.sin_port));
-    fflush(stdout);
-    return fd;
-}
 
 static void keep(char **kept, size_t *kept_length, const char *bytes, size_t length)
 {
@@ -209,7 +197,7 @@ static void fanout(double seconds)
 int main(int argc, char **argv)
 {
     const char *kind = argc > 1 ? argv[1] : "";
-    if (!strcmp(kind, "echo") || !strcmp(kind, "bulk"))
+    if (!strcmp(kind, "echo"))
         serve(echo);
     else if (!strcmp(kind, "reverse"))
         serve(reverse);
@@ -220,6 +208,6 @@ int main(int argc, char **argv)
     else if (!strcmp(kind, "fanout") && argc == 3)
         fanout(atof(argv[2]));
     else
-        errx(2, "kinds: echo, bulk, reverse, daytime, udp-echo, fanout SECONDS");
+        errx(2, "kinds: echo, reverse, daytime, udp-echo, fanout SECONDS");
     return 0;
 }

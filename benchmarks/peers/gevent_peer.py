@@ -31,7 +31,7 @@ class UDPEcho(DatagramServer):  # type: ignore[misc]  # gevent has no annotation
         self.socket.sendto(data, address)
 
 
-HANDLERS = {"echo": echo, "bulk": echo, "reverse": reverse, "daytime": daytime}
+HANDLERS = {"echo": echo, "reverse": reverse, "daytime": daytime}
 
 kind = sys.argv[1]
 any_port = ("127.0.0.1", 0)

@@ -1,4 +1,4 @@
-// Go's net package, with a goroutine for each connection.
+// Go's net and crypto/tls packages, with a goroutine for each connection.
 //
 //	go build net.go
 package main
@@ -6,6 +6,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"log"
@@ -19,7 +20,7 @@ import (
 const (
 	sinks   = 1000
 	message = 64
-	kinds   = "kinds: echo, bulk, reverse, daytime, udp-echo, fanout SECONDS"
+	kinds   = "kinds: echo, reverse, daytime, tls-echo, udp-echo, fanout SECONDS"
 )
 
 var loopback = netip.AddrFrom4([4]byte{127, 0, 0, 1})
@@ -65,12 +66,26 @@ func daytime(conn net.Conn) {
 	io.WriteString(conn, time.Now().Format("Mon Jan 02 15:04:05 2006\r\n"))
 }
 
-func serve(answer func(net.Conn)) {
+func listen() net.Listener {
 	listener, err := net.Listen("tcp4", "127.0.0.1:0")
 	if err != nil {
 		log.Fatal(err)
 	}
 	fmt.Println(listener.Addr().(*net.TCPAddr).Port)
+	return listener
+}
+
+// CERTIFICATE names a file that holds the key and the certificate.
+func listenTLS() net.Listener {
+	file := os.Getenv("CERTIFICATE")
+	pair, err := tls.LoadX509KeyPair(file, file)
+	if err != nil {
+		log.Fatal("CERTIFICATE: ", err)
+	}
+	return tls.NewListener(listen(), &tls.Config{Certificates: []tls.Certificate{pair}})
+}
+
+func serve(listener net.Listener, answer func(net.Conn)) {
 	for {
 		conn, err := listener.Accept()
 		if err != nil {
@@ -132,12 +147,14 @@ func main() {
 		kind = os.Args[1]
 	}
 	switch {
-	case kind == "echo" || kind == "bulk":
-		serve(echo)
+	case kind == "echo":
+		serve(listen(), echo)
 	case kind == "reverse":
-		serve(reverse)
+		serve(listen(), reverse)
 	case kind == "daytime":
-		serve(daytime)
+		serve(listen(), daytime)
+	case kind == "tls-echo":
+		serve(listenTLS(), echo)
 	case kind == "udp-echo":
 		udpEcho()
 	case kind == "fanout" && len(os.Args) == 3:

@@ -1,7 +1,8 @@
 """sockd as it is, with every guard on: `sockd_peer.py REACTOR KIND`.
 
-A server is the command that a user types, on a port that the kernel chooses; its log goes where
-standard output goes. The fan-out is the daemon's datagram port, used as the service beacon does.
+A server is the command that a user types, on a port that the kernel chooses. Its log goes where
+standard output goes, to a file; asked for `daytime-log` it has two lines for each connection. The
+fan-out is the daemon's datagram port, used as the service beacon does.
 """
 
 import os
@@ -20,12 +21,15 @@ LISTENS = {
 }
 
 
+SERVICES = {"reverse": "reverse", "daytime": "daytime", "daytime-log": "daytime"}
+
+
 def serve(reactor_name: str, kind: str) -> None:
     """Become the daemon with one service."""
-    service = kind if kind in ("reverse", "daytime") else "echo"
+    service = SERVICES.get(kind, "echo")
     listen = LISTENS.get(kind, LISTENS["echo"]).format(os.environ.get("CERTIFICATE"))
     sockd = str(Path(sys.executable).with_name("sockd"))
-    # no other peer logs its connections; the load is one source, which is counted as a stranger's
+    # the load is one source, which is counted as a stranger's
     settings = {
         "listen": f'["{listen}"]',
         "trusted": "[]",
@@ -33,7 +37,7 @@ def serve(reactor_name: str, kind: str) -> None:
         "max_connections_per_source": "20000",
         "connect_rate": '"1000000/s"',
         "reply_rate": '"1000000/s"',
-        "log_connections": "false",
+        "log_connections": str(kind == "daytime-log").lower(),
     }
     assignments = [f"--set=service.{service}.{name}={one}" for name, one in settings.items()]
     os.execv(sockd, [sockd, "run", f"--reactor={reactor_name}", f"--only={service}", *assignments])

@@ -15,7 +15,8 @@ from twisted.logger import globalLogBeginner
 from benchmarks.soak import SAMPLE_SECONDS, SERVICES
 from sockd.config.load import load
 from sockd.daemon.daemon import make_daemon
-from sockd.ops.logs import FORMATS, LogWriter
+from sockd.ops.log_lines import FORMATS
+from sockd.ops.logs import LogWriter
 from sockd.ops.table import all_rows
 from sockd.service import find
 

@@ -16,25 +16,17 @@ from sockd.config.settings import Settings
 from sockd.daemon.daemon import Daemon, StartError, make_host
 from sockd.daemon.trial import try_binding
 from sockd.net.context import Host
-from sockd.ops.logs import FORMATS, LogWriter, SyslogFile
+from sockd.ops.log_file import LogFile, SyslogFile
+from sockd.ops.log_lines import FORMATS
+from sockd.ops.logs import LogWriter, Sink
 from sockd.run import on_uvloop
 
 
-def _open_log(name: str | None, foreground: bool) -> Any:
-    """The file that twistd would log to, rotated by SIGUSR1 as twistd does it."""
+def _open_log(name: str | None, foreground: bool) -> Sink:
+    """The file that twistd would log to."""
     if name == "-" or (foreground and not name):
         return sys.stdout
-    from twisted.python.logfile import LogFile
-
-    file = LogFile.fromFullPath(name or "twistd.log")
-
-    def rotate(*_: object) -> None:
-        from twisted.internet import reactor
-
-        reactor.callFromThread(file.rotate)  # type: ignore[attr-defined]
-
-    signal.signal(signal.SIGUSR1, rotate)
-    return file
+    return LogFile(name or "twistd.log")
 
 
 class _TwistdDaemon(Daemon):
@@ -51,12 +43,17 @@ class _TwistdDaemon(Daemon):
         log_file, foreground = self._parent["logfile"], bool(self._parent["nodaemon"])
         if log_file == "-" and not foreground:
             return  # twistd says itself that this cannot be
+        if self._parent.get("logger"):
+            signal.signal(signal.SIGUSR1, lambda *_: None)
+            return  # the user's own observer writes the log
         file = (
             SyslogFile(self._parent["prefix"])
             if self._parent.get("syslog")
             else _open_log(log_file, foreground)
         )
         writer = LogWriter(file, self._log_format)
+        writer.collect(self.host.reactor)
+        writer.reopen_at_signal(self.host.reactor)
         parent.setComponent(ILogObserver, writer)
 
     def privilegedStartService(self) -> None:
@@ -66,7 +63,7 @@ class _TwistdDaemon(Daemon):
             self._give_up(str(error))
 
     def _give_up(self, why: str) -> NoReturn:
-        text = f"sockd: not started\n{why}"
+        text = f"{why}\nsockd: not started"
         if self._parent["pidfile"]:
             Path(self._parent["pidfile"]).unlink(missing_ok=True)
         if (parent := self._parent.get("statusPipe")) is not None:
@@ -82,7 +79,7 @@ def makeService(options: Any) -> IService:
     settings: Settings = options["settings"]
     if not options.parent["nodaemon"] and (failures := try_binding(settings)):
         # twistd shows 100 bytes of what goes wrong after it has become a daemon; this is before
-        sys.exit("\n".join(["sockd: not started", *failures]))
+        sys.exit("\n".join([*failures, "sockd: not started"]))
     settings = on_uvloop(settings)  # not before: -r, if it is given, has installed another one
     from twisted.internet import reactor
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import shutil
 import signal
 import sys
 
@@ -13,8 +14,9 @@ from twisted.logger import globalLogBeginner
 from sockd import __version__
 from sockd.config.settings import Settings
 from sockd.daemon.daemon import Daemon, StartError, make_daemon
-from sockd.ops.logs import FORMATS, LogWriter
-from sockd.ops.table import all_rows, table
+from sockd.ops.log_lines import FORMATS
+from sockd.ops.logs import LogWriter
+from sockd.ops.table import all_rows, nc_on_path, note, table
 
 
 def on_uvloop(settings: Settings) -> Settings:
@@ -78,12 +80,14 @@ def run_foreground(settings: Settings, reactor_name: str | None, log_format: str
 
     as_text = log_format == "text"
     writer = LogWriter(sys.stdout, FORMATS[log_format], is_below_a_table=as_text)
+    writer.collect(reactor)
+    writer.reopen_at_signal(reactor)
     globalLogBeginner.beginLoggingTo([writer], redirectStandardIO=False)
     daemon = make_daemon(settings, reactor)
     try:
         daemon.privilegedStartService()
     except StartError as error:
-        sys.stderr.write(f"sockd: not started\n{error}\n")
+        sys.stderr.write(f"{error}\nsockd: not started\n")
         return 1
     if as_text:
         reactor.callWhenRunning(_print_table, daemon)
@@ -101,8 +105,11 @@ def run_foreground(settings: Settings, reactor_name: str | None, log_format: str
 
 
 def _print_table(daemon: Daemon) -> None:
+    rows = all_rows(daemon.instances)
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    parts = [table(rows, width), note(rows, nc_on_path())]
     sys.stdout.write(
         f"sockd {__version__} runs {daemon.count} on the {type(daemon.host.reactor).__name__}; "
-        f"^C stops it\n\n{table(all_rows(daemon.instances))}\n"
+        f"^C stops it\n\n{chr(10).join(filter(None, parts))}\n"
     )
     sys.stdout.flush()

@@ -1,8 +1,8 @@
 """What a service declares, and finding the services that there are.
 
-A service is one file in the plugin package `sockd.services`, with one module-level object that
-provides `ISockService`: a `Kind`. A *kind* is code; an *instance* is a `[service.NAME]` table.
-Another distribution adds a kind by putting a file into a directory `sockd/services` of its own.
+A service is one file in the plugin package `sockd.services`, with one module-level object: a
+`Kind`. A *kind* is code; an *instance* is a `[service.NAME]` table. Another distribution adds a
+kind by putting a file into a directory `sockd/services` of its own.
 """
 
 from __future__ import annotations
@@ -16,8 +16,6 @@ from typing import Any, Protocol
 
 import attrs
 from attrs import Factory, define, field, frozen
-from twisted.plugin import IPlugin
-from zope.interface import Attribute, Interface, implementer
 
 from sockd.access.limits import Limits
 from sockd.listen.strings import expand
@@ -28,16 +26,27 @@ from sockd.net.stream import Stream
 STREAM_TRANSPORTS = ("tcp", "tls", "unix")
 DATAGRAM_TRANSPORTS = ("udp", "unixgram")
 SENDER_TRANSPORTS = ("multicast",)
+MAIN_KEY = "listen"
+"""The key of a table that says where the main door listens."""
 
 TRIES = {
-    "tcp": "nc {host} {port}",
+    "tcp": "nc -d {host} {port}",
     "tls": "openssl s_client -quiet -connect {host}:{port}",
-    "unix": "nc -U {path}",
-    "udp": "nc -u {host} {port}",
-    "unixgram": "nc -uU {path}",
-    "multicast": "socat -u UDP4-RECV:{port},ip-add-membership={group}:{interface} -",
+    "unix": "nc -d -U {path}",
+    "udp": "echo | nc -u -W1 {host} {port}",
+    "unixgram": "echo | nc -uU -W1 {path}",
+    "multicast": "socat -u UDP4-RECVFROM:{port},ip-add-membership={group}:{interface} -",
 }
-"""What to type to try a service, by transport, where it names nothing better."""
+"""What to type to try a service that speaks first, by transport. Each ends by itself, also in a
+terminal: `-d` has nc (OpenBSD's) read nothing, `-W1` has it leave after one datagram."""
+ASKING = {
+    "tcp": "{asks} | nc -N {host} {port}",
+    "tls": "({asks}; sleep 1) | openssl s_client -quiet -no_ign_eof -connect {host}:{port}",
+    "unix": "{asks} | nc -N -U {path}",
+    "udp": "{asks} | nc -u -W1 {host} {port}",
+    "unixgram": "{asks} | nc -uU -W1 {path}",
+}
+"""The same for a service that waits to be asked."""
 
 
 def _only(
@@ -66,23 +75,6 @@ _NAME = _only(
 )
 
 
-class ISockService(Interface):
-    """A kind of service: everything the daemon needs to know of it. `Kind` provides it."""
-
-    name = Attribute("the kind's name, as in `kind = NAME`")
-    summary = Attribute("one line that tells a user what it does")
-    documentation = Attribute("the whole documentation, Markdown")
-    options = Attribute("the attrs class of its own options")
-    stream = Attribute("the Protocol class of a connection, or None")
-    datagram = Attribute("the DatagramProtocol class that answers datagrams, or None")
-    sender = Attribute("the DatagramProtocol class that sends unasked, or None")
-    check = Attribute("raises ValueError where options do not go together, or None")
-    shared = Attribute("makes what the connections of an instance share, or None")
-    instances = Attribute("the instances that run where there is no configuration")
-    transports = Attribute("the transports it can be listened on")
-    try_with = Attribute("what to type to try it over a transport")
-
-
 class Shared(Protocol):
     """What an instance's connections share, and what stops with the instance."""
 
@@ -99,15 +91,75 @@ class NoOptions:
 class Instance:
     """An instance that runs by default: a `[service.NAME]` table.
 
-    `listen` holds listen strings; `${RUNTIME}` in one is the runtime directory.
+    `listen` holds listen strings; `${RUNTIME}` in one is the runtime directory. `doors` has those
+    of the other doors, by role.
     """
 
     name: str = field(validator=_NAME)
     listen: Sequence[str]
     settings: Mapping[str, Any] = Factory(dict)
+    doors: Mapping[str, Sequence[str]] = field(factory=dict, kw_only=True)
+
+    def listens(self) -> Mapping[str, Sequence[str]]:
+        """The listen strings of each door, the main one's first, by the key of a table."""
+        others = {listen_key(role): listen for role, listen in self.doors.items()}
+        return {MAIN_KEY: self.listen, **others}
 
 
-@implementer(ISockService, IPlugin)
+def listen_key(role: str) -> str:
+    """The key of a table that says where a door listens."""
+    return f"{MAIN_KEY}_{role}" if role else MAIN_KEY
+
+
+@frozen
+class Door:
+    """A way into a service: its role, and the protocols that it speaks.
+
+    The main door has no role. A kind declares others where it speaks another protocol elsewhere; a
+    table says with `listen_ROLE` where.
+    """
+
+    role: str = field(
+        validator=_only(
+            lambda value: isinstance(value, str) and re.fullmatch("[a-z0-9_]{0,32}", value),
+            "small letters, digits and '_', at most 32",
+        )
+    )
+    stream: type[Stream] | None = field(default=None, kw_only=True, validator=_only_class(Stream))
+    """The Protocol class of a connection."""
+    datagram: type[Datagrams] | None = field(
+        default=None, kw_only=True, validator=_only_class(Datagrams)
+    )
+    """The DatagramProtocol class that answers datagrams."""
+    sender: type[Sender] | None = field(default=None, kw_only=True, validator=_only_class(Sender))
+    """The DatagramProtocol class that sends unasked."""
+
+    @property
+    def key(self) -> str:
+        """The key of a table that says where it listens."""
+        return listen_key(self.role)
+
+    @property
+    def transports(self) -> tuple[str, ...]:
+        """The transports it can be listened on."""
+        return (
+            (STREAM_TRANSPORTS if self.stream else ())
+            + (DATAGRAM_TRANSPORTS if self.datagram else ())
+            + (SENDER_TRANSPORTS if self.sender else ())
+        )
+
+
+def _are_doors(_: Any, attribute: attrs.Attribute[Any], doors: Any) -> None:
+    if not isinstance(doors, (list, tuple)) or not all(isinstance(one, Door) for one in doors):
+        raise TypeError(f"{attribute.name}: expected a list of doors, got {doors!r}")
+    roles = [door.role for door in doors]
+    if not all(roles) or len(set(roles)) < len(roles):
+        raise ValueError(f"{attribute.name}: expected a role each, none of them twice")
+    for door in doors:
+        if not door.transports:
+            raise ValueError(f"{attribute.name}: {door.role} has no protocol")
+
+
 @frozen(kw_only=True, eq=False)
 class Kind:
     """A kind of service, declared: the one object of a file in `sockd.services`.
@@ -138,6 +190,8 @@ class Kind:
     stream: type[Stream] | None = field(default=None, validator=_only_class(Stream))
     datagram: type[Datagrams] | None = field(default=None, validator=_only_class(Datagrams))
     sender: type[Sender] | None = field(default=None, validator=_only_class(Sender))
+    doors: Sequence[Door] = field(default=(), validator=_are_doors)
+    """Doors besides the main one, whose protocols are `stream`, `datagram` and `sender`."""
     check: Callable[[Any], None] | None = None
     """Called with the options: raises ValueError for what no single value shows to be wrong."""
     shared: Callable[[Context[Any, Any]], Shared] | None = field(
@@ -147,22 +201,45 @@ class Kind:
     tries: Mapping[str, str] = field(
         factory=dict, validator=_only(lambda value: isinstance(value, Mapping), "a mapping")
     )
-    """What to type to try it, by transport, where `TRIES` is not good enough."""
+    """What to type to try it, by transport, where `TRIES` and `ASKING` are not good enough."""
+    asks: str = field(default="", validator=_only(lambda value: isinstance(value, str), "a text"))
+    """A command that prints something to ask the service; empty where the service speaks first."""
 
     def __attrs_post_init__(self) -> None:
         # here, so that it disables this kind: as a mistake in the built-in configuration it would
         # stop the others too
-        known = {one.name for one in (*attrs.fields(Limits), *attrs.fields(self.options))}
+        own = {one.name for one in (*attrs.fields(Limits), *attrs.fields(self.options))}
+        doors = {door.key: door for door in self.all_doors}
+        if both := own & doors.keys():
+            raise ValueError(f"{min(both)} is the key of a door and of an option")
         for instance in self.instances:
-            for text in instance.listen:
-                if (transport := expand(text)[0].transport) not in self.transports:
-                    raise ValueError(f"{text}: {self.name} does not work over {transport}")
-            if unknown := instance.settings.keys() - known:
+            if unknown := instance.listens().keys() - doors.keys():
+                raise ValueError(f"{instance.name}: there is no door for {min(unknown)}")
+            for key, listen in instance.listens().items():
+                for text in listen:
+                    transport = expand(text)[0].transport
+                    if transport not in doors[key].transports:
+                        raise ValueError(f"{text}: {self.name} does not work over {transport}")
+            if unknown := instance.settings.keys() - own:
                 raise ValueError(f"{instance.name}: unknown keys: {', '.join(sorted(unknown))}")
+
+    @property
+    def all_doors(self) -> tuple[Door, ...]:
+        """The main door, and the others."""
+        main = Door("", stream=self.stream, datagram=self.datagram, sender=self.sender)
+        return (main, *self.doors)
+
+    def door(self, role: str) -> Door:
+        """The door with this role."""
+        return next(door for door in self.all_doors if door.role == role)
 
     def try_with(self, transport: str) -> str:
         """What to type to try it over a transport, with {host}, {port}, {path} to fill in."""
-        return self.tries.get(transport, TRIES[transport])
+        if transport in self.tries:
+            return self.tries[transport]
+        if self.asks and transport in ASKING:
+            return ASKING[transport].replace("{asks}", self.asks)
+        return TRIES[transport]
 
     @property
     def summary(self) -> str:
@@ -176,12 +253,8 @@ class Kind:
 
     @property
     def transports(self) -> tuple[str, ...]:
-        """The transports it can be listened on."""
-        return (
-            (STREAM_TRANSPORTS if self.stream else ())
-            + (DATAGRAM_TRANSPORTS if self.datagram else ())
-            + (SENDER_TRANSPORTS if self.sender else ())
-        )
+        """The transports that its main door can be listened on."""
+        return self.all_doors[0].transports
 
 
 @define
@@ -211,10 +284,8 @@ def find() -> Found:
 
 def _collect(found: Found, module: str) -> None:
     for value in vars(importlib.import_module(module)).values():
-        if not ISockService.providedBy(value):
-            continue
         if not isinstance(value, Kind):
-            raise TypeError(f"expected a sockd.service.Kind, got a {type(value).__name__}")
+            continue
         others = [kind for kind in found.kinds.values() if kind is not value]
         if value.name in (kind.name for kind in others):
             raise ValueError(f"there is a kind {value.name!r} already")

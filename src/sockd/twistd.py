@@ -48,7 +48,7 @@ class _CommonOptions(usage.Options):
     def postOptions(self) -> None:
         """Check everything before anything is started."""
         from sockd.config.document import ConfigError
-        from sockd.ops.logs import FORMATS
+        from sockd.ops.log_lines import FORMATS
         from sockd.ops.report import check_text, error_text
 
         try:

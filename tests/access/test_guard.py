@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from sockd.access.guard import NFS_PORT, REPORTS_PER_SECOND, SWEEP_SECONDS, Guard, unanswerable
 from sockd.access.peer import Peer
+from sockd.access.reasons import because
 from tests.helpers import LogRecorder, connect, knock, make_context, make_host
 from tests.memory import Client
 
@@ -36,7 +37,7 @@ def test_there_are_max_connections_and_never_one_more(log: LogRecorder) -> None:
     inside = let_in(context, [peer for host in hosts for peer in peers(host, 2)])
     assert len(inside) == len(context.guard.sessions) == 1000
     assert context.guard.counts["refused"] == 1000
-    assert log.events("refused")[0]["rule"] == "max_connections = 1000"
+    assert str(log.events("refused")[0]["reason"]) == "max_connections = 1000"
     inside[0].vanish()
     assert len(let_in(context, peers("203.0.113.9", 2))) == 1
 
@@ -103,7 +104,7 @@ def test_a_source_connects_fifty_times_a_second_and_another_is_not_hurt(log: Log
         return sum(client is not None for client in clients)
 
     assert served("198.51.100.1", 500) == 50
-    assert log.events("refused")[0]["rule"] == "connect_rate = 50/s"
+    assert str(log.events("refused")[0]["reason"]) == "connect_rate = 50/s"
     assert served("198.51.100.2", 30) == 30
     loop.advance(0.5)
     assert served("198.51.100.1", 500) == 25
@@ -151,10 +152,10 @@ def test_the_most_specific_rule_decides_on_connections_and_datagrams(
 ) -> None:
     context = make_context("echo", allow=ALLOWED, deny=DENIED)
     assert len(let_in(context, peers(host, 1))) == (RULES[host] is None)
-    rules = [event["rule"] for event in log.events("refused")]
+    rules = [str(event["reason"]) for event in log.events("refused")]
     assert rules == ([RULES[host]] if RULES[host] else [])
-    refusal = context.guard.datagram_refusal(host, PORT)
-    assert (refusal and str(refusal)) == RULES[host]
+    refused = context.guard.datagram_refusal(host, PORT)
+    assert (refused and str(refused)) == RULES[host]
 
 
 @pytest.mark.parametrize("uid", [0, 11, 12, None])
@@ -213,7 +214,7 @@ def test_a_port_that_the_daemon_opens_later_is_not_answered_from_then_on() -> No
     host = make_host()
     guard = make_context("echo", host).guard
     assert guard.datagram_refusal("192.0.2.1", PORT) is None
-    host.udp_ports[PORT] += 1
+    host.state.open_udp_port(PORT)
     assert guard.datagram_refusal("192.0.2.1", PORT)
 
 
@@ -259,10 +260,14 @@ def test_a_flood_of_refusals_is_reported_a_few_times_a_second(log: LogRecorder) 
         let_in(context, peers("198.51.100.1", 1000))
         context.host.reactor.advance(1)
     assert context.guard.counts["refused"] == 3000
-    reports = [event["rule"] for event in log.events("refused")]
+    reports = log.events("refused")
     assert len(reports) <= 3 * REPORTS_PER_SECOND
+    assert {event["reason"] for event in reports} == {because("deny", prefix="198.51.100.0/24")}
+    assert [event["suppressed"] for event in reports if event["suppressed"]] == [990, 990]
+    endings = [line.partition("refused: ")[2] for line in log.lines()]
     summary = "deny 198.51.100.0/24 (and 990 more refused since the last report)"
-    assert reports.count(summary) == 2
+    assert endings.count(summary) == 2
+    assert endings.count("deny 198.51.100.0/24") == len(reports) - 2
 
 
 def test_what_is_remembered_of_sources_is_bounded() -> None:

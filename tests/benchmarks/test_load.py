@@ -68,9 +68,18 @@ def test_right_answers_are_counted_and_timed() -> None:
             assert done.returncode == 0
             if found["count"]:
                 break
-    assert found["count"] > 0
+    assert found["total"] >= found["count"] > 0
     assert 0 < found["p50_us"] <= found["p99_us"]
     assert found["unit"] == "messages/s"
+
+
+def test_what_is_counted_are_lines_or_bytes_where_the_mode_says_so() -> None:
+    for mode, unit in (("pipelined", 32), ("bulk", 65536)):
+        with serving(echo) as port:
+            done = run(LOAD, mode, "--port", port, "--connections", "1", *SHORT)
+        total = json.loads(done.stdout)["total"]
+        assert total >= unit
+        assert total % unit == 0
 
 
 def wrong(client: socket.socket) -> None:

@@ -7,6 +7,7 @@ import signal
 import sys
 import time
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -30,9 +31,9 @@ PLANS = [Plan(1, 2, seconds, 0.0) for seconds in (0.1, 1.0, 10.0)]
 ECHO = ("pingpong", "--connections", "2")
 
 
-def measure(peer: Peer) -> Result:
+def measure(peer: Peer, how: Literal["load", "processor"] = "load") -> Result:
     """A peer beside sockd, at an echo."""
-    work = Work("echo", "echo", "echo", ECHO, "messages/s", {peer: 1.0})
+    work = Work("echo", "echo", "echo", ECHO, "messages/s", {peer: 1.0}, how)
     for plan in PLANS:
         found = Bench(pick_cores(), plan, {}).measure(work, lambda _: None)
         if not any(row.trouble.startswith("no answer within") for row in found.rows):
@@ -102,6 +103,25 @@ server.serve_forever()
     found = measure(script(tmp_path, text))
     assert "load: " in found.rows[1].trouble
     assert found.ratios(found.rows[1]) == []
+
+
+def test_what_is_measured_by_the_processor_leaves_out_the_time_in_which_a_server_waits(
+    tmp_path: Path,
+) -> None:
+    text = """
+import socketserver, time
+class Slow(socketserver.BaseRequestHandler):
+    def handle(self):
+        while data := self.request.recv(65536):
+            time.sleep(0.02)
+            self.request.sendall(data)
+server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Slow)
+print(server.server_address[1], flush=True)
+server.serve_forever()
+"""
+    found = measure(script(tmp_path, text), "processor")
+    # two connections, a fiftieth of a second for each answer: by the clock it is at most 100
+    assert found.rows[1].typical("rate") > 100
 
 
 def bench_command(*arguments: str) -> list[str]:

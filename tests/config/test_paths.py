@@ -86,9 +86,9 @@ def test_sockets_and_files_of_tls_lie_beside_the_file_whose_string_names_them(
     [one] = loaded(tmp_path / "sockd.toml").instances
     local, secure = one.listen
     assert local.path == str(tmp_path / "run" / "a.sock")
-    assert secure.key == str(tmp_path / "tls" / key)
-    assert secure.certificate == str(tmp_path / "tls" / certificate)
-    assert secure.client_ca == str(tmp_path / "tls" / authority)
+    assert secure.terms.key == str(tmp_path / "tls" / key)
+    assert secure.terms.certificate == str(tmp_path / "tls" / certificate)
+    assert secure.terms.client_ca == str(tmp_path / "tls" / authority)
 
 
 def test_two_strings_for_one_path_are_a_conflict_however_written(tmp_path: Path) -> None:

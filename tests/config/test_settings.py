@@ -71,7 +71,7 @@ def test_a_default_instance_brings_its_kind_its_addresses_and_its_options() -> N
     welcome = instance("[service.welcome]")
     assert welcome.kind.name == "greet"
     assert welcome.options.template == "Hello client how are you"
-    assert [listen.address for listen in welcome.listen] == ["127.0.0.1:8887", "[::1]:8887"]
+    assert [str(listen.address) for listen in welcome.listen] == ["127.0.0.1:8887", "[::1]:8887"]
 
 
 def test_what_is_set_in_a_default_instance_leaves_its_other_settings() -> None:

@@ -133,7 +133,7 @@ def test_both_denied_or_only_some_or_only_one_family_there_is_not(table: str) ->
 @pytest.mark.parametrize("kind", sorted(FOUND.kinds))
 def test_every_kind_has_the_limits_that_its_default_instances_can_use(kind: str) -> None:
     declared = FOUND.kinds[kind]
-    names = {one.name for one in limits_for(uses_of(declared, declared.transports))}
+    names = {one.name for one in limits_for(uses_of(declared))}
     assert "required" in names
     assert ("reply_rate" in names) == bool(declared.datagram and declared.datagram.amplifies)
     assert ("allow_users" in names) == (

@@ -1,4 +1,5 @@
 import re
+from typing import Any
 
 import attrs
 import pytest
@@ -8,71 +9,84 @@ from twisted.internet.endpoints import serverFromString
 from twisted.internet.protocol import Factory
 from twisted.internet.testing import MemoryReactor
 
+from sockd.listen.address import Address, Binding, Scope
+from sockd.listen.listen import Listen
 from sockd.listen.schemes import SCHEMES
-from sockd.listen.strings import Listen, Scope, expand, parse
+from sockd.listen.strings import expand, parse
+from sockd.listen.terms import Terms
+
+
+def listen(
+    binding: Binding,
+    host: str = "",
+    port: int = 0,
+    path: str = "",
+    systemd: str = "",
+    interface: str = "",
+    **terms: Any,
+) -> Listen:
+    return Listen("", Address(binding, host, port, path, systemd, interface), Terms(**terms))
 
 
 @pytest.mark.parametrize(
     ("text", "meant"),
     [
-        ("tcp:7800", Listen("", "tcp", "0.0.0.0", 7800)),
-        ("tcp:0", Listen("", "tcp", "0.0.0.0", 0)),
-        ("tcp:7800:interface=127.0.0.1", Listen("", "tcp", "127.0.0.1", 7800)),
-        ("tcp:7800:127.0.0.1:50", Listen("", "tcp", "127.0.0.1", 7800, backlog=50)),
-        ("tcp:port=7800:backlog=5", Listen("", "tcp", "0.0.0.0", 7800, backlog=5)),
-        ("tcp:7800:interface=[::1]", Listen("", "tcp", "::1", 7800)),
-        (r"tcp:7800:interface=\:\:1", Listen("", "tcp", "::1", 7800)),
-        ("tcp:7800:interface=[fe80::1%eth0]", Listen("", "tcp", "fe80::1%eth0", 7800)),
-        ("tcp:7800:interface=[0:0:0:0:0:0:0:1]", Listen("", "tcp", "::1", 7800)),
-        ("tcp6:7800", Listen("", "tcp", "::", 7800)),
-        ("tcp6:7800:interface=localhost", Listen("", "tcp", "::1", 7800)),
-        ("tcp6:7800:interface=*", Listen("", "tcp", "::", 7800)),
-        ("udp:2007", Listen("", "udp", "0.0.0.0", 2007)),
-        ("udp:2007:interface=127.0.0.1", Listen("", "udp", "127.0.0.1", 2007)),
-        ("udp6:2007", Listen("", "udp", "::", 2007)),
+        ("tcp:7800", listen("tcp", "0.0.0.0", 7800)),
+        ("tcp:0", listen("tcp", "0.0.0.0", 0)),
+        ("tcp:7800:interface=127.0.0.1", listen("tcp", "127.0.0.1", 7800)),
+        ("tcp:7800:127.0.0.1:50", listen("tcp", "127.0.0.1", 7800, backlog=50)),
+        ("tcp:port=7800:backlog=5", listen("tcp", "0.0.0.0", 7800, backlog=5)),
+        ("tcp:7800:interface=[::1]", listen("tcp", "::1", 7800)),
+        (r"tcp:7800:interface=\:\:1", listen("tcp", "::1", 7800)),
+        ("tcp:7800:interface=[fe80::1%eth0]", listen("tcp", "fe80::1%eth0", 7800)),
+        ("tcp:7800:interface=[0:0:0:0:0:0:0:1]", listen("tcp", "::1", 7800)),
+        ("tcp6:7800", listen("tcp", "::", 7800)),
+        ("tcp6:7800:interface=localhost", listen("tcp", "::1", 7800)),
+        ("tcp6:7800:interface=*", listen("tcp", "::", 7800)),
+        ("udp:2007", listen("udp", "0.0.0.0", 2007)),
+        ("udp:2007:interface=127.0.0.1", listen("udp", "127.0.0.1", 2007)),
+        ("udp6:2007", listen("udp", "::", 2007)),
         (
             "ssl:443:privateKey=k.pem:certKey=c.pem:clientCA=ca.pem:interface=127.0.0.1",
-            Listen(
-                "", "tls", "127.0.0.1", 443, certificate="c.pem", key="k.pem", client_ca="ca.pem"
-            ),
+            listen("tcp", "127.0.0.1", 443, certificate="c.pem", key="k.pem", client_ca="ca.pem"),
         ),
         (
             "tls:443:privateKey=k.pem",
-            Listen("", "tls", "0.0.0.0", 443, certificate="k.pem", key="k.pem"),
+            listen("tcp", "0.0.0.0", 443, certificate="k.pem", key="k.pem"),
         ),
-        ("unix:/run/w.sock", Listen("", "unix", path="/run/w.sock")),
-        ("unix:${RUNTIME}/w.sock", Listen("", "unix", path="${RUNTIME}/w.sock")),
+        ("unix:/run/w.sock", listen("unix", path="/run/w.sock")),
+        ("unix:${RUNTIME}/w.sock", listen("unix", path="${RUNTIME}/w.sock")),
         (
             r"unix:/run/a\:b:mode=600:backlog=3",
-            Listen("", "unix", path="/run/a:b", mode=0o600, backlog=3),
+            listen("unix", path="/run/a:b", mode=0o600, backlog=3),
         ),
-        ("unixgram:/run/l.sock:mode=0666", Listen("", "unixgram", path="/run/l.sock", mode=0o666)),
+        ("unixgram:/run/l.sock:mode=0666", listen("unixgram", path="/run/l.sock", mode=0o666)),
         (
             "multicast:224.225.226.227:2070",
-            Listen("", "multicast", "224.225.226.227", 2070, ttl=1, interface="127.0.0.1"),
+            listen("multicast", "224.225.226.227", 2070, ttl=1, interface="127.0.0.1"),
         ),
         (
             "multicast:224.225.226.227:2070:ttl=31:interface=192.0.2.1",
-            Listen("", "multicast", "224.225.226.227", 2070, ttl=31, interface="192.0.2.1"),
+            listen("multicast", "224.225.226.227", 2070, ttl=31, interface="192.0.2.1"),
         ),
         (
             "multicast:224.225.226.227:2070:interface=*",
-            Listen("", "multicast", "224.225.226.227", 2070, interface="0.0.0.0"),
+            listen("multicast", "224.225.226.227", 2070, interface="0.0.0.0"),
         ),
-        ("multicast:[ff02::1]:9", Listen("", "multicast", "ff02::1", 9, interface="::1")),
-        ("systemd:name=echo", Listen("", "tcp", systemd="echo")),
-        ("systemd:index=2", Listen("", "tcp", systemd="2")),
-        ("systemd:domain=INET6:index=0", Listen("", "tcp", systemd="0")),
-        ("systemd:name=echo:type=datagram", Listen("", "udp", systemd="echo")),
-        ("systemd:domain=UNIX:name=w", Listen("", "unix", systemd="w")),
-        ("systemd:domain=UNIX:name=w:type=datagram", Listen("", "unixgram", systemd="w")),
+        ("multicast:[ff02::1]:9", listen("multicast", "ff02::1", 9, interface="::1")),
+        ("systemd:name=echo", listen("tcp", systemd="echo")),
+        ("systemd:index=2", listen("tcp", systemd="2")),
+        ("systemd:domain=INET6:index=0", listen("tcp", systemd="0")),
+        ("systemd:name=echo:type=datagram", listen("udp", systemd="echo")),
+        ("systemd:domain=UNIX:name=w", listen("unix", systemd="w")),
+        ("systemd:domain=UNIX:name=w:type=datagram", listen("unixgram", systemd="w")),
         (
             "haproxy:tcp:7800:interface=127.0.0.1:proxies=127.0.0.1/32,[::1]/128",
-            Listen("", "tcp", "127.0.0.1", 7800, proxies=("127.0.0.1/32", "::1/128")),
+            listen("tcp", "127.0.0.1", 7800, proxies=("127.0.0.1/32", "::1/128")),
         ),
         (
             "haproxy:systemd:name=echo:proxies=10.0.0.0/8",
-            Listen("", "tcp", systemd="echo", proxies=("10.0.0.0/8",)),
+            listen("tcp", systemd="echo", proxies=("10.0.0.0/8",)),
         ),
     ],
 )
@@ -191,8 +205,9 @@ def test_a_name_without_a_family_stands_for_both_and_the_second_is_optional(
     text = f"{start}:interface={interface}"
     first, second = expand(text)
     assert (first.host, second.host) == hosts
-    assert (first.optional, second.optional) == (False, True)
-    assert attrs.evolve(second, host=first.host, optional=False) == first
+    assert (first.terms.optional, second.terms.optional) == (False, True)
+    assert attrs.evolve(second.address, host=first.host) == first.address
+    assert attrs.evolve(second.terms, optional=False) == first.terms
     assert first.text == second.text == text
     with pytest.raises(ValueError, match="write one of them"):
         parse(text)
@@ -227,7 +242,7 @@ def test_a_proxied_name_without_a_family_keeps_its_proxies_in_both() -> None:
 )
 def test_an_address_has_a_name_and_a_scope(text: str, address: str, scope: Scope) -> None:
     listen = parse(text)
-    assert listen.address == address
+    assert str(listen.address) == address
     assert listen.scope == scope
 
 
@@ -239,7 +254,7 @@ def test_the_spelling_makes_no_difference() -> None:
 def test_a_path_is_checked_again_when_it_is_replaced() -> None:
     listen = parse("unix:${RUNTIME}/w.sock")
     with pytest.raises(ValueError, match="at most 107 bytes"):
-        attrs.evolve(listen, path="/" + "x" * 107)
+        attrs.evolve(listen.address, path="/" + "x" * 107)
 
 
 @pytest.mark.parametrize(
@@ -256,7 +271,7 @@ def test_twisted_reads_a_tcp_string_the_same_way(text: str) -> None:
     serverFromString(reactor, text).listen(Factory())
     [(port, _, backlog, interface)] = reactor.tcpServers
     meant = parse(text)
-    assert (meant.port, meant.backlog, meant.host) == (port, backlog, interface)
+    assert (meant.port, meant.terms.backlog, meant.host) == (port, backlog, interface)
 
 
 @pytest.mark.parametrize(
@@ -267,4 +282,26 @@ def test_twisted_reads_a_unix_string_the_same_way(text: str) -> None:
     serverFromString(reactor, text).listen(Factory())
     [(path, _, backlog, mode, _)] = reactor.unixServers
     meant = parse(text)
-    assert (meant.path, meant.backlog, meant.mode) == (path, backlog, mode)
+    assert (meant.path, meant.terms.backlog, meant.terms.mode) == (path, backlog, mode)
+
+
+@pytest.mark.parametrize(
+    ("text", "other"),
+    [
+        ("tcp:7800", "tcp:7800:backlog=5"),
+        ("tcp:7800", "tls:7800:privateKey=k.pem"),
+        ("tcp:7800", "haproxy:tcp:7800:proxies=10.0.0.0/8"),
+        ("unix:/run/w.sock", "unix:/run/w.sock:mode=600"),
+        ("multicast:224.225.226.227:1", "multicast:224.225.226.227:1:ttl=9"),
+    ],
+)
+def test_strings_that_differ_in_terms_mean_the_same_address(text: str, other: str) -> None:
+    assert parse(text) != parse(other)
+    assert parse(text).address == parse(other).address
+    assert hash(parse(text).address) == hash(parse(other).address)
+
+
+def test_what_is_shown_of_one_tells_that_a_proxy_comes_first() -> None:
+    assert str(parse("tcp:7800")) == "tcp 0.0.0.0:7800"
+    proxied = parse("haproxy:ssl:7800:privateKey=k.pem:proxies=10.0.0.0/8")
+    assert str(proxied) == "haproxy:tls 0.0.0.0:7800"

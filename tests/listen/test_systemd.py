@@ -198,15 +198,15 @@ def test_a_socket_that_is_not_there_or_of_another_type_is_told(
     text: str, message: str, sockets: dict[str, socket.socket], tmp_path: Path
 ) -> None:
     assert failure(of(sockets, "web", "ask"), text, tmp_path) == [
-        "sockd: not started",
         f"echo: cannot listen on {message}",
+        "sockd: not started",
     ]
 
 
 def test_what_is_not_a_socket_is_told(tmp_path: Path) -> None:
     with Path("/dev/null").open("rb") as file:
         given = [("web", file.fileno())]
-        assert failure(given, "systemd:name=web", tmp_path)[1:] == [
+        assert failure(given, "systemd:name=web", tmp_path)[:-1] == [
             "echo: cannot listen on tcp systemd web: descriptor 3: Socket operation on non-socket"
         ]
 
@@ -214,7 +214,7 @@ def test_what_is_not_a_socket_is_told(tmp_path: Path) -> None:
 def test_sockets_that_are_meant_for_another_process_are_not_touched(
     sockets: dict[str, socket.socket], tmp_path: Path
 ) -> None:
-    assert failure(of(sockets, "web"), "systemd:name=web", tmp_path, pid="1")[1:] == [
+    assert failure(of(sockets, "web"), "systemd:name=web", tmp_path, pid="1")[:-1] == [
         "echo: cannot listen on tcp systemd web: "
         "not handed over by the service manager; it gave none"
     ]

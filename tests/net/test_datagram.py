@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.internet.defer import Deferred, succeed
 
+from sockd.access.state import DaemonState
 from sockd.net.datagram import MAX_ANSWER, MAX_OWED, Replies, Sender
 from sockd.reactor.wire import Datagram
 from sockd.service import Kind
@@ -203,7 +204,8 @@ def test_answers_of_a_turn_that_the_network_does_not_take_are_not_counted() -> N
 
 def test_the_daemon_does_not_answer_its_own_datagrams(log: LogRecorder) -> None:
     """A client can make its name lead to a socket of the daemon's: one answer, and no loop."""
-    port = open_port(PROBE, make_context(PROBE, make_host(own_pid=lambda: 4711)), True)
+    host = make_host(state=DaemonState(own_pid=lambda: 4711))
+    port = open_port(PROBE, make_context(PROBE, host), True)
     assert port.ask(b"x", pid=4711) == []
     assert port.ask(b"x", pid=4712) == [b"xx"]
     assert [event["rule"] for event in log.events("refused")] == ["the peer is this daemon"]

@@ -17,8 +17,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.internet.threads import deferToThread
 
-from sockd.daemon.instance import InstanceService, make_instance
-from sockd.listen.sockets import ListenError
+from sockd.daemon.instance import InstanceError, RunningInstance, make_instance
 from sockd.net.listener import RETRY_SECONDS
 from tests.daemons import Daemon, ask, namespace, receive_all, run, socket_on
 from tests.helpers import LogRecorder, make_host, make_settings
@@ -62,18 +61,18 @@ class Full(Retimed):
 
 
 @contextmanager
-def instance(*listen: str, clock: Retimed | None = None, **table: Any) -> Iterator[InstanceService]:
+def instance(*listen: str, clock: Retimed | None = None, **table: Any) -> Iterator[RunningInstance]:
     """An echo instance with these addresses, nothing bound yet."""
     settings = make_settings("echo", list(listen), **table)
     service = make_instance(settings, make_host(clock or REACTOR))
     try:
         yield service
     finally:
-        service.stopService()
+        service.stop()
 
 
 def addresses(log: LogRecorder, event: str = "listening") -> list[str]:
-    return [one["address"] for one in log.events(event)]
+    return [str(one["local"]) for one in log.events(event)]
 
 
 @contextmanager
@@ -97,7 +96,7 @@ async def aside(call: Any, *args: Any) -> Any:
 
 def test_the_port_that_the_kernel_chose_is_told(log: LogRecorder) -> None:
     with instance("tcp:0:interface=127.0.0.1", "udp:0:interface=127.0.0.1") as service:
-        service.privilegedStartService()
+        service.start()
         tcp, udp = service.listeners
         assert addresses(log) == [f"tcp {tcp.address}", f"udp {udp.address}"]
         assert tcp.address == f"127.0.0.1:{tcp.port.getHost().port}"
@@ -107,12 +106,9 @@ def test_the_port_that_the_kernel_chose_is_told(log: LogRecorder) -> None:
 
 def test_a_required_address_that_is_taken_is_an_error() -> None:
     with taken() as sock, instance(f"tcp:{sock.getsockname()[1]}:interface=127.0.0.1") as service:
-        with pytest.raises(ExceptionGroup) as caught:
-            service.privilegedStartService()
-        [error] = caught.value.exceptions
-        assert isinstance(error, ListenError)
-        assert "address in use, held by" in str(error)
-        assert not service.listeners[0].is_listening
+        with pytest.raises(InstanceError, match="address in use, held by"):
+            service.start()
+        assert service.listeners == ()
 
 
 @pytest.mark.parametrize(("transport", "kind"), [("tcp", STREAM), ("udp", DATAGRAM)])
@@ -124,10 +120,10 @@ def test_one_that_is_not_required_is_tried_again_until_it_is_free(
         port = sock.getsockname()[1]
         text = f"{transport}:{port}:interface=127.0.0.1"
         with instance(text, clock=reactor, required=False) as service:
-            service.privilegedStartService()
+            service.start()
             [event] = log.events("retry")
-            assert event["address"] == f"{transport} 127.0.0.1:{port}"
-            assert event["why"].startswith("address in use, held by ")
+            assert str(event["local"]) == f"{transport} 127.0.0.1:{port}"
+            assert str(event["reason"]).startswith("address in use, held by ")
             assert event["seconds"] == RETRY_SECONDS
             reactor.clock.advance(RETRY_SECONDS)
             sock.close()
@@ -135,7 +131,9 @@ def test_one_that_is_not_required_is_tried_again_until_it_is_free(
             assert addresses(log) == []
             reactor.clock.advance(1)
             assert service.listeners[0].is_listening
-            assert addresses(log) == [f"{transport} 127.0.0.1:{port}"]
+            [event] = log.events("retried")
+            assert (str(event["local"]), event["tries"]) == (f"{transport} 127.0.0.1:{port}", 3)
+            assert f"listening on {transport} 127.0.0.1:{port}, at try 3" in log.lines()[-1]
             assert len(log.events("retry")) == 2
             assert reactor.clock.getDelayedCalls() == []
 
@@ -147,15 +145,15 @@ def test_without_descriptors_an_address_is_let_go_and_tried_again(
     where = f"{tmp_path}/file" if transport == "unixgram" else "0:interface=127.0.0.1"
     full = Full()
     with instance(f"{transport}:{where}", clock=full, required=False) as service:
-        service.privilegedStartService()
+        service.start()
         assert [one.is_listening for one in service.listeners] == [False]
-        assert not service.context.host.udp_ports
+        assert not service.context.host.state.udp_ports
         assert list(tmp_path.iterdir()) == []
-        assert [one["why"] for one in log.events("retry")] == ["Too many open files"]
+        assert [str(one["reason"]) for one in log.events("retry")] == ["Too many open files"]
         full.is_full = False
         full.clock.advance(RETRY_SECONDS)
         assert [one.is_listening for one in service.listeners] == [True]
-        assert len(service.context.host.udp_ports) == (transport == "udp")
+        assert len(service.context.host.state.udp_ports) == (transport == "udp")
 
 
 def test_an_instance_that_stops_tries_no_more() -> None:
@@ -163,7 +161,7 @@ def test_an_instance_that_stops_tries_no_more() -> None:
     with taken() as sock:
         text = f"tcp:{sock.getsockname()[1]}:interface=127.0.0.1"
         with instance(text, clock=reactor, required=False) as service:
-            service.privilegedStartService()
+            service.start()
             assert len(reactor.clock.getDelayedCalls()) == 1
     assert reactor.clock.getDelayedCalls() == []
 
@@ -175,10 +173,10 @@ async def test_an_address_is_free_again_once_its_instance_has_stopped(tmp_path: 
     texts += [f"unix:{tmp_path}/stream", f"unixgram:{tmp_path}/datagrams"]
     for _ in range(3):
         with instance(*texts) as service:
-            service.privilegedStartService()
+            service.start()
             assert await aside(tcp_says, port, b"hi") == b"hi"
             assert await aside(unix_says, tmp_path / "stream", b"hi") == b"hi"
-            await service.stopService()
+            await service.stop()
             assert list(tmp_path.iterdir()) == []
 
 
@@ -186,7 +184,7 @@ async def test_an_address_is_free_again_once_its_instance_has_stopped(tmp_path: 
 def test_a_file_that_has_replaced_ours_stays_when_we_stop(transport: str, tmp_path: Path) -> None:
     path = tmp_path / "socket"
     with instance(f"{transport}:{path}") as service:
-        service.privilegedStartService()
+        service.start()
         path.unlink()
         path.write_text("somebody else's", "utf-8")
     assert path.read_text("utf-8") == "somebody else's"
@@ -197,12 +195,12 @@ def test_a_receive_buffer_that_the_kernel_cuts_is_warned_of_once(log: LogRecorde
     with instance(*texts, receive_buffer="64m") as service:
         os.seteuid(NOBODY)  # who may not go beyond net.core.rmem_max
         try:
-            service.privilegedStartService()
+            service.start()
         finally:
             os.seteuid(0)
     [event] = log.events("warning")
-    assert event["why"].startswith("the kernel gives a receive buffer of ")
-    assert event["why"].endswith("not 67108864: bursts may lose datagrams; raise net.core.rmem_max")
+    assert event["reason"].name == "receive_buffer"
+    assert event["reason"].values["wanted"] == 64 * 1024**2
 
 
 # on a host of its own
@@ -235,7 +233,7 @@ listen = ["tcp:7:interface=localhost", "udp:7:interface=localhost",
           "tcp:8:interface=*", "udp:8:interface=*"]
 """
     with Daemon(tmp_path, text, namespace=host) as daemon:
-        assert [one["address"] for one in daemon.events("listening")] == [
+        assert [one["local"] for one in daemon.events("listening")] == [
             *("tcp 127.0.0.1:7", "tcp [::1]:7", "udp 127.0.0.1:7", "udp [::1]:7"),
             *("tcp 0.0.0.0:8", "tcp [::]:8", "udp 0.0.0.0:8", "udp [::]:8"),
         ]
@@ -273,7 +271,8 @@ def test_without_ipv6_what_a_name_without_a_family_stands_for_is_skipped_with_a_
 ) -> None:
     text = "[service.echo]\nlisten = ['tcp:7:interface=localhost', 'udp:7:interface=*']"
     with Daemon(tmp_path, text, namespace=host_without_ipv6) as daemon:
-        assert [(one["level"], one["address"], one["why"]) for one in daemon.events("skipped")] == [
+        skipped = daemon.events("skipped")
+        assert [(one["level"], one["local"], one["reason"]) for one in skipped] == [
             ("warn", "tcp [::1]:7", "Cannot assign requested address"),
             ("warn", "udp [::]:7", "IPv6 is off on this host"),
         ]
@@ -297,7 +296,7 @@ def test_without_ipv6_an_address_of_it_that_was_asked_for_is_an_error(
     daemon = Daemon(tmp_path, text, namespace=host_without_ipv6)
     with pytest.raises(AssertionError, match="the daemon did not start"):
         daemon.start()
-    assert daemon.text() == f"sockd: not started\necho: cannot listen on {message}\n"
+    assert daemon.text() == f"echo: cannot listen on {message}\nsockd: not started\n"
 
 
 # when it is killed
@@ -336,8 +335,8 @@ def test_a_daemon_that_lives_is_not_robbed_of_its_socket_files(tmp_path: Path) -
             second.start()
         held = rf"another process listens there, held by \S+ \(process {first.pid}\)"
         lines = second.text().splitlines()
-        assert lines[0] == "sockd: not started"
-        for line, what in zip(lines[1:], ("unix", "unixgram"), strict=True):
+        assert lines[-1] == "sockd: not started"
+        for line, what in zip(lines[:-1], ("unix", "unixgram"), strict=True):
             assert f"cannot listen on {what} " in line
             assert re.search(held, line)
         assert unix_says(first.runtime / "wrap.sock", b"hi\n") == b"hi\r\n"

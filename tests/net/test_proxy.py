@@ -17,11 +17,12 @@ from twisted.internet.address import IPv4Address
 
 from sockd.access.peer import Peer
 from sockd.access.prefixes import parse_address
+from sockd.access.reasons import because
 from sockd.net.context import Context
-from sockd.net.listener import Door
+from sockd.net.entry import ConnectionFactory
 from sockd.net.proxy import V1_LONGEST, read_header
 from tests.daemons import Daemon
-from tests.helpers import FOUND, LogRecorder, make_context
+from tests.helpers import ENTRANCE, FOUND, LogRecorder, make_context
 from tests.memory import Client
 
 PROXY = ("192.0.2.1", 40_001)
@@ -49,7 +50,9 @@ def v2_of(kind: int, addresses: bytes, command: int = 0x21) -> bytes:
 def arrive(kind: str, context: Context[Any, Any], proxy: tuple[str, int] = PROXY) -> Client | None:
     """A connection from a proxy."""
     stream: Any = FOUND.kinds[kind].stream
-    protocol = Door(context, stream, proxies=LISTED).buildProtocol(IPv4Address("TCP", *proxy))
+    protocol = ConnectionFactory(context, stream, ENTRANCE, proxies=LISTED).buildProtocol(
+        IPv4Address("TCP", *proxy)
+    )
     return None if protocol is None else Client(context.host.reactor, protocol)
 
 
@@ -135,7 +138,9 @@ def test_access_rules_are_for_the_client_and_not_for_the_proxy(log: LogRecorder)
     denied.send(v1())
     assert (denied.received, denied.is_closed) == (b"", True)
     [event] = log.events("refused")
-    assert (event["peer"], event["rule"]) == ("203.0.113.7:50007", "deny 203.0.113.0/24")
+    assert event["peer"] == Peer("203.0.113.7", 50_007, via=Peer(*PROXY))
+    assert event["reason"] == because("deny", prefix="203.0.113.0/24")
+    assert event["local"] == ENTRANCE
     allowed = through_proxy("greet", **settings)
     allowed.send(v1("198.51.100.7"))
     assert allowed.received == b"hello 198.51.100.7 50007\r\n"
@@ -146,7 +151,7 @@ def test_a_proxy_that_names_no_client_is_judged_as_itself(log: LogRecorder) -> N
         client = through_proxy("greet", deny=["192.0.2.1"], **HELLO)
         client.send(header)
         assert (client.received, client.is_closed) == (b"", True)
-    assert {event["rule"] for event in log.events("refused")} == {"deny 192.0.2.1/32"}
+    assert {str(event["reason"]) for event in log.events("refused")} == {"deny 192.0.2.1/32"}
 
 
 def test_limits_of_a_source_are_counted_for_the_client() -> None:
@@ -163,7 +168,7 @@ def test_limits_of_a_source_are_counted_for_the_client() -> None:
 def test_only_a_listed_proxy_is_let_in(log: LogRecorder) -> None:
     assert arrive("greet", make_context("greet"), ("198.51.100.1", 40_001)) is None
     [event] = log.events("refused")
-    assert (event["peer"], event["rule"]) == (
+    assert (str(event["peer"]), str(event["reason"])) == (
         "198.51.100.1:40001",
         "not one of the listed proxies",
     )
@@ -203,7 +208,7 @@ def test_what_is_not_a_header_is_refused_and_the_connection_closed(
     client.send(data)
     assert (client.received, client.is_closed) == (b"", True)
     [event] = log.events("refused")
-    assert (event["peer"], event["rule"]) == ("192.0.2.1:40001", "not a PROXY header")
+    assert (str(event["peer"]), str(event["reason"])) == ("192.0.2.1:40001", "not a PROXY header")
     assert log.events("opened") == []
 
 
@@ -235,7 +240,8 @@ def test_a_header_has_to_come_within_the_handshakes_time(log: LogRecorder) -> No
     client.loop.advance(0.2)
     assert (client.received, client.is_closed) == (b"", True)
     [event] = log.events("refused")
-    assert (event["peer"], event["rule"]) == ("192.0.2.1:40001", "no PROXY header within 3s")
+    assert event["peer"] == Peer(*PROXY)
+    assert event["reason"] == because("proxy_timeout", limit="3s")
 
 
 def test_a_header_in_time_ends_the_wait_for_it(log: LogRecorder) -> None:

@@ -61,7 +61,9 @@ def test_an_answer_that_never_comes_is_told_after_its_own_time(log: LogRecorder)
     client.loop.advance(3)
     assert client.received == b"error: no answer within 5m\r\n"
     client.end()
-    assert [event["why"] for event in log.events("closed")] == ["error: no answer within 5m"]
+    assert [str(event["reason"]) for event in log.events("closed")] == [
+        "error: no answer within 5m"
+    ]
 
 
 def test_each_question_has_the_whole_time_for_its_answer() -> None:
@@ -80,7 +82,7 @@ def test_a_client_that_is_gone_while_we_work_is_noticed(log: LogRecorder) -> Non
     client.socket.is_cut = True  # nothing is read, so no reactor would tell
     client.loop.advance(2)
     assert client.is_closed
-    assert [event["why"] for event in log.events("closed")] == ["closed by the peer"]
+    assert [event["reason"].name for event in log.events("closed")] == ["peer_closed"]
 
 
 STEPS = {

@@ -11,13 +11,12 @@ from twisted.internet.address import IPv4Address
 
 from sockd.access.peer import Peer
 from sockd.access.reasons import because
-from sockd.daemon.instance import STOP_SECONDS
 from sockd.listen.strings import parse
 from sockd.net import tls
-from sockd.net.listener import Door
+from sockd.net.entry import ConnectionFactory
 from sockd.net.stream import LINGER_BYTES, LINGER_SECONDS, Stream, error_line
 from sockd.service import Kind
-from tests.helpers import LogRecorder, connect, knock, make_context
+from tests.helpers import ENTRANCE, LogRecorder, connect, knock, make_context
 from tests.memory import Client
 
 
@@ -101,8 +100,8 @@ def tls_client(tls_files: tuple[Path, ...], **table: Any) -> Client:
     certificate, key, _ = tls_files
     listen = parse(f"tls:0:interface=127.0.0.1:privateKey={key}:certKey={certificate}")
     context = make_context(PROBE, **table)
-    factory = tls.TLSFactory(tls.Connections(tls.load(listen)), context.clock)
-    door = Door(context, Probe, factory.wrap)
+    factory = tls.TLSFactory(tls.Connections(tls.load(listen.terms)), context.clock)
+    door = ConnectionFactory(context, Probe, ENTRANCE, factory.wrap)
     return Client(context.host.reactor, door.buildProtocol(IPv4Address("TCP", "192.0.2.7", 50_007)))
 
 
@@ -188,12 +187,10 @@ def test_a_stop_delivers_what_is_written_and_waits_for_nothing_else(takes: int |
     client = probe(takes=takes)
     client.send(b"x" * 70_000)
     guard = client.protocol.context.guard
-    empty = guard.when_empty(STOP_SECONDS)
-    for session in guard.sessions:
-        session.stop()
+    empty = guard.stop_sessions(because("daemon_stops"))
     client.loop.settle()
     assert client.is_closed == (takes is None)
-    client.loop.advance(STOP_SECONDS)
+    client.loop.advance(guard.limits.drain)
     assert client.is_closed
     assert empty.called
     assert len(client.received) == (70_000 if takes is None else 0)
@@ -331,7 +328,7 @@ def test_a_local_client_of_another_user_is_refused(log: LogRecorder) -> None:
     client = knock(PROBE, context, Peer("", 0, uid=12))
     assert client is not None
     assert client.is_closed
-    assert [event["rule"] for event in log.events("refused")] == ["allow_users: not user 12"]
+    assert [str(event["reason"]) for event in log.events("refused")] == ["allow_users: not user 12"]
     assert context.guard.counts["connections"] == 0
 
 

@@ -33,7 +33,7 @@ def refusal(certificate: Path, key: Path, authority: Path | None = None) -> str:
     more = f":clientCA={authority}" if authority else ""
     listen = parse(f"ssl:0:privateKey={key}:certKey={certificate}{more}")
     with pytest.raises(ValueError, match=r".") as caught:
-        tls.load(listen)
+        tls.load(listen.terms)
     return str(caught.value)
 
 

@@ -13,8 +13,8 @@ from twisted.internet.address import IPv4Address
 
 from sockd.listen.strings import parse
 from sockd.net import tls
-from sockd.net.listener import Door
-from tests.helpers import FOUND, LogRecorder, make_context
+from sockd.net.entry import ConnectionFactory
+from tests.helpers import ENTRANCE, FOUND, LogRecorder, make_context
 from tests.memory import ASKER, Client
 
 LIMIT = 256 * 1024
@@ -27,9 +27,9 @@ class TLSClient(Client):
         certificate, key, _ = tls_files
         listen = parse(f"tls:0:interface=127.0.0.1:privateKey={key}:certKey={certificate}")
         context = make_context(kind, **table)
-        factory = tls.TLSFactory(tls.Connections(tls.load(listen)), context.clock)
+        factory = tls.TLSFactory(tls.Connections(tls.load(listen.terms)), context.clock)
         self.guard = context.guard
-        door = Door(context, FOUND.kinds[kind].stream, factory.wrap)  # type: ignore[arg-type]
+        door = ConnectionFactory(context, FOUND.kinds[kind].stream, ENTRANCE, factory.wrap)  # type: ignore[arg-type]
         address = IPv4Address("TCP", *ASKER)
         super().__init__(context.host.reactor, door.buildProtocol(address))
         self.tls = SSL.Connection(SSL.Context(SSL.TLS_CLIENT_METHOD), None)

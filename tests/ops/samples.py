@@ -6,7 +6,15 @@ from typing import Any
 
 from twisted.logger import LogEvent, LogLevel
 
+from sockd.access.entrance import Entrance
+from sockd.access.peer import Peer
+from sockd.ops.log_lines import FORMATS
 from tests.memory import NOON
+
+TEXT = FORMATS["text"]
+JSON = FORMATS["json"]
+LOCAL = Entrance("tcp", "192.0.2.1", 7)
+PEER = Peer("192.0.2.7", 50007)
 
 
 def event_of(sentence: str, /, **fields: Any) -> LogEvent:

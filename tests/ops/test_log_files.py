@@ -5,7 +5,12 @@ from __future__ import annotations
 import errno
 import io
 import json
+import os
+import resource
+import signal
+import stat
 import sys
+from collections.abc import Iterator
 from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
@@ -13,17 +18,16 @@ from typing import Any
 
 import pytest
 from twisted.internet import tcp
-from twisted.internet.error import ConnectionDone
 from twisted.logger import (
     LogEvent,
     Logger,
 )
-from twisted.python.failure import Failure
-from twisted.python.logfile import LogFile
 
-from sockd.ops.logs import DESCRIPTORS_SECONDS, LogWriter, as_json, as_text
+from sockd.ops.log_file import LogFile
+from sockd.ops.logs import DESCRIPTORS_SECONDS, LogWriter
+from tests.helpers import LogRecorder
 from tests.memory import NOON
-from tests.ops.samples import event_of
+from tests.ops.samples import JSON, TEXT, event_of
 
 
 class Broken(io.StringIO):
@@ -65,7 +69,7 @@ def flood(writer: LogWriter, moments: list[float]) -> None:
 
 def test_connections_without_descriptors_are_one_line_a_second() -> None:
     file = io.StringIO()
-    writer = LogWriter(file, as_json)
+    writer = LogWriter(file, JSON)
     moments = [NOON + step / 100 for step in range(1000)]
     flood(writer, moments)
     rows = [json.loads(line) for line in file.getvalue().splitlines()]
@@ -81,13 +85,13 @@ def test_connections_without_descriptors_are_one_line_a_second() -> None:
 
 def test_a_clock_that_is_set_back_does_not_silence_the_line() -> None:
     file = io.StringIO()
-    flood(LogWriter(file, as_text), [NOON, NOON - 3600, NOON - 3600])
+    flood(LogWriter(file, TEXT), [NOON, NOON - 3600, NOON - 3600])
     assert len(file.getvalue().splitlines()) == 2
 
 
 def test_other_reasons_not_to_accept_are_told_as_they_are() -> None:
     file = io.StringIO()
-    writer = LogWriter(file, as_text)
+    writer = LogWriter(file, TEXT)
     text = "Could not accept new connection ({acceptError})"
     writer(event_of(text, acceptError="ENFILE"))
     writer(event_of(text, acceptError="ENOMEM"))
@@ -109,7 +113,7 @@ def test_a_file_that_cannot_be_written_is_complained_of_once(
 ) -> None:
     stderr, file = io.StringIO(), Broken(error)
     monkeypatch.setattr(sys, "__stderr__", stderr)
-    writer = LogWriter(file, as_text)
+    writer = LogWriter(file, TEXT)
     for _ in range(100):
         writer(event_of("lost"))
     assert stderr.getvalue() == f"sockd: the log cannot be written: {error}\n"
@@ -125,7 +129,7 @@ def test_a_full_disk_costs_only_lines(monkeypatch: pytest.MonkeyPatch) -> None:
     stderr = io.StringIO()
     monkeypatch.setattr(sys, "__stderr__", stderr)
     full = Path("/dev/full").open("w", encoding="utf-8")  # noqa: SIM115 - closing it fails too
-    writer = LogWriter(full, as_text)
+    writer = LogWriter(full, TEXT)
     for _ in range(1000):
         writer(event_of("lost" * 100))
     with suppress(OSError):
@@ -138,13 +142,13 @@ def test_a_full_disk_costs_only_lines(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("stderr", [None, Broken(OSError(errno.EIO, "gone"))], ids=repr)
 def test_where_nobody_can_be_told_nobody_is(stderr: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "__stderr__", stderr)
-    LogWriter(Broken(OSError(errno.ENOSPC, "full")), as_text)(event_of("lost"))
+    LogWriter(Broken(OSError(errno.ENOSPC, "full")), TEXT)(event_of("lost"))
 
 
 def test_a_character_that_a_file_does_not_have_is_escaped() -> None:
     raw = io.BytesIO()
     file = io.TextIOWrapper(raw, encoding="latin-1", newline="\n")
-    writer = LogWriter(file, as_text)
+    writer = LogWriter(file, TEXT)
     writer(event_of("café"))
     writer(event_of("café 日本"))
     assert raw.getvalue().decode("latin-1").splitlines() == [
@@ -153,12 +157,105 @@ def test_a_character_that_a_file_does_not_have_is_escaped() -> None:
     ]
 
 
-def test_lines_go_to_a_log_file_of_twisted_too(tmp_path: Path) -> None:
-    file: Any = LogFile("sockd.log", str(tmp_path))
-    writer = LogWriter(file, as_text)
-    writer(event_of("żółw"))
-    file.rotate()
-    writer(event_of("{why}", log_failure=Failure(ConnectionDone()), why="done"))
+# a file of one's own
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Iterator[LogFile]:
+    """A log file in a folder of its own."""
+    made = LogFile(str(tmp_path / "log"))
+    yield made
+    made.close()
+
+
+def test_a_log_file_goes_on_where_it_ended(tmp_path: Path) -> None:
+    (tmp_path / "log").write_text("before\n", "utf-8")
+    file = LogFile(str(tmp_path / "log"))
+    LogWriter(file, TEXT)(event_of("żółw"))
     file.close()
-    assert (tmp_path / "sockd.log.1").read_text("utf-8").endswith(" żółw\n")
-    assert " done\n    " in (tmp_path / "sockd.log").read_text("utf-8")
+    assert (tmp_path / "log").read_text("utf-8") == "before\n2000-06-17T18:06:14.000Z żółw\n"
+
+
+def test_a_log_that_was_moved_away_goes_on_in_a_new_file_of_the_same_mode(
+    file: LogFile, tmp_path: Path, log: LogRecorder
+) -> None:
+    writer = LogWriter(file, TEXT)
+    writer(event_of("one"))
+    file.path.chmod(0o640)
+    file.path.rename(tmp_path / "log.1")
+    writer(event_of("two"))
+    umask = os.umask(0o077)  # twistd's own, as a daemon
+    try:
+        writer.reopen()
+    finally:
+        os.umask(umask)
+    writer(event_of("three"))
+    assert (tmp_path / "log.1").read_text("utf-8").count("\n") == 2
+    assert file.path.read_text("utf-8").endswith("Z three\n")
+    assert stat.S_IMODE(file.path.stat().st_mode) == 0o640
+    [reopened] = log.events("log-reopened")
+    assert reopened["path"] == file.path
+
+
+def test_a_log_that_somebody_made_anew_keeps_the_mode_that_it_was_given(
+    file: LogFile, tmp_path: Path
+) -> None:
+    file.path.rename(tmp_path / "log.1")
+    file.path.touch(0o600)
+    LogWriter(file, TEXT).reopen()
+    assert stat.S_IMODE(file.path.stat().st_mode) == 0o600
+
+
+def test_a_log_that_lies_where_it_lay_is_not_renamed(file: LogFile, tmp_path: Path) -> None:
+    writer = LogWriter(file, TEXT)
+    for word in ("one", "two"):
+        writer(event_of(word))
+        writer.reopen()
+    assert [one.name for one in tmp_path.iterdir()] == ["log"]
+    assert len(file.path.read_text("utf-8").splitlines()) == 2
+
+
+def test_a_log_that_cannot_be_opened_anew_goes_on_in_the_old_file(
+    file: LogFile, tmp_path: Path, log: LogRecorder
+) -> None:
+    file.path.rename(tmp_path / "log.1")
+    file.path.mkdir()
+    writer = LogWriter(file, TEXT)
+    writer.reopen()
+    writer(event_of("still here"))
+    assert (tmp_path / "log.1").read_text("utf-8").endswith("Z still here\n")
+    [kept] = log.events("log-kept")
+    assert str(kept["reason"]) == f"{file.path}: Is a directory"
+
+
+def test_a_pipe_that_nobody_reads_does_not_hold_up_the_daemon(
+    file: LogFile, tmp_path: Path, log: LogRecorder
+) -> None:
+    file.path.rename(tmp_path / "log.1")
+    os.mkfifo(file.path)
+    LogWriter(file, TEXT).reopen()
+    [kept] = log.events("log-kept")
+    assert kept["reason"].name == "log_error"
+
+
+def test_a_log_without_a_file_of_its_own_goes_on(log: LogRecorder) -> None:
+    LogWriter(io.StringIO(), TEXT).reopen()
+    assert [str(one["reason"]) for one in log.events("log-kept")] == ["it has no file of its own"]
+
+
+def test_a_line_that_was_cut_by_a_full_disk_does_not_run_into_the_next(tmp_path: Path) -> None:
+    file = LogFile(str(tmp_path / "log"))
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    old = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (5, hard))
+    try:
+        file.write("a line\n")
+        with pytest.raises(OSError, match="too large"):
+            file.flush()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, old)
+    file.write("another\n")
+    file.flush()
+    file.close()
+    assert (tmp_path / "log").read_text("utf-8") == "a lin\nanother\n"

@@ -10,7 +10,7 @@ import pytest
 import pytest_twisted
 
 from sockd.net.listener import Listener
-from sockd.ops.table import Row, rows, table
+from sockd.ops.table import Row, note, rows, table
 from tests.helpers import make_context, make_settings
 from tests.processes import free_port
 from tests.servers import listen_string, serve
@@ -94,8 +94,8 @@ async def test_an_address_that_is_not_listened_on_has_no_row() -> None:
     ("kind", "transport", "tool"),
     [
         ("echo", "unix", "echo hello | nc -N -U"),
-        ("echo", "unixgram", "nc -uU"),
-        ("ack", "unix", "nc -U"),
+        ("echo", "unixgram", "echo hello | nc -uU -W1"),
+        ("daytime", "unix", "nc -d -U"),
     ],
 )
 @pytest_twisted.ensureDeferred
@@ -116,7 +116,7 @@ async def test_tls_is_tried_with_a_host_and_a_port_in_one_word(
     listen = f"tls:0:interface={interface}:privateKey={key}:certKey={certificate}"
     [row] = await rows_of("echo", listen)
     port = port_of(row)
-    command = f"openssl s_client -quiet -connect {host}:{port}"
+    command = f"(echo hello; sleep 1) | openssl s_client -quiet -no_ign_eof -connect {host}:{port}"
     assert row == Row("echo", "tls", f"{host}:{port}", command)
 
 
@@ -128,7 +128,7 @@ async def test_multicast_is_a_row_with_its_group_and_its_interface() -> None:
             "beacon",
             "multicast",
             "224.225.226.227:2070 via 127.0.0.1",
-            "socat -u UDP4-RECV:2070,ip-add-membership=224.225.226.227:127.0.0.1 -",
+            "socat -u UDP4-RECVFROM:2070,ip-add-membership=224.225.226.227:127.0.0.1 -",
         )
     ]
 
@@ -136,7 +136,7 @@ async def test_multicast_is_a_row_with_its_group_and_its_interface() -> None:
 def test_nobody_knows_how_to_try_what_the_service_manager_hands_over() -> None:
     settings = make_settings("echo", ["systemd:name=small"])
     [listen] = settings.listen
-    listener = Listener(make_context("echo"), listen)
+    listener = Listener(make_context("echo"), listen, True)
     assert list(rows(settings, [listener])) == []
     listener.port = "whatever was handed over"
     assert list(rows(settings, [listener])) == [Row("echo", "tcp", "systemd small", "")]
@@ -167,4 +167,34 @@ def test_a_table_of_nothing_is_its_heading() -> None:
 @pytest_twisted.ensureDeferred
 async def test_what_only_a_proxy_can_try_has_no_command() -> None:
     (row,) = await rows_of("said", "haproxy:tcp:0:interface=127.0.0.1:proxies=127.0.0.1/32")
-    assert row.command == ""
+    assert (row.transport, row.command) == ("haproxy:tcp", "")
+
+
+def test_what_is_too_long_for_the_terminal_has_a_line_of_its_own() -> None:
+    rows = [
+        Row("echo", "tcp", "localhost:10007", "echo hello | nc -N localhost 10007"),
+        Row("a-longer-name", "unixgram", "/run/a.sock", ""),
+    ]
+    assert table(rows, 76).splitlines() == [
+        "service        transport  address",
+        "    try it with",
+        "echo           tcp        localhost:10007",
+        "    echo hello | nc -N localhost 10007",
+        "a-longer-name  unixgram   /run/a.sock",
+    ]
+    [_, wide, *_] = table(rows, 77).splitlines()
+    assert len(wide) == 77
+
+
+@pytest.mark.parametrize(
+    ("nc", "is_told"),
+    [("/usr/bin/nc.openbsd", False), ("/usr/bin/nc.traditional", True), (None, True)],
+)
+def test_the_netcat_that_is_meant_is_named_where_it_is_not_there(
+    nc: str | None, is_told: bool
+) -> None:
+    rows = [Row("echo", "tcp", "localhost:7", "echo hello | nc -N localhost 7")]
+    assert note(rows, nc) == (
+        "nc is OpenBSD's netcat here (on Debian: apt install netcat-openbsd)\n" if is_told else ""
+    )
+    assert note([Row("time", "tcp", "localhost:37", "rdate -p localhost")], None) == ""

@@ -17,12 +17,13 @@ from twisted.internet.testing import MemoryReactorClock, StringTransport
 from sockd.access.guard import Guard
 from sockd.access.limits import Limits
 from sockd.access.peer import Peer
+from sockd.access.state import DaemonState
 from sockd.net.context import Context, Host
-from sockd.net.listener import NOWHERE
 from sockd.net.names import Names
 from sockd.net.requests import REQUESTS_PER_TURN, Requests
 from sockd.reactor.datagram import DatagramPort
 from sockd.reactor.mmsg import BATCH
+from tests.helpers import ENTRANCE
 from tests.processes import PATIENCE
 from tests.security.hosts import Watched, program, wait_until
 
@@ -241,12 +242,11 @@ class Repeat(Requests):
 def test_a_service_that_works_a_line_at_a_time_does_at_most_100_a_turn() -> None:
     """However many lines come at once, the others have their turn after each hundred of them."""
     clock: Any = Clock()
-    limits = Limits()
-    guard = Guard("repeat", limits, clock, set())
+    guard = Guard("repeat", Limits(), clock, DaemonState())
     names = Names(clock, clock, lambda address: address)
     host = Host(reactor=clock, wall=lambda: 0.0, random=Random(3), names=names, hostname="host")
-    context: Context[None, None] = Context("repeat", None, limits, guard, host)
-    stream = Repeat(context, Peer("192.0.2.7", 50_000), NOWHERE)
+    context: Context[None, None] = Context("repeat", None, guard, host)
+    stream = Repeat(context, Peer("192.0.2.7", 50_000), ENTRANCE)
     transport = StringTransport()
     stream.makeConnection(transport)
     stream.dataReceived(b"x\n" * (3 * REQUESTS_PER_TURN + 1))

@@ -16,7 +16,7 @@ from twisted.logger import LogLevel
 
 from sockd.formats.template import Template
 from sockd.net.stream import ERROR_CHARACTERS, error_line
-from sockd.ops.logs import FORMATS
+from sockd.ops.log_lines import FORMATS
 from sockd.services.localtime import local_time
 from tests.daemons import receive_all, two_hosts
 from tests.security.hosts import Watched, add_addresses, connect, hosts_file, udp, wait_until
@@ -73,13 +73,13 @@ def test_a_log_line_shows_all_of_unicode_harmless(form: str) -> None:
         event: dict[str, Any] = {
             "log_time": 0.0,
             "log_level": LogLevel.warn,
-            "log_format": "{service}: {peer}: {why}",
+            "log_format": "{service}: {peer}: {reason}",
             "event": "failed",
             "service": "echo",
             "peer": chunk,
-            "why": chunk,
+            "reason": chunk,
         }
-        line = FORMATS[form](event)
+        line = FORMATS[form].line(event)
         assert line.endswith("\n")
         assert not harmful(line[:-1])
         if form == "json":

@@ -9,7 +9,7 @@ from typing import Any
 
 from twisted.internet.threads import deferToThread
 
-from sockd.daemon.instance import InstanceService
+from sockd.daemon.instance import RunningInstance
 from sockd.services.exec import ExecStream
 from tests.helpers import LogRecorder, until
 from tests.servers import TIMEOUT, Wire, address_of, serve
@@ -18,7 +18,7 @@ LISTEN = "tcp:0:interface=127.0.0.1"
 
 
 @asynccontextmanager
-async def running(*command: str, **table: Any) -> AsyncIterator[tuple[InstanceService, Wire]]:
+async def running(*command: str, **table: Any) -> AsyncIterator[tuple[RunningInstance, Wire]]:
     """An instance that runs this command, and a client."""
     async with serve("exec", LISTEN, command=list(command), **table) as instance:
         with Wire(address_of(instance.listeners[0])) as wire:
@@ -37,7 +37,7 @@ async def output(*command: str, data: bytes = b"", **table: Any) -> bytes:
         return await deferToThread(ask, wire)
 
 
-async def session_of(instance: InstanceService) -> ExecStream:
+async def session_of(instance: RunningInstance) -> ExecStream:
     """The one connection, once its program runs."""
     guard = instance.context.guard
     await until(lambda: [one for one in guard.sessions if getattr(one, "_child", None)])

@@ -20,16 +20,22 @@ class Entrance:
     """The door's role in its service; nothing for a service that has one door."""
     is_wildcard: bool = False
     """Whether it is every address of the host: each connection then has its own."""
+    is_proxied: bool = False
+    """Whether a proxy's header comes first, and names the peer."""
 
     def __str__(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{self.transport} {self.path or f'{host}:{self.port}'}"
+        proxy = "haproxy:" if self.is_proxied else ""
+        role = f" ({self.role})" if self.role else ""
+        return f"{proxy}{self.transport} {self.path or f'{host}:{self.port}'}{role}"
 
     def fields(self, key: str) -> dict[str, Any]:
         """For a log of fields: the transport, and the local address and port apart, or the path."""
         found: dict[str, Any] = {"transport": self.transport}
         if self.role:
             found["role"] = self.role
+        if self.is_proxied:
+            found["is_proxied"] = True
         if self.path:
             return {**found, f"{key}_path": self.path}
         return {**found, f"{key}_address": self.host, f"{key}_port": self.port}

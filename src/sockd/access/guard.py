@@ -8,19 +8,21 @@ release. It owns no socket and reads no clock of its own: `clock` is Twisted's `
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Container
+from collections.abc import Container, Iterable
 from functools import lru_cache, partial
-from typing import Protocol
+from typing import Any, Protocol
 
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 from sockd import events
 from sockd.access.buckets import Buckets
+from sockd.access.entrance import Entrance
 from sockd.access.limits import Limits
 from sockd.access.peer import Peer
 from sockd.access.prefixes import matches, parse_address, source_key
 from sockd.access.reasons import Reason, because
+from sockd.access.state import DaemonState
 
 CONNECTION_SOURCE_BITS = (32, 64)
 """What counts as one source of connections: an IPv4 address, an IPv6 network of one site's LAN."""
@@ -39,18 +41,35 @@ NFS_PORT = 2049
 
 
 class Session(Protocol):
-    """What the guard needs of an open connection."""
+    """What the guard needs of an open connection, and what can be told of it."""
 
+    number: int
+    """Which one it is, of all that the daemon has had; the guard says it when it begins."""
+    since: float
+    """When it began, in the clock's seconds."""
     peer: Peer
+    entrance: Entrance
+    bytes_in: int
+    bytes_out: int
 
     def sweep(self, now: float) -> None:
         """Look whether the connection has been idle, slow or stuck for too long."""
 
-    def stop(self) -> None:
-        """The daemon stops: close."""
+    def stop(self, reason: Reason) -> None:
+        """Deliver what is written, and close."""
 
     def abort(self, reason: Reason) -> None:
         """Close now, whatever waits to be delivered."""
+
+
+class Suppressed(int):
+    """How many refusals were not reported before this one."""
+
+    def __str__(self) -> str:
+        return f" (and {int(self)} more refused since the last report)" if self else ""
+
+
+_DAEMON_STOPS = because("daemon_stops")
 
 
 @lru_cache(HOSTS_KEPT)
@@ -65,6 +84,16 @@ def _unanswerable_host(host: str) -> Reason | None:
     return None
 
 
+@lru_cache(HOSTS_KEPT)
+def _service_port(port: int) -> Reason:
+    return because("service_port", port=port)
+
+
+@lru_cache(HOSTS_KEPT)
+def _own_port(port: int) -> Reason:
+    return because("own_port", port=port)
+
+
 def unanswerable(host: str, port: int, own_ports: Container[int]) -> Reason | None:
     """Why a datagram from this source must not be answered; None if it may be.
 
@@ -72,63 +101,85 @@ def unanswerable(host: str, port: int, own_ports: Container[int]) -> Reason | No
     loop: nothing goes to a port where services live, nor to one that this daemon listens on.
     """
     if port < 1024 or port == NFS_PORT:
-        return because("service_port", port=port)
+        return _service_port(port)
     if port in own_ports:
-        return because("own_port", port=port)
+        return _own_port(port)
     return _unanswerable_host(host)
 
 
-class Suppressed(int):
-    """How many refusals were not reported since the last report."""
-
-    def __str__(self) -> str:
-        return f" (and {int(self)} more refused since the last report)" if self else ""
-
-
 class Guard:
-    """Access rules, limits, budgets and counters of one service instance."""
+    """Access rules, limits, budgets and counters of one service instance.
 
-    def __init__(
-        self, name: str, limits: Limits, clock: IReactorTime, own_ports: Container[int]
-    ) -> None:
+    It is the one holder of the instance's limits: whoever needs one asks it, so that `apply` can
+    change them for connections that are open as well.
+    """
+
+    limits: Limits
+
+    def __init__(self, name: str, limits: Limits, clock: IReactorTime, state: DaemonState) -> None:
         self.name = name
-        self.limits = limits
         self.clock = clock
-        self.own_ports = own_ports
+        self.state = state
         self.counts: Counter[str] = Counter()
-        self._rules = limits.rules
-        self._rule_against = lru_cache(HOSTS_KEPT)(self._look_at_rules)
-        self._rule_against_source = lru_cache(HOSTS_KEPT)(self._look_at_source)
-        self._is_trusted = lru_cache(HOSTS_KEPT)(partial(matches, limits.trusted))
-        self._source = lru_cache(HOSTS_KEPT)(self._look_at_host)
+        self._own_ports = state.udp_ports
         self._sessions: dict[Session, str | None] = {}
         self._per_source: dict[str, int] = {}
-        rate = limits.connect_rate
-        self._connects = Buckets(rate.per_second, max(1.0, rate.count), SOURCES_KEPT)
-        self._answers = Buckets(limits.reply_rate.per_second, limits.reply_burst, SOURCES_KEPT)
+        self._connects = Buckets(1, 1, SOURCES_KEPT)
+        self._answers = Buckets(1, 1, SOURCES_KEPT)
         self._reports = Buckets(REPORTS_PER_SECOND, REPORTS_PER_SECOND, 1)
         self._unreported = 0
         self._sweep_call: IDelayedCall | None = None
-        self._empty: Deferred[None] | None = None
+        self._endings: list[tuple[set[Session], Deferred[None]]] = []
+        self.apply(limits)
+
+    def apply(self, limits: Limits) -> None:
+        """Have other limits from now on. Counters and open connections stay, and so do budgets
+        whose rate has not changed: nobody gets a new one for a change of something else."""
+        self.limits = limits
+        self._rule_against = lru_cache(HOSTS_KEPT)(limits.rules.refusal)
+        self._rule_against_source = lru_cache(HOSTS_KEPT)(self._look_at_source)
+        self._is_trusted = lru_cache(HOSTS_KEPT)(partial(matches, limits.trusted))
+        self._source = lru_cache(HOSTS_KEPT)(self._look_at_host)
+        rate = limits.connect_rate
+        self._connects = _refitted(self._connects, rate.per_second, max(1.0, rate.count))
+        self._answers = _refitted(
+            self._answers, limits.reply_rate.per_second, float(limits.reply_burst)
+        )
+        # made here, so that refusing costs nothing
+        self._full = because("max_connections", limit=limits.max_connections)
+        self._source_full = because(
+            "max_connections_per_source", limit=limits.max_connections_per_source
+        )
+        self._too_fast = because("connect_rate", limit=str(limits.connect_rate))
+        self._over_budget = because("reply_rate", limit=str(limits.reply_rate))
+        self._count_sources()
+
+    def _count_sources(self) -> None:
+        """Count the open connections of each source: who is trusted may have changed."""
+        self._per_source.clear()
+        for session in self._sessions:
+            host = session.peer.host
+            self._sessions[session] = source = self._source(host) if host else None
+            if source is not None:
+                self._per_source[source] = self._per_source.get(source, 0) + 1
 
     # connections
 
     def refusal(self, peer: Peer) -> Reason | None:
         """Why this peer may not connect now; None if it may. Counts the attempt."""
         if len(self._sessions) >= self.limits.max_connections:
-            return because("max_connections", limit=self.limits.max_connections)
+            return self._full
         if not peer.host:
             return self.user_refusal(peer.uid)
-        if (rule := self._rule_against(peer.host)) is not None:
-            return rule
+        if (reason := self._rule_against(peer.host)) is not None:
+            return reason
         source = self._source(peer.host)
         if source is None:
             return None
         if self._per_source.get(source, 0) >= self.limits.max_connections_per_source:
-            limit = self.limits.max_connections_per_source
-            return because("max_connections_per_source", limit=limit)
+            return self._source_full
         if not self._connects.take(source, self.clock.seconds()):
-            return because("connect_rate", limit=self.limits.connect_rate)
+            return self._too_fast
         return None
 
     def user_refusal(self, uid: int | None) -> Reason | None:
@@ -143,6 +194,7 @@ class Guard:
         if source is not None:
             self._per_source[source] = self._per_source.get(source, 0) + 1
         self._sessions[session] = source
+        session.number = self.state.next_session()
         self.counts["connections"] += 1
         if self._sweep_call is None:
             self._sweep_call = self.clock.callLater(SWEEP_SECONDS, self._sweep)
@@ -156,31 +208,44 @@ class Guard:
                 self._per_source[source] = left
             else:
                 del self._per_source[source]
-        if not self._sessions and self._empty is not None:
-            empty, self._empty = self._empty, None
-            empty.callback(None)
+        if self._endings:
+            self._ended(session)
 
     def _look_at_host(self, host: str) -> str | None:
         """What a host's connections are counted under; None if they are not."""
         return None if self._is_trusted(host) else source_key(host, *CONNECTION_SOURCE_BITS)
 
-    def when_empty(self, seconds: float) -> Deferred[None]:
-        """Fires when no connection is open; those that are after `seconds` are cut off."""
-        if not self._sessions:
+    def when_ended(self, sessions: Iterable[Session]) -> Deferred[None]:
+        """Fires when none of these connections is open any more."""
+        if not (open_ones := self._sessions.keys() & set(sessions)):
             return succeed(None)
-        self._empty = Deferred()
-        cut = self.clock.callLater(seconds, self.cut_off)
+        ended: Deferred[None] = Deferred()
+        self._endings.append((open_ones, ended))
+        return ended
 
-        def done(_: None) -> None:
-            if cut.active():
-                cut.cancel()
+    def _ended(self, session: Session) -> None:
+        for sessions, _ in self._endings:
+            sessions.discard(session)
+        over = [ended for sessions, ended in self._endings if not sessions]
+        self._endings = [ending for ending in self._endings if ending[0]]
+        for ended in over:
+            ended.callback(None)
 
-        return self._empty.addCallback(done)
+    def stop_sessions(self, reason: Reason) -> Deferred[None]:
+        """End every connection; those that are open after `drain` are cut off. Fires at the end."""
+        sessions = self.sessions
+        for session in sessions:
+            session.stop(reason)
+        ended = self.when_ended(sessions)
+        if not ended.called:
+            cut = self.clock.callLater(self.limits.drain, self.cut_off, reason)
+            ended.addCallback(lambda _: cut.cancel() if cut.active() else None)
+        return ended
 
-    def cut_off(self) -> None:
-        """End every connection now: the daemon stops, and it has waited or cannot wait."""
+    def cut_off(self, reason: Reason = _DAEMON_STOPS) -> None:
+        """End every connection now: it was waited for, or cannot be."""
         for session in self.sessions:
-            session.abort(because("daemon_stops"))
+            session.abort(reason)
 
     @property
     def sessions(self) -> tuple[Session, ...]:
@@ -206,17 +271,9 @@ class Guard:
 
     def datagram_refusal(self, host: str, port: int) -> Reason | None:
         """Why a datagram from this source is not to be looked at; None if it is."""
-        if port in self.own_ports:  # which change: all else is remembered
-            return unanswerable(host, port, self.own_ports)
+        if port in self._own_ports:  # these come and go, so they are not remembered with the rest
+            return unanswerable(host, port, self._own_ports)
         return self._rule_against_source(host, port)
-
-    def _look_at_rules(self, host: str) -> Reason | None:
-        prefix = self._rules.refusal(host)
-        if prefix is None:
-            return None
-        if prefix.startswith("deny "):
-            return because("deny", prefix=prefix.removeprefix("deny "))
-        return because("allow")
 
     def _look_at_source(self, host: str, port: int) -> Reason | None:
         return unanswerable(host, port, ()) or self._rule_against(host)
@@ -226,17 +283,25 @@ class Guard:
         if self._is_trusted(host):
             return None
         source = source_key(host, *DATAGRAM_SOURCE_BITS)
-        if self._answers.take(source, self.clock.seconds()):
-            return None
-        return because("reply_rate", limit=self.limits.reply_rate)
+        return None if self._answers.take(source, self.clock.seconds()) else self._over_budget
 
     # what was refused
 
-    def refuse(self, peer: Peer, reason: Reason) -> None:
+    def refuse(self, peer: Peer, reason: Reason, entrance: Entrance | None = None) -> None:
         """Count and report a refusal; a flood of them is reported a few times a second."""
         self.counts["refused"] += 1
         if not self._reports.take("", self.clock.seconds()):
             self._unreported += 1
             return
         suppressed, self._unreported = Suppressed(self._unreported), 0
-        events.emit("refused", service=self.name, peer=peer, reason=reason, suppressed=suppressed)
+        fields: dict[str, Any] = {} if entrance is None else {"local": entrance}
+        events.emit(
+            "refused", service=self.name, peer=peer, reason=reason, suppressed=suppressed, **fields
+        )
+
+
+def _refitted(buckets: Buckets, rate: float, burst: float) -> Buckets:
+    """The same buckets where they have this rate already, else new ones."""
+    if (buckets.rate, buckets.burst) == (rate, burst):
+        return buckets
+    return Buckets(rate, burst, SOURCES_KEPT)

@@ -153,6 +153,10 @@ class Limits:
         applies={Use.AMPLIFIES},
         change=Change.NOW,
     )
+    drain: Duration = option(
+        Duration(3),
+        "how long connections may take to end when the service stops; then they are cut off",
+    )
     log_connections: bool = option(
         True,
         "an event when a connection begins and one when it ends; false: for the busiest",

@@ -10,6 +10,8 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
 from attrs import field, frozen
 
+from sockd.access.reasons import Reason, because
+
 Address = IPv4Address | IPv6Address
 Prefix = IPv4Network | IPv6Network
 
@@ -75,9 +77,10 @@ def source_key(address: str | Address, v4_bits: int, v6_bits: int) -> str:
     return str(ipaddress.ip_network((found, bits), strict=False))
 
 
-# For each version, from the longest prefix to the shortest: the bits to shift away, and what the
-# rule says to the bits that are left (None where it allows).
-_Table = dict[int, list[tuple[int, dict[int, str | None]]]]
+# For each version, from the longest prefix to the shortest: the bits to shift away, and the
+# reason to refuse the bits that are left (None where they are allowed).
+_Table = dict[int, list[tuple[int, dict[int, Reason | None]]]]
+_NO_RULE = because("allow")
 
 
 @frozen
@@ -93,18 +96,18 @@ class Rules:
 
     @_table.default
     def _make_table(self) -> _Table:
-        by_shift: dict[int, dict[int, dict[int, str | None]]] = {4: {}, 6: {}}
+        by_shift: dict[int, dict[int, dict[int, Reason | None]]] = {4: {}, 6: {}}
         # Denied ones last: they replace an allowed one of the same prefix.
         for prefix, verdict in [
             *((prefix, None) for prefix in self.allow),
-            *((prefix, f"deny {prefix}") for prefix in self.deny),
+            *((prefix, because("deny", prefix=str(prefix))) for prefix in self.deny),
         ]:
             shift = prefix.max_prefixlen - prefix.prefixlen
             bits = int(prefix.network_address) >> shift
             by_shift[prefix.version].setdefault(shift, {})[bits] = verdict
         return {version: sorted(rows.items()) for version, rows in by_shift.items()}
 
-    def refusal(self, address: str | Address) -> str | None:
+    def refusal(self, address: str | Address) -> Reason | None:
         """The rule that refuses the address, such as "deny 10.0.0.0/8"; None if it may come in."""
         found = _address(address)
         number = int(found)
@@ -112,4 +115,4 @@ class Rules:
             bits = number >> shift
             if bits in verdicts:
                 return verdicts[bits]
-        return "no allow rule matches" if self.allow else None
+        return _NO_RULE if self.allow else None

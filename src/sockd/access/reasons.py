@@ -54,11 +54,30 @@ SENTENCES = {
     "rejected": "error: {detail}",
     "service_error": "error in the service",
     "daemon_stops": "the daemon stops",
+    "service_removed": "the service has been taken out",
     # a program that a connection ran
     "program_ended": "the program ended ({status})",
     "max_time": "max_time",
     "max_children": "error: busy",
     "no_process": "error: busy ({detail})",
+    # an address that is not listened on
+    "listen_error": "{detail}",
+    "file_left": "its file is left: {detail}",
+    "mode_left": "the mode of its file is left: {detail}",
+    # a log that is not opened anew
+    "log_error": "{path}: {detail}",
+    "no_log_file": "it has no file of its own",
+    # what somebody should look at
+    "certificate_changed": "the certificate has changed; new connections get the new one",
+    "certificate_kept": "{detail}; the old certificate stays in use",
+    "cannot_send": "cannot send: {detail}; trying again each time",
+    "sends_again": "sending again",
+    "receive_buffer": (
+        "the kernel gives a receive buffer of {given} bytes, not {wanted}: "
+        "bursts may lose datagrams; raise net.core.rmem_max"
+    ),
+    "no_program": "{detail}: quotations are sent instead",
+    "configuration": "{detail}",
 }
 """The sentence of each reason; its fields are the names in braces."""
 

@@ -54,7 +54,8 @@ def _instance(kind: Kind, instance: Instance) -> Iterator[str]:
     yield from _comment(kind.summary)
     if instance.name != kind.name:
         yield f"kind = {toml(kind.name)}"
-    yield f"listen = {toml(list(instance.listen))}"
+    for key, listen in instance.listens().items():
+        yield f"{key} = {toml(list(listen))}"
     for name, value in instance.settings.items():
         yield f"{name} = {toml(value)}"
     yield from _options(kind.options, field_names(kind.options) & set(instance.settings))

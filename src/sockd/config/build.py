@@ -131,11 +131,12 @@ class _Builder:
             self.check.values(Limits, table, key)  # what every kind has can be wrong as well
             return None
         own = {**(preset.settings if preset else {}), **table}
-        allowed = {"kind", "listen"} | field_names(Limits) | field_names(kind.options)
+        doors = {door.key for door in kind.all_doors}
+        allowed = {"kind"} | doors | field_names(Limits) | field_names(kind.options)
         self.check.only(key, table, allowed, _IN_SOCKD)
         limits = Limits(**{**self.defaults, **self.check.values(Limits, own, key)})
-        texts = own.get("listen", preset and list(preset.listen))
-        places = read_listens(self.check, (*key, "listen"), texts, kind, self.runtime)
+        listed = {one: list(texts) for one, texts in preset.listens().items()} if preset else {}
+        places = self._doors(key, kind, {**listed, **own})
         listens = tuple(listen for _, listen in places)
         options = self._options(key, kind, own)
         self._find_failures(name, places, limits)
@@ -162,6 +163,18 @@ class _Builder:
         where = (*key, "kind") if "kind" in table else key
         self.check.mistake(where, f"there is no kind of service {kind_name!r}{reason}")
         return None, None
+
+    def _doors(
+        self, key: Key, kind: Kind, table: Mapping[str, Any]
+    ) -> tuple[tuple[Key, Listen], ...]:
+        """Where every door of an instance listens; the main one has to."""
+        found: list[tuple[Key, Listen]] = []
+        for door in kind.all_doors:
+            if door.key in table or not door.role:
+                name = f"{kind.name} ({door.role})" if door.role else kind.name
+                where, texts = (*key, door.key), table.get(door.key)
+                found += read_listens(self.check, where, texts, door, name, self.runtime)
+        return tuple(found)
 
     def _options(self, key: Key, kind: Kind, own: Mapping[str, Any]) -> Any:
         values = self.check.values(kind.options, own, key)

@@ -11,6 +11,7 @@ from sockd.config.settings import InstanceSettings, Settings, Source
 from sockd.config.toml import plain, toml
 from sockd.config.uses import limits_for, uses_at
 from sockd.formats.text import escape
+from sockd.service import listen_key
 
 Rows = list[tuple[str, Any, Source]]
 """Key, value, and where it came from."""
@@ -26,12 +27,16 @@ def _tables(settings: Settings) -> Iterator[tuple[str, Rows]]:
 
 def _instance_rows(instance: InstanceSettings) -> Rows:
     sources = instance.sources
-    texts = list(dict.fromkeys(listen.text for listen in instance.listen))
+    texts: dict[str, list[str]] = {}
+    for listen in instance.listen:
+        strings = texts.setdefault(listen_key(listen.role), [])
+        if listen.text not in strings:  # one may stand for two addresses
+            strings.append(listen.text)
     limits = [one.name for one in limits_for(uses_at(instance.kind, instance.listen))]
     options = [one.name for one in attrs.fields(instance.kind.options)]
     return [
         ("kind", instance.kind.name, sources.get("kind", Source())),
-        ("listen", texts, sources.get("listen", Source())),
+        *((key, strings, sources.get(key, Source())) for key, strings in texts.items()),
         *_rows(instance.options, options, sources),
         *_rows(instance.limits, limits, sources),
     ]

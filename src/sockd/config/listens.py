@@ -13,7 +13,7 @@ from sockd.listen.sockets import path_mistake
 from sockd.listen.strings import Listen, expand
 from sockd.net import tls
 from sockd.options.files import absolute
-from sockd.service import Kind
+from sockd.service import Door
 
 if TYPE_CHECKING:
     from sockd.config.settings import InstanceSettings
@@ -22,12 +22,12 @@ _EXAMPLE = '["tcp:7800:interface=127.0.0.1"]'
 
 
 def read_listens(
-    check: Checker, key: Key, value: Any, kind: Kind, runtime: str
+    check: Checker, key: Key, value: Any, door: Door, name: str, runtime: str
 ) -> tuple[tuple[Key, Listen], ...]:
     """The addresses of a list of listen strings, each with the key of its string."""
     if value is None:
-        usable = ", ".join(kind.transports)
-        check.mistake(key, f"missing; {kind.name} can be listened on over {usable}")
+        usable = ", ".join(door.transports)
+        check.mistake(key, f"missing; {name} can be listened on over {usable}")
         return ()
     if not isinstance(value, list) or not value:
         check.mistake(key, f"expected a list such as {_EXAMPLE}, got {value!r}")
@@ -45,25 +45,29 @@ def read_listens(
             check.mistake(where, str(error))
             continue
         transport = found[0].transport
-        if transport not in kind.transports:
-            usable = ", ".join(kind.transports)
-            check.mistake(where, f"{kind.name} does not work over {transport}, only over {usable}")
+        if transport not in door.transports:
+            usable = ", ".join(door.transports)
+            check.mistake(where, f"{name} does not work over {transport}, only over {usable}")
             continue
-        result += [(where, listen) for listen in found]
+        result += [(where, evolve(listen, role=door.role)) for listen in found]
     return tuple(result)
 
 
 def _located(listen: Listen, check: Checker, key: Key) -> Listen:
     """The same; relative paths start at the folder of the file that the string stands in."""
-    if not (listen.path or listen.certificate):
+    address, terms = listen.address, listen.terms
+    if not (address.path or terms.tls_files):
         return listen
     folder = check.document.folder(key)
     return evolve(
         listen,
-        path=absolute(listen.path, folder),
-        certificate=absolute(listen.certificate, folder),
-        key=absolute(listen.key, folder),
-        client_ca=absolute(listen.client_ca, folder),
+        address=evolve(address, path=absolute(address.path, folder)),
+        terms=evolve(
+            terms,
+            certificate=absolute(terms.certificate, folder),
+            key=absolute(terms.key, folder),
+            client_ca=absolute(terms.client_ca, folder),
+        ),
     )
 
 
@@ -73,7 +77,7 @@ def failure(listen: Listen) -> str:
         return path_mistake(listen.path)
     if listen.transport == "tls":
         try:
-            tls.load(listen)
+            tls.load(listen.terms)
         except ValueError as error:
             return str(error)
     return ""

@@ -44,7 +44,7 @@ def load_alone(
     elif kind.instances:
         table = {
             **deepcopy(dict(kind.instances[0].settings)),
-            "listen": list(kind.instances[0].listen),
+            **{key: list(listen) for key, listen in kind.instances[0].listens().items()},
             **table,
         }
     document = Document(

@@ -8,7 +8,7 @@ import attrs
 
 from sockd.access.limits import Limits, Use
 from sockd.listen.strings import Listen
-from sockd.service import Kind
+from sockd.service import Door, Kind
 
 _IP_CONNECTIONS = frozenset({Use.IP, Use.CONNECTIONS, Use.IP_CONNECTIONS, Use.LINES})
 _BY_TRANSPORT = {
@@ -24,23 +24,32 @@ ACCESS = frozenset({"allow", "deny", "allow_users"})
 """Rules that somebody relies on: where they have no effect, that is a mistake."""
 
 
-def uses_of(kind: Kind, transports: Iterable[str], *, is_proxied: bool = False) -> frozenset[Use]:
-    """What an instance of a kind has that listens on these transports."""
-    found = frozenset[Use]().union(*(_BY_TRANSPORT[transport] for transport in transports))
-    if is_proxied:
-        found |= {Use.HANDSHAKES}
-    if kind.stream is None or not kind.stream.reads_lines:
-        found -= {Use.LINES}
-    if kind.datagram is None or not kind.datagram.amplifies:
-        found -= {Use.AMPLIFIES}
-    return found
+def uses_of(kind: Kind) -> frozenset[Use]:
+    """All that an instance of a kind can have, wherever it listens."""
+    found = frozenset[Use]().union(
+        *(_uses(door, transport) for door in kind.all_doors for transport in door.transports)
+    )
+    # whatever is listened on over TCP can be behind a proxy
+    return found | {Use.HANDSHAKES} if Use.IP_CONNECTIONS in found else found
 
 
 def uses_at(kind: Kind, listens: Iterable[Listen]) -> frozenset[Use]:
     """What an instance has that listens there."""
-    listens = tuple(listens)
-    transports = {listen.transport for listen in listens}
-    return uses_of(kind, transports, is_proxied=any(listen.proxies for listen in listens))
+    found = frozenset[Use]()
+    for listen in listens:
+        found |= _uses(kind.door(listen.role), listen.transport)
+        if listen.proxies:
+            found |= {Use.HANDSHAKES}
+    return found
+
+
+def _uses(door: Door, transport: str) -> frozenset[Use]:
+    found = _BY_TRANSPORT[transport]
+    if door.stream is None or not door.stream.reads_lines:
+        found -= {Use.LINES}
+    if door.datagram is None or not door.datagram.amplifies:
+        found -= {Use.AMPLIFIES}
+    return found
 
 
 def limits_for(uses: frozenset[Use]) -> Iterator[attrs.Attribute[object]]:

@@ -5,20 +5,24 @@ from __future__ import annotations
 import signal
 import socket
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from random import SystemRandom
 from typing import Any
 
-from twisted.application.service import MultiService
-from twisted.internet.defer import Deferred
+from twisted.application.service import Service
+from twisted.internet.defer import Deferred, DeferredList, gatherResults
 
 from sockd import __version__, events
 from sockd.access.reasons import because
 from sockd.config.settings import InstanceSettings, Settings
-from sockd.daemon.instance import InstanceService, make_instance
+from sockd.daemon.instance import InstanceError, Preparation, RunningInstance, make_instance
+from sockd.daemon.plan import Identity, InstancePlan, Plan, plan
+from sockd.listen.listen import Listen
+from sockd.net.certificate import Certificate, Look
 from sockd.net.context import Host
-from sockd.net.listener import StreamListener
+from sockd.net.listener import Listener, StreamListener
 from sockd.net.names import Names
 
 
@@ -26,34 +30,89 @@ class StartError(Exception):
     """The daemon cannot start: a line for each reason."""
 
 
-class Daemon(MultiService):
+class Daemon(Service):
     """All instances of a configuration."""
 
     def __init__(self, settings: Settings, host: Host) -> None:
-        super().__init__()
         self.settings = settings
         self.host = host
         self._was_asked_to_stop = False
-        self._instances: list[tuple[InstanceSettings, InstanceService]] = []
-        for one in settings.instances:
-            instance = make_instance(one, host)
-            instance.setServiceParent(self)
-            self._instances.append((one, instance))
+        self._running: dict[str, RunningInstance] = {}
+        self._draining: dict[RunningInstance, Deferred[Any]] = {}
 
     def privilegedStartService(self) -> None:
         """Bind everything. Raises StartError with every failure, and then nothing is bound."""
-        failures = []
-        for one, instance in self._instances:
-            try:
-                instance.privilegedStartService()
-            except ExceptionGroup as group:
-                failures += [f"{one.name}: {error}" for error in group.exceptions]
-            except (OSError, ValueError) as error:
-                failures.append(f"{one.name}: {error}")
+        super().privilegedStartService()
+        self.apply(plan(None, self.settings))
+
+    def apply(self, plan: Plan) -> None:
+        """Do what a plan says: all of it, or nothing and StartError with a line for each reason."""
+        steps = [self._step(part) for part in plan.steps("keep", "change", "add")]
+        going = self._going(plan)
+        handed_over = {
+            new: sock
+            for new, old in plan.moves.items()
+            if (sock := going[old].bound_socket) is not None
+        }
+        left = {old for old in going if old not in plan.moves.values()}
+
+        def beside(listen: Listen) -> list[socket.socket]:
+            sockets = [going[one].bound_socket for one in left if _shares_port(one, listen)]
+            return [sock for sock in sockets if sock is not None]
+
+        failures = _failures(steps, lambda step: step.prepare(handed_over, beside))
+        if not failures:
+            failures = _failures(steps, Preparation.commit)
         if failures:
-            for _, instance in self._instances:
-                instance.stopService()
+            for step in steps:
+                step.undo()
             raise StartError("\n".join(failures))
+        self._switch(plan, steps, going)
+
+    def _step(self, part: InstancePlan) -> Preparation:
+        if part.step == "add":
+            return Preparation(make_instance(part.settings, self.host), part)
+        return Preparation(self._running[part.name], part)
+
+    def _going(self, plan: Plan) -> dict[Identity, Listener]:
+        """The listeners that a plan lets go of."""
+        return {
+            identity: self._running[part.name].by_identity[identity]
+            for part in plan.instances
+            for identity in part.addresses.drain
+        }
+
+    def _switch(
+        self, plan: Plan, steps: Sequence[Preparation], going: Mapping[Identity, Listener]
+    ) -> None:
+        """Have the new hold. All of it is there: nothing here fails."""
+        new = {identity: one for step in steps for identity, one in step.listeners.items()}
+        for identity, old in plan.moves.items():
+            new[identity].take_over(going[old])
+        for part in plan.steps("drain"):
+            self._drain(self._running[part.name])
+        for step in steps:
+            step.switch()
+        settings = plan.settings
+        every = {**self._running, **{step.plan.name: step.instance for step in steps}}
+        self._running = {one.name: every[one.name] for one in settings.instances}
+        self.settings = settings
+        if self.host.certificate_check != settings.daemon.certificate_check:
+            self.host.certificate_check = settings.daemon.certificate_check
+            for certificate in self._certificates():
+                certificate.watch()
+
+    def _drain(self, instance: RunningInstance) -> None:
+        """Have an instance end that is no longer wanted."""
+        for listener in instance.listeners:
+            listener.empty()
+        ended = instance.stop(because("service_removed"))
+        if not ended.called:
+            self._draining[instance] = ended
+            ended.addCallback(partial(self._has_ended, instance))
+
+    def _has_ended(self, instance: RunningInstance, _: Any) -> None:
+        del self._draining[instance]
 
     def startService(self) -> None:
         """Serve. A hang-up signal has certificates looked at."""
@@ -88,33 +147,72 @@ class Daemon(MultiService):
 
     def hurry(self) -> None:
         """Do not wait for connections to end."""
-        for _, instance in self._instances:
-            instance.context.guard.cut_off()
+        for instance in (*self._running.values(), *self._draining):
+            instance.guard.cut_off()
 
     def stopService(self) -> Deferred[Any]:
         """Stop every instance; fires when all of them have."""
+        super().stopService()
         signal.signal(signal.SIGHUP, signal.SIG_DFL)
-        stopped: Deferred[Any] = super().stopService()
-        return stopped.addCallback(lambda _: events.emit("stopped"))
+        stopped = [instance.stop() for instance in self._running.values()]
+        every: Deferred[Any] = DeferredList([*stopped, *self._draining.values()])
+        return every.addCallback(lambda _: events.emit("stopped"))
 
     @property
     def count(self) -> events.Services:
         """How many services it runs."""
-        return events.Services(len(self._instances))
+        return events.Services(len(self.settings.instances))
 
     @property
-    def instances(self) -> tuple[tuple[InstanceSettings, InstanceService], ...]:
-        """What runs, in the order of the configuration: settings and service of each."""
-        return tuple(self._instances)
+    def instances(self) -> tuple[tuple[InstanceSettings, RunningInstance], ...]:
+        """What runs, in the order of the configuration: settings and instance of each."""
+        return tuple((one.settings, one) for one in self._running.values())
 
     def _hang_up(self, *_: object) -> None:
-        self.host.reactor.callFromThread(self._check_certificates)
+        self.host.reactor.callFromThread(self.check_certificates)
 
-    def _check_certificates(self) -> None:
-        for _, instance in self._instances:
-            for listener in instance.listeners:
-                if isinstance(listener, StreamListener) and listener.listen.transport == "tls":
-                    listener.check_certificate()
+    def _certificates(self) -> list[Certificate]:
+        return [
+            listener.certificate
+            for instance in self._running.values()
+            for listener in instance.listeners
+            if isinstance(listener, StreamListener) and listener.certificate is not None
+        ]
+
+    def check_certificates(self) -> Deferred[Any]:
+        """Look at every certificate now, and tell what came of it."""
+        looks = [certificate.look() for certificate in self._certificates()]
+        return gatherResults(looks).addCallback(_report_looks)
+
+
+def _report_looks(looks: Sequence[Look]) -> None:
+    if not looks:
+        events.emit("no-certificates")
+        return
+    found = Counter(looks)
+    events.emit(
+        "certificates",
+        looked_at=len(looks),
+        changed=found["changed"],
+        unusable=found["unusable"],
+    )
+
+
+def _shares_port(going: Identity, listen: Listen) -> bool:
+    """Whether an address that goes stands in the way of one that comes."""
+    old, new = going.address, listen.address
+    return new.is_taken_alone and (old.binding, old.port) == (new.binding, new.port)
+
+
+def _failures(steps: Sequence[Preparation], take: Callable[[Preparation], object]) -> list[str]:
+    """What goes wrong when each of the steps is taken, as `NAME: REASON`."""
+    failures = []
+    for step in steps:
+        try:
+            take(step)
+        except InstanceError as error:
+            failures += [f"{step.plan.name}: {reason}" for reason in error.reasons]
+    return failures
 
 
 def make_daemon(settings: Settings, reactor: Any) -> Daemon:

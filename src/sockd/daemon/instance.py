@@ -2,117 +2,196 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Mapping, Sequence
+from socket import socket
 from typing import Any
 
-from twisted.application.service import MultiService
+from attrs import define, field
 from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
 
-from sockd.access.entrance import Entrance
 from sockd.access.guard import Guard
+from sockd.access.reasons import Reason, because
 from sockd.config.settings import InstanceSettings
-from sockd.listen.sockets import ListenError, aim
-from sockd.listen.strings import Listen
+from sockd.daemon.plan import Addresses, Identity, InstancePlan, identities
+from sockd.listen.listen import Listen
+from sockd.listen.sockets import ListenError, failures
 from sockd.net.context import Context, Host
-from sockd.net.datagram import Datagrams, Sender
 from sockd.net.listener import DatagramListener, Listener, StreamListener
-from sockd.net.stream import Stream
-from sockd.reactor.datagram import DatagramPort
-
-STOP_SECONDS = 3.0
-"""How long a stopping instance waits for its connections before it cuts them off."""
+from sockd.service import Kind
 
 
-class InstanceService(MultiService):
-    """One `[service.NAME]`: its listeners and what its connections share."""
+class RunningInstance:
+    """One `[service.NAME]`: its listeners, its guard, and what new connections get."""
 
-    def __init__(
-        self, context: Context[Any, Any], shared: Callable[[Context[Any, Any]], Any] | None
-    ) -> None:
-        super().__init__()
-        self.context = context
-        self._make_shared = shared
-        self.setName(context.name)
+    def __init__(self, settings: InstanceSettings, host: Host) -> None:
+        self.settings = settings
+        self.guard = Guard(settings.name, settings.limits, host.reactor, host.state)
+        self.context: Context[Any, Any] = Context(settings.name, settings.options, self.guard, host)
+        self.by_identity: dict[Identity, Listener] = {}
 
     @property
     def listeners(self) -> tuple[Listener, ...]:
-        """Its addresses."""
-        return tuple(child for child in self if isinstance(child, Listener))
+        """Its addresses, in the order of the configuration."""
+        return tuple(self.by_identity.values())
 
-    def privilegedStartService(self) -> None:
-        """Make what is shared, then bind.
+    def start(self) -> None:
+        """Listen on every address. Raises InstanceError; nothing is left then."""
+        new = Addresses(add=identities(self.settings))
+        step = Preparation(self, InstancePlan("add", None, self.settings, new))
+        try:
+            step.prepare({}, lambda _: ())
+            step.commit()
+        except InstanceError:
+            step.undo()
+            raise
+        step.switch()
 
-        Raises OSError or ValueError, or an ExceptionGroup of a ListenError for each address.
-        """
-        if self._make_shared is not None:
-            self.context.shared = self._make_shared(self.context)
-        failures = []
-        for child in self:
-            try:
-                child.privilegedStartService()
-            except ListenError as error:
-                failures.append(error)
-        if failures:
-            raise ExceptionGroup("addresses that cannot be listened on", failures)
-
-    def stopService(self) -> Deferred[Any]:
-        """Stop listening, let connections end, cut off those that do not within 3 s."""
-        stopped = [maybeDeferred(MultiService.stopService, self)]
-        for session in self.context.guard.sessions:
-            session.stop()
-        stopped.append(self.context.guard.when_empty(STOP_SECONDS))
-        return DeferredList(stopped).addCallback(self._let_go)
+    def stop(self, reason: Reason = because("daemon_stops")) -> Deferred[Any]:  # noqa: B008
+        """Listen no more, let connections end, cut off those that do not within `drain`."""
+        closing: list[Deferred[Any]] = [maybeDeferred(one.close) for one in self.listeners]
+        ended = self.guard.stop_sessions(reason)
+        return DeferredList([*closing, ended]).addCallback(self._let_go)
 
     def _let_go(self, _: Any) -> None:
-        self.context.guard.stop()
+        self.guard.stop()
         if self.context.shared is not None:
             self.context.shared.stop()
 
 
-def add_listeners(
-    instance: InstanceService,
-    listens: tuple[Listen, ...],
-    stream: type[Stream] | None,
-    datagram: type[Datagrams] | None,
-    sender: type[Sender] | None,
-) -> None:
-    """Give an instance its addresses. The configuration has checked that the kind serves them."""
-    context = instance.context
-    for listen in listens:
-        listener: Listener
-        if listen.transport == "multicast" and sender is not None:
-            make = _sender(sender, context, listen)
-            listener = DatagramListener(context, listen, make)
-        elif listen.transport in ("udp", "unixgram") and datagram is not None:
-            listener = DatagramListener(context, listen, partial(datagram, context))
-        elif stream is not None:
-            listener = StreamListener(context, listen, stream)
-        else:
-            raise ValueError(f"{context.name} does not work over {listen.transport}")
-        listener.setServiceParent(instance)
+class InstanceError(Exception):
+    """Why an instance cannot be had as it is wanted: a sentence for each reason."""
+
+    def __init__(self, reasons: Sequence[str]) -> None:
+        super().__init__("\n".join(reasons))
+        self.reasons = tuple(reasons)
 
 
-def _sender(
-    sender: type[Sender], context: Context[Any, Any], listen: Listen
-) -> Callable[[Entrance], Sender]:
-    def make(_: Entrance) -> Sender:
-        return sender(context, (listen.host, listen.port), partial(_aim, listen))
+@define(eq=False)
+class Preparation:
+    """What a plan does with one instance, got ready. Nothing is different before `switch`.
 
-    return make
+    `prepare` and `commit` raise InstanceError with every reason; then `undo` is to be called, which
+    leaves all as it was. `switch` does not fail.
+    """
+
+    instance: RunningInstance
+    plan: InstancePlan
+    listeners: dict[Identity, Listener] = field(init=False, factory=dict)
+    """The new ones."""
+    _context: Context[Any, Any] | None = field(init=False, default=None)
+    _changes: list[Callable[[], None]] = field(init=False, factory=list)
+
+    def prepare(
+        self,
+        handed_over: Mapping[Identity, socket],
+        beside: Callable[[Listen], Sequence[socket]],
+    ) -> None:
+        """Make what is shared, bind new addresses, load what changed terms need.
+
+        `handed_over` has the sockets of addresses that another listener had; `beside` finds those
+        that are to go once a new address is bound.
+        """
+        if self.plan.step == "add" or self.plan.has_new_options:
+            self._context = self._make_context()
+        context = self._context or self.instance.context
+        settings = self.plan.settings
+        errors = []
+        for identity, listen in self.plan.addresses.add.items():
+            listener = make_listener(context, settings.kind, listen, settings.limits.required)
+            try:
+                listener.prepare(handed_over.get(identity), beside(listen))
+            except ListenError as error:
+                errors.append(error)
+            else:
+                self.listeners[identity] = listener
+        for identity, listen in self.plan.addresses.change.items():
+            try:
+                self._changes.append(self.instance.by_identity[identity].change(listen))
+            except ListenError as error:
+                errors.append(error)
+        if errors:
+            raise InstanceError(failures(errors))
+
+    def commit(self) -> None:
+        """Begin to accept at the new addresses."""
+        errors = []
+        for listener in self.listeners.values():
+            try:
+                listener.commit()
+            except ListenError as error:
+                errors.append(error)
+        if errors:
+            raise InstanceError(failures(errors))
+
+    def undo(self) -> None:
+        """Let go of all that is new."""
+        for listener in self.listeners.values():
+            listener.close()
+        if self._context is not None and self._context.shared is not None:
+            self._context.shared.stop()
+
+    def switch(self) -> list[Deferred[Any]]:
+        """Have all that is new hold from now on, and let go of the old. Returns what still ends."""
+        instance, plan = self.instance, self.plan
+        instance.settings = settings = plan.settings
+        if plan.has_new_limits:
+            instance.guard.apply(settings.limits)
+        for change in self._changes:
+            change()
+        old = instance.by_identity
+        closing = [maybeDeferred(old[identity].drain) for identity in plan.addresses.drain]
+        for identity, listen in plan.addresses.keep.items():
+            old[identity].listen = listen  # it may be written otherwise
+        every = {**old, **self.listeners}
+        instance.by_identity = {one: every[one] for one in identities(settings)}
+        if self._context is not None and self._context is not instance.context:
+            closing.append(self._use_context(self._context))
+        if plan.has_new_limits:
+            for listener in instance.listeners:
+                listener.limits_changed()
+        return closing
+
+    def _make_context(self) -> Context[Any, Any]:
+        """The context of new connections, with what they share."""
+        context, settings = self.instance.context, self.plan.settings
+        if self.plan.step != "add":
+            context = Context(settings.name, settings.options, context.guard, context.host)
+        if settings.kind.shared is not None:
+            try:
+                context.shared = settings.kind.shared(context)
+            except (OSError, ValueError) as error:
+                raise InstanceError([str(error)]) from None
+        return context
+
+    def _use_context(self, context: Context[Any, Any]) -> Deferred[Any]:
+        """Have new connections get it; what is shared with older ones stops when they have ended.
+
+        A reply by datagram that is still awaited is sent by what was asked for it.
+        """
+        instance = self.instance
+        old, instance.context = instance.context, context
+        for listener in instance.listeners:
+            listener.use(context)
+        ended = instance.guard.when_ended(instance.guard.sessions)
+        if old.shared is not None:
+            ended.addCallback(lambda _: old.shared.stop())
+        return ended
 
 
-def _aim(listen: Listen, port: DatagramPort) -> None:
-    aim(port.socket, listen)
+def make_listener(
+    context: Context[Any, Any], kind: Kind, listen: Listen, is_required: bool = True
+) -> Listener:
+    """The listener of an address. The configuration has checked that the kind serves it."""
+    door = kind.door(listen.role)
+    if listen.transport == "multicast" and door.sender is not None:
+        return DatagramListener(context, listen, is_required, door.sender)
+    if listen.address.is_datagram and door.datagram is not None:
+        return DatagramListener(context, listen, is_required, door.datagram)
+    if not listen.address.is_datagram and door.stream is not None:
+        return StreamListener(context, listen, is_required, door.stream)
+    raise ValueError(f"{context.name} does not work over {listen.transport}")
 
 
-def make_instance(settings: InstanceSettings, host: Host) -> InstanceService:
-    """The service of one instance, its listeners in it, nothing bound yet."""
-    guard = Guard(settings.name, settings.limits, host.reactor, host.udp_ports)
-    context: Context[Any, Any] = Context(
-        settings.name, settings.options, settings.limits, guard, host
-    )
-    kind = settings.kind
-    instance = InstanceService(context, kind.shared)
-    add_listeners(instance, settings.listen, kind.stream, kind.datagram, kind.sender)
-    return instance
+def make_instance(settings: InstanceSettings, host: Host) -> RunningInstance:
+    """One instance, nothing bound yet."""
+    return RunningInstance(settings, host)

@@ -1,4 +1,4 @@
-"""What a listen string means: one address to listen on, checked when it is made."""
+"""What the kernel binds: the identity of a listener, checked when it is made."""
 
 import ipaddress
 from collections.abc import Callable
@@ -8,17 +8,16 @@ from attrs import Attribute, field, frozen
 
 from sockd.formats.hostport import host_port
 
-Transport = Literal["tcp", "tls", "unix", "udp", "unixgram", "multicast"]
+Binding = Literal["tcp", "unix", "udp", "unixgram", "multicast"]
 Scope = Literal["loopback", "wildcard", "address", "local"]
 
 LONGEST_PATH = 107  # bytes: sun_path holds 108 on Linux, the last one is NUL
-LONGEST_QUEUE = 65535  # connections waiting to be accepted; the kernel's own bound is lower
-MODE = 0o660
-BACKLOG = 1024
-TTL = 1  # a datagram stays on its network
+WILDCARDS = ("0.0.0.0", "::")
 
 
-def _within(least: int, most: int) -> Callable[[object, "Attribute[int]", int], None]:
+def within(least: int, most: int) -> Callable[[object, "Attribute[int]", int], None]:
+    """A validator: a number in these bounds."""
+
     def check(_: object, attribute: "Attribute[int]", value: int) -> None:
         if not least <= value <= most:
             raise ValueError(f"{attribute.name} must be from {least} to {most}, got {value}")
@@ -35,38 +34,45 @@ def _fits_a_socket(_: object, __: object, path: str) -> None:
 
 
 @frozen
-class Listen:
-    """One address to listen on. Two are equal if they mean the same, however written."""
+class Address:
+    """One address to listen on. TLS, queue and mode are no part of it: see `Terms`."""
 
-    text: str = field(eq=False)
-    transport: Transport
-    host: str = ""  # an IP address, the group for multicast; "" for unix and systemd
-    port: int = field(default=0, validator=_within(0, 65535))  # 0: the kernel chooses
+    binding: Binding
+    """The kind of socket: TLS is spoken over `tcp`."""
+    host: str = ""
+    """An IP address, the group for multicast; nothing for unix and systemd."""
+    port: int = field(default=0, validator=within(0, 65535))
+    """0: the kernel chooses."""
     path: str = field(default="", validator=_fits_a_socket)
-    mode: int = field(default=MODE, validator=_within(0, 0o777))
-    backlog: int = field(default=BACKLOG, validator=_within(1, LONGEST_QUEUE))
-    certificate: str = ""
-    key: str = ""
-    client_ca: str = ""
-    systemd: str = ""  # the name of an inherited descriptor; its index, if all digits
-    proxies: tuple[str, ...] = ()  # prefixes whose PROXY header is required and believed
-    ttl: int = field(default=TTL, validator=_within(0, 255))
-    interface: str = "127.0.0.1"  # where a multicast group is joined
-    optional: bool = False  # skipped where the host has no IPv6: the user named no family
+    systemd: str = ""
+    """The name of an inherited descriptor; its index, if all digits."""
+    interface: str = ""
+    """Where a multicast group is sent to."""
 
-    @property
-    def address(self) -> str:
+    def __str__(self) -> str:
         """What a log line calls it: "127.0.0.1:7800", "[::1]:7800", a path, "systemd echo"."""
         if self.systemd:
             return f"systemd {self.systemd}"
         return self.path or host_port(self.host, self.port)
 
     @property
+    def is_datagram(self) -> bool:
+        """Whether datagrams come there, or go from there, and not connections."""
+        return self.binding in ("udp", "unixgram", "multicast")
+
+    @property
+    def is_taken_alone(self) -> bool:
+        """Whether it can be bound once only: not where the kernel or systemd gives another."""
+        if self.systemd or self.binding == "multicast":
+            return False
+        return bool(self.path or self.port)
+
+    @property
     def scope(self) -> Scope:
         """Who can reach it. What systemd hands over counts as the widest that it may be."""
-        if self.transport in ("unix", "unixgram"):
+        if self.binding in ("unix", "unixgram"):
             return "local"
-        place = self.interface if self.transport == "multicast" else self.host
+        place = self.interface or self.host
         if not place:
             return "wildcard"
         address = ipaddress.ip_address(place)

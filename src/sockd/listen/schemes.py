@@ -8,12 +8,14 @@ import re
 from collections.abc import Callable
 from typing import Literal
 
-from attrs import evolve, frozen
+from attrs import frozen
 
-from sockd.access.prefixes import Address
+from sockd.access.prefixes import Address as IPAddress
 from sockd.formats.nearest import near_miss
-from sockd.listen.address import BACKLOG, MODE, TTL, Listen, Transport
+from sockd.listen.address import Address, Binding
 from sockd.listen.fields import Field
+from sockd.listen.listen import Listen
+from sockd.listen.terms import BACKLOG, MODE, TTL, Terms
 
 Given = dict[str, str]
 
@@ -23,7 +25,7 @@ class Scheme:
     """What may stand behind the first word of a listen string."""
 
     read: Callable[[str, "Scheme", Given], tuple[Listen, ...]]
-    transport: Transport
+    binding: Binding
     example: str
     positional: tuple[str, ...]  # in Twisted's order; each may also be written key=value
     named: tuple[str, ...] = ()
@@ -99,7 +101,7 @@ def _mode(given: Given) -> int:
     return int(text, 8)
 
 
-def _address(key: str, text: str) -> Address:
+def _address(key: str, text: str) -> IPAddress:
     bare = text[1:-1] if text.startswith("[") and text.endswith("]") else text
     try:
         address = ipaddress.ip_address(bare)
@@ -128,19 +130,21 @@ def _hosts(text: str, version: int | None) -> list[str]:
 
 
 def _ip(text: str, scheme: Scheme, given: Given) -> tuple[Listen, ...]:
-    base = Listen(
-        text,
-        scheme.transport,
-        port=_number(given, "port", 0, scheme.example),
-        backlog=_number(given, "backlog", BACKLOG),
-        certificate=given.get("certKey", given.get("privateKey", "")),
-        key=given.get("privateKey", ""),
-        client_ca=given.get("clientCA", ""),
-    )
-    first, *others = _hosts(given.get("interface", scheme.interface), scheme.version)
-    return (
-        evolve(base, host=first),
-        *(evolve(base, host=host, optional=True) for host in others),
+    port = _number(given, "port", 0, scheme.example)
+    hosts = _hosts(given.get("interface", scheme.interface), scheme.version)
+    return tuple(
+        Listen(
+            text,
+            Address(scheme.binding, host, port),
+            Terms(
+                backlog=_number(given, "backlog", BACKLOG),
+                certificate=given.get("certKey", given.get("privateKey", "")),
+                key=given.get("privateKey", ""),
+                client_ca=given.get("clientCA", ""),
+                optional=host != hosts[0],
+            ),
+        )
+        for host in hosts
     )
 
 
@@ -148,18 +152,16 @@ def _multicast(text: str, scheme: Scheme, given: Given) -> tuple[Listen, ...]:
     group = _address("group", given["group"])
     [interface] = _hosts(given.get("interface", scheme.interface), group.version)
     port = _number(given, "port", 0, scheme.example)
-    ttl = _number(given, "ttl", TTL)
-    return (Listen(text, scheme.transport, str(group), port, ttl=ttl, interface=interface),)
+    address = Address(scheme.binding, str(group), port, interface=interface)
+    return (Listen(text, address, Terms(ttl=_number(given, "ttl", TTL))),)
 
 
 def _unix(text: str, scheme: Scheme, given: Given) -> tuple[Listen, ...]:
-    backlog = _number(given, "backlog", BACKLOG)
-    return (
-        Listen(text, scheme.transport, path=given["address"], mode=_mode(given), backlog=backlog),
-    )
+    terms = Terms(backlog=_number(given, "backlog", BACKLOG), mode=_mode(given))
+    return (Listen(text, Address(scheme.binding, path=given["address"]), terms),)
 
 
-_INHERITED: dict[tuple[str, str], Transport] = {
+_INHERITED: dict[tuple[str, str], Binding] = {
     ("stream", "INET"): "tcp",
     ("stream", "INET6"): "tcp",
     ("stream", "UNIX"): "unix",
@@ -183,13 +185,13 @@ def _systemd(text: str, scheme: Scheme, given: Given) -> tuple[Listen, ...]:
             "systemd takes type stream or datagram and domain INET, INET6 or UNIX, "
             f"got {kind[0]!r} and {kind[1]!r}"
         )
-    return (Listen(text, _INHERITED[kind], systemd=name or str(index)),)
+    return (Listen(text, Address(_INHERITED[kind], systemd=name or str(index))),)
 
 
 _TCP = ("port", "interface", "backlog")
 _TLS = Scheme(
     _ip,
-    "tls",
+    "tcp",
     "ssl:7843:privateKey=key.pem:certKey=cert.pem",
     ("port", "privateKey", "certKey"),
     ("clientCA", "interface", "backlog"),

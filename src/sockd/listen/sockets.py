@@ -10,11 +10,13 @@ import errno
 import os
 import socket
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
+from sockd.listen.address import WILDCARDS
+from sockd.listen.listen import Listen
 from sockd.listen.runtime import make_runtime_directory, runtime_directory
-from sockd.listen.strings import Listen
 
 _SO_RCVBUFFORCE = 33
 """Linux: a receive buffer beyond net.core.rmem_max, for those who may (CAP_NET_ADMIN)."""
@@ -32,17 +34,33 @@ class ListenError(Exception):
     """An address that cannot be listened on, and the reason."""
 
     def __init__(self, listen: Listen, why: str, number: int = 0) -> None:
-        super().__init__(f"cannot listen on {listen.transport} {listen.address}: {why}")
+        super().__init__(f"cannot listen on {listen}: {why}")
         self.listen = listen
         self.why = why
         self.no_such_address = number in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 
 
-def bound(listen: Listen) -> socket.socket:
-    """A non-blocking socket bound to the address; a stream one listens. Raises ListenError."""
+def failures(errors: Iterable[ListenError]) -> list[str]:
+    """What to say of addresses that cannot be had: once where one string stands for two."""
+    found: dict[tuple[str, str], list[ListenError]] = {}
+    for error in errors:
+        found.setdefault((error.listen.text, error.why), []).append(error)
+    lines = []
+    for (_, why), (first, *others) in found.items():
+        places = [str(first.listen), *(str(error.listen.address) for error in others)]
+        lines.append(f"cannot listen on {' and '.join(places)}: {why}")
+    return lines
+
+
+def bound(listen: Listen, beside: Sequence[socket.socket] = ()) -> socket.socket:
+    """A non-blocking socket bound to the address; a stream one listens. Raises ListenError.
+
+    `beside` has sockets of our own that are to go once this one is there: what they hold between
+    them and this one, such as the port of a wildcard, does not stop it.
+    """
     if listen.systemd:
         return _inherited(listen)
-    datagram = listen.transport in ("udp", "unixgram", "multicast")
+    datagram = listen.address.is_datagram
     kind = socket.SOCK_DGRAM if datagram else socket.SOCK_STREAM
     family = socket.AF_UNIX if listen.path else _family(listen.host)
     try:
@@ -50,14 +68,10 @@ def bound(listen: Listen) -> socket.socket:
     except OSError as error:
         raise ListenError(listen, error.strerror or str(error), error.errno or 0) from None
     try:
-        if listen.path:
-            _bind_path(sock, listen)
-        elif listen.transport == "multicast":
-            sock.bind(("", 0))
-        else:
-            _bind_address(sock, listen)
-        if not datagram:
-            sock.listen(listen.backlog)
+        with _sharing_ports(sock, beside):
+            _bind(sock, listen)
+            if not datagram:
+                sock.listen(listen.terms.backlog)
     except ListenError:
         sock.close()
         raise
@@ -83,11 +97,11 @@ def aim(sock: socket.socket, listen: Listen) -> None:
     Asked again before each message: an interface that was removed and came back is another one.
     """
     if sock.family == socket.AF_INET6:
-        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_HOPS, listen.ttl)
+        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_HOPS, listen.terms.ttl)
         index = _interface_index(listen.interface)
         sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_IF, index)
     else:
-        sock.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_TTL, listen.ttl)
+        sock.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_TTL, listen.terms.ttl)
         address = socket.inet_aton(listen.interface)
         sock.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, address)
 
@@ -111,6 +125,32 @@ def _is_ipv6_off() -> bool:
 
 def _family(host: str) -> socket.AddressFamily:
     return socket.AF_INET6 if ":" in host else socket.AF_INET
+
+
+def _bind(sock: socket.socket, listen: Listen) -> None:
+    if listen.path:
+        _bind_path(sock, listen)
+    elif listen.transport == "multicast":
+        sock.bind(("", 0))
+    else:
+        _bind_address(sock, listen)
+
+
+@contextmanager
+def _sharing_ports(sock: socket.socket, beside: Sequence[socket.socket]) -> Iterator[None]:
+    """Let a socket be bound though others of ours hold its port."""
+    sharers = [one for one in (sock, *beside) if one.family != socket.AF_UNIX]
+    if not beside:
+        yield
+        return
+    for one in sharers:
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    try:
+        yield
+    finally:
+        # nobody else may join them later
+        for one in sharers:
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 0)
 
 
 def _bind_address(sock: socket.socket, listen: Listen) -> None:
@@ -172,9 +212,9 @@ def _bind_path(sock: socket.socket, listen: Listen) -> None:
             raise ListenError(listen, "another process listens there" + _holder(listen))
         path.unlink()
     # the mode is right from the first moment, whatever the umask: never wider, then exact
-    os.fchmod(sock.fileno(), listen.mode)
+    os.fchmod(sock.fileno(), listen.terms.mode)
     sock.bind(listen.path)
-    path.chmod(listen.mode)
+    path.chmod(listen.terms.mode)
 
 
 def _is_alive(path: str, kind: int) -> bool:
@@ -278,7 +318,7 @@ def _is_at(connection: object, listen: Listen) -> bool:
     if not address or getattr(connection, "status", "") not in ("LISTEN", "NONE"):
         return False
     return address.port == listen.port and (
-        address.ip == listen.host or {address.ip, listen.host} & {"0.0.0.0", "::"} != set()
+        address.ip == listen.host or address.ip in WILDCARDS or listen.host in WILDCARDS
     )
 
 

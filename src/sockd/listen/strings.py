@@ -8,11 +8,11 @@ from attrs import evolve
 
 from sockd.access.prefixes import parse_prefix
 from sockd.formats.nearest import near_miss
-from sockd.listen.address import Listen, Scope, Transport
 from sockd.listen.fields import Field, split
+from sockd.listen.listen import Listen
 from sockd.listen.schemes import SCHEMES, given_values
 
-__all__ = ["Listen", "Scope", "Transport", "expand", "parse"]
+__all__ = ["Listen", "expand", "parse"]
 
 _PROXIED = '"haproxy:tcp:7800:interface=127.0.0.1:proxies=127.0.0.1/32"'
 
@@ -52,7 +52,7 @@ def expand(text: str) -> tuple[Listen, ...]:
             f"haproxy needs TCP or TLS, not {found[0].transport}: "
             "without a peer's address there is no telling a proxy from a forger"
         )
-    return tuple(evolve(listen, proxies=proxies) for listen in found)
+    return tuple(evolve(one, terms=evolve(one.terms, proxies=proxies)) for one in found)
 
 
 def _proxies(parts: list[Field]) -> tuple[str, ...]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from collections import Counter
 from collections.abc import Callable
 from random import Random
 from typing import Any, Generic, TypeVar
@@ -14,6 +12,7 @@ from twisted.internet.defer import Deferred, succeed
 from sockd.access.guard import Guard
 from sockd.access.limits import Limits
 from sockd.access.peer import Peer
+from sockd.access.state import DaemonState
 from sockd.formats.clock import local_ctime
 from sockd.formats.template import Template
 from sockd.net.names import Names
@@ -34,14 +33,10 @@ class Host:
     hostname: str
     certificate_check: float = 10.0
     """Seconds between two looks at certificate files."""
-    own_pid: Callable[[], int] = os.getpid
-    """This process, which changes when it becomes a daemon."""
     gives_up_root: bool = False
     """True where the daemon changes to another user once it has bound its addresses."""
-    udp_ports: Counter[int] = Factory(Counter)
-    """UDP ports that this daemon listens on: none of them is ever answered."""
-    warned: set[str] = Factory(set)
-    """Warnings that were given: they concern the host, and once is enough."""
+    state: DaemonState = Factory(DaemonState)
+    """What is true of the daemon and not of a process."""
     turns: Turns = Factory(lambda self: Turns(self.reactor), takes_self=True)
     """Who may work in this pass of the reactor's loop: there is one loop for all instances."""
 
@@ -54,19 +49,27 @@ SharedT = TypeVar("SharedT")
 
 @define
 class Context(Generic[OptionsT, SharedT]):
-    """A service instance's settings and the world it may touch."""
+    """A service instance's options and the world it may touch.
+
+    A connection keeps the context that it began with. Where options change, new connections get
+    another one with the same guard, which holds the limits of both.
+    """
 
     name: str
     """The instance's name in the configuration."""
     options: OptionsT
     """The kind's own options, an instance of its options class."""
-    limits: Limits
     guard: Guard
     host: Host
     shared: SharedT = None  # type: ignore[assignment]  # until it is made, before anybody is served
     """What the instance's connections share: the result of the kind's `shared`."""
     clock: Any = field(init=False, default=Factory(lambda self: self.host.reactor, takes_self=True))
     """Timers and monotonic seconds (IReactorTime); never the time of day."""
+
+    @property
+    def limits(self) -> Limits:
+        """The instance's limits, as they are now."""
+        return self.guard.limits
 
     def greeting(self, template: Template, peer: Peer) -> Deferred[bytes]:
         """The line of a template for a peer, CRLF at its end; within a second, name or not."""

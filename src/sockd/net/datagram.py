@@ -109,7 +109,7 @@ class Datagrams(DatagramProtocol):
         for raw in batch:
             size += len(raw[0])
             if (reason := refusal(raw)) is not None:
-                self.context.guard.refuse(self._peer(raw), reason)
+                self.context.guard.refuse(self._peer(raw), reason, self.entrance)
                 continue
             try:
                 self._take(raw)
@@ -136,7 +136,7 @@ class Datagrams(DatagramProtocol):
         _, (path, _), _, pid, uid, _ = raw
         if not path:
             return _UNNAMED
-        if pid == self.context.host.own_pid():
+        if self.context.host.state.is_own_process(pid):
             # a name can be made to lead to a socket of our own: no answer to our own answer
             return _OWN_PROCESS
         return self.context.guard.user_refusal(uid)
@@ -186,7 +186,7 @@ class Replies(Datagrams):
         if len(self._owed) >= MAX_OWED:
             answer.addErrback(lambda _: None)
             answer.cancel()
-            self.context.guard.refuse(self._peer(raw), _OWED)
+            self.context.guard.refuse(self._peer(raw), _OWED, self.entrance)
             return
         self._owed.add(answer)
 

@@ -1,35 +1,35 @@
-"""Listen strings become Twisted services: one for each address of an instance.
+"""The addresses of an instance, each with its socket and what comes in there.
 
-Each binds in `privilegedStartService`, before root is given up, and fails there, loudly. An
-instance (`InstanceService`) is the parent of its listeners and of what its connections share.
+A listener is *prepared*, which binds and may fail, and *committed*, which begins to accept. So a
+daemon can find out whether all of a change can be done before it does any of it. Terms and context
+change while the socket stays.
 """
 
 from __future__ import annotations
 
+import os
+import select
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
 from typing import Any
 
-from twisted.application.service import Service
+from attrs import evolve
 from twisted.internet.defer import Deferred, maybeDeferred
-from twisted.internet.interfaces import IAddress, IDelayedCall, IProtocol
-from twisted.internet.protocol import DatagramProtocol, Factory
-from twisted.internet.task import LoopingCall
-from twisted.internet.threads import deferToThreadPool
+from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import LogLevel
-from twisted.python.failure import Failure
 
 from sockd import events
 from sockd.access.entrance import Entrance
-from sockd.access.limits import Limits
-from sockd.access.peer import Peer, peer_of
-from sockd.access.prefixes import matches, parse_prefix
 from sockd.access.reasons import Reason, because
-from sockd.listen.sockets import ListenError, bound, file_identity, unlink_own, widen
-from sockd.listen.strings import Listen
-from sockd.net import tls
+from sockd.listen.address import WILDCARDS
+from sockd.listen.listen import Listen
+from sockd.listen.sockets import ListenError, aim, bound, file_identity, unlink_own, widen
+from sockd.net.certificate import Certificate
 from sockd.net.context import Context
-from sockd.net.proxy import ProxyHeader
+from sockd.net.datagram import Datagrams, Sender
+from sockd.net.entry import ConnectionFactory
 from sockd.net.stream import Stream
 from sockd.reactor.datagram import DatagramPort
 from sockd.reactor.local import adopt_local_port
@@ -38,96 +38,199 @@ RETRY_SECONDS = 30.0
 """Between two tries to bind an address that may be missing."""
 
 
-def is_fatal(error: ListenError, limits: Limits) -> bool:
+def is_fatal(error: ListenError, is_required: bool) -> bool:
     """Whether a start fails with it; else the address is skipped, or tried again later."""
-    if error.listen.transport == "multicast" or not limits.required:
+    if error.listen.transport == "multicast" or not is_required:
         return False
-    return not (error.listen.optional and error.no_such_address)
+    return not (error.listen.terms.optional and error.no_such_address)
 
 
-class Listener(Service):
-    """An address of an instance: binds when the daemon starts, lets go when it stops."""
+def entrance_of(listen: Listen, sock: socket.socket | None = None) -> Entrance:
+    """The address as it is bound; as it is wanted, where there is no socket."""
+    host, port, path = listen.host, listen.port, listen.path
+    if sock is None and listen.systemd:
+        path = str(listen.address)
+    elif sock is not None and sock.family == socket.AF_UNIX:
+        path = sock.getsockname()
+    elif sock is not None and listen.transport != "multicast":
+        host, port = sock.getsockname()[:2]
+    return Entrance(
+        listen.transport,
+        host,
+        port,
+        path,
+        listen.role,
+        is_wildcard=host in WILDCARDS,
+        is_proxied=bool(listen.proxies),
+    )
 
-    def __init__(self, context: Context[Any, Any], listen: Listen) -> None:
+
+class Listener:
+    """An address of an instance."""
+
+    def __init__(self, context: Context[Any, Any], listen: Listen, is_required: bool) -> None:
         self.context = context
         self.listen = listen
-        self.address = listen.address
-        path = listen.address if listen.systemd else listen.path
-        self._local = Entrance(listen.transport, listen.host, listen.port, path)
+        self._is_required = is_required
+        self.address = str(listen.address)
+        """Where it listens, with the port that the kernel chose; what systemd gave by its name."""
+        self.entrance = entrance_of(listen)
         self.port: Any = None
-        self._retry: IDelayedCall | None = None
+        self._socket: socket.socket | None = None
+        self._problem: ListenError | None = None
         self._identity: tuple[int, int] | None = None
+        self._retry: IDelayedCall | None = None
+        self._tries = 1
+        self._is_handed_over = False
 
     @property
     def is_listening(self) -> bool:
-        """Whether the address is bound."""
+        """Whether peers are let in."""
         return self.port is not None
 
-    def privilegedStartService(self) -> None:
-        """Bind. Raises ListenError where the address is required and cannot be had."""
-        super().privilegedStartService()
-        try:
-            self._bind()
-        except ListenError as error:
-            if is_fatal(error, self.context.limits):
-                raise
-            if self.listen.optional and error.no_such_address:
-                self._report("skipped", reason=because("listen_error", detail=error.why))
-            else:
-                self._try_later(error)
+    @property
+    def bound_socket(self) -> socket.socket | None:
+        """What is bound; None while the address cannot be had."""
+        return self._socket if self.port is None else self.port.socket
 
-    def stopService(self) -> Deferred[Any] | None:
-        """Let go of the address. Returns a Deferred where the port closes later."""
-        super().stopService()
+    def prepare(
+        self, taken_over: socket.socket | None = None, beside: Sequence[socket.socket] = ()
+    ) -> None:
+        """Bind, or take over what another listener of ours has bound. `beside`: see `bound`.
+
+        Raises ListenError where the address is required and cannot be had; then nothing is left.
+        """
+        try:
+            self._bind(taken_over, beside)
+        except ListenError as error:
+            if is_fatal(error, self._is_required):
+                raise
+            self._problem = error
+
+    def commit(self) -> None:
+        """Let peers in. Raises ListenError where descriptors have run out; nothing is left then."""
+        if self._problem is None:
+            try:
+                self._open()
+                self._report("listening", warns=False)
+                return
+            except ListenError as error:
+                if is_fatal(error, self._is_required):
+                    raise
+                self._problem = error
+        problem, self._problem = self._problem, None
+        if self.listen.terms.optional and problem.no_such_address:
+            self._report("skipped", reason=because("listen_error", detail=problem.why))
+        else:
+            self._try_later(problem)
+
+    def start(self) -> None:
+        """Prepare and commit."""
+        self.prepare()
+        self.commit()
+
+    def close(self) -> Deferred[Any] | None:
+        """Let go of the address, prepared or committed. A Deferred where the port closes later."""
         if self._retry is not None:
             self._retry.cancel()
             self._retry = None
         port, self.port = self.port, None
-        if port is None:
+        sock, self._socket = self._socket, None
+        self._problem = None
+        if port is None and sock is None:
             return None
         self.released()
         try:
             unlink_own(self.listen.path, self._identity)
         except OSError as error:  # the user that was changed to may not write in the directory
             self._report("skipped", reason=because("file_left", detail=error.strerror))
-        return maybeDeferred(port.stopListening)
+        if sock is not None:
+            sock.close()
+        return None if port is None else maybeDeferred(port.stopListening)
+
+    def take_over(self, other: Listener) -> None:
+        """The socket is this listener's, and so is its file: the other only closes."""
+        self._identity, other._identity = other._identity, None
+        other._is_handed_over = True
+
+    def drain(self) -> Deferred[Any] | None:
+        """Let go of the address, after who has come to it already is let in."""
+        self.empty()
+        return self.close()
+
+    def change(self, listen: Listen) -> Callable[[], None]:
+        """Get ready for other terms of the same address; returns what has them hold.
+
+        Raises ListenError where they cannot be had; what is returned does not fail.
+        """
+        path = listen.path if listen.terms.mode != self.listen.terms.mode else ""
+        if path and self._identity is not None:
+            try:
+                is_ours = os.geteuid() in (0, Path(path).stat().st_uid)
+            except OSError as error:
+                raise ListenError(listen, error.strerror or str(error)) from None
+            if not is_ours:
+                raise ListenError(listen, "its file is another user's: its mode cannot be changed")
+        return partial(self._use_terms, listen, path)
+
+    def use(self, context: Context[Any, Any]) -> None:
+        """Have what comes from now on served with other options."""
+        self.context = context
 
     def adopt(self, sock: socket.socket) -> Any:
-        """Listen on a bound socket; returns the port."""
+        """Listen on a bound socket, which is the port's then; returns the port."""
         raise NotImplementedError
 
     def released(self) -> None:
-        """The port is about to close."""
+        """The address is let go of."""
 
-    def entrance(self, sock: socket.socket) -> Entrance:
-        """What a bound socket is to those who come in by it."""
-        transport = self.listen.transport
-        if sock.family == socket.AF_UNIX:
-            return Entrance(transport, path=self.listen.path)
-        host, port = sock.getsockname()[:2]
-        return Entrance(transport, host, port, is_wildcard=host in ("0.0.0.0", "::"))
+    def empty(self) -> None:
+        """Take what waits at the socket, and have nothing more come to it."""
 
-    def _bind(self) -> None:
-        sock = bound(self.listen)
-        if self.listen.path:
-            self._identity = file_identity(self.listen.path)
-        if (
-            not self.listen.path
-            and self.listen.transport != "multicast"
-            and not self.listen.systemd
-        ):
-            host, number = sock.getsockname()[:2]
-            self.address = f"[{host}]:{number}" if ":" in host else f"{host}:{number}"
+    def limits_changed(self) -> None:
+        """The guard has other limits now."""
+
+    def _use_terms(self, listen: Listen, path: str) -> None:
+        self.listen = listen
+        if path and self._identity is not None:
+            try:
+                Path(path).chmod(listen.terms.mode)
+            except OSError as error:
+                reason = because("mode_left", detail=error.strerror)
+                events.warn("warning", service=self.context.name, reason=reason)
+        sock = self.bound_socket
+        if sock is not None and not listen.address.is_datagram:
+            sock.listen(listen.terms.backlog)
+
+    def _bind(self, taken_over: socket.socket | None, beside: Sequence[socket.socket]) -> None:
+        listen = self.listen
+        if taken_over is not None:
+            try:
+                sock = taken_over.dup()
+            except OSError as error:
+                raise ListenError(listen, error.strerror or str(error)) from None
+        else:
+            sock = bound(listen, beside)
+            if listen.path:
+                self._identity = file_identity(listen.path)
+        self._socket = sock
+        self.entrance = entrance_of(listen, sock)
+        if listen.transport != "multicast" and not listen.systemd and not listen.path:
+            host = self.entrance.host
+            self.address = f"{f'[{host}]' if ':' in host else host}:{self.entrance.port}"
+
+    def _open(self) -> None:
+        sock, self._socket = self._socket, None
+        assert sock is not None, "not prepared"
         try:
             self.port = self.adopt(sock)
-        except OSError as error:  # descriptors have run out
+        except (OSError, ListenError) as error:  # descriptors have run out, say
             sock.close()
             self.released()
             unlink_own(self.listen.path, self._identity)
+            if isinstance(error, ListenError):
+                raise
             raise ListenError(self.listen, error.strerror or str(error)) from None
-        if self.listen.transport != "multicast":
-            self._local = self.entrance(sock)
-        events.emit("listening", service=self.context.name, local=self._local)
 
     def _try_later(self, error: ListenError) -> None:
         reason = because("listen_error", detail=error.why)
@@ -136,140 +239,123 @@ class Listener(Service):
 
     def _try_again(self) -> None:
         self._retry = None
+        self._tries += 1
         try:
-            self._bind()
+            self._bind(None, ())
+            self._open()
         except ListenError as error:
             self._try_later(error)
+        else:
+            self._report("retried", warns=False, tries=self._tries)
+            self._tries = 1
 
-    def _report(self, event: str, **fields: Any) -> None:
-        events.warn(event, service=self.context.name, local=self._local, **fields)
-
-
-NOWHERE = Entrance("tcp")
-"""Where a test has no address."""
-
-
-class Door(Factory):
-    """Lets peers in: the guard first, then the proxy's header, then TLS, then the service."""
-
-    noisy = False
-
-    def __init__(
-        self,
-        context: Context[Any, Any],
-        stream: Callable[[Context[Any, Any], Peer, Entrance], Stream],
-        wrap: Callable[[IProtocol], IProtocol] | None = None,
-        proxies: tuple[str, ...] = (),
-        entrance: Entrance = NOWHERE,
-    ) -> None:
-        self.context = context
-        self._entrance = entrance
-        self._stream = stream
-        self._wrap = wrap
-        self._waiting = 0
-        self._proxies = tuple(parse_prefix(prefix) for prefix in proxies)
-
-    def buildProtocol(self, addr: IAddress | None) -> Any:
-        """Twisted: the protocol for a peer, or None, which closes the connection."""
-        peer = peer_of(addr)
-        if not self._proxies:
-            return self.admit(peer)
-        if not matches(self._proxies, peer.host):
-            self.context.guard.refuse(peer, because("unlisted_proxy"))
-            return None
-        if self._waiting >= self.context.limits.max_connections:
-            self.context.guard.refuse(peer, because("proxy_queue", limit=self._waiting))
-            return None
-        self._waiting += 1
-        return ProxyHeader(
-            peer,
-            self.admit,
-            self.context.guard.refuse,
-            self.context.clock,
-            self.context.limits.handshake_timeout,
-            self._waited,
-        )
-
-    def _waited(self) -> None:
-        self._waiting -= 1
-
-    def admit(self, peer: Peer) -> IProtocol | None:
-        """The protocol for a peer that the guard lets in."""
-        guard = self.context.guard
-        # a local peer's user is known only once it is connected: its protocol asks the guard
-        if peer.host and (rule := guard.refusal(peer)) is not None:
-            guard.refuse(peer, rule)
-            return None
-        protocol: Any = self._stream(self.context, peer, self._entrance)
-        return protocol if self._wrap is None else self._wrap(protocol)
+    def _report(self, event: str, *, warns: bool = True, **fields: Any) -> None:
+        level = LogLevel.warn if warns else LogLevel.info
+        name, local = self.context.name, self.entrance
+        events.emit(event, level=level, service=name, local=local, **fields)
 
 
 class StreamListener(Listener):
     """Connections over TCP, TLS or a Unix socket."""
 
-    def __init__(self, context: Context[Any, Any], listen: Listen, stream: type[Stream]) -> None:
-        super().__init__(context, listen)
+    def __init__(
+        self,
+        context: Context[Any, Any],
+        listen: Listen,
+        is_required: bool,
+        stream: type[Stream],
+    ) -> None:
+        super().__init__(context, listen, is_required)
+        self.certificate: Certificate | None = None
         self._stream = stream
-        self._connections: tls.Connections | None = None
-        self._files: tls.Files | None = None
-        self._check: LoopingCall | None = None
-        self._complaint = ""
+        self._factory: ConnectionFactory | None = None
+
+    def prepare(
+        self, taken_over: socket.socket | None = None, beside: Sequence[socket.socket] = ()
+    ) -> None:
+        super().prepare(taken_over, beside)
+        if self._problem is None:
+            try:
+                self.certificate = self._load(self.listen)
+            except ListenError as error:
+                self.close()
+                if is_fatal(error, self._is_required):
+                    raise
+                self._problem = error
 
     def adopt(self, sock: socket.socket) -> Any:
-        wrap = None
-        if self.listen.transport == "tls":
-            try:
-                wrap = self._start_tls()
-            except (ValueError, OSError) as error:
-                sock.close()
-                raise ListenError(self.listen, str(error)) from None
-        door = Door(self.context, self._stream, wrap, self.listen.proxies, self.entrance(sock))
-        with sock:  # the port has a duplicate
-            reactor, listen = self.context.host.reactor, self.listen
-            if sock.family == socket.AF_UNIX:
-                return adopt_local_port(reactor, sock, door, listen.mode, listen.backlog)
-            return reactor.adoptStreamPort(sock.fileno(), sock.family, door)
+        if self.certificate is None:
+            self.certificate = self._load(self.listen)
+        wrap = None if self.certificate is None else self.certificate.wrap
+        self._factory = factory = ConnectionFactory(
+            self.context, self._stream, self.entrance, wrap, self.listen.proxies
+        )
+        reactor, terms = self.context.host.reactor, self.listen.terms
+        if sock.family == socket.AF_UNIX:
+            port = adopt_local_port(reactor, sock, factory, terms.mode, terms.backlog)
+        else:
+            sock.listen(terms.backlog)  # one that was taken over has another queue
+            port = reactor.adoptStreamPort(sock.fileno(), sock.family, factory)
+        sock.close()  # the port has a duplicate
+        if self.certificate is not None:
+            self.certificate.watch()
+        return port
 
     def released(self) -> None:
-        if self._check is not None:
-            self._check.stop()
-            self._check = None
+        if self.certificate is not None:
+            self.certificate.stop()
+            self.certificate = None
+        self._factory = None
 
-    def _start_tls(self) -> Callable[[IProtocol], IProtocol]:
-        self._files = tls.stamps(self.listen)
-        self._connections = tls.Connections(tls.load(self.listen))
-        self._check = LoopingCall(self.check_certificate)
-        self._check.clock = self.context.clock
-        self._check.start(self.context.host.certificate_check, now=False)
-        return tls.TLSFactory(self._connections, self.context.clock).wrap
+    def empty(self) -> None:
+        if self.port is None or self._is_handed_over:
+            return
+        waiting = select.poll()
+        waiting.register(self.port.fileno(), select.POLLIN)
+        for _ in range(self.listen.terms.backlog):  # at least one is let in each time
+            if not waiting.poll(0):
+                break
+            self.port.doRead()
+        # it would go on listening until it is closed, in the next turn, and reset who comes
+        self.port.socket.shutdown(socket.SHUT_RDWR)
 
-    def check_certificate(self) -> Deferred[None]:
-        """Look whether the certificate's files have changed; bad ones leave the old in use."""
-        pool = self.context.host.reactor.getThreadPool()
-        known = self._files
+    def change(self, listen: Listen) -> Callable[[], None]:
+        files = listen.terms.tls_files
+        certificate = self.certificate
+        if self.is_listening and files != self.listen.terms.tls_files:
+            certificate = self._load(listen)
+        return partial(self._change, super().change(listen), certificate)
 
-        def look() -> tuple[tls.Files, Any] | None:
-            found = tls.stamps(self.listen)
-            return None if found == known else (found, tls.load(self.listen))
+    def use(self, context: Context[Any, Any]) -> None:
+        super().use(context)
+        if self._factory is not None:
+            self._factory.context = context
 
-        done = deferToThreadPool(self.context.host.reactor, pool, look)
-        return done.addCallbacks(self._use_certificate, self._keep_certificate)
+    def _change(self, rest: Callable[[], None], certificate: Certificate | None) -> None:
+        rest()
+        old, self.certificate = self.certificate, certificate
+        transport, proxies = self.listen.transport, self.listen.proxies
+        self.entrance = evolve(self.entrance, transport=transport, is_proxied=bool(proxies))
+        if self._factory is None:
+            return
+        if old is not certificate and old is not None:
+            old.stop()
+        if old is not certificate and certificate is not None:
+            certificate.watch()
+        self._factory.entrance = self.entrance
+        self._factory.wrap = None if certificate is None else certificate.wrap
+        self._factory.believe(self.listen.proxies)
 
-    def _use_certificate(self, found: tuple[tls.Files, Any] | None) -> None:
-        if found is not None and self._connections is not None:
-            self._files, self._connections.context = found
-            self._complaint = ""
-            self._certificate(because("certificate_changed"))
+    def _load(self, listen: Listen) -> Certificate | None:
+        if not listen.terms.key:
+            return None
+        try:
+            return Certificate(listen.terms, self.context.host, self._tell_certificate)
+        except (ValueError, OSError) as error:
+            raise ListenError(listen, str(error)) from None
 
-    def _keep_certificate(self, failure: Failure) -> None:
-        failure.trap(ValueError, OSError)
-        why = failure.getErrorMessage()
-        if why != self._complaint:
-            self._complaint = why
-            self._certificate(because("certificate_kept", detail=why), LogLevel.warn)
-
-    def _certificate(self, reason: Reason, level: LogLevel = LogLevel.info) -> None:
-        name, local = self.context.name, self._local
+    def _tell_certificate(self, reason: Reason, level: LogLevel) -> None:
+        name, local = self.context.name, self.entrance
         events.emit("certificate", level=level, service=name, local=local, reason=reason)
 
 
@@ -280,31 +366,56 @@ class DatagramListener(Listener):
         self,
         context: Context[Any, Any],
         listen: Listen,
-        protocol: Callable[[Entrance], DatagramProtocol],
+        is_required: bool,
+        protocol: type[Datagrams] | type[Sender],
     ) -> None:
-        super().__init__(context, listen)
+        super().__init__(context, listen, is_required)
         self._protocol = protocol
         self._own_port: int | None = None
 
     def adopt(self, sock: socket.socket) -> Any:
         host = self.context.host
-        wanted = self.context.limits.receive_buffer
-        given = widen(sock, wanted)
-        if given < wanted and "receive_buffer" not in host.warned:
-            host.warned.add("receive_buffer")
-            reason = because("receive_buffer", given=given, wanted=int(wanted))
-            events.warn("warning", service=self.context.name, reason=reason)
-        port = DatagramPort(sock, self._protocol(self.entrance(sock)), host.reactor)
+        self._widen(sock)
+        port = DatagramPort(sock, self._make_protocol(), host.reactor)
         if self.listen.transport in ("udp", "multicast"):
             self._own_port = sock.getsockname()[1]
-            host.udp_ports[self._own_port] += 1
+            host.state.open_udp_port(self._own_port)
         port.startListening()
         return port
 
     def released(self) -> None:
         if self._own_port is not None:
-            ports = self.context.host.udp_ports
-            ports[self._own_port] -= 1
-            if not ports[self._own_port]:
-                del ports[self._own_port]
+            self.context.host.state.close_udp_port(self._own_port)
             self._own_port = None
+
+    def use(self, context: Context[Any, Any]) -> None:
+        super().use(context)
+        if self.port is None:
+            return
+        protocol = self.port.protocol
+        if isinstance(protocol, Sender):  # it has its own timers, and begins again
+            protocol.doStop()
+            protocol.context = context
+            protocol.makeConnection(self.port)
+        else:
+            protocol.context = context
+
+    def limits_changed(self) -> None:
+        if (sock := self.bound_socket) is not None:
+            self._widen(sock)
+
+    def _make_protocol(self) -> Datagrams | Sender:
+        if issubclass(self._protocol, Sender):
+            target = (self.listen.host, self.listen.port)
+            return self._protocol(self.context, target, self._aim)
+        return self._protocol(self.context, self.entrance)
+
+    def _aim(self, port: DatagramPort) -> None:
+        aim(port.socket, self.listen)
+
+    def _widen(self, sock: socket.socket) -> None:
+        wanted = self.context.limits.receive_buffer
+        given = widen(sock, wanted)
+        if given < wanted and self.context.host.state.warns_first("receive_buffer"):
+            reason = because("receive_buffer", given=given, wanted=int(wanted))
+            events.warn("warning", service=self.context.name, reason=reason)

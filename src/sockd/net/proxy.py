@@ -33,6 +33,7 @@ V1_LONGEST = 107
 """Bytes of the longest header of version 1, its end counted (2.1 of the PROXY protocol)."""
 V2_FIXED = 16
 """Bytes of a header of version 2 before its addresses, whose length they tell."""
+_NO_HEADER = because("proxy_header")
 
 
 def read_header(data: bytes) -> tuple[Peer | None, bytes] | None:
@@ -87,7 +88,7 @@ class ProxyHeader(Protocol):
         build: Callable[[Peer], IProtocol | None],
         refuse: Callable[[Peer, Reason], None],
         clock: IReactorTime,
-        timeout: float,
+        timeout: Duration,
         waited: Callable[[], None] = lambda: None,
     ) -> None:
         self._proxy = proxy
@@ -96,9 +97,8 @@ class ProxyHeader(Protocol):
         self._refuse = refuse
         self._buffer = b""
         self._inner: Any = None
-        self._late: IDelayedCall | None = clock.callLater(
-            timeout, self._end, because("proxy_timeout", limit=Duration(timeout))
-        )
+        late = because("proxy_timeout", limit=str(timeout))
+        self._late: IDelayedCall | None = clock.callLater(timeout, self._end, late)
 
     def dataReceived(self, data: bytes) -> None:
         if self._inner is not None:
@@ -108,12 +108,13 @@ class ProxyHeader(Protocol):
         try:
             found = read_header(self._buffer)
         except ValueError:
-            self._end(because("proxy_header"))
+            self._end(_NO_HEADER)
             return
         if found is not None:
             client, rest = found
             self._buffer = b""
-            self._hand_over(client or self._proxy, rest)
+            peer = self._proxy if client is None else client._replace(via=self._proxy)
+            self._hand_over(peer, rest)
 
     def readConnectionLost(self) -> None:
         if IHalfCloseableProtocol.providedBy(self._inner):
@@ -141,8 +142,8 @@ class ProxyHeader(Protocol):
         if rest:
             inner.dataReceived(rest)
 
-    def _end(self, why: Reason) -> None:
-        self._refuse(self._proxy, why)
+    def _end(self, reason: Reason) -> None:
+        self._refuse(self._proxy, reason)
         self._stop_waiting()
         self._lose()
 

@@ -232,7 +232,7 @@ class Stream(Protocol):
                 alsoProvides(self, IFileDescriptorReceiver)
             self.peer = self._local_peer()
             if (rule := guard.refusal(self.peer)) is not None:
-                guard.refuse(self.peer, rule)
+                guard.refuse(self.peer, rule, self.entrance)
                 self.abort(rule)
                 return
         self.since = self._state_since = self.context.clock.seconds()

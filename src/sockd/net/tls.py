@@ -23,7 +23,7 @@ from twisted.protocols.tls import BufferingTLSTransport, TLSMemoryBIOFactory
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from sockd.listen.strings import Listen
+from sockd.listen.terms import Terms
 from sockd.options.files import read_file
 
 MAX_FILE = 1024 * 1024
@@ -37,22 +37,22 @@ class Files:
     stamps: tuple[tuple[str, int, int, int], ...]
 
 
-def stamps(listen: Listen) -> Files:
-    """When the listener's files were last changed. Raises OSError where one cannot be read."""
+def stamps(terms: Terms) -> Files:
+    """When the files were last changed. Raises OSError where one cannot be read."""
     found = []
-    for name in filter(None, (listen.certificate, listen.key, listen.client_ca)):
+    for name in terms.tls_files:
         status = Path(name).stat()
         found.append((name, status.st_mtime_ns, status.st_size, status.st_ino))
     return Files(tuple(found))
 
 
-def load(listen: Listen) -> SSL.Context:
-    """The TLS context of a listener's files. Raises ValueError that names the file at fault."""
-    certificates = _read_certificates(listen.certificate)
-    key = _read_key(listen.key)
+def load(terms: Terms) -> SSL.Context:
+    """The TLS context of an address's files. Raises ValueError that names the file at fault."""
+    certificates = _read_certificates(terms.certificate)
+    key = _read_key(terms.key)
     authorities = (
-        [crypto.X509.from_cryptography(one) for one in _read_certificates(listen.client_ca)]
-        if listen.client_ca
+        [crypto.X509.from_cryptography(one) for one in _read_certificates(terms.client_ca)]
+        if terms.client_ca
         else None
     )
     try:
@@ -67,18 +67,18 @@ def load(listen: Listen) -> SSL.Context:
         context.set_min_proto_version(SSL.TLS1_2_VERSION)
         context.check_privatekey()
     except SSL.Error as error:
-        raise ValueError(_refused(listen, error)) from None
+        raise ValueError(_refused(terms, error)) from None
     except (TypeError, ValueError):
-        raise ValueError(f"{listen.key}: TLS has no use for a key of its kind") from None
+        raise ValueError(f"{terms.key}: TLS has no use for a key of its kind") from None
     return context
 
 
-def _refused(listen: Listen, error: SSL.Error) -> str:
+def _refused(terms: Terms, error: SSL.Error) -> str:
     """What OpenSSL says of a key and a certificate, in words that name the file."""
     reasons = " ".join(str(reason) for *_, reason in error.args[0]) if error.args else ""
     if not reasons or "mismatch" in reasons:
-        return f"{listen.key} is not the key of {listen.certificate}"
-    return f"{listen.certificate}: OpenSSL does not take it: {reasons}"
+        return f"{terms.key} is not the key of {terms.certificate}"
+    return f"{terms.certificate}: OpenSSL does not take it: {reasons}"
 
 
 def _read(name: str) -> bytes:

@@ -10,7 +10,7 @@ import attrs
 from sockd.access.limits import Limits
 from sockd.config.toml import toml
 from sockd.config.uses import limits_for, uses_of
-from sockd.service import Found, Kind
+from sockd.service import MAIN_KEY, Found, Kind
 
 LIMITS_HEADING = "## Options of every service"
 
@@ -28,17 +28,19 @@ def overview(found: Found) -> str:
 
 def describe(kind: Kind) -> str:
     """All of a kind: its own page, and those options of every service that it can use."""
-    transports = kind.transports
-    uses = uses_of(kind, transports, is_proxied="tcp" in transports)
-    shared = options_text(limits_for(uses))
+    shared = options_text(limits_for(uses_of(kind)))
     return f"{page(kind)}\n{LIMITS_HEADING}\n\nThose that apply to {kind.name}:\n\n{shared}\n"
 
 
 def page(kind: Kind) -> str:
     """What is a kind's own: documentation, transports, default instances, options. Markdown."""
     parts = [f"# {kind.name}", kind.documentation, f"Transports: {', '.join(kind.transports)}."]
+    parts += [f"`{door.key}`: {', '.join(door.transports)}." for door in kind.doors]
     for instance in kind.instances:
-        listens = ", ".join(f"`{listen}`" for listen in instance.listen)
+        listens = "; ".join(
+            f"`{key}` " * (key != MAIN_KEY) + ", ".join(f"`{one}`" for one in listen)
+            for key, listen in instance.listens().items()
+        )
         parts.append(f"Default instance `{instance.name}`: {listens}.")
     options = options_text(attrs.fields(kind.options))
     parts.append(f"## Options\n\n{options}" if options else "It has no options of its own.")

@@ -1,141 +1,83 @@
-"""Log lines: text for people, flat JSON for programs, and nothing of the network's unescaped."""
+"""The daemon's log: which events become lines, and when the lines are written."""
 
 from __future__ import annotations
 
-import json
+import atexit
 import re
+import signal
 import sys
-import syslog
-from collections.abc import Callable
-from datetime import UTC, datetime
-from functools import lru_cache
-from typing import Any, TextIO
+from threading import get_ident
+from typing import Any, Protocol
 
-from attrs import define
+from attrs import Factory, define
 from twisted.logger import ILogObserver, LogEvent, LogLevel, formatEvent
-from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from sockd.events import SENTENCES
-from sockd.formats.text import escape
+from sockd import events
+from sockd.access.reasons import because
+from sockd.events import Composed, Peer
+from sockd.ops.log_file import LogFile
+from sockd.ops.log_lines import Format
 
-MAX_LINE = 4000
-"""Characters of the longest message: a peer's text is not a way to fill the disk."""
+FLUSH_SECONDS = 0.01
+"""How long a line may wait for others to be written with: a write for each would cost as much as
+the connection that it tells of."""
+LINES_COLLECTED = 500
+"""Lines that wait at most: some 64 kB, so that memory does not grow with the log."""
 DESCRIPTORS_SECONDS = 1.0
 """Least time between two lines that say that descriptors have run out: each refused connection
 would be one otherwise."""
 
+_INFO = LogLevel.info
 _NOISE = re.compile(
     # what our own events say better: Twisted's ports, beginning and ending
-    r"Door starting on |\((TCP|UNIX) Port .* Closed\)$|\(Port .* Closed\)$"
+    r"ConnectionFactory starting on |\((TCP|UNIX) Port .* Closed\)$|\(Port .* Closed\)$"
     # a cache of plugins beside the plugins is not missed where it may not be written
     r"|Unable to write to plugin cache "
 )
 _DESCRIPTORS = re.compile(
     r"EMFILE |Re-reserving EMFILE |Could not accept new connection \((EMFILE|ENFILE)\)"
 )
-_LEGACY = {"failure", "format", "isError", "logLevel", "message", "system", "time"}
-"""What Twisted's observers of the old kind add to an event that passes them."""
 
 
-def sentence(event: LogEvent) -> str:
-    """What an event says, as one line that is fit for a terminal."""
-    form: str = event.get("log_format") or ""
-    if form and form is SENTENCES.get(event.get("event", "")):
-        text = form.format_map(event)  # what `formatEvent` comes to, in a tenth of its time
-    else:
-        text = formatEvent(event)
-        if _failure(event) is not None and "event" not in event:
-            # Twisted's own reports of errors have the traceback in their text
-            text = text.partition("\n")[0]
-    return escape(text, MAX_LINE)
+class Sink(Protocol):
+    """Where lines go: an open text file, or what is like one."""
 
+    def write(self, text: str, /) -> object:
+        """Take whole lines."""
 
-def as_text(event: LogEvent) -> str:
-    """Time, level where it is not `info`, message; a traceback indented below it."""
-    level: LogLevel = event.get("log_level", LogLevel.info)
-    mark = "" if level is LogLevel.info else f"{level.name}: "
-    below = []
-    if (failure := _failure(event)) is not None:
-        below = failure.getTraceback().rstrip().splitlines()
-    lines = [
-        f"{_time(event)} {mark}{sentence(event)}",
-        *("    " + escape(line, MAX_LINE) for line in below),
-    ]
-    return "\n".join(lines) + "\n"
-
-
-def as_json(event: LogEvent) -> str:
-    """One flat object: `time`, `level`, `event`, `message` and the event's own fields."""
-    level: LogLevel = event.get("log_level", LogLevel.info)
-    row: dict[str, Any] = {
-        "time": _time(event),
-        "level": level.name,
-        "event": event.get("event", "log"),
-        "message": sentence(event),
-    }
-    if "event" in event:
-        for name, value in event.items():
-            if not name.startswith("log_") and name not in row and name not in _LEGACY:
-                row[name] = (
-                    value if isinstance(value, (int, float)) else escape(str(value), MAX_LINE)
-                )
-    if (failure := _failure(event)) is not None:
-        row["traceback"] = escape(failure.getTraceback(), 4 * MAX_LINE)
-    return json.dumps(row) + "\n"
-
-
-def _failure(event: LogEvent) -> Failure | None:
-    """The exception that an event reports; an event of the old kind has it by another name."""
-    found = event.get("log_failure", event.get("failure"))
-    return found if isinstance(found, Failure) else None
-
-
-def _time(event: LogEvent) -> str:
-    milliseconds = int(event.get("log_time", 0.0) * 1000)
-    return f"{_second(milliseconds // 1000)}.{milliseconds % 1000:03}Z"
-
-
-@lru_cache(maxsize=2)
-def _second(unix_seconds: int) -> str:
-    return datetime.fromtimestamp(unix_seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
-
-
-FORMATS: dict[str, Callable[[LogEvent], str]] = {"text": as_text, "json": as_json}
-"""The log formats, by name."""
-
-
-class SyslogFile:
-    """The system's log as a file to write lines to."""
-
-    def __init__(self, prefix: str) -> None:
-        syslog.openlog(prefix, syslog.LOG_PID, syslog.LOG_DAEMON)
-
-    def write(self, text: str) -> None:
-        """Log each line."""
-        for line in text.splitlines():
-            syslog.syslog(line)
-
-    def flush(self) -> None:
-        """Nothing waits."""
+    def flush(self) -> object:
+        """Write what was taken."""
 
 
 @implementer(ILogObserver)
 @define(eq=False)
 class LogWriter:
-    """Writes events to a file; a file that cannot be written does not stop the daemon."""
+    """Writes events to a file; a file that cannot be written does not stop the daemon.
 
-    file: TextIO | SyslogFile
-    format: Callable[[LogEvent], str]
+    Each line is written at once, until a reactor runs (`collect`): then lines wait for each other,
+    but none waits behind one that somebody should look at.
+    """
+
+    file: Sink
+    format: Format
     is_below_a_table: bool = False
     """True where a table has told what runs and where it listens."""
     _descriptors_at: float = 0.0
     _is_failing: bool = False
+    _lines: list[str] = Factory(list)
+    _is_due: bool = False
+    """Whether the reactor will call `_flush_due`."""
+    _reactor: Any = None
+    """The reactor while it runs, whose thread is `_thread`."""
+    _thread: int = 0
 
     def __call__(self, event: LogEvent) -> None:
-        if self.is_below_a_table and event.get("event") in ("listening", "started"):
+        if self._reactor is not None and get_ident() != self._thread:
+            self._reactor.callFromThread(self, event)
             return
-        if "event" not in event:
+        name = event.get("event")
+        if name is None:
             text = formatEvent(event)
             if _NOISE.match(text):
                 return
@@ -143,29 +85,117 @@ class LogWriter:
                 event = self._descriptors(event)
                 if not event:
                     return
+        elif self.is_below_a_table and name in ("listening", "started"):
+            return
+        self._add(self.format.line(event))
+        if event.get("log_level", _INFO) is not _INFO:
+            self.flush()
+
+    def opened(self, service: str, connection: int, local: Composed, peer: Peer) -> None:
+        """As `events.opened`, which calls this where nobody else hears."""
+        self._add(self.format.opened(service, connection, local, peer))
+
+    def closed(
+        self,
+        service: str,
+        connection: int,
+        local: Composed,
+        peer: Peer,
+        duration: float,
+        bytes_in: int,
+        bytes_out: int,
+        reason: Composed,
+    ) -> None:
+        """As `events.closed`."""
+        self._add(
+            self.format.closed(
+                service, connection, local, peer, duration, bytes_in, bytes_out, reason
+            )
+        )
+
+    def _add(self, line: str) -> None:
+        self._lines.append(line)
+        if self._reactor is None:
+            self.flush()
+        elif not self._is_due:
+            self._is_due = True
+            self._reactor.callLater(FLUSH_SECONDS, self._flush_due)
+        elif len(self._lines) >= LINES_COLLECTED:
+            self.flush()
+
+    def collect(self, reactor: Any) -> None:
+        """Write lines together while this reactor runs; none is left when it or Python ends."""
+        reactor.callWhenRunning(self._begin, reactor)
+        reactor.addSystemEventTrigger("after", "shutdown", self._end)
+        atexit.register(self.flush)
+
+    def reopen_at_signal(self, reactor: Any) -> None:
+        """Have SIGUSR1 call `reopen`."""
+        # a handler, and not SIG_IGN, which programs that are started would inherit
+        signal.signal(signal.SIGUSR1, lambda *_: reactor.callFromThread(self.reopen))
+
+    def reopen(self) -> None:
+        """Go on in the file that is at the log's path now, a new one where it was moved away."""
+        self.flush()
+        if not isinstance(self.file, LogFile):
+            events.emit("log-kept", reason=because("no_log_file"))
+            return
         try:
-            line = self.format(event)
-            try:
-                self.file.write(line)
-            except UnicodeEncodeError:  # a terminal that has not all of Unicode
-                self.file.write(line.encode("ascii", "backslashreplace").decode("ascii"))
-            self.file.flush()
+            self.file.reopen()
+        except OSError as error:
+            reason = because("log_error", path=self.file.path, detail=error.strerror)
+            events.warn("log-kept", reason=reason)
+        else:
+            events.emit("log-reopened", path=self.file.path)
+
+    def flush(self) -> None:
+        """Write what waits. A file that cannot be written loses it, and is complained of once."""
+        lines, self._lines = self._lines, []
+        if not lines:
+            return
+        try:
+            self._write(lines)
             self._is_failing = False
         except (OSError, ValueError) as error:
             self._complain(error)
+
+    def _write(self, lines: list[str]) -> None:
+        try:
+            self.file.write("".join(lines))
+        except UnicodeEncodeError:  # a terminal that has not all of Unicode
+            for line in lines:
+                self._write_escaped(line)
+        self.file.flush()
+
+    def _write_escaped(self, line: str) -> None:
+        try:
+            self.file.write(line)
+        except UnicodeEncodeError:
+            self.file.write(line.encode("ascii", "backslashreplace").decode("ascii"))
+
+    def _begin(self, reactor: Any) -> None:
+        self._thread, self._reactor = get_ident(), reactor
+        events.use_connection_log(self)
+
+    def _end(self) -> None:
+        events.use_connection_log(None)
+        self._reactor = None
+        self.flush()
+
+    def _flush_due(self) -> None:
+        self._is_due = False
+        self.flush()
 
     def _descriptors(self, event: LogEvent) -> LogEvent:
         now: float = event["log_time"]
         if 0 <= now - self._descriptors_at < DESCRIPTORS_SECONDS:
             return {}
         self._descriptors_at = now
-        why = "no descriptors are left (ulimit -n): new connections are closed"
         return {
             "log_time": now,
             "log_level": LogLevel.warn,
-            "log_format": "{why}",
+            "log_format": events.SENTENCES["descriptors"],
             "event": "descriptors",
-            "why": why,
         }
 
     def _complain(self, error: Exception) -> None:

@@ -22,7 +22,7 @@ def check_text(settings: Settings) -> str:
     """The files that were read; what they would have listen, a line an address; the warnings."""
     lines = [f"read {escape(file)}" for file in settings.files]
     lines += [
-        f"{one.name}: {listen.transport} {escape(str(listen.address))}"
+        f"{one.name}: {escape(str(listen))}" + f" ({listen.role})" * bool(listen.role)
         for one in settings.instances
         for listen in one.listen
     ]

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 from attrs import frozen
 
 from sockd.config.settings import InstanceSettings
-from sockd.daemon.instance import InstanceService
+from sockd.daemon.instance import RunningInstance
+from sockd.formats.columns import columns
 from sockd.listen.strings import Listen
 from sockd.net.listener import Listener
 
@@ -18,6 +22,9 @@ TOGETHER = {
     frozenset(("0.0.0.0", "::")): "*",
 }
 """What a listen string calls an address of each family."""
+
+OPENBSD_NC = "nc.openbsd"
+"""What Debian calls the netcat that the commands are for."""
 
 
 @frozen
@@ -31,7 +38,7 @@ class Row:
 
 
 def all_rows(
-    instances: Iterable[tuple[InstanceSettings, InstanceService]],
+    instances: Iterable[tuple[InstanceSettings, RunningInstance]],
 ) -> list[Row]:
     """The rows of what a daemon runs."""
     return [row for settings, one in instances for row in rows(settings, one.listeners)]
@@ -42,12 +49,14 @@ def rows(instance: InstanceSettings, listeners: Iterable[Listener]) -> Iterator[
 
     It has one for each family where the kernel has chosen the ports, and so two of them.
     """
-    groups: dict[tuple[str, str], list[Listener]] = {}
+    groups: dict[tuple[str, str, str], list[Listener]] = {}
     for listener in listeners:
         if listener.is_listening:
             port = listener.address.rpartition(":")[2]
-            groups.setdefault((listener.listen.text, port), []).append(listener)
-    for (_, port), group in groups.items():
+            groups.setdefault((listener.listen.role, listener.listen.text, port), []).append(
+                listener
+            )
+    for (*_, port), group in groups.items():
         listen = group[0].listen
         hosts = {one.listen.host for one in group}
         host = TOGETHER.get(frozenset(hosts), listen.host)
@@ -56,8 +65,8 @@ def rows(instance: InstanceSettings, listeners: Iterable[Listener]) -> Iterator[
             address = f"{listen.address} via {listen.interface}"
         yield Row(
             instance.name,
-            listen.transport,
-            address,
+            listen.scheme,
+            address + f" ({listen.role})" * bool(listen.role),
             _command(instance, listen, ANY_HOST.get(host, host), port),
         )
 
@@ -75,17 +84,32 @@ def _command(instance: InstanceSettings, listen: Listen, host: str, port: str) -
     )
 
 
-def table(rows: Iterable[Row]) -> str:
-    """The rows as aligned columns under a heading; a service is named once."""
+def table(rows: Iterable[Row], width: int | None = None) -> str:
+    """The rows as aligned columns under a heading; a service is named once.
+
+    Where a line would be longer than `width`, what to type has a line of its own.
+    """
     cells = [("service", "transport", "address", "try it with")]
     last = ""
     for row in rows:
         name = "" if row.service == last else row.service
         cells.append((name, row.transport, row.address, row.command))
         last = row.service
-    widths = [max(len(cell[column]) for cell in cells) for column in range(3)]
-    lines = [
-        "  ".join([*(cell[i].ljust(widths[i]) for i in range(3)), cell[3]]).rstrip()
-        for cell in cells
-    ]
-    return "\n".join(lines) + "\n"
+    return "\n".join(columns(cells, width)) + "\n"
+
+
+def note(rows: Iterable[Row], nc: str | None) -> str:
+    """What is to be said below a table whose commands need OpenBSD's nc, where `nc` is another.
+
+    `nc` is the file that would run, its links followed; None where there is none.
+    """
+    needs_it = any("nc" in row.command.split() for row in rows)
+    if not needs_it or (nc is not None and Path(nc).name == OPENBSD_NC):
+        return ""
+    return "nc is OpenBSD's netcat here (on Debian: apt install netcat-openbsd)\n"
+
+
+def nc_on_path() -> str | None:
+    """The file that runs when `nc` is typed."""
+    found = shutil.which("nc")
+    return found and os.path.realpath(found)

@@ -21,6 +21,7 @@ def adopt_local_port(
     port = kind._fromListeningDescriptor(reactor, sock.fileno(), factory)
     port.mode = mode
     port.backlog = backlog
+    port._shouldShutdown = False  # other duplicates of the socket go on listening
     port.startListening()
     port._bindPath = "\0"  # a name outside the file system: nothing to remove
     return port

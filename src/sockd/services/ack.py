@@ -81,8 +81,5 @@ kind = Kind(
             {"greeting": GREETING},
         )
     ],
-    tries={
-        "tcp": "echo hello | nc -N {host} {port}",
-        "udp": "echo hello | nc -u -W1 {host} {port}",
-    },
+    asks="echo hello",
 )

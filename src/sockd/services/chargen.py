@@ -53,7 +53,10 @@ kind = Kind(
         Instance("chargen", ["tcp:10019:interface=localhost", "udp:10019:interface=localhost"])
     ],
     tries={
-        "tcp": "nc {host} {port} | head -20",
+        "tcp": "nc -d {host} {port} | head -20",
+        "tls": "openssl s_client -quiet -connect {host}:{port} | head -20",
+        "unix": "nc -d -U {path} | head -20",
         "udp": "echo 'as long as this' | nc -u -W1 {host} {port}",
+        "unixgram": "echo 'as long as this' | nc -uU -W1 {path}",
     },
 )

@@ -61,5 +61,4 @@ kind = Kind(
     instances=[
         Instance("daytime", ["tcp:10013:interface=localhost", "udp:10013:interface=localhost"])
     ],
-    tries={"udp": "echo | nc -u -W1 {host} {port}"},
 )

@@ -31,9 +31,9 @@ kind = Kind(
     instances=[
         Instance("discard", ["tcp:10009:interface=localhost", "udp:10009:interface=localhost"])
     ],
-    tries={
-        "tcp": "echo hello | nc -N {host} {port}",
+    asks="echo hello",
+    tries={  # nothing comes back that could be waited for
         "udp": "echo hello | nc -u -w1 {host} {port}",
-        "unix": "echo hello | nc -N -U {path}",
+        "unixgram": "echo hello | nc -uU -w1 {path}",
     },
 )

@@ -34,9 +34,5 @@ kind = Kind(
     instances=[
         Instance("echo", ["tcp:10007:interface=localhost", "udp:10007:interface=localhost"])
     ],
-    tries={
-        "tcp": "echo hello | nc -N {host} {port}",
-        "udp": "echo hello | nc -u -W1 {host} {port}",
-        "unix": "echo hello | nc -N -U {path}",
-    },
+    asks="echo hello",
 )

@@ -92,5 +92,4 @@ kind = Kind(
     instances=[
         Instance("quote", ["tcp:10017:interface=localhost", "udp:10017:interface=localhost"])
     ],
-    tries={"udp": "echo | nc -u -W1 {host} {port}"},
 )

@@ -112,9 +112,9 @@ kind = Kind(
     instances=[
         Instance("reverse", ["tcp:7800:interface=localhost", "udp:2007:interface=localhost"])
     ],
+    asks="echo stressed",
     tries={
-        "tcp": "echo stressed | nc -N {host} {port}",
-        "udp": "echo -n '1: stressed' | nc -u -W1 {host} {port}",
-        "unix": "echo stressed | nc -N -U {path}",
+        "udp": "printf '1: stressed' | nc -u -W1 {host} {port}",
+        "unixgram": "printf '1: stressed' | nc -uU -W1 {path}",
     },
 )

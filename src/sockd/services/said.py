@@ -28,5 +28,5 @@ kind = Kind(
     doc=__doc__,
     stream=SaidStream,
     instances=[Instance("said", ["tcp:3456:interface=localhost"])],
-    tries={"tcp": "echo hello | nc -N {host} {port}"},
+    asks="echo hello",
 )

@@ -48,7 +48,9 @@ kind = Kind(
     ],
     tries={
         "tcp": "rdate -p -o {port} {host}",
+        "tls": "openssl s_client -quiet -connect {host}:{port} | od -An -tu4 --endian=big",
         "udp": "rdate -u -p -o {port} {host}",
-        "unix": "nc -U {path} | od -An -tu4 --endian=big",
+        "unix": "nc -d -U {path} | od -An -tu4 --endian=big",
+        "unixgram": "echo | nc -uU -W1 {path} | od -An -tu4 --endian=big",
     },
 )

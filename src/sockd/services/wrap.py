@@ -70,8 +70,5 @@ kind = Kind(
     stream=WrapStream,
     options=WrapOptions,
     instances=[Instance("wrap", ["unix:${RUNTIME}/wrap.sock"])],
-    tries={
-        "unix": "nc -N -U {path} < README.md",
-        "tcp": "nc -N {host} {port} < README.md",
-    },
+    asks="seq -s ' ' 60",
 )

@@ -1,0 +1,47 @@
+"""What is true of the whole daemon, whichever of its processes asks."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable
+
+from attrs import Factory, define
+
+
+@define
+class DaemonState:
+    """The home of what all instances share and no process may know alone."""
+
+    own_pid: Callable[[], int] = os.getpid
+    """This process, which changes when it becomes a daemon."""
+    udp_ports: Counter[int] = Factory(Counter)
+    """UDP ports that the daemon listens on, with how many sockets: none is ever answered."""
+    sessions: int = 0
+    """How many sessions there have been: the number of the latest."""
+    _warned: set[str] = Factory(set)
+
+    def open_udp_port(self, port: int) -> None:
+        """A socket of ours listens on this port."""
+        self.udp_ports[port] += 1
+
+    def close_udp_port(self, port: int) -> None:
+        """A socket of ours listens there no more."""
+        self.udp_ports[port] -= 1
+        if not self.udp_ports[port]:
+            del self.udp_ports[port]
+
+    def is_own_process(self, pid: int | None) -> bool:
+        """Whether this is a process of the daemon's."""
+        return pid == self.own_pid()
+
+    def next_session(self) -> int:
+        """The number of a session that begins: 1 for the first, and no two have the same."""
+        self.sessions += 1
+        return self.sessions
+
+    def warns_first(self, about: str) -> bool:
+        """Whether this is the first warning of its kind: it concerns the host, once is enough."""
+        is_first = about not in self._warned
+        self._warned.add(about)
+        return is_first

@@ -1,0 +1,200 @@
+"""What is to be done to get from one configuration to another: decided here, done elsewhere.
+
+A plan is a value. A start is the plan from nothing, a reload one from what runs to what is wanted.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Literal, TypeVar
+
+import attrs
+from attrs import Factory, evolve, field, frozen
+
+from sockd.config.settings import DaemonSettings, InstanceSettings, Settings
+from sockd.listen.address import Address
+from sockd.listen.listen import Listen
+
+T = TypeVar("T")
+
+Step = Literal["keep", "change", "add", "drain"]
+"""What happens to an instance. One whose kind changes is drained, and another is added."""
+
+
+@frozen
+class Identity:
+    """What makes a listener the same one, whatever else changes of it."""
+
+    instance: str
+    role: str
+    address: Address
+    nth: int = 0
+    """Which of several at an address that can be had more than once, such as port 0."""
+
+
+@frozen
+class Addresses:
+    """What happens to the addresses of an instance."""
+
+    keep: Mapping[Identity, Listen] = Factory(dict)
+    change: Mapping[Identity, Listen] = Factory(dict)
+    """Their terms: the socket stays."""
+    add: Mapping[Identity, Listen] = Factory(dict)
+    drain: Mapping[Identity, Listen] = Factory(dict)
+
+
+@frozen
+class InstancePlan:
+    """What happens to an instance, which is not there `before` or not there `after`."""
+
+    step: Step
+    before: InstanceSettings | None
+    after: InstanceSettings | None
+    addresses: Addresses
+    has_new_limits: bool = False
+    """Limits change for all its connections at once."""
+    has_new_options: bool = False
+    """New connections get other options, and what goes with them."""
+
+    @property
+    def settings(self) -> InstanceSettings:
+        """What it has in the end; what it had, if it goes."""
+        settings = self.after or self.before
+        assert settings is not None
+        return settings
+
+    @property
+    def name(self) -> str:
+        """The instance's."""
+        return self.settings.name
+
+
+@frozen
+class Plan:
+    """All that happens."""
+
+    daemon: DaemonSettings
+    warnings: tuple[str, ...]
+    instances: tuple[InstancePlan, ...]
+    """Those that there will be, in their order; then those that go."""
+    moves: Mapping[Identity, Identity] = field(factory=dict)
+    """Of addresses that are added, those whose socket another one hands over that goes."""
+    restart: tuple[str, ...] = ()
+    """Settings that only a restart changes, as `sockd.log_format`: they stay as they were."""
+
+    def steps(self, *steps: Step) -> tuple[InstancePlan, ...]:
+        """The instances that these steps are taken with."""
+        return tuple(one for one in self.instances if one.step in steps)
+
+    @property
+    def settings(self) -> Settings:
+        """What holds in the end."""
+        after = (one.after for one in self.instances)
+        return Settings(self.daemon, tuple(one for one in after if one), self.warnings)
+
+
+def plan(old: Settings | None, new: Settings) -> Plan:
+    """What gets from the old settings, or from nothing, to the new ones."""
+    restart: list[str] = []
+    before = {one.name: one for one in old.instances} if old else {}
+    daemon = _held_back(old.daemon, new.daemon, "sockd", restart) if old else new.daemon
+    instances: list[InstancePlan] = []
+    drained: list[InstancePlan] = []
+    for after in new.instances:
+        had = before.pop(after.name, None)
+        if had is not None and had.kind is after.kind:
+            instances.append(_changed(had, after, restart))
+            continue
+        instances.append(InstancePlan("add", None, after, Addresses(add=identities(after))))
+        if had is not None:
+            drained.append(_drained(had))
+    drained += [_drained(had) for had in before.values()]
+    every = (*instances, *drained)
+    return Plan(daemon, new.warnings, every, _moves(every), tuple(restart))
+
+
+def identities(settings: InstanceSettings) -> dict[Identity, Listen]:
+    """The addresses of an instance, each with what makes it the same one later."""
+    seen: Counter[tuple[str, Address]] = Counter()
+    found = {}
+    for listen in settings.listen:
+        place = (listen.role, listen.address)
+        found[Identity(settings.name, *place, seen[place])] = listen
+        seen[place] += 1
+    return found
+
+
+def _drained(settings: InstanceSettings) -> InstancePlan:
+    return InstancePlan("drain", settings, None, Addresses(drain=identities(settings)))
+
+
+def _changed(before: InstanceSettings, after: InstanceSettings, restart: list[str]) -> InstancePlan:
+    """What happens to an instance that was there and stays."""
+    path = f"service.{after.name}"
+    after = evolve(
+        after,
+        limits=_held_back(before.limits, after.limits, path, restart),
+        options=_held_back(before.options, after.options, path, restart),
+    )
+    differing = [
+        *_differing(before.limits, after.limits),
+        *_differing(before.options, after.options),
+    ]
+    binds_anew = any(_when(one) == "bind" for one in differing)
+    addresses = _addresses(identities(before), identities(after), binds_anew)
+    has_new_limits = before.limits != after.limits
+    has_new_options = before.options != after.options
+    stays = (
+        not (has_new_limits or has_new_options or addresses.add or addresses.drain)
+        and not addresses.change
+    )
+    step: Step = "keep" if stays else "change"
+    return InstancePlan(step, before, after, addresses, has_new_limits, has_new_options)
+
+
+def _addresses(
+    old: Mapping[Identity, Listen], new: Mapping[Identity, Listen], binds_anew: bool
+) -> Addresses:
+    if binds_anew:
+        return Addresses(add=new, drain=old)
+    return Addresses(
+        keep={one: new[one] for one in new if one in old and old[one] == new[one]},
+        change={one: new[one] for one in new if one in old and old[one] != new[one]},
+        add={one: new[one] for one in new if one not in old},
+        drain={one: old[one] for one in old if one not in new},
+    )
+
+
+def _moves(instances: Sequence[InstancePlan]) -> dict[Identity, Identity]:
+    """An address that can be had only once is handed over by the one that has it."""
+    free = {
+        old.address: old
+        for one in instances
+        for old in one.addresses.drain
+        if old.address.is_taken_alone
+    }
+    return {
+        new: free.pop(new.address)
+        for one in instances
+        for new in one.addresses.add
+        if new.address in free
+    }
+
+
+def _when(option: attrs.Attribute[Any]) -> str:
+    """When a change of an option holds: "now", "new connections", "bind" or "restart"."""
+    return str(option.metadata.get("change", "new connections"))
+
+
+def _differing(old: Any, new: Any) -> Iterator[attrs.Attribute[Any]]:
+    """The fields in which two objects of one attrs class differ."""
+    fields: Iterable[attrs.Attribute[Any]] = attrs.fields(type(new))
+    return (one for one in fields if getattr(old, one.name) != getattr(new, one.name))
+
+
+def _held_back(old: T, new: T, path: str, restart: list[str]) -> T:
+    """The new object, with the old values of what only a restart changes."""
+    held = [one.name for one in _differing(old, new) if _when(one) == "restart"]
+    restart += [f"{path}.{name}" for name in held]
+    return evolve(new, **{name: getattr(old, name) for name in held})  # type: ignore[misc]
