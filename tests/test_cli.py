@@ -403,7 +403,7 @@ def test_run_as_json_writes_nothing_but_events(tmp_path: Path) -> None:
     text = "[service.said]\nlisten = ['tcp:0:interface=127.0.0.1']"
     file = str(config(tmp_path, text))
     with running([*on_suite_reactor("run"), "--log-format", "json", "-c", file]) as daemon:
-        port = daemon.wait_for(r'"local": "tcp 127.0.0.1:(\d+)"')[1]
+        port = daemon.wait_for(r'"local_port": (\d+)')[1]
         daemon.wait_for('"event": "started"')
         tcp_says(int(port), b"hi\n")
         assert daemon.stop() == 0
