@@ -169,7 +169,7 @@ def test_its_log_can_be_json(config: str, tmp_path: Path) -> None:
 def test_a_log_format_that_there_is_not_is_refused(config: str) -> None:
     done = run(*foreground("sockd", "--log-format", "xml", "--config", config))
     assert (done.returncode, done.stderr) == (
-        1,
+        2,
         "sockd: --log-format xml: expected one of text, json\n",
     )
 

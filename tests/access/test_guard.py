@@ -17,6 +17,7 @@ from tests.helpers import ENTRANCE, LogRecorder, connect, knock, make_context, m
 from tests.memory import Client
 
 PORT = 40_000
+LOCAL = "unix:/tmp/echo.sock"
 
 
 def peers(host: str, count: int) -> list[Peer]:
@@ -161,13 +162,14 @@ def test_the_most_specific_rule_decides_on_connections_and_datagrams(
 
 @pytest.mark.parametrize("uid", [0, 11, 12, None])
 def test_only_the_users_that_are_listed_may_use_a_unix_socket(uid: int | None) -> None:
-    guard = make_context("echo", allow_users=[0, "11"]).guard
+    guard = make_context("echo", listen=[LOCAL], allow_users=[0, "11"]).guard
     assert (guard.user_refusal(uid) is None) == (uid in (0, 11))
     assert make_context("echo").guard.user_refusal(uid) is None
 
 
 def test_a_name_of_a_user_is_as_good_as_its_number() -> None:
-    assert make_context("echo", allow_users=["root"]).guard.user_refusal(0) is None
+    context = make_context("echo", listen=[LOCAL], allow_users=["root"])
+    assert context.guard.user_refusal(0) is None
 
 
 # sources that are never answered (G1)
