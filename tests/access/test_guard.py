@@ -300,7 +300,7 @@ def test_new_limits_hold_at_once_and_counts_and_connections_stay() -> None:
     inside = let_in(context, peers("198.51.100.1", 5))
     guard.refuse(peers("198.51.100.2", 1)[0], because("allow"))
     before = dict(guard.counts)
-    guard.apply(evolve(context.limits, max_connections_per_source=6, max_connections=7))
+    guard.apply(evolve(context.limits, max_connections_per_source=Maximum(6), max_connections=7))
     assert dict(guard.counts) == before
     assert context.limits.max_connections == 7
     assert len(let_in(context, peers("198.51.100.1", 5))) == 1
