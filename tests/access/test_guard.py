@@ -13,6 +13,7 @@ from sockd.access.guard import NFS_PORT, REPORTS_PER_SECOND, SWEEP_SECONDS, Guar
 from sockd.access.peer import Peer
 from sockd.access.prefixes import parse_prefix
 from sockd.access.reasons import because
+from sockd.options.units import Maximum
 from tests.helpers import ENTRANCE, LogRecorder, connect, knock, make_context, make_host
 from tests.memory import Client
 
