@@ -9,7 +9,6 @@ import signal
 import socket
 import stat
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,7 +19,6 @@ import pytest
 from tests.processes import (
     LISTENING,
     NOBODY,
-    PATIENCE,
     STOPPED,
     TWISTD,
     Running,
@@ -33,6 +31,7 @@ from tests.processes import (
     tcp_says,
     udp_says,
     unix_says,
+    wait_until,
 )
 
 CONFIG = """
@@ -170,7 +169,7 @@ def test_its_log_can_be_json(config: str, tmp_path: Path) -> None:
 def test_a_log_format_that_there_is_not_is_refused(config: str) -> None:
     done = run(*foreground("sockd", "--log-format", "xml", "--config", config))
     assert (done.returncode, done.stderr) == (
-        1,
+        2,
         "sockd: --log-format xml: expected one of text, json\n",
     )
 
@@ -180,13 +179,15 @@ def test_a_log_format_that_there_is_not_is_refused(config: str) -> None:
 
 def wait_for(file: Path, pattern: str) -> re.Match[str]:
     """The first match in a file that somebody writes."""
-    until = time.monotonic() + PATIENCE
-    while True:
-        text = file.read_text("utf-8") if file.exists() else ""
-        if found := re.search(pattern, text, re.MULTILINE):
-            return found
-        assert time.monotonic() < until, f"no {pattern!r} in:\n{text}"
-        time.sleep(0.02)
+
+    def text() -> str:
+        return file.read_text("utf-8") if file.exists() else ""
+
+    found = wait_until(
+        lambda: re.search(pattern, text(), re.MULTILINE), lambda: f"{pattern!r} in:\n{text()}"
+    )
+    assert found is not None
+    return found
 
 
 @contextmanager
@@ -268,15 +269,14 @@ def test_a_log_that_is_no_file_takes_no_harm_from_the_signal(
 
 def until_answered(path: Path) -> None:
     """Ask `wrap` until it answers: it may not listen yet."""
-    until = time.monotonic() + PATIENCE
-    while True:
+
+    def answers() -> bool:
         try:
-            assert unix_says(path, b"hi\n") == b"hi\r\n"
+            return unix_says(path, b"hi\n") == b"hi\r\n"
         except OSError:
-            assert time.monotonic() < until
-            time.sleep(0.02)
-        else:
-            return
+            return False
+
+    wait_until(answers, "wrap answers")
 
 
 OBSERVER = """

@@ -10,8 +10,8 @@ from attrs import evolve
 from pytest_twisted import ensureDeferred
 
 from sockd.config.annotated import default_config
+from sockd.config.build import build
 from sockd.config.document import ConfigError, Document, parse
-from sockd.config.settings import build
 from sockd.net.datagram import Replies
 from sockd.net.stream import Stream
 from sockd.ops.describe import describe

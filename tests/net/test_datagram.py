@@ -212,7 +212,8 @@ def test_the_daemon_does_not_answer_its_own_datagrams(log: LogRecorder) -> None:
 
 
 def test_only_users_that_are_listed_may_ask_over_a_unix_socket() -> None:
-    port = probe(is_local=True, allow_users=[11])
+    local = ["unixgram:/tmp/probe.sock"]
+    port = probe(is_local=True, listen=local, allow_users=[11])
     assert port.ask(b"x", uid=11) == [b"xx"]
     assert port.ask(b"x", uid=12) == []
     assert port.ask(b"x") == []

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.processes import PATIENCE
-from tests.security.hosts import Watched, wait_until
+from tests.processes import PATIENCE, wait_until
+from tests.security.hosts import Watched
 
 NOBODY = 65_534
 SIZE = len("Sat Jun 17 18:06:14 2000")

@@ -12,7 +12,8 @@ import pytest
 
 from sockd.service import find
 from tests.daemons import namespace, run
-from tests.security.hosts import Watched, forged, heard, on, raw_sender, sniffer, wait_until
+from tests.processes import wait_until
+from tests.security.hosts import Watched, forged, heard, on, raw_sender, sniffer
 
 FIRST_PORT = 7001
 COUNT_SECONDS = 2.0

@@ -17,15 +17,8 @@ import pytest
 import trustme
 
 from tests.daemons import children, namespace, run
-from tests.security.hosts import (
-    Watched,
-    closed_at,
-    connect,
-    on,
-    send_unread,
-    small_clients,
-    wait_until,
-)
+from tests.processes import wait_until
+from tests.security.hosts import Watched, closed_at, connect, on, send_unread, small_clients
 
 CLIENTS = 200
 MOST_PER_CLIENT = 256 * 1024

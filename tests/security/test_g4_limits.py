@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from tests.daemons import two_hosts
-from tests.security.hosts import Watched, add_addresses, connect, wait_until
+from tests.processes import wait_until
+from tests.security.hosts import Watched, add_addresses, connect
 
 SLACK = 30.0
 """Seconds that a busy machine may need."""

@@ -15,8 +15,8 @@ import pytest
 
 from sockd.service import find
 from tests.daemons import ask
-from tests.processes import PATIENCE
-from tests.security.hosts import Watched, reset, wait_until
+from tests.processes import PATIENCE, wait_until
+from tests.security.hosts import Watched, reset
 
 LINE_SERVICES = ("reverse", "ack", "said", "factor")
 STREAMS = tuple(name for name, kind in find().kinds.items() if kind.stream and name != "exec")

@@ -60,7 +60,7 @@ class StreamListener(Listener):
         )
         reactor, terms = self.context.host.reactor, self.listen.terms
         if sock.family == socket.AF_UNIX:
-            port = adopt_local_port(reactor, sock, factory, terms.mode, terms.backlog)
+            port = adopt_local_port(reactor, sock, factory, terms.backlog)
         else:
             sock.listen(terms.backlog)  # one that was taken over has another queue
             port = reactor.adoptStreamPort(sock.fileno(), sock.family, factory)
