@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 
 from tests.daemons import ask, namespace
-from tests.security.hosts import Watched, closed_at, connect, on, wait_until
+from tests.processes import wait_until
+from tests.security.hosts import Watched, closed_at, connect, on
 
 HOUR, DAY = 3600, 24 * 3600
 CHANGES = (-HOUR, HOUR, DAY, -DAY)
