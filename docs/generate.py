@@ -9,8 +9,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from sockd.access.limits import Limits
-from sockd.ops.describe import LIMITS_HEADING, options_text, page
+from sockd.ops.describe import LIMITS_HEADING, limits_text, page
 from sockd.service import Found, find
 
 HERE = Path(__file__).parent / "services"
@@ -42,7 +41,7 @@ def index(found: Found) -> str:
             "",
             "`[defaults]` sets them for all instances, `[service.NAME]` for one.",
             "",
-            options_text(Limits),
+            limits_text(),
             "",
         ]
     )

@@ -14,7 +14,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import count
@@ -22,7 +21,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from tests.processes import PATIENCE
+from tests.processes import PATIENCE, finish, wait_until
 
 START_SECONDS = 60.0
 STOP_SECONDS = 30.0
@@ -90,12 +89,17 @@ class Daemon:
             self.process = subprocess.Popen(
                 self.command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self.environment
             )
-        until = time.monotonic() + START_SECONDS
-        while not self.events("started"):
-            if self.process.poll() is not None or time.monotonic() > until:
-                self.kill()
-                raise AssertionError(f"the daemon did not start:\n{self.text()}")
-            time.sleep(0.02)
+        process = self.process
+        try:
+            wait_until(
+                lambda: process.poll() is not None or self.events("started"),
+                lambda: f"the daemon has started:\n{self.text()}",
+                START_SECONDS,
+            )
+            assert self.events("started"), f"the daemon did not start:\n{self.text()}"
+        except BaseException:
+            self.kill()
+            raise
 
     @property
     def pid(self) -> int:
@@ -143,13 +147,16 @@ class Daemon:
 
     def wait_for(self, name: str, seconds: float = PATIENCE, **fields: Any) -> dict[str, Any]:
         """The first event of this name with these fields, now or within the time."""
-        until = time.monotonic() + seconds
-        while True:
+
+        def found() -> dict[str, Any] | None:
             for event in self.events(name):
                 if all(event.get(key) == value for key, value in fields.items()):
                     return event
-            assert time.monotonic() < until, f"no {name} {fields} in:\n{self.text()}"
-            time.sleep(0.02)
+            return None
+
+        event = wait_until(found, lambda: f"{name} {fields} in:\n{self.text()}", seconds)
+        assert event is not None
+        return event
 
     def address(self, service: str, transport: str, index: int = 0) -> tuple[str, int]:
         """Where an instance listens: host and port, as its `listening` event says."""
@@ -208,7 +215,7 @@ def ask(sock: socket.socket, data: bytes) -> bytes:
 
 def run(*command: str, seconds: float = PATIENCE) -> str:
     """Run a command that must succeed, bounded in time; its output."""
-    done = subprocess.run(command, capture_output=True, timeout=seconds, check=False)
+    done = finish(command, seconds=seconds)
     assert done.returncode == 0, f"{command}: {done.stderr.decode(errors='replace')}"
     return done.stdout.decode(errors="replace")
 
@@ -264,11 +271,4 @@ def socket_on(host: str, family: int, kind: int) -> socket.socket:
 
 def inside(host: str, *command: str, seconds: float = PATIENCE, data: bytes = b"") -> bytes:
     """Run a command on a host (a namespace) with standard input; its standard output."""
-    done = subprocess.run(
-        ["ip", "netns", "exec", host, *command],
-        input=data,
-        capture_output=True,
-        timeout=seconds,
-        check=False,
-    )
-    return done.stdout
+    return finish(["ip", "netns", "exec", host, *command], stdin=data, seconds=seconds).stdout

@@ -17,13 +17,14 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, TypeVar
 
 from attrs import define, field
 
+T = TypeVar("T")
 BIN = Path(sys.executable).parent
 """Where the commands of the environment under test lie."""
 SOCKD = str(BIN / "sockd")
@@ -150,19 +151,56 @@ def run(
     seconds: float = 60.0,
 ) -> subprocess.CompletedProcess[str]:
     """Run a command to its end, bounded in time, whatever its exit code is."""
-    return subprocess.run(
+    done = finish(argv, cwd=cwd, environment=environment, user=user, seconds=seconds)
+    return subprocess.CompletedProcess[str](
+        argv, done.returncode, _universal(done.stdout), _universal(done.stderr)
+    )
+
+
+def finish(
+    argv: Sequence[str],
+    *,
+    cwd: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+    user: int | None = None,
+    seconds: float = 60.0,
+    stdin: int | bytes = b"",
+) -> subprocess.CompletedProcess[bytes]:
+    """As `run`, with bytes; `stdin` is a descriptor, or all that there is to read."""
+    given: dict[str, Any] = {"input" if isinstance(stdin, bytes) else "stdin": stdin}
+    done: subprocess.CompletedProcess[bytes] = subprocess.run(
         argv,
         cwd=cwd,
         env=variables(environment),
-        stdin=subprocess.DEVNULL,
         capture_output=True,
-        text=True,
         timeout=seconds,
         check=False,
         user=user,
         group=user,
         extra_groups=None if user is None else [],
+        **given,
     )
+    return done
+
+
+def _universal(data: bytes) -> str:
+    return data.decode("utf-8", "replace").replace("\r\n", "\n")
+
+
+def wait_until(
+    condition: Callable[[], T], what: str | Callable[[], str], seconds: float = PATIENCE
+) -> T:
+    """Wait for something to become true, and return it; fails with what it was that did not.
+
+    Nothing else happens here meanwhile: a test on the reactor has `tests.helpers.until`.
+    """
+    end = time.monotonic() + seconds
+    while not (found := condition()):
+        if time.monotonic() > end:
+            text = what if isinstance(what, str) else what()
+            raise AssertionError(f"not within {seconds} s: {text}")
+        time.sleep(0.02)
+    return found
 
 
 def cpu_seconds(*argv: str, tries: int = 5) -> float:

@@ -11,9 +11,10 @@ from functools import partial
 import pytest_twisted
 from twisted.internet import epollreactor
 
-from sockd.reactor import uv
+from sockd.reactor import entry
+from sockd.reactor.uv import UvloopReactor
 
 pytest_twisted.reactor_installers.update(
     epoll=partial(pytest_twisted._install_reactor, epollreactor.install, epollreactor.EPollReactor),
-    uvloop=partial(pytest_twisted._install_reactor, uv.install, uv.UvloopReactor),
+    uvloop=partial(pytest_twisted._install_reactor, entry.install, UvloopReactor),
 )

@@ -9,7 +9,6 @@ import signal
 import socket
 import stat
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,7 +19,6 @@ import pytest
 from tests.processes import (
     LISTENING,
     NOBODY,
-    PATIENCE,
     STOPPED,
     TWISTD,
     Running,
@@ -33,6 +31,7 @@ from tests.processes import (
     tcp_says,
     udp_says,
     unix_says,
+    wait_until,
 )
 
 CONFIG = """
@@ -96,6 +95,7 @@ def test_a_hang_up_does_not_end_it(config: str, runtime: Path) -> None:
         for _ in range(3):
             daemon.process.send_signal(signal.SIGHUP)
             serves(daemon, runtime)
+        daemon.wait_for("certificates: nothing that listens has one")
         assert daemon.stop() == STOPPED
 
 
@@ -134,7 +134,7 @@ def test_a_second_signal_ends_the_wait_for_connections() -> None:
     listen = "service.echo.listen=['tcp:0:interface=127.0.0.1']"
     argv += ["--only", "echo", "--set", listen, "--set", "service.echo.drain=1h"]
     with running([*argv, "--log-format", "json"]) as daemon:
-        port = int(daemon.wait_for(r'"local": "tcp 127\.0\.0\.1:(\d+)"')[1])
+        port = int(daemon.wait_for(r'"local_port": (\d+)')[1])
         with socket.create_connection(("127.0.0.1", port)):
             daemon.wait_for('"event": "opened"')
             daemon.process.send_signal(signal.SIGINT)
@@ -142,7 +142,7 @@ def test_a_second_signal_ends_the_wait_for_connections() -> None:
             assert daemon.stop(signal.SIGINT) == 0
         events = [json.loads(line) for line in daemon.text().splitlines()]
     [closed] = [event for event in events if event["event"] == "closed"]
-    assert closed["reason"] == "the daemon stops"
+    assert closed["reason"] == "daemon_stops"
     assert "traceback" not in daemon.text().lower()
 
 
@@ -169,7 +169,7 @@ def test_its_log_can_be_json(config: str, tmp_path: Path) -> None:
 def test_a_log_format_that_there_is_not_is_refused(config: str) -> None:
     done = run(*foreground("sockd", "--log-format", "xml", "--config", config))
     assert (done.returncode, done.stderr) == (
-        1,
+        2,
         "sockd: --log-format xml: expected one of text, json\n",
     )
 
@@ -179,13 +179,15 @@ def test_a_log_format_that_there_is_not_is_refused(config: str) -> None:
 
 def wait_for(file: Path, pattern: str) -> re.Match[str]:
     """The first match in a file that somebody writes."""
-    until = time.monotonic() + PATIENCE
-    while True:
-        text = file.read_text("utf-8") if file.exists() else ""
-        if found := re.search(pattern, text, re.MULTILINE):
-            return found
-        assert time.monotonic() < until, f"no {pattern!r} in:\n{text}"
-        time.sleep(0.02)
+
+    def text() -> str:
+        return file.read_text("utf-8") if file.exists() else ""
+
+    found = wait_until(
+        lambda: re.search(pattern, text(), re.MULTILINE), lambda: f"{pattern!r} in:\n{text()}"
+    )
+    assert found is not None
+    return found
 
 
 @contextmanager
@@ -221,12 +223,18 @@ def test_as_a_daemon_it_serves_and_leaves_nothing_behind(
         assert not re.search("Traceback|Unhandled|error:|critical:", text)
 
 
-def test_a_signal_rotates_the_log_of_a_daemon(config: str, tmp_path: Path, runtime: Path) -> None:
+def test_a_daemon_leaves_a_log_that_was_moved_away(
+    config: str, tmp_path: Path, runtime: Path
+) -> None:
     log, old = tmp_path / "log", tmp_path / "log.1"
+    log.touch(0o640)
     with daemonized(tmp_path, config) as pid:
         wait_for(log, "runs 3 services")
+        log.rename(old)
         os.kill(pid, signal.SIGUSR1)
-        wait_for(old, "runs 3 services")
+        wait_for(log, f"the log goes on in {log}")
+        assert stat.S_IMODE(log.stat().st_mode) == 0o640
+        assert "runs 3 services" in old.read_text("utf-8")
         assert unix_says(runtime / "wrap.sock", b"hi\n") == b"hi\r\n"
         wait_for(log, "wrap: connection from local process")
         assert "wrap: connection" not in old.read_text("utf-8")
@@ -234,14 +242,74 @@ def test_a_signal_rotates_the_log_of_a_daemon(config: str, tmp_path: Path, runti
         assert is_gone(pid)
 
 
-def test_a_signal_rotates_the_log_in_the_foreground_too(config: str, tmp_path: Path) -> None:
+def test_in_the_foreground_too_the_log_is_opened_anew(config: str, tmp_path: Path) -> None:
     log, old = tmp_path / "log", tmp_path / "log.1"
     with running(foreground("-l", str(log), "sockd", "--config", config)) as daemon:
         wait_for(log, "runs 3 services")
+        log.rename(old)
         daemon.process.send_signal(signal.SIGUSR1)
-        wait_for(old, "runs 3 services")
+        wait_for(log, f"the log goes on in {log}")
         assert daemon.stop() == STOPPED
     assert "sockd has stopped" in log.read_text("utf-8")
+    assert "sockd has stopped" not in old.read_text("utf-8")
+
+
+@pytest.mark.parametrize("command", ["run", "twistd", "twistd --syslog"])
+def test_a_log_that_is_no_file_takes_no_harm_from_the_signal(
+    command: str, config: str, runtime: Path
+) -> None:
+    name, *options = command.split()
+    argv = on_suite_reactor("run") if name == "run" else foreground(*options, "sockd")
+    with running([*argv, "--config", config]) as daemon:
+        until_answered(runtime / "wrap.sock")
+        daemon.process.send_signal(signal.SIGUSR1)
+        until_answered(runtime / "wrap.sock")
+        assert daemon.stop() == (0 if name == "run" else STOPPED)
+
+
+def until_answered(path: Path) -> None:
+    """Ask `wrap` until it answers: it may not listen yet."""
+
+    def answers() -> bool:
+        try:
+            return unix_says(path, b"hi\n") == b"hi\r\n"
+        except OSError:
+            return False
+
+    wait_until(answers, "wrap answers")
+
+
+OBSERVER = """
+import os
+
+from twisted.logger import ILogObserver
+from zope.interface import provider
+
+
+@provider(ILogObserver)
+def hear(event):
+    with open(os.environ["HEARD"], "a") as file:
+        print(event.get("event"), event.get("service"), event.get("reason"), file=file)
+
+
+def observer():
+    return hear
+"""
+
+
+def test_an_observer_of_ones_own_hears_of_connections_and_the_signal_ends_nothing(
+    config: str, tmp_path: Path, runtime: Path
+) -> None:
+    (tmp_path / "mine.py").write_text(OBSERVER, "utf-8")
+    argv = foreground("--logger", "mine.observer", "sockd", "--config", config)
+    heard = tmp_path / "heard"
+    where = {"PYTHONPATH": str(tmp_path), "HEARD": str(heard)}
+    with running(argv, environment=where) as daemon:
+        wait_for(heard, "started")
+        daemon.process.send_signal(signal.SIGUSR1)
+        assert unix_says(runtime / "wrap.sock", b"hi\n") == b"hi\r\n"
+        wait_for(heard, "closed wrap done")
+        assert daemon.stop() == STOPPED
 
 
 def test_a_second_daemon_with_the_same_pid_file_is_refused(config: str, tmp_path: Path) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,7 +20,9 @@ from click.testing import CliRunner, Result
 from sockd import __version__
 from sockd.access.limits import Limits
 from sockd.cli import main
-from sockd.config.annotated import default_config, toml
+from sockd.config.annotated import default_config
+from sockd.config.toml import toml
+from sockd.config.uses import limits_for, uses_of
 from sockd.service import find
 from tests.daemons import namespace
 from tests.processes import (
@@ -109,35 +113,42 @@ def test_the_version_is_told() -> None:
         ["run", "--config"],
         ["check", "one", "two"],
         ["check", "one", "--config", "two"],
-        ["config", "more"],
+        ["config", "one", "two"],
+        ["services", "ecko"],
+        ["run", "-r", "none"],
+        ["check", "--only", "ecko"],
+        ["check", "--set", "nothing"],
+        ["check", "--set", "service.echo.max_connections=many"],
     ],
 )
 def test_a_mistake_on_the_command_line_is_exit_code_2(arguments: list[str]) -> None:
-    result = sockd(*arguments)
-    assert result.exit_code == 2
-    assert "Error: " in result.output
+    done = run(SOCKD, *arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr
 
 
 # check
 
 
 def test_check_lists_what_would_listen(tmp_path: Path) -> None:
-    file = config(tmp_path, "[service.echo]\n[service.wrap]\nlisten = ['unix:/x/wrap.sock']")
+    local = f"[service.wrap]\nlisten = ['unix:{tmp_path}/wrap.sock']"
+    file = config(tmp_path, f"[service.echo]\n{local}")
     result = sockd("check", file)
     assert result.exit_code == 0
     assert result.output.splitlines() == [
+        f"read {file}",
         "echo: tcp 127.0.0.1:10007",
         "echo: tcp [::1]:10007",
         "echo: udp 127.0.0.1:10007",
         "echo: udp [::1]:10007",
-        "wrap: unix /x/wrap.sock",
+        f"wrap: unix {tmp_path}/wrap.sock",
     ]
 
 
 def test_a_file_may_be_named_with_the_option_too(tmp_path: Path) -> None:
     file = config(tmp_path, "[service.echo]")
     named = sockd("check", file).output
-    assert named.startswith("echo: ")
+    assert named.startswith(f"read {file}\necho: ")
     assert sockd("check", "--config", file).output == sockd("check", "-c", file).output == named
 
 
@@ -176,11 +187,85 @@ def test_check_warns(tmp_path: Path) -> None:
     assert "warning: service.echo: udp:9 answers datagrams of everybody" in result.output
 
 
+def test_check_as_json_is_one_object_of_what_was_read_and_found(tmp_path: Path) -> None:
+    file = config(tmp_path, "[service.said]\nlisten = ['tcp:9']\nreply_burst = 3")
+    done = run(SOCKD, "check", "--json", str(file))
+    assert (done.returncode, done.stderr) == (0, "")
+    found = json.loads(done.stdout)
+    [warning] = found.pop("warnings")
+    assert warning.startswith("service.said.reply_burst: without effect")
+    listen = {"transport": "tcp", "address": "0.0.0.0:9", "text": "tcp:9"}
+    assert found == {
+        "ok": True,
+        "files": [str(file)],
+        "instances": [{"name": "said", "kind": "said", "listen": [listen]}],
+        "mistakes": [],
+        "failures": [],
+    }
+
+
+def test_check_as_json_tells_every_mistake_with_its_place_apart(tmp_path: Path) -> None:
+    file = config(tmp_path, "[service.ecko]\n[service.ack]\nidle_timeout = 'soon'")
+    done = run(SOCKD, "check", "--json", str(file), "--set", "service.ack.x=1")
+    assert (done.returncode, done.stderr) == (1, "")
+    found = json.loads(done.stdout)
+    assert (found["ok"], found["files"], found["instances"]) == (False, [str(file)], [])
+    assert [(one["file"], one["line"], one["key"]) for one in found["mistakes"]] == [
+        (None, None, "service.ack.x"),
+        (str(file), 1, "service.ecko"),
+        (str(file), 3, "service.ack.idle_timeout"),
+    ]
+    assert found["mistakes"][0] == {
+        "place": "--set service.ack.x=1",
+        "file": None,
+        "line": None,
+        "key": "service.ack.x",
+        "message": "unknown key",
+    }
+
+
+def test_check_as_json_names_a_file_that_cannot_be_read(tmp_path: Path) -> None:
+    file = tmp_path / "none\udc80.toml"
+    done = run(SOCKD, "check", "--json", str(file))
+    assert done.returncode == 1
+    [mistake] = json.loads(done.stdout)["mistakes"]
+    assert (mistake["file"], mistake["line"]) == (str(file), None)
+    assert mistake["message"] == "No such file or directory"
+
+
+def test_check_as_json_tells_what_cannot_be_bound(tmp_path: Path, taken: int) -> None:
+    file = config(tmp_path, f"[service.said]\nlisten = ['tcp:{taken}:interface=127.0.0.1']")
+    done = run(SOCKD, "check", "--json", "--bind", str(file))
+    assert done.returncode == 1
+    found = json.loads(done.stdout)
+    assert (found["ok"], len(found["failures"])) == (False, 1)
+    assert holder() in found["failures"][0]
+
+
+def test_check_names_the_files_of_conf_d_too(tmp_path: Path) -> None:
+    file = config(tmp_path, "[service.said]")
+    beside = tmp_path / "conf.d" / "more.toml"
+    beside.parent.mkdir()
+    beside.write_text("[service.said]\nmax_line = 9", "utf-8")
+    assert sockd("check", file).output.startswith(f"read {file}\nread {beside}\nsaid: ")
+
+
+def test_a_command_line_that_is_wrong_beside_a_file_that_is_wrong_is_exit_code_1(
+    tmp_path: Path,
+) -> None:
+    file = config(tmp_path, "[service.said]\nmax_lime = 9")
+    for wrong in (["--only", "said,none"], ["--set", "nothing"]):
+        done = run(SOCKD, "check", str(file), *wrong)
+        assert done.returncode == 1
+        assert done.stderr.startswith("sockd: 2 mistakes in the configuration\n")
+
+
 def test_check_bind_says_service_address_and_who_holds_it(tmp_path: Path, taken: int) -> None:
     text = f"[service.echo]\nlisten = ['tcp:{taken}:interface=127.0.0.1', 'tcp:0']\n[service.wrap]"
-    done = run(SOCKD, "check", "--bind", str(config(tmp_path, text)))
+    file = config(tmp_path, text)
+    done = run(SOCKD, "check", "--bind", str(file))
     assert done.returncode == 1
-    assert done.stdout.startswith(f"echo: tcp 127.0.0.1:{taken}\n")
+    assert done.stdout.startswith(f"read {file}\necho: tcp 127.0.0.1:{taken}\n")
     assert done.stderr.splitlines() == [
         "sockd: some addresses cannot be bound",
         f"echo: cannot listen on tcp 127.0.0.1:{taken}: address in use, {holder()}",
@@ -237,22 +322,60 @@ def test_services_name_tells_all_about_a_kind(name: str) -> None:
     assert f"Transports: {', '.join(kind.transports)}." in result.output
     for instance in kind.instances:
         assert f"Default instance `{instance.name}`: `{instance.listen[0]}`" in result.output
-    for one in (*attrs.fields(kind.options), *attrs.fields(Limits)):
-        line = f"- `{one.name}` (default `{toml(one.default)}`): {one.metadata['help']}"
-        assert f"{line}\n" in result.output
+    uses = uses_of(kind)
+    effective = list(limits_for(uses))
+    for one in (*attrs.fields(kind.options), *effective):
+        start = f"- `{one.name}` (default `{toml(one.default)}`): {one.metadata['help']} ("
+        [line] = [text for text in result.output.splitlines() if text.startswith(start)]
+        assert line.endswith(f"change: {one.metadata['change']})")
+    for one in attrs.fields(Limits):
+        assert (one in effective) == (f"\n- `{one.name}` " in result.output)
+
+
+def test_services_with_the_name_of_an_instance_tells_all_about_its_kind() -> None:
+    result = sockd("services", "fortune")
+    assert result.exit_code == 0
+    assert result.output == f"fortune is an instance of exec.\n\n{sockd('services', 'exec').output}"
 
 
 def test_a_kind_that_there_is_not_has_a_near_miss() -> None:
     done = run(SOCKD, "services", "ecko")
-    assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == "sockd: there is no kind of service 'ecko'; did you mean 'echo'?\n"
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.endswith("there is no kind of service 'ecko'; did you mean 'echo'?\n")
 
 
 def test_config_prints_the_built_in_configuration_which_checks_the_same(tmp_path: Path) -> None:
     result = sockd("config")
     assert result.exit_code == 0
     assert result.output == default_config(FOUND)
-    assert sockd("check", config(tmp_path, result.output)).output == sockd("check").output
+    file = config(tmp_path, result.output)
+    assert sockd("check", file).output == f"read {file}\n{sockd('check').output}"
+
+
+def test_config_of_a_file_prints_what_holds_and_where_it_came_from(tmp_path: Path) -> None:
+    file = config(tmp_path, "[service.echo]\nidle_timeout = '5 min'\n[service.time]")
+    result = sockd("config", file, "--only", "echo", "--set", "service.echo.max_connections=9")
+    assert result.exit_code == 0
+    found = tomllib.loads(result.output)
+    assert found["service"].keys() == {"echo"}
+    assert found["service"]["echo"]["idle_timeout"] == "5m"
+    assert re.search(rf"^idle_timeout = .* # {file}:2$", result.output, re.M)
+    assert re.search(r"^max_connections = 9 .*# --set service\.echo\.max", result.output, re.M)
+
+
+def test_config_as_json_is_one_object(tmp_path: Path) -> None:
+    file = config(tmp_path, "[service.echo]\nidle_timeout = '5 min'")
+    found = json.loads(sockd("config", "--json", file).stdout)
+    assert found["files"] == [str(file)]
+    assert found["service.echo"]["idle_timeout"]["value"] == "5m"
+    assert found["service.echo"]["idle_timeout"]["line"] == 2
+    assert json.loads(sockd("config", "--json").stdout)["files"] == []
+
+
+def test_config_of_a_file_with_a_mistake_tells_it(tmp_path: Path) -> None:
+    done = run(SOCKD, "config", str(config(tmp_path, "[service.ecko]")))
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "did you mean 'echo'?" in done.stderr
 
 
 # run
@@ -280,7 +403,7 @@ def test_run_as_json_writes_nothing_but_events(tmp_path: Path) -> None:
     text = "[service.said]\nlisten = ['tcp:0:interface=127.0.0.1']"
     file = str(config(tmp_path, text))
     with running([*on_suite_reactor("run"), "--log-format", "json", "-c", file]) as daemon:
-        port = daemon.wait_for(r'"local": "tcp 127.0.0.1:(\d+)"')[1]
+        port = daemon.wait_for(r'"local_port": (\d+)')[1]
         daemon.wait_for('"event": "started"')
         tcp_says(int(port), b"hi\n")
         assert daemon.stop() == 0
@@ -335,6 +458,16 @@ def test_a_reactor_that_there_is_not_is_told_with_those_that_there_are() -> None
     done = subprocess.run(
         [SOCKD, "run", "-r", "none"], capture_output=True, text=True, timeout=60, check=False
     )
-    assert done.returncode == 1
-    assert done.stderr.startswith("sockd: there is no reactor 'none'; there are ")
-    assert all(name in done.stderr for name in ("asyncio", "epoll", "poll", "select"))
+    assert done.returncode == 2
+    start = "sockd: there is no reactor 'none'; there are "
+    assert done.stderr.startswith(start)
+    names = done.stderr.removeprefix(start).rstrip().split(", ")
+    assert {"asyncio", "epoll", "poll", "select"} <= set(names)
+    assert not {"iocp", "kqueue", "win32", "cf"} & set(names)
+
+
+def test_a_reactor_of_another_system_is_told_with_those_of_this_one() -> None:
+    done = run(SOCKD, "run", "-r", "iocp")
+    assert done.returncode == 2
+    assert done.stderr.startswith("sockd: the reactor 'iocp' does not work here (")
+    assert "; there are asyncio, " in done.stderr

@@ -350,7 +350,7 @@ def test_a_broken_plugin_file_is_named_and_disabled_and_the_others_run(tmp_path:
     text = '[service.shout]\nlisten = ["tcp:0:interface=127.0.0.1"]\n'
     with Daemon(tmp_path, text, environment=others) as daemon:
         assert ask(daemon.connect("shout"), b"hello\n") == b"HELLO\r\n"
-        told = [event["why"] for event in daemon.events("warning")]
+        told = [event["detail"] for event in daemon.events("warning")]
     for number, (name, (_, why)) in enumerate(BROKEN.items()):
         start = f"sockd.services.broken{number} is disabled: {why}"
         assert [one for one in told if one.startswith(start)], f"{name}: {told}"

@@ -6,14 +6,16 @@ on the command line. Modules are imported by the command that needs them: `--hel
 
 from __future__ import annotations
 
+import json
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
 from sockd import __version__
 
 if TYPE_CHECKING:
+    from sockd.config.document import ConfigError
     from sockd.config.settings import Settings
 
 _file = click.argument("file", required=False)
@@ -26,6 +28,7 @@ _set = click.option(
     metavar="KEY=VALUE",
     help="Set one value, as service.echo.idle_timeout=5s; may be given several times.",
 )
+_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -66,69 +69,121 @@ def run(
 @_only
 @_set
 @click.option("--bind", is_flag=True, help="Bind every address too, and let it go again.")
+@_json
 def check(
     file: str | None,
     config: str | None,
     only: str | None,
     assignments: tuple[str, ...],
     bind: bool,
+    as_json: bool,
 ) -> None:
     """Check a configuration FILE (or the built-in one) and list what would listen.
 
-    Exit code 0: it is right (and, with --bind, every address can be had); 1: it is not.
+    Exit code 0: it is right (and, with --bind, every address can be had); 1: it is not; 2: --only
+    or --set is wrong, and nothing else. With --json, an object with ok, files, instances, warnings,
+    mistakes, and failures, which are the addresses that cannot be bound.
     """
     from sockd.daemon.trial import try_binding
-    from sockd.ops.report import check_text
+    from sockd.ops.report import check_json, check_text
 
-    settings = _load(file, config, only, assignments)
-    click.echo(check_text(settings), nl=False)
-    if bind and (failures := try_binding(settings)):
+    settings = _load(file, config, only, assignments, as_json=as_json)
+    if not as_json:
+        click.echo(check_text(settings), nl=False)
+    failures = try_binding(settings) if bind else []
+    if as_json:
+        click.echo(check_json(settings, failures))
+        sys.exit(bool(failures))
+    if failures:
         sys.exit("\n".join(["sockd: some addresses cannot be bound", *failures]))
 
 
 @main.command()
 @click.argument("name", required=False)
 def services(name: str | None) -> None:
-    """List the kinds of service, or tell all about the one called NAME."""
-    from sockd.config.settings import default_instances, near_miss
+    """List the kinds of service, or tell all about the one called NAME.
+
+    NAME may be a default instance too: then all about its kind is told.
+    """
+    from sockd.config.settings import default_instances
+    from sockd.formats.nearest import near_miss
     from sockd.ops.describe import describe, overview
     from sockd.service import find
 
     found = find()
     if name is None:
         click.echo(overview(found), nl=False)
-    elif name in found.kinds:
-        click.echo(describe(found.kinds[name]), nl=False)
-    elif name in (instances := default_instances(found)):
-        kind = instances[name][0].name
-        sys.exit(f"sockd: {name} is an instance of {kind}: try `sockd services {kind}`")
-    else:
-        sys.exit(f"sockd: there is no kind of service {name!r}{near_miss(name, found.kinds)}")
+        return
+    instances = default_instances(found)
+    kind = found.kinds.get(name) or (instances[name][0] if name in instances else None)
+    if kind is None:
+        miss = near_miss(name, [*found.kinds, *instances])
+        raise click.UsageError(f"there is no kind of service {name!r}{miss}")
+    if kind.name != name:
+        click.echo(f"{name} is an instance of {kind.name}.\n")
+    click.echo(describe(kind), nl=False)
 
 
 @main.command()
-def config() -> None:
-    """Print the built-in configuration, annotated: the start of one of your own."""
-    from sockd.config.annotated import default_config
-    from sockd.service import find
+@_file
+@_config
+@_only
+@_set
+@_json
+def config(
+    file: str | None,
+    config: str | None,
+    only: str | None,
+    assignments: tuple[str, ...],
+    as_json: bool,
+) -> None:
+    """Print what holds: every setting of a configuration FILE, and where its value came from.
 
-    click.echo(default_config(find()), nl=False)
+    Without FILE and options: the built-in configuration, annotated: the start of one of your own.
+    """
+    if not (file or config or only or assignments or as_json):
+        from sockd.config.annotated import default_config
+        from sockd.service import find
+
+        click.echo(default_config(find()), nl=False)
+        return
+    from sockd.config.effective import effective_json, effective_toml
+
+    settings = _load(file, config, only, assignments, as_json=as_json)
+    if as_json:
+        click.echo(json.dumps(effective_json(settings)))
+    else:
+        click.echo(effective_toml(settings), nl=False)
 
 
 def _load(
-    file: str | None, config: str | None, only: str | None, assignments: tuple[str, ...]
+    file: str | None,
+    config: str | None,
+    only: str | None,
+    assignments: tuple[str, ...],
+    *,
+    as_json: bool = False,
 ) -> Settings:
     if file and config:
         raise click.UsageError("FILE and --config FILE are the same: give one of them")
     from sockd.config.document import ConfigError
     from sockd.config.load import load
-    from sockd.ops.report import error_text
     from sockd.service import find
 
     try:
         return load(file or config, None if only is None else only.split(","), assignments, find())
     except ConfigError as error:
-        sys.exit(error_text(error))
+        _give_up(error, as_json)
+
+
+def _give_up(error: ConfigError, as_json: bool) -> NoReturn:
+    from sockd.ops.report import error_json, error_text
+
+    if as_json:
+        click.echo(error_json(error))
+    else:
+        click.echo(error_text(error), err=True)
+    sys.exit(2 if error.is_usage else 1)
 
 
 if __name__ == "__main__":

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
 import shutil
 import signal
 import sys
 
 from attrs import evolve
-from twisted.application.reactors import NoSuchReactor, getReactorTypes, installReactor
+from twisted.application.reactors import NoSuchReactor, Reactor, getReactorTypes, installReactor
 from twisted.logger import globalLogBeginner
 
 from sockd import __version__
@@ -16,22 +17,52 @@ from sockd.daemon.daemon import Daemon, StartError, make_daemon
 from sockd.ops.log_lines import FORMATS
 from sockd.ops.logs import LogWriter
 from sockd.ops.table import all_rows, nc_on_path, note, table
+from sockd.reactor import entry
+from sockd.reactor.foundations import UnknownTwisted
 
 
 def on_uvloop(settings: Settings) -> Settings:
     """Install sockd's own reactor, unless there is a reactor already.
 
-    Where uvloop is missing nothing is installed, and the settings have a warning more that says so.
+    Where uvloop is missing, or Twisted is not as that reactor knows it, nothing is installed, and
+    the settings have a warning more that says so.
     """
     if "twisted.internet.reactor" in sys.modules:
         return settings
     try:
-        from sockd.reactor import uv
+        entry.install()
+    except UnknownTwisted as error:
+        why = f"{error}; Twisted's default reactor is used, which is slower"
     except ImportError as error:
         why = f"without uvloop ({error}) Twisted's default reactor is used, which is slower"
-        return evolve(settings, warnings=(*settings.warnings, why))
-    uv.install()
-    return settings
+    else:
+        return settings
+    return evolve(settings, warnings=(*settings.warnings, why))
+
+
+def _install(name: str) -> str:
+    """Install a reactor. Returns why there is none, or nothing. Raises OSError."""
+    try:
+        installReactor(name)
+    except NoSuchReactor:
+        return f"there is no reactor {name!r}"
+    except ImportError as error:
+        return f"the reactor {name!r} does not work here ({error})"
+    return ""
+
+
+def _usable_reactors() -> str:
+    """The reactors of this system, in words."""
+    names = []
+    for kind in getReactorTypes():
+        if not isinstance(kind, Reactor):
+            continue
+        try:
+            importlib.import_module(kind.moduleName)
+        except Exception:  # noqa: BLE001 - foreign code: whatever it raises, it does not work
+            continue
+        names.append(kind.shortName)
+    return f"there are {', '.join(sorted(names))}"
 
 
 NO_REACTOR = "sockd: the reactor does not start: "
@@ -45,13 +76,9 @@ def run_foreground(settings: Settings, reactor_name: str | None, log_format: str
     try:
         if reactor_name is None:
             settings = on_uvloop(settings)
-        else:
-            installReactor(reactor_name)
-    except NoSuchReactor:
-        names = ", ".join(sorted(kind.shortName for kind in getReactorTypes()))
-        sys.exit(f"sockd: there is no reactor {reactor_name!r}; there are {names}")
-    except ImportError as error:
-        sys.exit(f"sockd: the reactor {reactor_name!r} does not work here: {error}")
+        elif why := _install(reactor_name):
+            sys.stderr.write(f"sockd: {why}; {_usable_reactors()}\n")
+            return 2
     except OSError as error:  # it needs descriptors of its own
         sys.exit(f"{NO_REACTOR}{error.strerror}")
     from twisted.internet import reactor

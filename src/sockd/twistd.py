@@ -8,13 +8,19 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from twisted.application.service import IService
 from twisted.python import usage
 
 if TYPE_CHECKING:
     from sockd.config.settings import Settings
+
+
+def _give_up(why: str, code: int) -> NoReturn:
+    # not usage.UsageError: twistd ends with 0 after it
+    sys.stderr.write(f"{why}\n")
+    sys.exit(code)
 
 
 class _CommonOptions(usage.Options):
@@ -48,14 +54,14 @@ class _CommonOptions(usage.Options):
         try:
             self["settings"] = settings = self.settings()
         except ConfigError as error:
-            sys.exit(error_text(error))
+            _give_up(error_text(error), 2 if error.is_usage else 1)
+        name = self["log-format"] or settings.daemon.log_format
+        if name not in FORMATS:
+            _give_up(f"sockd: --log-format {name}: expected one of {', '.join(FORMATS)}", 2)
+        self["log-format"] = name
         if self["check"]:
             sys.stdout.write(check_text(settings))
             sys.exit(0)
-        name = self["log-format"] or settings.daemon.log_format
-        if name not in FORMATS:
-            sys.exit(f"sockd: --log-format {name}: expected one of {', '.join(FORMATS)}")
-        self["log-format"] = name
 
 
 class Options(_CommonOptions):

@@ -5,16 +5,20 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
 from sockd.access.guard import NFS_PORT, REPORTS_PER_SECOND, SWEEP_SECONDS, Guard, unanswerable
 from sockd.access.peer import Peer
+from sockd.access.prefixes import parse_prefix
 from sockd.access.reasons import because
-from tests.helpers import LogRecorder, connect, knock, make_context, make_host
+from sockd.options.units import Maximum
+from tests.helpers import ENTRANCE, LogRecorder, connect, knock, make_context, make_host
 from tests.memory import Client
 
 PORT = 40_000
+LOCAL = "unix:/tmp/echo.sock"
 
 
 def peers(host: str, count: int) -> list[Peer]:
@@ -159,13 +163,14 @@ def test_the_most_specific_rule_decides_on_connections_and_datagrams(
 
 @pytest.mark.parametrize("uid", [0, 11, 12, None])
 def test_only_the_users_that_are_listed_may_use_a_unix_socket(uid: int | None) -> None:
-    guard = make_context("echo", allow_users=[0, "11"]).guard
+    guard = make_context("echo", listen=[LOCAL], allow_users=[0, "11"]).guard
     assert (guard.user_refusal(uid) is None) == (uid in (0, 11))
     assert make_context("echo").guard.user_refusal(uid) is None
 
 
 def test_a_name_of_a_user_is_as_good_as_its_number() -> None:
-    assert make_context("echo", allow_users=["root"]).guard.user_refusal(0) is None
+    context = make_context("echo", listen=[LOCAL], allow_users=["root"])
+    assert context.guard.user_refusal(0) is None
 
 
 # sources that are never answered (G1)
@@ -285,3 +290,99 @@ def test_without_a_connection_the_looking_ends(log: LogRecorder) -> None:
         client.end()
     context.host.reactor.advance(SWEEP_SECONDS)
     assert context.host.reactor.getDelayedCalls() == []
+
+
+# limits that change
+
+
+def test_new_limits_hold_at_once_and_counts_and_connections_stay() -> None:
+    context = make_context("echo")
+    guard = context.guard
+    inside = let_in(context, peers("198.51.100.1", 5))
+    guard.refuse(peers("198.51.100.2", 1)[0], because("allow"))
+    before = dict(guard.counts)
+    guard.apply(evolve(context.limits, max_connections_per_source=Maximum(6), max_connections=7))
+    assert dict(guard.counts) == before
+    assert context.limits.max_connections == 7
+    assert len(let_in(context, peers("198.51.100.1", 5))) == 1
+    assert len(let_in(context, peers("198.51.100.3", 5))) == 1
+    assert len(guard.sessions) == 7
+    inside[0].vanish()
+    assert len(let_in(context, peers("198.51.100.1", 5))) == 1
+
+
+def test_rules_that_were_remembered_are_forgotten() -> None:
+    context = make_context("echo", deny=["198.51.100.0/24"])
+    guard = context.guard
+    assert let_in(context, peers("198.51.100.1", 1)) == []
+    assert guard.datagram_refusal("198.51.100.1", PORT) == because("deny", prefix="198.51.100.0/24")
+    guard.apply(evolve(context.limits, deny=()))
+    assert len(let_in(context, peers("198.51.100.1", 1))) == 1
+    assert guard.datagram_refusal("198.51.100.1", PORT) is None
+
+
+def test_who_is_trusted_from_now_on_is_not_counted_and_the_other_way_round() -> None:
+    context = make_context("echo", max_connections_per_source=3)
+    guard = context.guard
+    assert len(let_in(context, peers("198.51.100.1", 5))) == 3
+    trusted = evolve(context.limits, trusted=(parse_prefix("198.51.100.0/24"),))
+    untrusted = context.limits
+    guard.apply(trusted)
+    assert len(let_in(context, peers("198.51.100.1", 5))) == 5
+    guard.apply(untrusted)
+    assert let_in(context, peers("198.51.100.1", 1)) == []
+    assert guard._per_source == {"198.51.100.1/32": 8}
+
+
+def test_a_budget_starts_anew_only_where_its_rate_changes() -> None:
+    context = make_context("daytime")
+    guard = context.guard
+    assert answered(guard, ["198.51.100.1"] * 30) == 20
+    guard.apply(evolve(context.limits, max_connections=5))
+    assert answered(guard, ["198.51.100.1"] * 30) == 0
+    guard.apply(evolve(context.limits, reply_burst=7))
+    assert answered(guard, ["198.51.100.1"] * 30) == 7
+    assert str(guard.reply_refusal("198.51.100.1")) == "reply_rate = 10/s"
+
+
+# sessions
+
+
+def test_sessions_are_numbered_through_the_daemon_and_tell_where_they_came_in() -> None:
+    host = make_host()
+    contexts = [make_context("echo", host) for _ in range(2)]
+    host.reactor.advance(5)
+    for number, context in enumerate([*contexts, *contexts]):
+        let_in(context, [Peer("198.51.100.1", PORT + number)])
+    sessions = [session for context in contexts for session in context.guard.sessions]
+    assert [session.number for session in sessions] == [1, 3, 2, 4]
+    assert {session.since for session in sessions} == {host.reactor.seconds()}
+    assert {session.entrance for session in sessions} == {ENTRANCE}
+    assert {(session.bytes_in, session.bytes_out) for session in sessions} == {(0, 0)}
+
+
+def test_connections_have_the_drain_time_to_end(log: LogRecorder) -> None:
+    context = make_context("echo", drain="7s")
+    client = knock("echo", context, Peer("198.51.100.1", PORT), takes=0)
+    assert client is not None
+    client.send(b"x" * 70_000)
+    ended: list[object] = []
+    context.guard.stop_sessions(because("service_removed")).addCallback(ended.append)
+    context.host.reactor.advance(6.9)
+    assert not ended
+    context.host.reactor.advance(0.2)
+    assert len(ended) == 1
+    assert [event["reason"] for event in log.events("closed")] == [because("service_removed")]
+
+
+def test_some_connections_can_be_waited_for_while_others_come() -> None:
+    context = make_context("echo")
+    first, second = let_in(context, peers("198.51.100.1", 2))
+    ended: list[object] = []
+    context.guard.when_ended(context.guard.sessions).addCallback(ended.append)
+    let_in(context, peers("198.51.100.2", 1))
+    first.vanish()
+    assert not ended
+    second.vanish()
+    assert len(ended) == 1
+    assert context.guard.when_ended(()).called

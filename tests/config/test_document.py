@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from sockd.config.document import ConfigError, Document, Mistake, files_of, parse, read
+from sockd.config.document import ConfigError, Document, Mistake, Place, files_of, parse, read
 
 
 def write(folder: Path, **texts: str) -> Path:
@@ -28,9 +29,48 @@ def test_conf_d_is_read_after_the_file_and_in_name_order(tmp_path: Path) -> None
 def test_only_toml_files_of_conf_d_are_read(tmp_path: Path) -> None:
     file = write(tmp_path, sockd="a = 0")
     (tmp_path / "conf.d" / "more.toml.bak").write_text("a = 1", "utf-8")
+    # what editors leave behind
+    for name in (".more.toml", ".#more.toml", "#more.toml#", "more.toml~", ".more.toml.swp"):
+        (tmp_path / "conf.d" / name).write_text("a = 3", "utf-8")
     (tmp_path / "conf.d" / "README").write_text("not TOML", "utf-8")
     (tmp_path / "other.toml").write_text("a = 2", "utf-8")
     assert read(file).values == {"a": 0}
+
+
+def test_a_mark_that_an_editor_begins_a_file_with_is_no_part_of_it(tmp_path: Path) -> None:
+    file = write(tmp_path, sockd="\ufeffa = 0\r\nb = 1", more="\ufeffc = 2")
+    document = read(file)
+    assert document.values == {"a": 0, "b": 1, "c": 2}
+    assert document.place(("b",)).line == 2
+
+
+def test_a_document_knows_its_files_in_their_order(tmp_path: Path) -> None:
+    file = write(tmp_path, sockd="a = 0", more="b = 1", also="c = 1")
+    folder = tmp_path / "conf.d"
+    assert read(file).files == [str(file), str(folder / "also.toml"), str(folder / "more.toml")]
+
+
+def test_a_relative_path_starts_at_the_folder_of_its_file_and_without_one_at_the_current(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path, sockd="a = 0\n[t]\nx = 1", more="b = 1\n[t]\ny = 2")
+    monkeypatch.chdir(tmp_path)
+    document = read(Path("sockd.toml"))
+    document.set("c=1")
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    assert document.folder(("a",)) == document.folder(("t", "x")) == str(tmp_path)
+    assert document.folder(("b",)) == document.folder(("t", "y")) == str(tmp_path / "conf.d")
+    assert document.folder(("c",)) == document.folder(("none",)) == str(elsewhere)
+
+
+@pytest.mark.timeout(60)
+def test_a_fifo_is_told_and_not_waited_for(tmp_path: Path) -> None:
+    file = write(tmp_path, sockd="a = 0")
+    os.mkfifo(tmp_path / "conf.d" / "more.toml")
+    with pytest.raises(ConfigError, match=r"more\.toml: a FIFO, not a file"):
+        read(file)
 
 
 def test_a_file_alone_needs_no_conf_d(tmp_path: Path) -> None:
@@ -58,15 +98,15 @@ def test_each_value_knows_the_file_and_the_line_it_came_from(tmp_path: Path) -> 
     )
     document = read(file)
     beside = tmp_path / "conf.d" / "more.toml"
-    assert document.place(("service", "echo", "idle_timeout")) == f"{beside}:3"
-    assert document.place(("service", "echo", "max_line")) == f"{file}:3"
+    assert str(document.place(("service", "echo", "idle_timeout"))) == f"{beside}:3"
+    assert str(document.place(("service", "echo", "max_line"))) == f"{file}:3"
 
 
 def test_what_has_no_line_of_its_own_stands_where_its_table_does() -> None:
     document = Document()
     parse(document, "[service.echo]\nx = 1", "F")
-    assert document.place(("service", "echo", "listen", 0)) == "F:1"
-    assert document.place(("sockd",)) == ""
+    assert document.place(("service", "echo", "listen", 0)) == Place("F", 1)
+    assert document.place(("sockd",)) == Place()
 
 
 def test_every_file_that_cannot_be_read_is_named_at_once(tmp_path: Path) -> None:
@@ -78,7 +118,7 @@ def test_every_file_that_cannot_be_read_is_named_at_once(tmp_path: Path) -> None
     assert str(caught.value).splitlines() == [
         f"{file}:1: not TOML: Invalid value (at end of document)",
         f"{tmp_path}/conf.d/m.toml:1: not TOML: Invalid statement (at line 1, column 1)",
-        f"{tmp_path}/conf.d/z.toml: Is a directory",
+        f"{tmp_path}/conf.d/z.toml: a directory, not a file",
     ]
 
 
@@ -129,21 +169,22 @@ def test_set_overrides_the_files_and_says_so_in_each_place_below_it() -> None:
         "echo": {"listen": ["tcp:2", "tcp:3"], "max_line": 1},
         "ack": {"max_line": 5},
     }
-    where = "--set service.echo.listen=['tcp:2', 'tcp:3']"
+    where = Place("--set service.echo.listen=['tcp:2', 'tcp:3']")
     assert document.place(("service", "echo", "listen")) == where
     assert document.place(("service", "echo", "listen", 1)) == where
-    assert document.place(("service", "echo", "max_line")) == "F:3"
-    assert document.place(("service", "ack", "max_line")) == "--set service.ack = {max_line = 5}"
+    assert document.place(("service", "echo", "max_line")) == Place("F", 3)
+    place = document.place(("service", "ack", "max_line"))
+    assert place == Place("--set service.ack = {max_line = 5}")
 
 
 def test_what_only_set_names_stands_there() -> None:
     document = Document()
     parse(document, "[service.echo]", "F")
     document.set("service.ecko.max_line=5")
-    assert document.place(("service", "ecko")) == "--set service.ecko.max_line=5"
-    assert document.place(("service", "echo")) == "F:1"
+    assert document.place(("service", "ecko")) == Place("--set service.ecko.max_line=5")
+    assert document.place(("service", "echo")) == Place("F", 1)
 
 
 def test_a_mistake_shows_nothing_that_a_terminal_would_act_on() -> None:
-    mistake = Mistake("\x1b[2Jsockd.toml:1", "service.\u202e", "got '\x07\n'")
+    mistake = Mistake(Place("\x1b[2Jsockd.toml", 1), "service.\u202e", "got '\x07\n'")
     assert str(mistake) == "\\x1b[2Jsockd.toml:1: service.\\u202e: got '\\x07\\x0a'"

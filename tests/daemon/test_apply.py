@@ -196,7 +196,7 @@ async def test_an_instance_of_another_kind_takes_over_and_the_old_ones_connectio
             assert await said_at(listeners(daemon)[0]) == b"two"
         await until(lambda: old.context.shared.has_stopped)
         assert daemon.instances[0][1] is not old
-        assert str(log.events("closed")[0]["why"]) == "the service has been taken out"
+        assert log.events("closed")[0]["reason"].name == "service_removed"
 
 
 @ensureDeferred

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sockd.listen.fields import split, suggestion
+from sockd.listen.fields import split
 
 
 @pytest.mark.parametrize(
@@ -54,8 +54,3 @@ def test_any_text_is_split_or_refused(text: str) -> None:
     except ValueError:
         return
     assert all(value for _, value in fields)
-
-
-def test_the_nearest_known_word_is_suggested() -> None:
-    assert suggestion("PRIVATEKEY", ["privateKey", "port"]) == "; did you mean 'privateKey'?"
-    assert suggestion("zzz", ["tcp", "udp"]) == "; there are tcp, udp"

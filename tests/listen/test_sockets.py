@@ -14,8 +14,8 @@ import psutil
 import pytest
 
 from sockd.listen.runtime import make_runtime_directory, runtime_directory
-from sockd.listen.sockets import ListenError, aim, bound, file_identity, unlink_own, widen
-from sockd.listen.strings import parse
+from sockd.listen.sockets import ListenError, aim, bound, failures, file_identity, unlink_own, widen
+from sockd.listen.strings import expand, parse
 from tests.daemons import namespace
 from tests.processes import NOBODY, free_port, run
 
@@ -254,7 +254,7 @@ def test_a_port_below_1024_without_the_right_to_it_says_what_would_help() -> Non
     script = (
         "import os\n"
         "from sockd.listen.sockets import ListenError, bound\n"
-        "from sockd.listen.strings import parse\n"
+        "from sockd.listen.strings import expand, parse\n"
         f"os.setuid({NOBODY})\n"
         "try: bound(parse('tcp:7'))\n"
         "except ListenError as error: print(error)\n"
@@ -311,3 +311,33 @@ def test_an_interface_that_is_not_there_is_an_error_each_time_it_is_aimed_at(tex
         for _ in range(2):
             with pytest.raises(OSError, match="Cannot assign requested address"):
                 aim(sock, listen)
+
+
+# what is said of several
+
+
+def test_a_string_that_stands_for_two_addresses_is_told_once() -> None:
+    first, second = expand("tcp:7:interface=localhost")
+    [other] = expand("tcp:8")
+    errors = [ListenError(first, "in use"), ListenError(other, "no"), ListenError(second, "in use")]
+    assert failures(errors) == [
+        "cannot listen on tcp 127.0.0.1:7 and [::1]:7: in use",
+        "cannot listen on tcp 0.0.0.0:8: no",
+    ]
+    assert failures([ListenError(first, "in use"), ListenError(second, "no")]) == [
+        "cannot listen on tcp 127.0.0.1:7: in use",
+        "cannot listen on tcp [::1]:7: no",
+    ]
+
+
+@pytest.mark.parametrize("transport", ["tcp", "udp"])
+def test_a_socket_that_goes_does_not_stop_one_that_comes(transport: str) -> None:
+    with bound(parse(f"{transport}:0")) as old:
+        port = old.getsockname()[1]
+        new = parse(f"{transport}:{port}:interface=127.0.0.1")
+        with pytest.raises(ListenError, match="address in use"):
+            bound(new)
+        with bound(new, [old]) as sock:
+            assert sock.getsockname() == ("127.0.0.1", port)
+        # and what it lent is taken back
+        assert old.getsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT) == 0

@@ -88,7 +88,7 @@ async def test_how_a_child_ended_is_told(script: str, status: str, log: LogRecor
     assert started["program"] == "/bin/sh"
     assert started["pid"] == reaped["pid"]
     assert reaped["status"] == status
-    assert reaped["peer"] == "192.0.2.7:50007"
+    assert str(reaped["peer"]) == "192.0.2.7:50007"
 
 
 @pytest_twisted.ensureDeferred

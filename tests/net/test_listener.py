@@ -233,9 +233,14 @@ listen = ["tcp:7:interface=localhost", "udp:7:interface=localhost",
           "tcp:8:interface=*", "udp:8:interface=*"]
 """
     with Daemon(tmp_path, text, namespace=host) as daemon:
-        assert [one["local"] for one in daemon.events("listening")] == [
-            *("tcp 127.0.0.1:7", "tcp [::1]:7", "udp 127.0.0.1:7", "udp [::1]:7"),
-            *("tcp 0.0.0.0:8", "tcp [::]:8", "udp 0.0.0.0:8", "udp [::]:8"),
+        assert [
+            (one["transport"], one["local_address"], one["local_port"])
+            for one in daemon.events("listening")
+        ] == [
+            *(("tcp", "127.0.0.1", 7), ("tcp", "::1", 7)),
+            *(("udp", "127.0.0.1", 7), ("udp", "::1", 7)),
+            *(("tcp", "0.0.0.0", 8), ("tcp", "::", 8)),
+            *(("udp", "0.0.0.0", 8), ("udp", "::", 8)),
         ]
         for kind in (STREAM, DATAGRAM):
             for address in ("127.0.0.1", "::1"):
@@ -271,10 +276,12 @@ def test_without_ipv6_what_a_name_without_a_family_stands_for_is_skipped_with_a_
 ) -> None:
     text = "[service.echo]\nlisten = ['tcp:7:interface=localhost', 'udp:7:interface=*']"
     with Daemon(tmp_path, text, namespace=host_without_ipv6) as daemon:
-        skipped = daemon.events("skipped")
-        assert [(one["level"], one["local"], one["reason"]) for one in skipped] == [
-            ("warn", "tcp [::1]:7", "Cannot assign requested address"),
-            ("warn", "udp [::]:7", "IPv6 is off on this host"),
+        assert [
+            (one["level"], one["transport"], one["local_address"], one["reason"], one["detail"])
+            for one in daemon.events("skipped")
+        ] == [
+            ("warn", "tcp", "::1", "listen_error", "Cannot assign requested address"),
+            ("warn", "udp", "::", "listen_error", "IPv6 is off on this host"),
         ]
         assert answer(host_without_ipv6, "127.0.0.1", STREAM) == b"hi"
         assert answer(host_without_ipv6, "127.0.0.1", DATAGRAM) == b"hi"

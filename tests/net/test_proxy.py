@@ -90,7 +90,7 @@ def test_the_service_and_the_log_see_the_client_of_the_header(
     client.send(header)
     host, _, port = peer.rpartition(":")
     assert client.received == f"hello {host.strip('[]')} {port}\r\n".encode()
-    assert [event["peer"] for event in log.events("opened")] == [peer]
+    assert [str(event["peer"]) for event in log.events("opened")] == [peer]
 
 
 @pytest.mark.parametrize("header", THE_PROXY_ITSELF)
@@ -98,7 +98,7 @@ def test_a_proxy_that_names_no_client_is_the_client_itself(header: bytes, log: L
     client = through_proxy("greet", **HELLO)
     client.send(header)
     assert client.received == b"hello 192.0.2.1 40001\r\n"
-    assert [event["peer"] for event in log.events("opened")] == ["192.0.2.1:40001"]
+    assert [str(event["peer"]) for event in log.events("opened")] == ["192.0.2.1:40001"]
 
 
 @pytest.mark.parametrize("header", [v1(), v2(), *THE_PROXY_ITSELF])
@@ -290,5 +290,5 @@ listen = [
             below.sendall(v2("2001:db8::7"))
             with trust.wrap_socket(below, server_hostname="localhost") as secure:
                 assert secure.recv(100) == b"hello 2001:db8::7 50007\r\n"
-        daemon.wait_for("closed", peer="203.0.113.7:50007")
-        daemon.wait_for("closed", peer="[2001:db8::7]:50007")
+        daemon.wait_for("closed", peer_address="203.0.113.7", peer_port=50007)
+        daemon.wait_for("closed", peer_address="2001:db8::7", peer_port=50007)

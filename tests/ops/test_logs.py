@@ -295,8 +295,8 @@ def test_the_quick_lines_of_a_connection_are_what_the_others_would_be(
     opened, closed = heard
     for form in FORMATS.values():
         quick = [
-            form.opened(said, 5, local, peer),
-            form.closed(said, 5, local, peer, duration, 3, 4, reason),
+            form.opened(0.0, said, 5, local, peer),
+            form.closed(0.0, said, 5, local, peer, duration, 3, 4, reason),
         ]
         for line, event in zip(quick, (opened, closed), strict=True):
             assert without_time(line) == without_time(form.line(event))

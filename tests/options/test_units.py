@@ -4,7 +4,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sockd.options.units import LARGEST_SIZE, LONGEST_DURATION, Duration, Rate, Size
+from sockd.options.units import (
+    LARGEST_SIZE,
+    LONGEST_DURATION,
+    Duration,
+    Maximum,
+    Rate,
+    Size,
+    Timeout,
+)
 
 ANY_DURATION = st.one_of(
     st.floats(0, LONGEST_DURATION),
@@ -26,6 +34,24 @@ ANY_DURATION = st.one_of(
         ("1d", 86400),
         ("1d2h3m4s5ms", 93784.005),
         ("0.1s", 0.1),
+        ("30", 30),
+        ("0.5", 0.5),
+        ("30 s", 30),
+        ("30 sec", 30),
+        ("30 seconds", 30),
+        ("1 second", 1),
+        ("5S", 5),
+        ("5 M", 300),
+        ("500 MS", 0.5),
+        ("250 msec", 0.25),
+        ("1 millisecond", 0.001),
+        ("10min", 600),
+        ("10 mins", 600),
+        ("1.5h", 5400),
+        ("2 hrs", 7200),
+        ("1h 30m", 5400),
+        ("1 hour 30 minutes", 5400),
+        ("1 Day", 86400),
         (30, 30),
         (0, 0),
         (0.25, 0.25),
@@ -37,7 +63,8 @@ def test_a_duration_is_read_in_seconds(written: object, seconds: float) -> None:
 
 @pytest.mark.parametrize(
     "written",
-    ["soon", "", "5", "5 s", "-5s", "+5s", "30m1h", "1m1m", "s", "1e3s", "5S", ".5s", "1_0s",
+    ["soon", "", " ", " 5s", "5s ", "5  s", "-5s", "+5s", "30m1h", "1m1m", "s", "1e3s", ".5s",
+     "1_0s", "5x", "5 mon", "1hm", "1s1", "30 seconds 1 minute", "off", "5sseconds",
      "٣s", "5s\n", "1" * 401 + "s", True, False, None, [], b"5s", -1, -0.5, math.nan, math.inf,
      -math.inf],
 )  # fmt: skip
@@ -80,7 +107,22 @@ def test_the_text_of_a_duration_reads_back(seconds: float) -> None:
 
 @pytest.mark.parametrize(
     ("written", "count"),
-    [("64k", 65536), ("64K", 65536), ("4m", 4 << 20), ("1g", 1 << 30), ("512", 512), (7, 7)],
+    [
+        ("64k", 65536),
+        ("64K", 65536),
+        ("64kb", 65536),
+        ("64 kB", 65536),
+        ("64 KiB", 65536),
+        ("4m", 4 << 20),
+        ("4MB", 4 << 20),
+        ("4 MiB", 4 << 20),
+        ("1.5m", 3 << 19),
+        ("1g", 1 << 30),
+        ("512", 512),
+        ("512 B", 512),
+        ("512 bytes", 512),
+        (7, 7),
+    ],
 )
 def test_a_size_is_read_in_bytes(written: object, count: int) -> None:
     assert Size.parse(written) == count
@@ -88,7 +130,8 @@ def test_a_size_is_read_in_bytes(written: object, count: int) -> None:
 
 @pytest.mark.parametrize(
     "written",
-    ["big", "", "1.5m", "-1", "64kb", " 1k", "٣", "9" * 19 + "g", True, None, 1.0, -1,
+    ["big", "", "1.5", "0.3k", "-1", "64kx", " 1k", "1k ", "kB", "4 m b", "1ib", "off",
+     "٣", "9" * 19 + "g", True, None, 1.0, -1,
      pytest.param("1" * 5000, id="long"), LARGEST_SIZE + 1],
 )  # fmt: skip
 def test_what_is_not_a_size_is_refused_with_an_example(written: object) -> None:
@@ -124,6 +167,7 @@ def test_a_wrong_size_cannot_be_made(count: int) -> None:
         ("2.5/s", Rate(2.5, 1), 2.5),
         ("10/30s", Rate(10, 30), 1 / 3),
         ("0/s", Rate(0, 1), 0),
+        ("off", Rate(math.inf, 1), math.inf),
     ],
 )
 def test_a_rate_is_read_as_a_count_and_a_span(written: str, rate: Rate, per_second: float) -> None:
@@ -134,8 +178,24 @@ def test_a_rate_is_read_as_a_count_and_a_span(written: str, rate: Rate, per_seco
 
 
 @pytest.mark.parametrize(
+    ("written", "rate"),
+    [
+        ("10/min", Rate(10, 60)),
+        ("10 / Minute", Rate(10, 60)),
+        ("10 per second", Rate(10, 1)),
+        ("10/30 s", Rate(10, 30)),
+        ("10 per 30 seconds", Rate(10, 30)),
+        ("OFF", Rate(math.inf, 1)),
+    ],
+)
+def test_a_rate_may_be_written_in_words(written: str, rate: Rate) -> None:
+    assert Rate.parse(written) == rate
+
+
+@pytest.mark.parametrize(
     "written",
-    ["fast", "", "50", "50/", "/s", "50/x", "50/0s", "-1/s", "1/s/s", "9" * 399 + "/s", 50, True,
+    ["fast", "", "50", "50/", "/s", "50/x", "50/0s", "-1/s", "1/s/s", "10persecond", "10 s",
+     "9" * 399 + "/s/", 50, True,
      None],
 )  # fmt: skip
 def test_what_is_not_a_rate_is_refused_with_an_example(written: object) -> None:
@@ -143,7 +203,7 @@ def test_what_is_not_a_rate_is_refused_with_an_example(written: object) -> None:
         Rate.parse(written)
 
 
-@pytest.mark.parametrize(("count", "per"), [(-1, 1), (math.nan, 1), (math.inf, 1), (1, 0)])
+@pytest.mark.parametrize(("count", "per"), [(-1, 1), (math.nan, 1), (1, 0), (1, math.inf)])
 def test_a_wrong_rate_cannot_be_made(count: float, per: float) -> None:
     with pytest.raises(ValueError, match="a rate"):
         Rate(count, per)
@@ -152,3 +212,31 @@ def test_a_wrong_rate_cannot_be_made(count: float, per: float) -> None:
 @given(st.floats(0, 1e12), ANY_DURATION.filter(bool))
 def test_the_text_of_a_rate_reads_back(count: float, per: float) -> None:
     assert Rate.parse(str(Rate(count, per))) == Rate(count, per)
+
+
+@pytest.mark.parametrize("written", ["off", "Off", "OFF"])
+def test_a_timeout_and_a_maximum_may_be_off_and_their_text_reads_back(written: str) -> None:
+    timeout, maximum = Timeout.parse(written), Maximum.parse(written)
+    assert timeout == math.inf
+    assert maximum > 10**18
+    assert (str(timeout), str(maximum), f"{maximum}") == ("off", "off", "off")
+    assert Timeout.parse(str(timeout)) == timeout
+    assert Maximum.parse(str(maximum)) == maximum
+
+
+@given(ANY_DURATION, st.integers(0, LARGEST_SIZE))
+def test_a_timeout_is_a_duration_and_a_maximum_a_number(seconds: float, count: int) -> None:
+    assert Timeout.parse(str(Timeout(seconds))) == Duration(seconds)
+    assert Maximum.parse(count) == count
+
+
+@pytest.mark.parametrize("written", ["5", "none", 1.5, True, None])
+def test_what_is_not_a_maximum_is_refused(written: object) -> None:
+    with pytest.raises(ValueError, match='expected a whole number or "off", got '):
+        Maximum.parse(written)
+
+
+@pytest.mark.parametrize("written", ["soon", math.inf, -1])
+def test_what_is_not_a_timeout_is_refused(written: object) -> None:
+    with pytest.raises(ValueError, match="expected a duration such as"):
+        Timeout.parse(written)

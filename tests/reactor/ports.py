@@ -16,7 +16,8 @@ from attrs import frozen
 from twisted.internet.protocol import DatagramProtocol
 
 from sockd.reactor.ancillary import Told
-from sockd.reactor.datagram import DatagramPort, UDPPort
+from sockd.reactor.datagram import DatagramPort
+from sockd.reactor.udp import UDPPort
 from tests.memory import ASKER, Loop
 from tests.processes import PATIENCE
 

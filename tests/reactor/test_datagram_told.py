@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from sockd.reactor.ancillary import Told, Wanted
-from sockd.reactor.datagram import UDPPort
+from sockd.reactor.udp import UDPPort
 from tests.memory import Loop
 from tests.processes import PATIENCE
 from tests.reactor.ports import (

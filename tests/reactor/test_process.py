@@ -18,8 +18,7 @@ from twisted.internet.protocol import ProcessProtocol
 
 from tests.helpers import until
 from tests.memory import REACTOR
-from tests.processes import PATIENCE, Running, running
-from tests.security.hosts import wait_until
+from tests.processes import PATIENCE, Running, running, wait_until
 from tests.servers import Wire
 
 SERVER = """

@@ -16,7 +16,7 @@ from twisted.internet.interfaces import IListeningPort, IMulticastTransport, IUD
 from twisted.internet.protocol import DatagramProtocol
 from zope.interface.verify import verifyObject
 
-from sockd.reactor.datagram import DatagramReactor, UDPPort
+from sockd.reactor.udp import DatagramReactor, UDPPort
 from tests.helpers import LogRecorder, until
 from tests.memory import REACTOR
 from tests.reactor.ports import LONGEST_UDP, Heard, Listens, bound, nobody, read_when_ready

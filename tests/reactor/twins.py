@@ -11,8 +11,6 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-import ssl
-import struct
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -24,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import trustme
-from attrs import Factory, define, frozen
+from attrs import frozen
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from cryptography.x509 import load_pem_x509_certificate
 from twisted.internet import tcp
@@ -38,65 +36,11 @@ from twisted.python.failure import Failure
 from sockd.reactor.uv import UvloopReactor
 from tests.helpers import LogRecorder
 from tests.processes import PATIENCE
-from tests.reactor.scripts import BUFFER, TEXT, Actor, Boom, Script, Step
+from tests.reactor.far import FAMILIES, Far, at_once, dial, listener, secure, shakes_hands
+from tests.reactor.scripts import Actor, Boom, Script, Step
 
-RESET = struct.pack("ii", 1, 0)
 IDLE_TURNS = 3
 """Turns of the reactor in which nothing happens, after which it counts as being at rest."""
-
-
-@define
-class Far:
-    """The other end: a socket, which a test reads and writes."""
-
-    socket: socket.socket
-    sent: int = 0
-    received: bytearray = Factory(bytearray)
-    was_reset: bool = False
-    end: str = ""
-    """How it ended: "end of file", "reset", or "closed" from this side."""
-
-    def send(self, size: int) -> None:
-        """Send what the kernel takes of so much."""
-        if not self.end.startswith("closed"):
-            try:
-                self.sent += self.socket.send(TEXT[self.sent : self.sent + size])
-            except ConnectionResetError:  # told once, and there may be something left to read
-                self.was_reset = True
-            except (BlockingIOError, BrokenPipeError, ssl.SSLError):
-                pass
-
-    def end_writing(self, _: object) -> None:
-        if not self.end.startswith("closed"):
-            with suppress(OSError):
-                self.socket.shutdown(socket.SHUT_WR)
-
-    def read(self, size: int) -> bool:
-        """Read once, so much at most; whether something came."""
-        if self.end:
-            return False
-        try:
-            data = self.socket.recv(size)
-        except (BlockingIOError, ssl.SSLWantReadError):
-            return False
-        except OSError:
-            self.end = "reset"
-            return True
-        self.received += data
-        if not data:
-            self.end = "reset" if self.was_reset else "end of file"
-        return True
-
-    def close(self, _: object) -> None:
-        if not self.end.startswith("closed"):
-            self.end = f"closed after {self.end}"
-            self.socket.close()
-
-    def reset(self, _: object) -> None:
-        if not self.end.startswith("closed"):
-            with suppress(OSError):
-                self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
-            self.close(None)
 
 
 @frozen
@@ -281,69 +225,39 @@ class _Play:
             self.twin.turn()
 
     def _connect(self) -> Any:
-        kind = {"unix": socket.AF_UNIX, "tcp6": socket.AF_INET6}
-        family = kind.get(self.script.transport, socket.AF_INET)
-        host = {socket.AF_INET6: "::1"}.get(family, "127.0.0.1")
-        path = f"{self.twin.folder.name}/{next(self.twin.names)}"
-        name = path if family == socket.AF_UNIX else (host, 0)
-        listener = socket.socket(family, socket.SOCK_STREAM)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER)
-        if family != socket.AF_UNIX:
-            # the loopback's segments are bigger than these buffers, which makes it wait for timers
-            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, 1400)
-        listener.bind(name)
-        listener.listen(1)
-        listener.setblocking(False)
+        """The connection, from whichever side; the port, where our side has one."""
+        transport = self.script.transport
+        family = FAMILIES.get(transport, socket.AF_INET)
+        listening = listener(family, f"{self.twin.folder.name}/{next(self.twin.names)}")
         factory: Any = _Factory(self.actor)
-        reactor, port = self.twin.reactor, None
-        if self.script.transport == "client":
-            reactor.connectTCP(*listener.getsockname(), factory)
-            accepted: list[socket.socket] = []
-
-            def accept() -> bool:
-                with suppress(BlockingIOError):
-                    accepted.append(listener.accept()[0])
-                return bool(accepted)
-
-            self._turn_until(accept)
-            far = accepted[0]
-            listener.close()
+        port = None
+        if transport == "client":
+            self.twin.reactor.connectTCP(*listening.getsockname(), factory)
+            far = self._accept(listening)
         else:
-            if self.script.transport == "tls":
+            if transport == "tls":
                 factory = TLSMemoryBIOFactory(server_context(), False, factory)
-            port = reactor.adoptStreamPort(listener.fileno(), family, factory)
-            far = socket.socket(family, socket.SOCK_STREAM)
-            far.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER)
-            if family != socket.AF_UNIX:
-                far.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, 1400)
-            far.connect(listener.getsockname())
-            listener.close()
-        far.setblocking(False)
-        if family != socket.AF_UNIX:
-            far.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, True)
-        if self.script.transport == "tls":
-            far = self._shake_hands(far)
+            port = self.twin.reactor.adoptStreamPort(listening.fileno(), family, factory)
+            far = dial(listening)
+        listening.close()
+        far = at_once(far)
+        if transport == "tls":
+            far = secured = secure(far)
+            self._turn_until(lambda: shakes_hands(secured))
         self.far = Far(far)
         self._turn_until(lambda: "made" in self.actor.seen)
         return port
 
-    def _shake_hands(self, far: socket.socket) -> socket.socket:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-        secure = context.wrap_socket(far, do_handshake_on_connect=False)
+    def _accept(self, listening: socket.socket) -> socket.socket:
+        accepted: list[socket.socket] = []
 
-        def is_done() -> bool:
-            try:
-                secure.do_handshake()
-            except ssl.SSLWantReadError:
-                return False
-            except OSError:  # the protocol has left already
-                return True
-            return True
+        def accept() -> bool:
+            with suppress(BlockingIOError):
+                accepted.append(listening.accept()[0])
+            return bool(accepted)
 
-        self._turn_until(is_done)
-        return secure
+        self._turn_until(accept)
+        return accepted[0]
 
     def _do(self, step: Step) -> None:
         name, argument = step

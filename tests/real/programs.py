@@ -10,6 +10,8 @@ import time
 from types import TracebackType
 from typing import Self
 
+from tests.processes import finish
+
 SECONDS = 60.0
 """Seconds that a client has for all that it does: a loaded machine is slow."""
 
@@ -27,12 +29,9 @@ def feed(*command: str, data: bytes = b"", seconds: float = SECONDS) -> bytes:
             os.write(keyboard, data)
         finally:
             os.close(keyboard)
-        done = subprocess.run(
-            command, stdin=stdin, capture_output=True, timeout=seconds, check=False
-        )
+        return finish(command, stdin=stdin, seconds=seconds).stdout
     finally:
         os.close(stdin)
-    return done.stdout
 
 
 def ctimes(begin: float, end: float) -> set[bytes]:

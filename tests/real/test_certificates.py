@@ -77,9 +77,12 @@ def test_new_connections_get_the_new_certificate_and_open_ones_go_on(
         assert serial_of(before) != new
         os.kill(daemon.pid, signal.SIGHUP)
         daemon.wait_for("certificate", service="ack")
+        daemon.wait_for("certificates", looked_at=2, changed=2, unusable=0)
         with connect(daemon, "ack", trusting(authority)) as after:
             assert serial_of(after) == new
             assert acknowledges(after)
+        os.kill(daemon.pid, signal.SIGHUP)
+        daemon.wait_for("certificates", looked_at=2, changed=0, unusable=0)
         assert acknowledges(before)
 
 
@@ -103,6 +106,7 @@ def test_a_bad_new_certificate_is_told_and_the_old_one_stays(
     told = daemon.wait_for("certificate")  # once, though two services have it
     assert "server.pem" in told["message"]
     assert "the old certificate stays in use" in told["message"]
+    daemon.wait_for("certificates", changed=0, unusable=2)
     with connect(daemon, "ack", trusting(authority)) as after:
         assert serial_of(after) == old
 

@@ -6,14 +6,14 @@ import re
 import socket
 import struct
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from tests.daemons import Daemon, ask, children, descriptors, receive_all
-from tests.processes import PATIENCE
+from tests.processes import wait_until
 from tests.real.programs import ctimes
 
 COOKIES = Path("/usr/share/games/fortunes")
@@ -37,7 +37,7 @@ listen = ["tcp:0:interface=127.0.0.1"]
 [service.brief]
 kind = "exec"
 command = ["/bin/sh", "-c", "sleep 1000 & echo $!; sleep 1000 & echo $!; wait"]
-max_time = "8s"
+max_time = "2s"
 listen = ["tcp:0:interface=127.0.0.1"]
 """
 
@@ -54,18 +54,11 @@ def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
 @pytest.fixture(autouse=True)
 def no_child_left(daemon: Daemon) -> Iterator[None]:
     """After each test every program is reaped and every descriptor closed."""
-    until(lambda: not children(daemon.pid))
+    wait_until(lambda: not children(daemon.pid), "no program is left")
     before = descriptors(daemon.pid)
     yield
-    until(lambda: not children(daemon.pid))
-    until(lambda: descriptors(daemon.pid) <= before)
-
-
-def until(true: Callable[[], bool], seconds: float = PATIENCE) -> None:
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end
-        time.sleep(0.02)
+    wait_until(lambda: not children(daemon.pid), "no program is left")
+    wait_until(lambda: descriptors(daemon.pid) <= before, "every descriptor is closed")
 
 
 def cookies() -> set[bytes]:
@@ -141,7 +134,7 @@ def test_a_client_that_leaves_ends_its_program_and_all_that_it_started(
         if service == "stubborn":
             reset(sock)
     reaped(daemon, service, peer)
-    until(lambda: not any(is_running(one) for one in [pid, *started]))
+    wait_until(lambda: not any(is_running(one) for one in [pid, *started]), "nothing of it runs")
 
 
 def is_running(pid: int) -> bool:
@@ -157,7 +150,7 @@ def test_a_program_without_an_end_is_held_back_and_ended_with_its_client(daemon:
         peer = name(sock)
         assert sock.recv(2) == b"y\n"
         pid = daemon.wait_for("child-started", service="endless", peer=peer)["pid"]
-        until(lambda: is_quiet(pid))
+        wait_until(lambda: is_quiet(pid), "the program waits")
         reset(sock)
     reaped(daemon, "endless", peer)
 

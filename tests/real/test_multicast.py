@@ -162,12 +162,12 @@ def test_an_interface_that_goes_and_comes_back_costs_one_warning(tmp_path: Path)
                 beat(sock.recv(1024), period)
         for service in ("beacon", "beacon6"):
             # which it says once the message has been sent
-            cable.daemon.wait_for("failed", service=service, why="sending again")
+            cable.daemon.wait_for("failed", service=service, reason="sends_again")
             reports = [
-                event["why"]
+                event["reason"]
                 for event in cable.daemon.events("failed")
                 if event["service"] == service
             ]
             assert len(reports) == 2
-            assert reports[0].startswith("cannot send: ")
+            assert reports[0] == "cannot_send"
             assert reports[1] == "sending again"

@@ -14,6 +14,7 @@ import pytest
 import trustme
 
 from tests.daemons import Daemon
+from tests.processes import finish
 from tests.real.programs import SECONDS, Session, ctimes, feed
 
 TEXT = b"Sockets are where programs on two machines meet and talk.\n"
@@ -98,7 +99,7 @@ def test_tls_before_1_2_is_refused(site: Site, version: str) -> None:
 
     def attempt(version: str) -> subprocess.CompletedProcess[bytes]:
         command = site.s_client("daytime", *lax, f"-{version}")
-        return subprocess.run(command, input=b"", capture_output=True, timeout=SECONDS, check=False)
+        return finish(command, seconds=SECONDS)
 
     refused = attempt(version)
     assert refused.returncode != 0

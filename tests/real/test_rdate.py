@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import calendar
 import re
-import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.daemons import Daemon
+from tests.processes import run
 from tests.real.programs import SECONDS
 
 CONFIG = """
@@ -34,15 +34,10 @@ def rdate(daemon: Daemon, transport: str, family: int, *options: str) -> str:
     """What rdate prints and nothing set (-p), in UTC."""
     host, port = daemon.address("time", transport, family)
     over_udp = ["-u"] if transport == "udp" else []
-    done = subprocess.run(
-        ["rdate", "-p", *over_udp, *options, "-o", str(port), host],
-        env={"PATH": "/usr/bin:/usr/sbin:/bin:/sbin", "TZ": "UTC0", "LC_ALL": "C"},
-        capture_output=True,
-        timeout=SECONDS,
-        check=True,
-        text=True,
-    )
-    assert not done.stderr
+    environment = {"PATH": "/usr/bin:/usr/sbin:/bin:/sbin", "TZ": "UTC0", "LC_ALL": "C"}
+    argv = ["rdate", "-p", *over_udp, *options, "-o", str(port), host]
+    done = run(*argv, environment=environment, seconds=SECONDS)
+    assert (done.returncode, done.stderr) == (0, "")
     return done.stdout
 
 

@@ -120,14 +120,14 @@ def test_a_datagram_is_answered_from_the_address_that_it_asked(
 
 
 @pytest.mark.parametrize(
-    ("denied", "rule", "allowed"),
+    ("denied", "prefix", "allowed"),
     [
-        ("10.77.0.2", "deny 10.77.0.0/24", ("10.77.0.3", "10.88.0.2")),
-        ("fd77::2", "deny fd77::/64", ("fd77::3", "fd88::2")),
+        ("10.77.0.2", "10.77.0.0/24", ("10.77.0.3", "10.88.0.2")),
+        ("fd77::2", "fd77::/64", ("fd77::3", "fd88::2")),
     ],
 )
 def test_who_is_denied_gets_nothing_and_the_log_names_the_rule(
-    neighbour: Neighbour, denied: str, rule: str, allowed: tuple[str, str]
+    neighbour: Neighbour, denied: str, prefix: str, allowed: tuple[str, str]
 ) -> None:
     """The most specific prefix that matches decides."""
     assert neighbour.nc(denied, 7800, "-N", data=b"stressed\n") == b""
@@ -141,11 +141,11 @@ def test_who_is_denied_gets_nothing_and_the_log_names_the_rule(
         with pytest.raises(BlockingIOError):
             silenced.recv(1024)
     refused = [
-        event["rule"]
+        (event["reason"], event["prefix"])
         for event in neighbour.daemon.events("refused")
-        if event["service"] == "reverse" and event["peer"].strip("[").startswith(denied)
+        if event["service"] == "reverse" and event["peer_address"] == denied
     ]
-    assert refused == [rule, rule]
+    assert refused == [("deny", prefix)] * 2
 
 
 @pytest.mark.parametrize(
@@ -158,8 +158,7 @@ def test_where_some_are_allowed_the_others_are_refused(
     assert neighbour.nc(chosen, 7799, "-N", data=b"stressed\n") == b"desserts\r\n"
     for source in others:
         assert neighbour.nc(source, 7799, "-N", data=b"stressed\n") == b""
-    rule = "no allow rule matches"
-    neighbour.daemon.wait_for("refused", service="chosen", rule=rule)
+    neighbour.daemon.wait_for("refused", service="chosen", reason="allow")
 
 
 @pytest.mark.parametrize(("noisy", "quiet"), [("10.77.0.2", "10.77.0.3"), ("fd77::2", "fd88::2")])
@@ -174,8 +173,8 @@ def test_a_source_has_at_most_20_connections_and_takes_no_others_place(
             assert sock.recv(100) == b"OK : hello\r\n"
         with neighbour.tcp(noisy, 8888) as one_more:
             assert receive_all(one_more) == b""
-        rule = f"max_connections_per_source = {PER_SOURCE}"
-        neighbour.daemon.wait_for("refused", service="ack", rule=rule)
+        reason = "max_connections_per_source"
+        neighbour.daemon.wait_for("refused", service="ack", reason=reason, limit=PER_SOURCE)
         assert ask(neighbour.tcp(quiet, 8888), b"hello\n") == b"OK : hello\r\n"
         for sock in held:
             sock.sendall(b"still here\n")
@@ -192,7 +191,7 @@ def test_a_source_connects_no_faster_than_connect_rate(
         assert ask(neighbour.tcp(noisy, 3456), b"hello\n") == b"You said:hello\r\n"
     with neighbour.tcp(noisy, 3456) as one_more:
         assert receive_all(one_more) == b""
-    neighbour.daemon.wait_for("refused", service="said", rule="connect_rate = 5/h")
+    neighbour.daemon.wait_for("refused", service="said", reason="connect_rate", limit="5/h")
     assert ask(neighbour.tcp(quiet, 3456), b"hello\n") == b"You said:hello\r\n"
 
 
@@ -213,11 +212,11 @@ def test_ten_thousand_questions_of_one_network_get_few_answers_and_silence_no_ot
     neighbour: Neighbour, noisy: str, quiet: str
 ) -> None:
     """20 at once and 10 a second: what anybody can have sent to a forged source."""
-    rule = f"reply_rate = {RATE}/s"
 
     def reports() -> int:
         return sum(
-            event["service"] == "daytime" and event["rule"].startswith(rule)
+            event["service"] == "daytime"
+            and (event["reason"], event["limit"]) == ("reply_rate", f"{RATE}/s")
             for event in neighbour.daemon.events("refused")
         )
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
-import subprocess
 import sysconfig
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +11,7 @@ import pytest
 
 from sockd.service import find
 from tests.daemons import Daemon, inside, namespace
+from tests.processes import SOCKD, finish, running
 from tests.transcripts import Step, blocks, is_as_said, transcripts
 
 ROOT = Path(__file__).parents[2]
@@ -30,8 +29,12 @@ def host() -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def daemon(host: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
-    """What `make run` runs: the built-in configuration on its own ports."""
-    with Daemon(tmp_path_factory.mktemp("d"), namespace=host) as running:
+    """What `make run` runs: the built-in configuration on its own ports.
+
+    The beacon's period is shorter: whoever types the command may have to wait, and a test need not.
+    """
+    quick = ["--set", 'service.beacon.period="1s"']
+    with Daemon(tmp_path_factory.mktemp("d"), None, quick, namespace=host) as running:
         yield running
 
 
@@ -44,17 +47,8 @@ def shell(host: str, folder: Path, runtime: Path, script: str) -> str:
         "RUNTIME": str(runtime),
         "RUNTIME_DIRECTORY": str(runtime),
     }
-    done = subprocess.run(
-        ["ip", "netns", "exec", host, "bash", "-c", script],
-        cwd=folder,
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        timeout=SECONDS,
-        check=False,
-    )
-    return done.stdout.decode()
+    argv = ["ip", "netns", "exec", host, "bash", "-c", f"exec 2>&1; {script}"]
+    return finish(argv, cwd=folder, environment=environment, seconds=SECONDS).stdout.decode()
 
 
 def replay(daemon: Daemon, host: str, folder: Path, steps: list[Step]) -> None:
@@ -115,23 +109,12 @@ def test_a_start_prints_what_the_readme_shows(tmp_path: Path) -> None:
     [shown] = [block.text for block in blocks(README) if block.text.startswith("sockd ")]
     runtime = tmp_path / "run"
     with namespace() as alone:
-        process = subprocess.Popen(
-            ["ip", "netns", "exec", alone, f"{sysconfig.get_path('scripts')}/sockd", "run"],
-            env={**os.environ, "RUNTIME_DIRECTORY": str(runtime)},
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        assert process.stdout is not None
-        lines = []
-        with process.stdout as stdout:
-            for line in stdout:
-                lines.append(line)
-                if not line.strip() and len(lines) > 2:
-                    break
+        argv = ["ip", "netns", "exec", alone, SOCKD, "run"]
+        with running(argv, environment={"RUNTIME_DIRECTORY": str(runtime)}) as daemon:
+            text = daemon.wait_for(r"\A.+\n\n(?:.+\n)+\n")[0]
             assert inside(alone, "nc", "-N", "127.0.0.1", "10007", data=b"there?") == b"there?"
-            process.send_signal(signal.SIGTERM)
-            stdout.read()
-        assert process.wait(SECONDS) == 0
+            assert daemon.stop() == 0
+    lines = text.splitlines()
     printed = "\n".join(" ".join(line.split()) for line in lines).replace(
         str(runtime), "/run/sockd"
     )

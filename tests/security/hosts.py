@@ -13,17 +13,16 @@ import selectors
 import signal
 import socket
 import struct
-import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
 
 from tests.daemons import REACTOR, Daemon, children, descriptors, run
-from tests.processes import PATIENCE
+from tests.processes import PATIENCE, Running, running, wait_until
 
 T = TypeVar("T")
 _CLONE_NEWNET = 0x40000000
@@ -108,14 +107,6 @@ def paused(pid: int) -> Iterator[None]:
         yield
     finally:
         os.kill(pid, signal.SIGCONT)
-
-
-def wait_until(condition: Callable[[], object], what: str, seconds: float = PATIENCE) -> None:
-    """Wait for something to become true; fail with what it was."""
-    until = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < until, f"not within {seconds} s: {what}"
-        time.sleep(0.02)
 
 
 # hosts
@@ -327,16 +318,7 @@ def closed_at(sock: socket.socket, seconds: float) -> float:
 # other programs
 
 
-@contextmanager
-def program(*command: str, host: str = "") -> Iterator[subprocess.Popen[bytes]]:
+def program(*command: str, host: str = "") -> AbstractContextManager[Running]:
     """A process that is ended at the end."""
     prefix = ("ip", "netns", "exec", host) if host else ()
-    process = subprocess.Popen(
-        [*prefix, *command], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL
-    )
-    try:
-        yield process
-    finally:
-        if process.poll() is None:
-            process.send_signal(signal.SIGKILL)
-        process.wait(PATIENCE)
+    return running([*prefix, *command])

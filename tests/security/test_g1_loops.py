@@ -12,7 +12,8 @@ import pytest
 
 from sockd.service import find
 from tests.daemons import namespace, run
-from tests.security.hosts import Watched, forged, heard, on, raw_sender, sniffer, wait_until
+from tests.processes import wait_until
+from tests.security.hosts import Watched, forged, heard, on, raw_sender, sniffer
 
 FIRST_PORT = 7001
 COUNT_SECONDS = 2.0
@@ -110,9 +111,9 @@ def test_no_service_answers_another(served: tuple[str, Watched]) -> None:
 
 
 def refused(daemon: Watched, mark: int) -> set[tuple[str, str]]:
-    """The services that refused something since the mark, and by which rule."""
+    """The services that refused something since the mark, and for which reason."""
     events = daemon.events("refused")[mark:]
-    return {(one["service"], one["rule"].partition(" (and")[0]) for one in events}
+    return {(one["service"], one["reason"]) for one in events}
 
 
 @pytest.mark.parametrize(

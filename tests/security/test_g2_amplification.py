@@ -127,7 +127,7 @@ def test_a_flood_from_one_network_gets_a_burst_and_then_a_rate(
         program(sys.executable, "-c", FLOOD, host=client) as flood,
     ):
         everything = []
-        while flood.poll() is None:
+        while flood.process.poll() is None:
             everything += heard(ear, 0.1)
         everything += heard(ear, 1.0)
         answers = [one for one in everything if one[0] == SERVER]

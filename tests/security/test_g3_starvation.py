@@ -24,8 +24,8 @@ from sockd.net.requests import REQUESTS_PER_TURN, Requests
 from sockd.reactor.datagram import DatagramPort
 from sockd.reactor.mmsg import BATCH
 from tests.helpers import ENTRANCE
-from tests.processes import PATIENCE
-from tests.security.hosts import Watched, program, wait_until
+from tests.processes import PATIENCE, wait_until
+from tests.security.hosts import Watched, program
 
 FLOOD_SECONDS = 0.7
 SLACK = 3

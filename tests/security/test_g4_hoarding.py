@@ -17,15 +17,8 @@ import pytest
 import trustme
 
 from tests.daemons import children, namespace, run
-from tests.security.hosts import (
-    Watched,
-    closed_at,
-    connect,
-    on,
-    send_unread,
-    small_clients,
-    wait_until,
-)
+from tests.processes import wait_until
+from tests.security.hosts import Watched, closed_at, connect, on, send_unread, small_clients
 
 CLIENTS = 200
 MOST_PER_CLIENT = 256 * 1024
@@ -114,7 +107,7 @@ def test_a_client_that_never_reads_is_gone_after_write_timeout(tmp_path: Path, h
         everybody = 10 * len(UNREAD)
         wait_until(lambda: len(daemon.events("closed")) == everybody, "all gone", 2 + SLACK)
         for one in daemon.events("closed"):
-            assert one["why"] == "write timeout"
+            assert one["reason"] == "write_timeout"
             assert one["duration"] >= 2
 
 
@@ -219,7 +212,7 @@ def test_a_silent_client_is_gone_after_idle_timeout(tmp_path: Path) -> None:
         for sock in socks:
             closed_at(sock, 1 + SLACK)
         wait_until(lambda: len(daemon.events("closed")) == len(services), "all gone")
-        assert {one["why"] for one in daemon.events("closed")} == {"idle timeout"}
+        assert {one["reason"] for one in daemon.events("closed")} == {"idle_timeout"}
         assert all(one["duration"] >= 1 for one in daemon.events("closed"))
 
 
@@ -237,5 +230,5 @@ def test_a_peer_that_never_begins_tls_is_gone_after_handshake_timeout(tmp_path: 
         for sock in socks:
             closed_at(sock, 2 + SLACK)
         wait_until(lambda: len(daemon.events("closed")) == 50, "all gone")
-        assert {one["why"] for one in daemon.events("closed")} == {"handshake timeout"}
+        assert {one["reason"] for one in daemon.events("closed")} == {"handshake_timeout"}
         assert all(one["duration"] >= 2 for one in daemon.events("closed"))

@@ -19,7 +19,8 @@ from sockd.net.stream import ERROR_CHARACTERS, error_line
 from sockd.ops.log_lines import FORMATS
 from sockd.services.localtime import local_time
 from tests.daemons import receive_all, two_hosts
-from tests.security.hosts import Watched, add_addresses, connect, hosts_file, udp, wait_until
+from tests.processes import wait_until
+from tests.security.hosts import Watched, add_addresses, connect, hosts_file, udp
 
 SURROGATES = range(0xD800, 0xE000)
 ALL = [chr(code) for code in range(0x110000) if code not in SURROGATES]
@@ -155,7 +156,7 @@ class TextLog(Watched):
             columns = line.split()
             if columns and not line.startswith(" "):
                 name = columns.pop(0)
-            if name == service and columns[:1] == [transport]:
+            if name == service and columns[0] in (transport, f"haproxy:{transport}"):
                 host, _, port = columns[1].rpartition(":")
                 return host, int(port)
         raise AssertionError(f"no {service} over {transport} in:\n{self.text()}")

@@ -18,8 +18,8 @@ from tempfile import TemporaryDirectory
 from flint import fmpz
 
 from tests.daemons import ask, children, receive_all
-from tests.processes import NOBODY, PATIENCE, is_gone
-from tests.security.hosts import Watched, is_alive, paused, reset, wait_until
+from tests.processes import NOBODY, PATIENCE, is_gone, wait_until
+from tests.security.hosts import Watched, is_alive, paused, reset
 
 DIGITS = 95
 WAITING = 16

@@ -11,7 +11,8 @@ from pathlib import Path
 from random import Random
 
 from tests.daemons import namespace
-from tests.security.hosts import Watched, on, wait_until
+from tests.processes import wait_until
+from tests.security.hosts import Watched, on
 
 TIMES = 20
 SECONDS = 2.0

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from tests.daemons import descriptors
-from tests.processes import PATIENCE
-from tests.security.hosts import Watched, wait_until
+from tests.processes import PATIENCE, wait_until
+from tests.security.hosts import Watched
 
 DESCRIPTORS = 64
 LIMIT = ("prlimit", f"--nofile={DESCRIPTORS}")

@@ -152,6 +152,6 @@ def test_the_daemons_own_timers_are_in_real_seconds(place: Place) -> None:
     """After all of that, the durations in its log are those of the connections."""
     _, daemon, _, still_open = place
     assert ask(still_open, b"still here") == b"still here"
-    idle = [one for one in daemon.events("closed") if one["why"] == "idle timeout"]
+    idle = [one for one in daemon.events("closed") if one["reason"] == "idle_timeout"]
     assert len(idle) == len(CHANGES)
     assert all(IDLE * 0.9 <= one["duration"] <= IDLE + SLACK for one in idle)

@@ -11,14 +11,8 @@ from pathlib import Path
 import pytest
 
 from tests.daemons import two_hosts
-from tests.security.hosts import (
-    Watched,
-    add_addresses,
-    connect,
-    hosts_file,
-    udp,
-    wait_until,
-)
+from tests.processes import wait_until
+from tests.security.hosts import Watched, add_addresses, connect, hosts_file, udp
 
 SERVER = ("10.77.0.1", 2345)
 FIRST_BYTE_SECONDS = 1.0

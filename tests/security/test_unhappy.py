@@ -15,8 +15,8 @@ import pytest
 
 from sockd.service import find
 from tests.daemons import ask
-from tests.processes import PATIENCE
-from tests.security.hosts import Watched, reset, wait_until
+from tests.processes import PATIENCE, wait_until
+from tests.security.hosts import Watched, reset
 
 LINE_SERVICES = ("reverse", "ack", "said", "factor")
 STREAMS = tuple(name for name, kind in find().kinds.items() if kind.stream and name != "exec")
@@ -224,7 +224,7 @@ def test_a_thousand_sessions_and_a_stop_within_five_seconds(tmp_path: Path, busy
         daemon.stop()
         assert time.monotonic() - start <= STOP_SECONDS * SLACK
         assert len(daemon.events("closed")) == SESSIONS
-        assert {one["why"] for one in daemon.events("closed")} == {"the daemon stops"}
+        assert {one["reason"] for one in daemon.events("closed")} == {"daemon_stops"}
         if not busy:
             assert all(sock.recv(1) == b"" for sock in socks)
     names = [one["event"] for one in daemon.events()]

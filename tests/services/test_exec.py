@@ -98,7 +98,9 @@ async def test_start_and_end_of_a_program_are_events_and_nothing_is_left_of_it(
     started = [event["pid"] for event in log.events("child-started")]
     assert started == [event["pid"] for event in log.events("child-reaped")]
     assert log.events("child-started")[0]["program"].endswith("/sh")
-    assert {event["why"] for event in log.events("closed")} == {"the program ended (exit 3)"}
+    assert {str(event["reason"]) for event in log.events("closed")} == {
+        "the program ended (exit 3)"
+    }
 
 
 # the end
@@ -225,7 +227,7 @@ async def test_a_program_that_runs_too_long_is_ended(log: LogRecorder) -> None:
     assert client.received == b"hello\n"
     assert await reaped(log) == ["signal SIGTERM"]
     [closed] = log.events("closed")
-    assert closed["why"] == "max_time"
+    assert str(closed["reason"]) == "max_time"
 
 
 @pytest_twisted.ensureDeferred

@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sockd.access.peer import Peer
+from sockd.config.build import build
 from sockd.config.document import ConfigError, Document
-from sockd.config.settings import DaemonSettings, Settings, build
+from sockd.config.settings import DaemonSettings, Settings
 from sockd.daemon.daemon import Daemon, StartError
 from sockd.formats.crlf import CrlfEnds
 from sockd.formats.quotes import BUILTIN, builtin_quotes, parse_quotes

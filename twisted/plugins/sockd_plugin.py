@@ -12,7 +12,7 @@ from twisted.plugin import IPlugin, pluginPackagePaths
 from zope.interface import implementer
 
 sockd = ServiceMaker("sockd", "sockd.twistd", "Many small network services in one process", "sockd")
-uvloop = Reactor("uvloop", "sockd.reactor.uv", "uvloop based reactor, for fast streams.")
+uvloop = Reactor("uvloop", "sockd.reactor.entry", "uvloop based reactor, for fast streams.")
 
 
 @implementer(IPlugin, IServiceMaker)

@@ -6,16 +6,30 @@ Each is a row: name, type with its unit, default, and the reason for the default
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Any
 
 from attrs import frozen, validators
 
 from sockd.access.prefixes import Prefix, Rules, parse_prefix
-from sockd.options.option import option
-from sockd.options.units import Duration, Rate, Size
+from sockd.options.option import Change, option
+from sockd.options.units import Duration, Maximum, Rate, Size, Timeout
 from sockd.options.user import User
 
 LOOPBACK = (parse_prefix("127.0.0.0/8"), parse_prefix("::1"))
+
+
+class Use(StrEnum):
+    """What an instance has where it listens; a limit that needs another has no effect there."""
+
+    IP = "peers over IP"
+    LOCAL = "peers over a Unix socket"
+    CONNECTIONS = "connections"
+    IP_CONNECTIONS = "connections over IP"
+    HANDSHAKES = "TLS, or a proxy's header"
+    LINES = "lines over a connection"
+    DATAGRAMS = "datagrams that come"
+    AMPLIFIES = "answers over UDP that can be longer than the question"
 
 
 def _some(_: object, attribute: Any, value: Rate) -> None:
@@ -23,88 +37,138 @@ def _some(_: object, attribute: Any, value: Rate) -> None:
         raise ValueError(f"'{attribute.name}' must be above 0: {value} lets nobody in")
 
 
+def _not_off(_: object, attribute: Any, value: Rate) -> None:
+    if value.is_off:
+        raise ValueError(f"'{attribute.name}' cannot be off: anybody could flood others through it")
+
+
 @frozen
 class Limits:
     """What one service instance allows its peers."""
 
     required: bool = option(
-        True, "a failed bind stops the start; false: a warning, and another try every 30 s"
+        True,
+        "a failed bind stops the start; false: a warning, and another try every 30 s",
+        change=Change.BIND,
     )
     allow: tuple[Prefix, ...] = option(
         (),
         "prefixes that may come over IP; the most specific of allow and deny wins; none: everybody",
+        applies={Use.IP},
+        change=Change.NEW_CONNECTIONS,
     )
-    deny: tuple[Prefix, ...] = option((), "prefixes that may not come over IP; wins a tie")
+    deny: tuple[Prefix, ...] = option(
+        (),
+        "prefixes that may not come over IP; wins a tie",
+        applies={Use.IP},
+        change=Change.NEW_CONNECTIONS,
+    )
     trusted: tuple[Prefix, ...] = option(
-        LOOPBACK, "prefixes free of the limits and budgets that count per source"
+        LOOPBACK,
+        "prefixes free of the limits and budgets that count per source",
+        applies={Use.IP_CONNECTIONS, Use.AMPLIFIES},
+        change=Change.NEW_CONNECTIONS,
     )
     allow_users: tuple[User, ...] = option(
         (),
         "users (names or numbers) that may come over a Unix socket; empty: the file mode decides",
+        applies={Use.LOCAL},
+        change=Change.NEW_CONNECTIONS,
     )
     max_connections: int = option(
-        1000, "open connections of the instance", validator=validators.ge(1)
-    )
-    max_connections_per_source: int = option(
-        20,
-        "open connections of one source: an IPv4 address, an IPv6 /64",
+        1000,
+        "open connections of the instance",
         validator=validators.ge(1),
+        applies={Use.CONNECTIONS},
+        change=Change.NEW_CONNECTIONS,
+    )
+    max_connections_per_source: Maximum = option(
+        Maximum(20),
+        'open connections of one source: an IPv4 address, an IPv6 /64; "off": any number',
+        validator=validators.ge(1),
+        applies={Use.IP_CONNECTIONS},
+        change=Change.NEW_CONNECTIONS,
     )
     connect_rate: Rate = option(
         Rate(50, 1),
-        "new connections of one source; as many may come at once",
+        'new connections of one source; as many may come at once; "off": any number',
         validator=_some,
+        applies={Use.IP_CONNECTIONS},
+        change=Change.NEW_CONNECTIONS,
     )
     handshake_timeout: Duration = option(
         Duration(10),
         "until a TLS handshake or a proxy's header is complete",
         validator=validators.gt(0),
+        applies={Use.HANDSHAKES},
+        change=Change.NOW,
     )
-    line_timeout: Duration = option(
-        Duration(60),
-        "from the first byte of a line to its end: slow drips hold no connection",
+    line_timeout: Timeout = option(
+        Timeout(60),
+        'from the first byte of a line to its end: slow drips hold no connection; "off": for ever',
         validator=validators.gt(0),
+        applies={Use.LINES},
+        change=Change.NOW,
     )
-    idle_timeout: Duration = option(
-        Duration(120), "without a byte in either direction", validator=validators.gt(0)
+    idle_timeout: Timeout = option(
+        Timeout(120),
+        'without a byte in either direction; "off": for ever',
+        validator=validators.gt(0),
+        applies={Use.CONNECTIONS},
+        change=Change.NOW,
     )
     answer_timeout: Duration = option(
         Duration(600),
         "while the client waits for an answer of ours, where the service sets no time of its own",
         validator=validators.gt(0),
+        applies={Use.CONNECTIONS},
+        change=Change.NOW,
     )
     write_timeout: Duration = option(
         Duration(60),
         "without progress while the peer does not read what it was sent",
         validator=validators.gt(0),
+        applies={Use.CONNECTIONS},
+        change=Change.NOW,
     )
     max_line: Size = option(
         Size(16 * 1024),
         "bytes of a line, its end not counted",
         validator=[validators.ge(1), validators.le(Size(1024**2))],
+        applies={Use.LINES},
+        change=Change.NEW_CONNECTIONS,
     )
     reply_rate: Rate = option(
         Rate(10, 1),
         "datagrams answered for one source (IPv4 /24, IPv6 /56) by a service whose answer can be "
         "longer than the question: nobody borrows it to flood another",
-        validator=_some,
+        validator=[_some, _not_off],
+        applies={Use.AMPLIFIES},
+        change=Change.NOW,
     )
     reply_burst: int = option(
         20,
         "answers that one source may get at once before reply_rate holds",
         validator=validators.ge(1),
+        applies={Use.AMPLIFIES},
+        change=Change.NOW,
     )
     drain: Duration = option(
         Duration(3),
         "how long connections may take to end when the service stops; then they are cut off",
     )
     log_connections: bool = option(
-        True, "an event when a connection begins and one when it ends; false: for the busiest"
+        True,
+        "an event when a connection begins and one when it ends; false: for the busiest",
+        applies={Use.CONNECTIONS},
+        change=Change.NOW,
     )
     receive_buffer: Size = option(
         Size(4 * 1024 * 1024),
         "the kernel's buffer for datagrams that wait: a burst is kept whole",
         validator=validators.le(Size(1024**3)),
+        applies={Use.DATAGRAMS},
+        change=Change.BIND,
     )
 
     @property

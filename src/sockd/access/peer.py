@@ -6,6 +6,8 @@ from typing import Any, NamedTuple
 
 from twisted.internet.address import IPv4Address, IPv6Address
 
+from sockd.formats.hostport import host_port
+
 
 class Peer(NamedTuple):
     """One end of a conversation: an address and a port, or a process on this host.
@@ -22,7 +24,7 @@ class Peer(NamedTuple):
 
     def __str__(self) -> str:
         if self.host:
-            return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+            return host_port(self.host, self.port)
         if self.pid is not None:
             return f"local process {self.pid} of user {self.uid}"
         return "local process"

@@ -5,46 +5,25 @@ What runs without a configuration file is exactly this text, read as any other f
 
 from __future__ import annotations
 
-import json
-import re
 import textwrap
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from collections.abc import Iterable, Iterator
 
 import attrs
 
 from sockd.access.limits import Limits
 from sockd.config.settings import DaemonSettings, field_names
+from sockd.config.toml import toml
 from sockd.service import Found, Instance, Kind
 
 COLUMNS = 100
-
-
-def toml(value: Any) -> str:
-    """A value as TOML. Values with units are their text."""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if type(value) in (int, float):
-        return str(value)
-    if value is None:
-        return '""'
-    if isinstance(value, (list, tuple)):
-        return f"[{', '.join(toml(item) for item in value)}]"
-    if isinstance(value, Mapping):
-        return f"{{{', '.join(f'{_key(name)} = {toml(item)}' for name, item in value.items())}}}"
-    # JSON's texts are TOML's, but for one character
-    return json.dumps(str(value), ensure_ascii=False).replace("\x7f", "\\u007f")
-
-
-def _key(name: str) -> str:
-    return name if re.fullmatch("[A-Za-z0-9_-]+", name) else toml(name)
 
 
 def default_config(found: Found) -> str:
     """The text: every kind's default instances, every setting with its default and its reason."""
     lines = [
         "# sockd's built-in configuration: every service, on loopback, on unprivileged ports.",
-        "# A line that is commented out shows a default.",
+        "# `#key = value`, without a space, is a setting and its default: to change it, take the",
+        "# `#` away. Behind `# `, with a space, stands what it means.",
         "",
         *_table("sockd", "what concerns the process", DaemonSettings),
         "",
@@ -67,7 +46,7 @@ def _options(settings: type, given: Iterable[str]) -> Iterator[str]:
         if one.name in given:
             continue
         yield from _comment(one.metadata["help"])
-        yield f"# {one.name} = {toml(one.default)}"
+        yield f"#{one.name} = {toml(one.default)}"
 
 
 def _instance(kind: Kind, instance: Instance) -> Iterator[str]:

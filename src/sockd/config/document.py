@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -12,6 +13,7 @@ from attrs import define, field, frozen
 
 from sockd.config.positions import positions
 from sockd.formats.text import escape
+from sockd.options.files import read_file
 
 Key = tuple[str | int, ...]
 """Where a value stands in a document: `("service", "echo", "listen", 0)`."""
@@ -21,23 +23,50 @@ MAX_FILE = 1024 * 1024
 
 
 @frozen
+class Place:
+    """Where something is said: in a file, on the command line, or nowhere in particular."""
+
+    name: str = ""
+    """A file's name, or an option such as `--only`."""
+    line: int = 0
+    """From 1; 0: as a whole."""
+    folder: str | None = None
+    """A file's folder, where relative paths in it start; None: this is no file."""
+
+    def __str__(self) -> str:
+        return f"{self.name}:{self.line}" if self.line else self.name
+
+    @property
+    def is_option(self) -> bool:
+        """Whether it is the command line."""
+        return self.name.startswith("--")
+
+
+@frozen
 class Mistake:
     """One thing that is wrong: where it stands, its key, and what to do about it."""
 
-    place: str
+    place: Place
     key: str
     message: str
 
     def __str__(self) -> str:
-        return ": ".join(escape(part) for part in (self.place, self.key, self.message) if part)
+        parts = (str(self.place), self.key, self.message)
+        return ": ".join(escape(part) for part in parts if part)
 
 
 class ConfigError(Exception):
-    """A configuration that cannot be used, with all its mistakes."""
+    """A configuration that cannot be used, with all its mistakes and the files that were read."""
 
-    def __init__(self, mistakes: Sequence[Mistake]) -> None:
+    def __init__(self, mistakes: Sequence[Mistake], files: Sequence[str] = ()) -> None:
         super().__init__("\n".join(map(str, mistakes)))
         self.mistakes = tuple(mistakes)
+        self.files = tuple(files)
+
+    @property
+    def is_usage(self) -> bool:
+        """Whether only the command line is wrong."""
+        return all(mistake.place.is_option for mistake in self.mistakes)
 
 
 @define
@@ -45,16 +74,22 @@ class Document:
     """What the files say, merged, and where each value stands."""
 
     values: dict[str, Any] = field(factory=dict)
-    places: dict[Key, str] = field(factory=dict)
+    places: dict[Key, Place] = field(factory=dict)
+    files: list[str] = field(factory=list)
+    """The files that were read, in their order."""
 
-    def place(self, key: Key) -> str:
-        """`FILE:LINE` of a value, of what it stands in, or nothing."""
+    def place(self, key: Key) -> Place:
+        """Where a value stands, or what it stands in."""
         for end in range(len(key), 0, -1):
             if key[:end] in self.places:
                 return self.places[key[:end]]
-        return ""
+        return Place()
 
-    def merge(self, values: Mapping[str, Any], places: Mapping[Key, str]) -> None:
+    def folder(self, key: Key) -> str:
+        """The folder where a relative path at a key starts: its file's, else the current one."""
+        return self.place(key).folder or str(Path.cwd())
+
+    def merge(self, values: Mapping[str, Any], places: Mapping[Key, Place]) -> None:
         """Lay another document over this one: tables are merged, all else is replaced."""
         _merge(self.values, values)
         self.places.update(places)
@@ -63,7 +98,7 @@ class Document:
         """Lay `KEY.KEY=VALUE` over this one; VALUE is TOML, or a text where it is not."""
         dotted, equals, text = assignment.partition("=")
         keys = [key.strip() for key in dotted.split(".")]
-        where = f"--set {assignment}"
+        where = Place(f"--set {assignment}")
         if not equals or not all(keys):
             raise ConfigError(
                 [Mistake(where, "", "expected KEY=VALUE, as in service.echo.max_connections=9")]
@@ -92,49 +127,71 @@ def _merge(below: dict[str, Any], above: Mapping[str, Any]) -> None:
 
 
 def files_of(path: Path) -> list[Path]:
-    """The file and, in name order, the files of `conf.d` beside it. Raises OSError."""
+    """The file and, in name order, the files of `conf.d` beside it. Raises OSError.
+
+    Hidden ones are what editors leave there.
+    """
     try:
         beside = sorted((path.parent / "conf.d").iterdir())
     except (FileNotFoundError, NotADirectoryError):
         beside = []
-    return [path, *(file for file in beside if file.suffix == ".toml")]
+    wanted = [file for file in beside if file.suffix == ".toml" and not file.name.startswith(".")]
+    return [path, *wanted]
 
 
 def read(path: Path) -> Document:
     """Read a configuration. Raises ConfigError where a file cannot be read or is not TOML."""
     document = Document()
-    mistakes = []
+    mistakes: list[Mistake] = []
     try:
         files = files_of(path)
     except OSError as error:
-        raise ConfigError([Mistake(str(error.filename), "", error.strerror or "")]) from None
+        where = Place(str(error.filename), folder=str(path.parent))
+        raise ConfigError([Mistake(where, "", error.strerror or "")]) from None
     for file in files:
+        document.files.append(str(file))
+        where = Place(str(file), folder=str(file.parent.absolute()))
         try:
-            if file.stat().st_size > MAX_FILE:
-                raise ValueError(f"larger than {MAX_FILE} bytes")
-            parse(document, file.read_text("utf-8"), str(file))
+            # some editors begin a file with a mark (BOM) that is no part of the text
+            text = read_file(str(file), MAX_FILE).decode("utf-8-sig")
+            parse(document, text, where.name, where.folder)
         except OSError as error:
-            mistakes.append(Mistake(str(file), "", error.strerror or str(error)))
+            mistakes.append(Mistake(where, "", error.strerror or str(error)))
         except ConfigError as error:
             mistakes += error.mistakes
         except UnicodeDecodeError as error:
-            mistakes.append(Mistake(str(file), "", f"not UTF-8 (at byte {error.start})"))
-        except ValueError as error:
-            mistakes.append(Mistake(str(file), "", str(error)))
+            mistakes.append(Mistake(where, "", f"not UTF-8 (at byte {error.start})"))
     if mistakes:
-        raise ConfigError(mistakes)
+        raise ConfigError(mistakes, document.files)
     return document
 
 
-def parse(document: Document, text: str, name: str) -> None:
+def parse(document: Document, text: str, name: str, folder: str | None = None) -> None:
     """Lay a TOML text over a document."""
     try:
         values = tomllib.loads(text)
         lines = positions(text)
     except RecursionError:
-        raise ConfigError([Mistake(name, "", "not TOML: nested too deeply")]) from None
+        where = Place(name, folder=folder)
+        raise ConfigError([Mistake(where, "", "not TOML: nested too deeply")]) from None
     except ValueError as error:
         found = re.search(r"\(at line (\d+), ", str(error))
-        line = found[1] if found else text.rstrip("\n").count("\n") + 1
-        raise ConfigError([Mistake(f"{name}:{line}", "", f"not TOML: {error}")]) from None
-    document.merge(values, {key: f"{name}:{line}" for key, line in lines.items()})
+        line = int(found[1]) if found else text.rstrip("\n").count("\n") + 1
+        where = Place(name, line, folder)
+        raise ConfigError([Mistake(where, "", _in_our_words(str(error), text, line))]) from None
+    document.merge(values, {key: Place(name, line, folder) for key, line in lines.items()})
+
+
+def _in_our_words(error: str, text: str, line: int) -> str:
+    """What tomllib says of a text; what it says of doubles is hard to understand."""
+    lines = text.split("\n")
+    if twice := re.match(r"Cannot declare (\(.*\)) twice", error):
+        key = ast.literal_eval(twice[1])
+        first = positions("\n".join(lines[: line - 1])).get(key)
+        since = f", the first time on line {first}" if first else ""
+        return f"[{'.'.join(key)}] stands here a second time{since}: put both into one table"
+    if error.startswith("Cannot overwrite a value"):
+        # a value of several lines is found out at its end
+        named = re.match(r"""\s*([\w.'"-]+)\s*=""", lines[line - 1])
+        return f"{named[1] if named else 'a key'} is set a second time"
+    return f"not TOML: {error}"

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from sockd.config.annotated import default_config
-from sockd.config.document import ConfigError, Document, Mistake, parse, read
-from sockd.config.settings import Settings, build
+from sockd.config.build import build
+from sockd.config.document import ConfigError, Document, Mistake, Place, parse, read
+from sockd.config.settings import Settings
 from sockd.listen.runtime import runtime_directory
 from sockd.service import Found, Kind
 
@@ -26,9 +27,7 @@ def load(
         parse(document, default_config(found), BUILT_IN)
     else:
         document = read(Path(path))
-    for assignment in assignments:
-        document.set(assignment)
-    return build(document, found, runtime_directory(os.environ, os.getuid()), only)
+    return _build(document, assignments, found, only)
 
 
 def load_alone(
@@ -37,7 +36,7 @@ def load_alone(
     """One instance of one kind, named as the kind; `--set idle_timeout=5s` is enough for it."""
     if kind_name not in found.kinds:
         why = found.broken.get(f"sockd.services.{kind_name}", "there is no such kind of service")
-        raise ConfigError([Mistake("", kind_name, why)])
+        raise ConfigError([Mistake(Place(), kind_name, why)])
     kind: Kind = found.kinds[kind_name]
     table: dict[str, Any] = {"kind": kind_name}
     if listen:
@@ -48,8 +47,33 @@ def load_alone(
             **{key: list(listen) for key, listen in kind.instances[0].listens().items()},
             **table,
         }
-    document = Document({"service": {kind_name: table}}, {("service", kind_name): "--listen"})
+    document = Document(
+        {"service": {kind_name: table}}, {("service", kind_name): Place("--listen")}
+    )
+    whole = ("service.", "defaults.", "sockd.")
+    complete = [
+        one if one.startswith(whole) else f"service.{kind_name}.{one}" for one in assignments
+    ]
+    return _build(document, complete, found)
+
+
+def _build(
+    document: Document,
+    assignments: Sequence[str],
+    found: Found,
+    only: Sequence[str] | None = None,
+) -> Settings:
+    """The settings of a document with assignments laid over it. Raises ConfigError."""
+    mistakes: list[Mistake] = []
     for assignment in assignments:
-        whole = assignment.startswith(("service.", "defaults.", "sockd."))
-        document.set(assignment if whole else f"service.{kind_name}.{assignment}")
-    return build(document, found, runtime_directory(os.environ, os.getuid()))
+        try:
+            document.set(assignment)
+        except ConfigError as error:
+            mistakes += error.mistakes
+    try:
+        settings = build(document, found, runtime_directory(os.environ, os.getuid()), only)
+    except ConfigError as error:
+        raise ConfigError([*mistakes, *error.mistakes], error.files) from None
+    if mistakes:
+        raise ConfigError(mistakes, document.files)
+    return settings

@@ -2,113 +2,78 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, get_args, get_origin
 
-import cattrs
-
 from sockd.access.prefixes import Prefix, parse_prefix
+from sockd.config.document import Key
+
+Folder = Callable[[Key], str]
+"""The folder that relative paths at a key start at."""
+
+_PLAIN: dict[Any, str] = {bool: "true or false", int: "a whole number", str: "a text"}
 
 
-def _strict(wanted: type, words: str) -> Callable[[Any, Any], Any]:
-    def hook(value: Any, _: Any) -> Any:
-        if type(value) is not wanted:
-            raise ValueError(f"expected {words}, got {value!r}")
-        return value
+class Wrong(ValueError):
+    """What is wrong with a value or with items in it: the key of each, and why."""
 
-    return hook
-
-
-def _prefix(value: Any, _: Any) -> Prefix:
-    if not isinstance(value, str):
-        raise ValueError(f'expected a prefix such as "192.0.2.0/24", got {value!r}')
-    return parse_prefix(value)
+    def __init__(self, mistakes: Sequence[tuple[Key, str]]) -> None:
+        super().__init__("; ".join(why for _, why in mistakes))
+        self.mistakes = tuple(mistakes)
 
 
-def _is_tuple(kind: Any) -> bool:
-    return get_origin(kind) is tuple
+def convert(value: Any, wanted: Any, key: Key, folder: Folder) -> Any:
+    """A value as the type of its field. Raises Wrong.
+
+    A type says itself, with `parse`, what it reads. One that has `beside` names files: it is told
+    the folder of the file that the value stands in.
+    """
+    origin, inner = get_origin(wanted), get_args(wanted)
+    if type(None) in inner:
+        if value == "":
+            return None  # what TOML has no word for
+        [wanted] = set(inner) - {type(None)}
+        return convert(value, wanted, key, folder)
+    try:
+        if origin is tuple:
+            items = enumerate(_expected(value, list, "a list"))
+            return tuple(_each(items, inner[0], key, folder).values())
+        if origin is Mapping:
+            pairs = _expected(value, dict, "a table").items()
+            return _each(pairs, inner[1], key, folder)
+        found = _single(value, wanted)
+    except Wrong:
+        raise
+    except (ValueError, TypeError) as error:
+        raise Wrong([(key, str(error))]) from None
+    return found.beside(folder(key)) if hasattr(found, "beside") else found
 
 
-def _is_mapping(kind: Any) -> bool:
-    return get_origin(kind) is Mapping
+def _single(value: Any, wanted: Any) -> Any:
+    if hasattr(wanted, "parse"):
+        return wanted.parse(value)
+    if wanted == Prefix:
+        return parse_prefix(_expected(value, str, 'a prefix such as "192.0.2.0/24"'))
+    return _expected(value, wanted, _PLAIN[wanted])
+
+
+def _expected(value: Any, wanted: type, words: str) -> Any:
+    if type(value) is not wanted:
+        raise ValueError(f"expected {words}, got {value!r}")
+    return value
 
 
 def _each(
-    values: Iterable[tuple[int | str, Any]], hook: Callable[[Any, Any], Any], kind: Any
+    values: Iterable[tuple[int | str, Any]], wanted: Any, key: Key, folder: Folder
 ) -> dict[int | str, Any]:
-    """Every value converted. Raises an ExceptionGroup of `_Within` with every mistake."""
-    result, errors = {}, []
-    for key, value in values:
+    """Every value converted. Raises Wrong with every mistake."""
+    found: dict[int | str, Any] = {}
+    mistakes: list[tuple[Key, str]] = []
+    for one, value in values:
         try:
-            result[key] = hook(value, kind)
-        except ValueError as error:
-            errors.append(_Within(key, str(error)))
-    if errors:
-        raise ExceptionGroup("values", errors)
-    return result
-
-
-def _make_converter() -> cattrs.Converter:
-    converter = cattrs.Converter(detailed_validation=True, forbid_extra_keys=True)
-    for kind, words in ((bool, "true or false"), (int, "a whole number"), (str, "a text")):
-        converter.register_structure_hook(kind, _strict(kind, words))
-    converter.register_structure_hook(Prefix, _prefix)
-    lists = converter.get_structure_hook
-
-    def make_list_hook(kind: Any) -> Callable[[Any, Any], Any]:
-        item = lists(kind.__args__[0])
-
-        def hook(value: Any, _: Any) -> Any:
-            if not isinstance(value, list):
-                raise ValueError(f"expected a list, got {value!r}")
-            return tuple(_each(enumerate(value), item, kind.__args__[0]).values())
-
-        return hook
-
-    def make_table_hook(kind: Any) -> Callable[[Any, Any], Any]:
-        item = lists(kind.__args__[1])
-
-        def hook(value: Any, _: Any) -> Any:
-            if not isinstance(value, dict):
-                raise ValueError(f"expected a table, got {value!r}")
-            return _each(value.items(), item, kind.__args__[1])
-
-        return hook
-
-    converter.register_structure_hook_factory(_is_tuple, make_list_hook)
-    converter.register_structure_hook_factory(_is_mapping, make_table_hook)
-    return converter
-
-
-class _Within(ValueError):
-    """A mistake in one item of a list or table."""
-
-    def __init__(self, key: int | str, message: str) -> None:
-        super().__init__(message)
-        self.key = key
-
-
-_CONVERTER = _make_converter()
-
-
-def convert(value: Any, wanted: Any) -> Any:
-    """A value as the type of its field. A type says itself, with `parse`, what it reads.
-
-    Raises ValueError or TypeError, or an ExceptionGroup of them for the items of a list or table.
-    """
-    if value == "" and type(None) in get_args(wanted):
-        return None  # what TOML has no word for
-    for one in (wanted, *get_args(wanted)):
-        # a hook each: cattrs takes that of a base class, such as int, for its subclasses too
-        if hasattr(one, "parse"):
-            _CONVERTER.register_structure_hook(one, lambda value, kind: kind.parse(value))
-    return _CONVERTER.structure(value, wanted)
-
-
-def mistakes_in(group: ExceptionGroup[Exception]) -> Iterator[tuple[tuple[int | str, ...], str]]:
-    """What is wrong with items of a list or table: the key of each, where it has one, and why."""
-    for error in group.exceptions:
-        if isinstance(error, ExceptionGroup):
-            yield from mistakes_in(error)
-        else:
-            yield (error.key,) if isinstance(error, _Within) else (), str(error)
+            found[one] = convert(value, wanted, (*key, one), folder)
+        except Wrong as wrong:
+            mistakes += wrong.mistakes
+    if mistakes:
+        raise Wrong(mistakes)
+    return found

@@ -22,8 +22,9 @@ from sockd.daemon.plan import Identity, InstancePlan, Plan, plan
 from sockd.listen.listen import Listen
 from sockd.net.certificate import Certificate, Look
 from sockd.net.context import Host
-from sockd.net.listener import Listener, StreamListener
+from sockd.net.listener import Listener
 from sockd.net.names import Names
+from sockd.net.stream_listener import StreamListener
 
 
 class StartError(Exception):

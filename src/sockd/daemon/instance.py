@@ -16,7 +16,9 @@ from sockd.daemon.plan import Addresses, Identity, InstancePlan, identities
 from sockd.listen.listen import Listen
 from sockd.listen.sockets import ListenError, failures
 from sockd.net.context import Context, Host
-from sockd.net.listener import DatagramListener, Listener, StreamListener
+from sockd.net.datagram_listener import DatagramListener
+from sockd.net.listener import Listener
+from sockd.net.stream_listener import StreamListener
 from sockd.service import Kind
 
 

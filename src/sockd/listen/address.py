@@ -6,6 +6,8 @@ from typing import Literal
 
 from attrs import Attribute, field, frozen
 
+from sockd.formats.hostport import host_port
+
 Binding = Literal["tcp", "unix", "udp", "unixgram", "multicast"]
 Scope = Literal["loopback", "wildcard", "address", "local"]
 
@@ -51,8 +53,7 @@ class Address:
         """What a log line calls it: "127.0.0.1:7800", "[::1]:7800", a path, "systemd echo"."""
         if self.systemd:
             return f"systemd {self.systemd}"
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return self.path or f"{host}:{self.port}"
+        return self.path or host_port(self.host, self.port)
 
     @property
     def is_datagram(self) -> bool:

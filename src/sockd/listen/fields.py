@@ -4,9 +4,6 @@ A backslash takes the next character as it is. A value, or an item of it behind 
 begins with a square bracket may hold colons up to the closing one: "interface=[::1]".
 """
 
-from collections.abc import Iterable
-from difflib import get_close_matches
-
 Field = tuple[str, str]  # the key, "" where there is none, and the value
 
 _COLONS = (
@@ -45,12 +42,3 @@ def split(text: str) -> list[Field]:
                 bracketed = False
             value += character
     return fields
-
-
-def suggestion(word: str, known: Iterable[str]) -> str:
-    """The nearest known word as the end of a sentence, or all of them where none is near."""
-    by_lower = {name.lower(): name for name in known}
-    near = get_close_matches(word.lower(), by_lower, n=1)
-    if near:
-        return f"; did you mean {by_lower[near[0]]!r}?"
-    return f"; there are {', '.join(by_lower.values())}"

@@ -11,8 +11,9 @@ from typing import Literal
 from attrs import frozen
 
 from sockd.access.prefixes import Address as IPAddress
+from sockd.formats.nearest import near_miss
 from sockd.listen.address import Address, Binding
-from sockd.listen.fields import Field, suggestion
+from sockd.listen.fields import Field
 from sockd.listen.listen import Listen
 from sockd.listen.terms import BACKLOG, MODE, TTL, Terms
 
@@ -41,6 +42,21 @@ _ELSEWHERE = {
     "proxies": 'write "haproxy:" in front of the transport',
 }
 
+_MEANT = {
+    "key": "privateKey",
+    "keyfile": "privateKey",
+    "cert": "certKey",
+    "certfile": "certKey",
+    "certificate": "certKey",
+    "ca": "clientCA",
+    "cafile": "clientCA",
+    "host": "interface",
+    "ip": "interface",
+    "path": "address",
+    "perm": "mode",
+}
+"""What other programs call it."""
+
 
 def given_values(name: str, scheme: Scheme, parts: list[Field]) -> Given:
     """The values by name: each known, each at most once, none missing."""
@@ -53,7 +69,9 @@ def given_values(name: str, scheme: Scheme, parts: list[Field]) -> Given:
             raise ValueError(f'{name} has no place for {value!r}; write it as "{scheme.example}"')
         if place not in known:
             reason = _ELSEWHERE.get(place)
-            hint = f": {reason}" if reason else suggestion(place, known)
+            meant = _MEANT.get(place.lower())
+            nearest = near_miss(meant if meant in known else place, known, or_all=True)
+            hint = f": {reason}" if reason else nearest
             raise ValueError(f"{name} takes no {place!r}{hint}")
         if place in given:
             raise ValueError(f"{place} is given twice: {given[place]!r} and {value!r}")

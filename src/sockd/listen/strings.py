@@ -7,7 +7,8 @@ interface is an address, never a name, so that starting asks no resolver.
 from attrs import evolve
 
 from sockd.access.prefixes import parse_prefix
-from sockd.listen.fields import Field, split, suggestion
+from sockd.formats.nearest import near_miss
+from sockd.listen.fields import Field, split
 from sockd.listen.listen import Listen
 from sockd.listen.schemes import SCHEMES, given_values
 
@@ -43,7 +44,8 @@ def expand(text: str) -> tuple[Listen, ...]:
         if name.isdigit() and not key:
             raise ValueError(f'{text!r} names no transport; write "tcp:{text}"')
         known = SCHEMES if proxied else [*SCHEMES, "haproxy"]
-        raise ValueError(f"unknown transport {key or name!r}{suggestion(key or name, known)}")
+        hint = near_miss(key or name, known, or_all=True)
+        raise ValueError(f"unknown transport {key or name!r}{hint}")
     found = scheme.read(text, scheme, given_values(name, scheme, parts[1:]))
     if proxied and found[0].transport not in ("tcp", "tls"):
         raise ValueError(

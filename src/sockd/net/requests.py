@@ -105,6 +105,8 @@ class Requests(Stream):
 
     def __init_subclass__(cls) -> None:
         cls._in_batches = cls.answer_block is not Requests.answer_block
+        if "reads_lines" not in vars(cls):
+            cls.reads_lines = cls.hears and cls.make_buffer is Requests.make_buffer
 
     def __init__(self, context: Context[Any, Any], peer: Peer, entrance: Entrance) -> None:
         super().__init__(context, peer, entrance)

@@ -73,6 +73,8 @@ class Stream(Protocol):
     """False for services that write once: they need not be told to wait."""
     lingers: ClassVar[bool] = True
     """False for services that speak only: closing them need not wait for what the peer sends."""
+    reads_lines: ClassVar[bool] = False
+    """True: `max_line` and `line_timeout` bound what the peer sends. `Requests` sets it."""
     hears: ClassVar[bool] = True
     """False for services that drop whatever comes: there is never a reason not to read."""
     bounds_itself: ClassVar[bool] = True

@@ -24,6 +24,10 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from sockd.listen.terms import Terms
+from sockd.options.files import read_file
+
+MAX_FILE = 1024 * 1024
+"""Bytes of the longest file of certificates."""
 
 
 @frozen
@@ -44,13 +48,10 @@ def stamps(terms: Terms) -> Files:
 
 def load(terms: Terms) -> SSL.Context:
     """The TLS context of an address's files. Raises ValueError that names the file at fault."""
-    certificates = _read(terms.certificate, x509.load_pem_x509_certificates)
-    key = _read(terms.key, lambda data: load_pem_private_key(data, password=None))
+    certificates = _read_certificates(terms.certificate)
+    key = _read_key(terms.key)
     authorities = (
-        [
-            crypto.X509.from_cryptography(one)
-            for one in _read(terms.client_ca, x509.load_pem_x509_certificates)
-        ]
+        [crypto.X509.from_cryptography(one) for one in _read_certificates(terms.client_ca)]
         if terms.client_ca
         else None
     )
@@ -65,21 +66,46 @@ def load(terms: Terms) -> SSL.Context:
         ).getContext()
         context.set_min_proto_version(SSL.TLS1_2_VERSION)
         context.check_privatekey()
-    except SSL.Error:
-        raise ValueError(f"{terms.key} is not the key of {terms.certificate}") from None
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{terms.key}: {error}") from None
+    except SSL.Error as error:
+        raise ValueError(_refused(terms, error)) from None
+    except (TypeError, ValueError):
+        raise ValueError(f"{terms.key}: TLS has no use for a key of its kind") from None
     return context
 
 
-def _read(name: str, parse: Any) -> Any:
+def _refused(terms: Terms, error: SSL.Error) -> str:
+    """What OpenSSL says of a key and a certificate, in words that name the file."""
+    reasons = " ".join(str(reason) for *_, reason in error.args[0]) if error.args else ""
+    if not reasons or "mismatch" in reasons:
+        return f"{terms.key} is not the key of {terms.certificate}"
+    return f"{terms.certificate}: OpenSSL does not take it: {reasons}"
+
+
+def _read(name: str) -> bytes:
     try:
-        with Path(name).open("rb") as file:
-            return parse(file.read(1024 * 1024))
+        return read_file(name, MAX_FILE)
     except OSError as error:
         raise ValueError(f"{name}: {error.strerror}") from None
-    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
-        raise ValueError(f"{name}: {error}") from None
+
+
+def _read_certificates(name: str) -> list[Any]:
+    data = _read(name)
+    try:
+        return x509.load_pem_x509_certificates(data)
+    except (ValueError, UnsupportedAlgorithm):
+        raise ValueError(f"{name}: there is no certificate in it that can be read as PEM") from None
+
+
+def _read_key(name: str) -> Any:
+    data = _read(name)
+    try:
+        return load_pem_private_key(data, password=None)
+    except TypeError:
+        raise ValueError(
+            f"{name}: the key has a passphrase, which nobody can be asked for"
+        ) from None
+    except (ValueError, UnsupportedAlgorithm):
+        raise ValueError(f"{name}: there is no private key in it that can be read as PEM") from None
 
 
 @implementer(IOpenSSLServerConnectionCreator)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Any
+
 import attrs
 
 from sockd.access.limits import Limits
-from sockd.config.annotated import toml
+from sockd.config.toml import toml
+from sockd.config.uses import limits_for, uses_of
 from sockd.service import MAIN_KEY, Found, Kind
 
 LIMITS_HEADING = "## Options of every service"
@@ -23,8 +27,9 @@ def overview(found: Found) -> str:
 
 
 def describe(kind: Kind) -> str:
-    """All of a kind: its own page, and the options that every service has."""
-    return f"{page(kind)}\n{LIMITS_HEADING}\n\n{options_text(Limits)}\n"
+    """All of a kind: its own page, and those options of every service that it can use."""
+    shared = options_text(limits_for(uses_of(kind)))
+    return f"{page(kind)}\n{LIMITS_HEADING}\n\nThose that apply to {kind.name}:\n\n{shared}\n"
 
 
 def page(kind: Kind) -> str:
@@ -37,14 +42,24 @@ def page(kind: Kind) -> str:
             for key, listen in instance.listens().items()
         )
         parts.append(f"Default instance `{instance.name}`: {listens}.")
-    options = options_text(kind.options)
+    options = options_text(attrs.fields(kind.options))
     parts.append(f"## Options\n\n{options}" if options else "It has no options of its own.")
     return "\n\n".join(parts) + "\n"
 
 
-def options_text(settings: type) -> str:
-    """The options of an attrs class, a list item each: name, default, meaning."""
-    return "\n".join(
-        f"- `{one.name}` (default `{toml(one.default)}`): {one.metadata['help']}"
-        for one in attrs.fields(settings)
-    )
+def limits_text() -> str:
+    """The options of every service, each with what it is for."""
+    return options_text(attrs.fields(Limits))
+
+
+def options_text(options: Iterable[attrs.Attribute[Any]]) -> str:
+    """Options, a list item each: name, default, meaning, for what, and when a change applies."""
+    return "\n".join(_option(one) for one in options)
+
+
+def _option(one: attrs.Attribute[Any]) -> str:
+    uses = " or ".join(sorted(one.metadata["applies"]))
+    notes = [f"for {uses}"] if uses else []
+    notes.append(f"change: {one.metadata['change']}")
+    default = toml(one.default)
+    return f"- `{one.name}` (default `{default}`): {one.metadata['help']} ({'; '.join(notes)})"

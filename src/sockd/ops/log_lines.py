@@ -9,7 +9,6 @@ from functools import lru_cache
 from json.encoder import encode_basestring_ascii as quoted
 from operator import itemgetter
 from string import Formatter
-from time import time
 from typing import cast
 
 from attrs import frozen
@@ -144,10 +143,6 @@ def _second(unix_seconds: int) -> str:
 # the two lines of every connection: what `as_text` and `as_json` come to, in a third of their time
 
 
-def _now() -> str:
-    return _stamp(int(time() * 1000))
-
-
 def _opened_sentence(service: str, peer: Peer) -> str:
     return _shown(f"{service}: connection from {peer}")
 
@@ -161,11 +156,12 @@ def _closed_sentence(
     )
 
 
-def _opened_text(service: str, _: int, __: Composed, peer: Peer) -> str:
-    return f"{_now()} {_opened_sentence(service, peer)}\n"
+def _opened_text(moment: float, service: str, _: int, __: Composed, peer: Peer) -> str:
+    return f"{_stamp(int(moment * 1000))} {_opened_sentence(service, peer)}\n"
 
 
 def _closed_text(
+    moment: float,
     service: str,
     _: int,
     __: Composed,
@@ -176,12 +172,12 @@ def _closed_text(
     reason: Composed,
 ) -> str:
     text = _closed_sentence(service, peer, duration, bytes_in, bytes_out, reason)
-    return f"{_now()} {text}\n"
+    return f"{_stamp(int(moment * 1000))} {text}\n"
 
 
-def _opened_json(service: str, connection: int, local: Composed, peer: Peer) -> str:
+def _opened_json(moment: float, service: str, connection: int, local: Composed, peer: Peer) -> str:
     return (
-        f'{{"time": "{_now()}", "level": "info", "event": "opened", '
+        f'{{"time": "{_stamp(int(moment * 1000))}", "level": "info", "event": "opened", '
         f'"message": {quoted(_opened_sentence(service, peer))}, "connection": {connection}'
         f"{_parts('local', local)}{_peer_parts(peer)}"
         f', "service": {_quoted_name(service)}}}\n'
@@ -189,6 +185,7 @@ def _opened_json(service: str, connection: int, local: Composed, peer: Peer) -> 
 
 
 def _closed_json(
+    moment: float,
     service: str,
     connection: int,
     local: Composed,
@@ -200,7 +197,8 @@ def _closed_json(
 ) -> str:
     text = _closed_sentence(service, peer, duration, bytes_in, bytes_out, reason)
     return (
-        f'{{"time": "{_now()}", "level": "info", "event": "closed", "message": {quoted(text)}, '
+        f'{{"time": "{_stamp(int(moment * 1000))}", "level": "info", "event": "closed", '
+        f'"message": {quoted(text)}, '
         f'"bytes_in": {bytes_in}, "bytes_out": {bytes_out}, "connection": {connection}, '
         f'"duration": {duration!r}{_parts("local", local)}{_peer_parts(peer)}'
         f'{_parts("reason", reason)}, "service": {_quoted_name(service)}}}\n'
@@ -223,9 +221,9 @@ class Format:
     """A log format: what makes a line of an event, and of the two that are many."""
 
     line: Callable[[LogEvent], str]
-    opened: Callable[[str, int, Composed, Peer], str]
-    """The line of `events.opened`, for the same arguments."""
-    closed: Callable[[str, int, Composed, Peer, float, int, int, Composed], str]
+    opened: Callable[[float, str, int, Composed, Peer], str]
+    """The line of `events.opened`: the time, and the same arguments."""
+    closed: Callable[[float, str, int, Composed, Peer, float, int, int, Composed], str]
     """The line of `events.closed`."""
 
 

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-from sockd.config.document import ConfigError
-from sockd.config.settings import Settings
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from sockd.config.document import ConfigError, Mistake
+from sockd.config.settings import InstanceSettings, Settings
+from sockd.formats.text import escape
 
 
 def error_text(error: ConfigError) -> str:
@@ -14,11 +19,53 @@ def error_text(error: ConfigError) -> str:
 
 
 def check_text(settings: Settings) -> str:
-    """What a configuration would listen on, a line an address, and what it warns of."""
-    lines = [
-        f"{one.name}: {listen}" + f" ({listen.role})" * bool(listen.role)
+    """The files that were read; what they would have listen, a line an address; the warnings."""
+    lines = [f"read {escape(file)}" for file in settings.files]
+    lines += [
+        f"{one.name}: {escape(str(listen))}" + f" ({listen.role})" * bool(listen.role)
         for one in settings.instances
         for listen in one.listen
     ]
-    lines += [f"warning: {warning}" for warning in settings.warnings]
+    lines += [f"warning: {escape(warning)}" for warning in settings.warnings]
     return "\n".join(lines) + "\n"
+
+
+def error_json(error: ConfigError) -> str:
+    """The same for programs, of a configuration that cannot be used."""
+    return _report(error.files, mistakes=[_mistake(mistake) for mistake in error.mistakes])
+
+
+def check_json(settings: Settings, failures: Sequence[str]) -> str:
+    """The same for programs; `failures` are the addresses that cannot be bound."""
+    instances = [_instance(one) for one in settings.instances]
+    return _report(
+        settings.files,
+        instances=instances,
+        warnings=list(settings.warnings),
+        failures=list(failures),
+    )
+
+
+def _report(files: Sequence[str], **found: list[Any]) -> str:
+    lists = {"instances": [], "warnings": [], "mistakes": [], "failures": [], **found}
+    is_ok = not lists["mistakes"] and not lists["failures"]
+    return json.dumps({"ok": is_ok, "files": list(files), **lists})
+
+
+def _instance(one: InstanceSettings) -> dict[str, Any]:
+    listens = [
+        {"transport": listen.transport, "address": str(listen.address), "text": listen.text}
+        for listen in one.listen
+    ]
+    return {"name": one.name, "kind": one.kind.name, "listen": listens}
+
+
+def _mistake(mistake: Mistake) -> dict[str, Any]:
+    place = mistake.place
+    return {
+        "place": str(place),
+        "file": None if place.folder is None else place.name,
+        "line": place.line or None,
+        "key": mistake.key,
+        "message": mistake.message,
+    }

@@ -1,5 +1,17 @@
 """Durations, sizes and rates as a person writes them: "2m", "64k", "50/s".
 
+One grammar for all three. A number, with a fraction or without one, and behind it a unit, with a
+space between them or without one; upper or lower case is the same.
+
+- A duration: `ms`, `s`, `m`, `h`, `d`, or words for them (`sec`, `seconds`, `min`, `hours` ...);
+  without a unit, seconds. From the largest to the smallest several may follow each other: "1h30m",
+  "1 hour 30 minutes".
+- A size: `k`, `m`, `g`, each also with `B` or `iB` behind it, all of them powers of 1024: "4MB" is
+  "4 MiB" is "4m"; without a unit, or with `B`, bytes.
+- A rate: a count, `/` or `per`, and a unit of time or a duration: "50/s", "10 per minute", "3/30s".
+
+`m` is minutes in a duration and 1024² in a size. Where an option may have no limit it takes "off".
+
 Each type checks itself when it is made, and its text reads back as the same value:
 ``parse(str(x)) == x``. What cannot be read raises ValueError with an example of what can.
 """
@@ -14,15 +26,28 @@ from attrs import field, frozen
 
 LONGEST_DURATION = 36500 * 86400.0  # a century, in seconds: timers overflow above it
 LARGEST_SIZE = 2**63 - 1  # what a file size or a socket option can hold
+OFF = "off"
 _LONGEST_TEXT = 400  # characters: room for the smallest float, no room for abuse
 
 _MILLISECONDS = {"d": 86_400_000, "h": 3_600_000, "m": 60_000, "s": 1000, "ms": 1}
+_WORDS = {
+    "d": "d|days?",
+    "h": "h|hrs?|hours?",
+    "m": "m|mins?|minutes?",
+    "s": "s|secs?|seconds?",
+    "ms": "ms|msecs?|milliseconds?",
+}
 _BYTES = {"g": 1 << 30, "m": 1 << 20, "k": 1 << 10, "": 1}
 
 _NUMBER = r"[0-9]+(?:\.[0-9]+)?"
-_DURATION = re.compile("".join(f"(?:({_NUMBER}){unit})?" for unit in _MILLISECONDS))
-_SIZE = re.compile(r"([0-9]{1,19})([kmg]?)", re.IGNORECASE)
-_RATE = re.compile(rf"({_NUMBER})/(.+)")
+_FLAGS = re.IGNORECASE | re.ASCII
+_DURATION = re.compile(
+    # a unit ends where the next number begins, or the text
+    " ?".join(rf"(?:({_NUMBER}) ?(?:{words})(?![a-z]))?" for words in _WORDS.values()),
+    _FLAGS,
+)
+_SIZE = re.compile(rf"({_NUMBER}) ?(?:(?:([kmg])(?:i?b)?)|b|bytes?)?", _FLAGS)
+_RATE = re.compile(rf"({_NUMBER})(?: ?/ ?| per )(.+)", _FLAGS)
 
 
 def _unexpected(what: str, value: object) -> ValueError:
@@ -35,32 +60,42 @@ def _decimal(number: float) -> str:
     return format(Decimal(repr(float(number))), "f").removesuffix(".0")
 
 
+def _seconds(text: str) -> float | None:
+    """The seconds that a text says; None where it says none."""
+    if not 0 < len(text) <= _LONGEST_TEXT or text != text.strip():
+        return None
+    if re.fullmatch(_NUMBER, text):
+        return float(text)
+    found = _DURATION.fullmatch(text)
+    if found is None:
+        return None
+    # Fractions, because sums of rounded floats would not read back as written.
+    parts = zip(found.groups("0"), _MILLISECONDS.values(), strict=True)
+    return float(sum(Fraction(number) * scale for number, scale in parts) / 1000)
+
+
 class Duration(float):
     """A length of time in seconds, at most a century."""
 
+    _most = LONGEST_DURATION
+
     def __new__(cls, seconds: float) -> Self:
-        if not 0 <= seconds <= LONGEST_DURATION:
+        if not (0 <= seconds <= LONGEST_DURATION or seconds == cls._most):
             raise ValueError(f"a duration is 0 s to {LONGEST_DURATION:.0f} s, not {seconds!r}")
         return super().__new__(cls, seconds)
 
     @classmethod
     def parse(cls, value: object) -> Self:
-        """Read "500ms", "5s", "2m", "1h30m", "1d", or a number of seconds."""
+        """Read "500ms", "5s", "2m", "1h30m", "1 day", or a number of seconds."""
         wrong = _unexpected('a duration such as "30s" or "2m"', value)
-        if isinstance(value, str):
-            found = _DURATION.fullmatch(value) if 0 < len(value) <= _LONGEST_TEXT else None
-            if found is None:
-                raise wrong
-            # Fractions, because sums of rounded floats would not read back as written.
-            parts = zip(found.groups("0"), _MILLISECONDS.values(), strict=True)
-            value = float(sum(Fraction(number) * scale for number, scale in parts) / 1000)
-        if isinstance(value, bool) or not isinstance(value, int | float):
+        found = _seconds(value) if isinstance(value, str) else value
+        if not isinstance(found, int | float) or isinstance(found, bool):
             raise wrong
-        if LONGEST_DURATION < value != math.inf:
+        if LONGEST_DURATION < found != math.inf:
             raise _unexpected('a duration of at most "36500d"', value)
-        if not 0 <= value <= LONGEST_DURATION:
+        if not 0 <= found <= LONGEST_DURATION:
             raise wrong
-        return cls(value)
+        return cls(found)
 
     def __str__(self) -> str:
         milliseconds = round(Fraction(float(self)) * 1000)
@@ -77,6 +112,24 @@ class Duration(float):
         return min([*texts, compound], key=len)
 
 
+class Timeout(Duration):
+    """A duration after which something ends; `off`, an infinite one, where nothing does."""
+
+    _most = math.inf
+
+    @classmethod
+    def parse(cls, value: object) -> Self:
+        """Read what `Duration` reads, or "off"."""
+        return cls(math.inf) if _is_off(value) else super().parse(value)
+
+    def __str__(self) -> str:
+        return OFF if self == math.inf else super().__str__()
+
+
+def _is_off(value: object) -> bool:
+    return isinstance(value, str) and value.lower() == OFF
+
+
 class Size(int):
     """A number of bytes."""
 
@@ -87,13 +140,14 @@ class Size(int):
 
     @classmethod
     def parse(cls, value: object) -> Self:
-        """Read "64k" (of 1024 bytes), "4m", "1g", "512", or a whole number of bytes."""
+        """Read "64k" (of 1024 bytes), "4 MB", "1.5g", "512", or a whole number of bytes."""
         wrong = _unexpected('a size such as "512", "64k" or "4m"', value)
         if isinstance(value, str):
-            found = _SIZE.fullmatch(value)
+            found = _SIZE.fullmatch(value) if len(value) <= _LONGEST_TEXT else None
             if found is None:
                 raise wrong
-            value = int(found[1]) * _BYTES[found[2].lower()]
+            count = Fraction(found[1]) * _BYTES[(found[2] or "").lower()]
+            value = int(count) if count.denominator == 1 else None
         if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= LARGEST_SIZE:
             raise wrong
         return cls(value)
@@ -106,8 +160,24 @@ class Size(int):
         return "0"
 
 
+class Maximum(int):
+    """The most that there may be of something; `off` where there may be any number."""
+
+    @classmethod
+    def parse(cls, value: object) -> Self:
+        """Read a whole number, or "off"."""
+        if _is_off(value):
+            return cls(LARGEST_SIZE)
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise _unexpected('a whole number or "off"', value)
+        return cls(min(value, LARGEST_SIZE))
+
+    def __str__(self) -> str:
+        return OFF if self == LARGEST_SIZE else str(int(self))
+
+
 def _is_count(_: object, __: object, count: float) -> None:
-    if not (0 <= count < math.inf):
+    if not count >= 0:
         raise ValueError(f"a rate counts 0 or more, not {count!r}")
 
 
@@ -118,23 +188,25 @@ def _is_span(_: object, __: object, span: float) -> None:
 
 @frozen
 class Rate:
-    """So many a span of time: `count` in `per` seconds."""
+    """So many a span of time: `count` in `per` seconds. `off`, an infinite count: any number."""
 
     count: float = field(converter=float, validator=_is_count)
     per: float = field(converter=float, validator=_is_span)
 
     @classmethod
     def parse(cls, value: object) -> "Rate":
-        """Read "50/s", "10/m", "1/h", "2.5/s", "10/30s"."""
+        """Read "50/s", "10/min", "1 per hour", "2.5/s", "10/30s", or "off"."""
         if isinstance(value, Rate):
             return value
+        if _is_off(value):
+            return cls(math.inf, 1)
         wrong = _unexpected('a rate such as "50/s" or "10/m"', value)
         short = isinstance(value, str) and len(value) <= 2 * _LONGEST_TEXT
         found = _RATE.fullmatch(str(value)) if short else None
         if found is None:
             raise wrong
         count, span = found.groups()
-        one = "1" if span in _MILLISECONDS else ""
+        one = "" if span[0].isdigit() else "1"
         try:
             return cls(float(count), Duration.parse(one + span))
         except ValueError:
@@ -144,7 +216,14 @@ class Rate:
     def per_second(self) -> float:
         return self.count / self.per
 
+    @property
+    def is_off(self) -> bool:
+        """Whether there is no limit."""
+        return self.count == math.inf
+
     def __str__(self) -> str:
+        if self.is_off:
+            return OFF
         span = str(Duration(self.per))
         one = span.startswith("1") and span[1:] in _MILLISECONDS
         return f"{_decimal(self.count)}/{span[1:] if one else span}"

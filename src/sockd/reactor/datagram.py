@@ -2,35 +2,28 @@
 
 Twisted's own port reads until it has 262,144 bytes, so empty datagrams hold the reactor for ever,
 and closes for good at an errno it does not know. `DatagramPort` serves a socket that is already
-bound, for IPv4, IPv6 and Unix datagrams alike; `UDPPort` is what `listenUDP` of a reactor returns.
-Both work on any reactor that has `addReader`.
+bound, for IPv4, IPv6 and Unix datagrams alike, on any reactor that has `addReader`; it stands on no
+private part of Twisted. (`sockd.reactor.udp` has what `listenUDP` of our own reactor returns.)
 """
 
 from __future__ import annotations
 
-import errno
 import socket
 from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
-from twisted.internet import main, udp
+from twisted.internet import main
 from twisted.internet.abstract import FileDescriptor
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
-from twisted.internet.base import BasePort
-from twisted.internet.error import UnsupportedAddressFamily
 from twisted.internet.interfaces import IAddress, IDelayedCall, IListeningPort, ISystemHandle
 from twisted.logger import Logger
 from zope.interface import implementer
 
-from sockd.reactor import sockaddr
 from sockd.reactor.ancillary import NOTHING, Told, Wanted
 from sockd.reactor.mmsg import BATCH
 from sockd.reactor.sockaddr import Address
 from sockd.reactor.wire import MAX_DATAGRAM, Answer, Datagram, Destination, Wire, open_wire
-
-LONGEST = {socket.AF_INET: 65_507, socket.AF_INET6: 65_527}
-"""Bytes of data that one UDP datagram can carry: 65,535 less the headers (RFC 768, RFC 8200)."""
 
 
 class Receiver(Protocol):
@@ -50,8 +43,8 @@ class Receiver(Protocol):
         """The port is gone."""
 
 
-class _Turns(FileDescriptor):
-    """What the ports share: a turn hands on what waits, then sends what the protocol has written.
+class Turns(FileDescriptor):
+    """What our ports share: a turn hands on what waits, then sends what the protocol has written.
 
     `counts` has what went wrong (see `Wire`). While a datagram is being handed on, `asked` is the
     address it was sent to (where the socket has several), `pid` and `uid` the process and the user
@@ -171,7 +164,7 @@ class _Turns(FileDescriptor):
 
 
 @implementer(IListeningPort, ISystemHandle)
-class DatagramPort(_Turns, BasePort):
+class DatagramPort(Turns):
     """A bound datagram socket that feeds a `DatagramProtocol`. `in_batches`: where that can be."""
 
     maxPacketSize = MAX_DATAGRAM
@@ -183,7 +176,7 @@ class DatagramPort(_Turns, BasePort):
         self.socket = sock
         self.protocol = protocol
         self.is_local = sock.family == socket.AF_UNIX
-        self._wire = open_wire(sock, lambda _: None, in_batches, _wanted(protocol))
+        self._wire = open_wire(sock, lambda _: None, in_batches, wanted(protocol))
 
     @property
     def last_error(self) -> str:
@@ -251,82 +244,6 @@ class DatagramPort(_Turns, BasePort):
         return True
 
 
-class UDPPort(_Turns, udp.MulticastPort):
-    """A port that a reactor's `listenUDP` and `listenMulticast` return, as Twisted's own is.
-
-    What a protocol writes while a datagram is handed on is sent at the end of the turn; what the
-    kernel then says is counted and not raised.
-    """
-
-    def _bindSocket(self) -> None:
-        super()._bindSocket()
-        self._wire = open_wire(self.socket, self._receive_failed, True, _wanted(self.protocol))
-
-    def write(self, datagram: bytes, addr: Address | None = None) -> None:
-        """Send one datagram; without an address where the port is connected.
-
-        Raises InvalidAddressError, MessageLengthError; OSError where it is sent at once.
-        """
-        if addr is not None and self._can_wait(datagram, addr):
-            self._collect(datagram, addr, None)
-        else:
-            self._flush()
-            super().write(datagram, addr)
-
-    def _can_wait(self, datagram: object, addr: Address) -> bool:
-        """Whether it is sent at the end of the turn; nothing of it is to be raised."""
-        if self._written is None or self._connectedAddr or not isinstance(datagram, bytes):
-            return False
-        try:
-            sockaddr.WRITE[self.addressFamily](addr)
-        except (OSError, TypeError, ValueError):
-            return False
-        return len(datagram) <= LONGEST[self.addressFamily]
-
-    def _receive_failed(self, error: OSError) -> None:
-        if self._connectedAddr and error.errno == errno.ECONNREFUSED:
-            self.protocol.connectionRefused()
-
-
-class DatagramReactor:
-    """The part of a reactor that makes datagram ports: mix it into one that has `addReader`."""
-
-    def listenUDP(
-        self, port: int, protocol: Any, interface: str = "", maxPacketSize: int = 8192
-    ) -> UDPPort:
-        """Listen on UDP. Raises CannotListenError."""
-        return self.listenMulticast(port, protocol, interface, maxPacketSize)
-
-    def listenMulticast(
-        self,
-        port: int,
-        protocol: Any,
-        interface: str = "",
-        maxPacketSize: int = 8192,
-        listenMultiple: bool = False,
-    ) -> UDPPort:
-        """Listen on UDP, for multicast groups too. Raises CannotListenError."""
-        reactor: Any = self
-        return _started(UDPPort(port, protocol, interface, maxPacketSize, reactor, listenMultiple))
-
-    def adoptDatagramPort(
-        self, fileDescriptor: int, addressFamily: int, protocol: Any, maxPacketSize: int = 8192
-    ) -> UDPPort:
-        """Listen on a UDP socket that is bound already."""
-        if addressFamily not in sockaddr.SIZE:
-            raise UnsupportedAddressFamily(addressFamily)
-        return _started(
-            UDPPort._fromListeningDescriptor(
-                self, fileDescriptor, addressFamily, protocol, maxPacketSize
-            )
-        )
-
-
-def _wanted(protocol: object) -> Wanted:
+def wanted(protocol: object) -> Wanted:
     wants: Wanted = getattr(protocol, "wants_told", NOTHING)
     return wants
-
-
-def _started(port: UDPPort) -> UDPPort:
-    port.startListening()
-    return port

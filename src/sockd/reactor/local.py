@@ -12,16 +12,17 @@ from typing import Any
 from twisted.internet import unix
 from twisted.internet.interfaces import IProtocolFactory
 
+_NO_FILE: Any = b"\0"
+"""A name outside the file system: a port by that name changes no mode and removes nothing."""
+
 
 def adopt_local_port(
-    reactor: Any, sock: socket.socket, factory: IProtocolFactory, mode: int, backlog: int
+    reactor: Any, sock: socket.socket, factory: IProtocolFactory, backlog: int
 ) -> Any:
-    """A listening port on a duplicate of the socket; its file is the caller's to remove."""
+    """A listening port on a duplicate of the socket; its file is the caller's."""
     kind: type[unix.Port] = getattr(reactor, "local_port", unix.Port)
-    port = kind._fromListeningDescriptor(reactor, sock.fileno(), factory)
-    port.mode = mode
-    port.backlog = backlog
+    port = kind(_NO_FILE, factory, backlog, reactor=reactor)
+    port._preexistingSocket = socket.fromfd(sock.fileno(), sock.family, sock.type)
     port._shouldShutdown = False  # other duplicates of the socket go on listening
     port.startListening()
-    port._bindPath = "\0"  # a name outside the file system: nothing to remove
     return port

@@ -17,7 +17,7 @@ from twisted.internet.interfaces import IDelayedCall
 from sockd.formats.clock import local_ctime
 from sockd.net.context import Context
 from sockd.net.datagram import Sender
-from sockd.options.option import option
+from sockd.options.option import Change, option
 from sockd.options.units import Duration
 from sockd.service import Instance, Kind
 
@@ -29,7 +29,9 @@ LOOK_SECONDS = 1.0
 class BeaconOptions:
     """What the beacon can be told."""
 
-    period: Duration = option(Duration(15), "time between two messages", validator=validators.ge(1))
+    period: Duration = option(
+        Duration(15), "time between two messages", validator=validators.ge(1), change=Change.NOW
+    )
 
 
 def beacon(unix_seconds: float, hostname: str) -> bytes:

@@ -10,14 +10,13 @@ lines that are `%` alone); without one there is a small set built in.
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from attrs import frozen
 
 from sockd.formats.quotes import builtin_quotes, parse_quotes
 from sockd.net.context import Context
 from sockd.net.datagram import Replies
 from sockd.net.requests import Once
+from sockd.options.files import FilePath, read_file
 from sockd.options.option import option
 from sockd.service import Instance, Kind
 
@@ -29,8 +28,8 @@ MAX_FILE = 16 * 1024 * 1024
 class QuoteOptions:
     """What the quote service can be told."""
 
-    file: str = option(
-        "",
+    file: FilePath = option(
+        FilePath(""),
         "a file of quotations, `%` lines between them; empty: those built in",
         validator=lambda _, __, name: read_quotes(name),
     )
@@ -41,11 +40,7 @@ def read_quotes(name: str) -> tuple[bytes, ...]:
     if not name:
         return builtin_quotes()
     try:
-        with Path(name).open("rb") as file:
-            data = file.read(MAX_FILE + 1)
-        if len(data) > MAX_FILE:
-            raise ValueError(f"larger than {MAX_FILE} bytes")
-        return parse_quotes(data)
+        return parse_quotes(read_file(name, MAX_FILE))
     except OSError as error:
         raise ValueError(f"{name}: {error.strerror}") from None
     except ValueError as error:

@@ -16,8 +16,9 @@ from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from sockd.access.entrance import Entrance
 from sockd.access.peer import Peer
 from sockd.access.state import DaemonState
+from sockd.config.build import build
 from sockd.config.document import Document
-from sockd.config.settings import InstanceSettings, build
+from sockd.config.settings import InstanceSettings
 from sockd.daemon.instance import make_instance
 from sockd.net.context import Context, Host
 from sockd.net.entry import ConnectionFactory

@@ -1,0 +1,243 @@
+"""A document in, frozen settings out; every mistake at once, with its file, line and key.
+
+`build` checks what the files say against the kinds of service that there are. No service is known
+here by name.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from attrs import define, field, frozen
+
+from sockd.access.limits import Limits
+from sockd.config.checker import Checker, dotted
+from sockd.config.document import ConfigError, Document, Key, Mistake, Place
+from sockd.config.listens import conflicts, failure, read_listens
+from sockd.config.settings import (
+    DaemonSettings,
+    InstanceSettings,
+    Settings,
+    Source,
+    default_instances,
+    field_names,
+)
+from sockd.config.uses import ACCESS, uses_at, without_effect
+from sockd.formats.nearest import near_miss
+from sockd.listen.strings import Listen
+from sockd.service import Found, Instance, Kind
+
+TABLES = ("sockd", "defaults", "service")
+_IN_SOCKD = {"[sockd]": field_names(DaemonSettings)}
+_IN_DEFAULTS = {"[defaults] or [service.NAME]": field_names(Limits)}
+
+
+def build(
+    document: Document, found: Found, runtime: str, only: Sequence[str] | None = None
+) -> Settings:
+    """Check a document against the kinds that there are. Raises ConfigError with every mistake.
+
+    `runtime` replaces `${RUNTIME}` in listen strings; `only` names the instances to keep.
+    """
+    check = Checker(document)
+    tables = {name: check.table((name,), document.values.get(name, {})) for name in TABLES}
+    daemon, defaults, services = tables.values()
+    _check_keys(check, tables, found)
+    daemon_values = check.values(DaemonSettings, daemon, ("sockd",))
+    builder = _Builder(check, found, runtime, check.values(Limits, defaults, ("defaults",)))
+    for name in only or ():
+        if name not in services:
+            miss = near_miss(name, services, or_all=True)
+            check.mistakes.append(Mistake(Place("--only"), name, f"no such instance{miss}"))
+    instances = [
+        instance
+        for name in services
+        if only is None or name in only
+        if (instance := builder.instance(name, services[name]))
+    ]
+    for key, message in conflicts(instances):
+        check.mistake(key, message)
+    if not services and not check.mistakes:
+        check.mistake((), "nothing to run: there is no [service.NAME] table")
+    if check.mistakes:
+        raise ConfigError(sorted(check.mistakes, key=_order), document.files)
+    warnings = [f"{name} is disabled: {reason}" for name, reason in found.broken.items()]
+    return Settings(
+        DaemonSettings(**daemon_values),
+        tuple(instances),
+        (*warnings, *builder.warnings),
+        tuple(document.files),
+        {name: Source("sockd", document.place(("sockd", name))) for name in daemon_values},
+    )
+
+
+def _check_keys(check: Checker, tables: Mapping[str, Mapping[str, Any]], found: Found) -> None:
+    """Note the keys that are not known, in all tables but those of services."""
+    names = {*default_instances(found), *found.kinds}
+    in_services = {f"[service.{name}]": {name} for name in names}
+    everywhere = {**_IN_SOCKD, **_IN_DEFAULTS, **in_services}
+    check.only((), check.document.values, TABLES, everywhere)
+    check.only(("sockd",), tables["sockd"], field_names(DaemonSettings), _IN_DEFAULTS)
+    check.only(("defaults",), tables["defaults"], field_names(Limits), _IN_SOCKD)
+
+
+def _order(mistake: Mistake) -> list[list[str | int]]:
+    """What sorts mistakes by file, line and key: 10 comes after 9."""
+    return [
+        [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", text)]
+        for text in (str(mistake.place), mistake.key)
+    ]
+
+
+class _Wrong(Exception):
+    """Somebody asked for an option whose value is wrong."""
+
+
+@frozen
+class _Sound:
+    """Options some of which are wrong: nothing is concluded from those."""
+
+    _options: Any
+    _wrong: frozenset[str]
+
+    def __getattr__(self, name: str) -> Any:
+        if name in self._wrong:
+            raise _Wrong
+        return getattr(self._options, name)
+
+
+@define
+class _Builder:
+    """Makes instances of tables, and collects what to warn of."""
+
+    check: Checker
+    found: Found
+    runtime: str
+    defaults: Mapping[str, Any]
+    """The values of `[defaults]` that are right."""
+    warnings: list[str] = field(factory=list)
+
+    def instance(self, name: str, value: Any) -> InstanceSettings | None:
+        """The settings of a `[service.NAME]` table; None where it has no kind or no good name."""
+        key: Key = ("service", name)
+        table = self.check.table(key, value)
+        if not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", name):
+            self.check.mistake(key, "a name has letters, digits, '_' and '-', at most 64")
+            return None
+        kind, preset = self._kind(key, name, table)
+        if kind is None:
+            self.check.values(Limits, table, key)  # what every kind has can be wrong as well
+            return None
+        own = {**(preset.settings if preset else {}), **table}
+        doors = {door.key for door in kind.all_doors}
+        allowed = {"kind"} | doors | field_names(Limits) | field_names(kind.options)
+        self.check.only(key, table, allowed, _IN_SOCKD)
+        limits = Limits(**{**self.defaults, **self.check.values(Limits, own, key)})
+        listed = {one: list(texts) for one, texts in preset.listens().items()} if preset else {}
+        places = self._doors(key, kind, {**listed, **own})
+        listens = tuple(listen for _, listen in places)
+        options = self._options(key, kind, own)
+        self._find_failures(name, places, limits)
+        if listens:
+            self._find_idle_settings(key, kind, listens, table)
+        self.warnings += _doubts(name, listens, limits)
+        return InstanceSettings(name, kind, listens, limits, options, self._sources(key, table))
+
+    def _kind(
+        self, key: Key, name: str, table: Mapping[str, Any]
+    ) -> tuple[Kind | None, Instance | None]:
+        """The kind of an instance, and the default instance that it changes, if it does."""
+        default_kind, preset = default_instances(self.found).get(name, (None, None))
+        kind_name = table.get("kind", default_kind.name if default_kind else name)
+        kind = self.found.kinds.get(kind_name) if isinstance(kind_name, str) else None
+        if kind is not None:
+            return kind, preset if default_kind is kind else None
+        broken = self.found.broken.get(f"sockd.services.{kind_name}")
+        reason = near_miss(str(kind_name), self.found.kinds)
+        if broken:
+            reason = f"; its file is broken: {broken}"
+        elif not reason and "kind" not in table:
+            reason = '; say with kind = "..." which it is'
+        where = (*key, "kind") if "kind" in table else key
+        self.check.mistake(where, f"there is no kind of service {kind_name!r}{reason}")
+        return None, None
+
+    def _doors(
+        self, key: Key, kind: Kind, table: Mapping[str, Any]
+    ) -> tuple[tuple[Key, Listen], ...]:
+        """Where every door of an instance listens; the main one has to."""
+        found: list[tuple[Key, Listen]] = []
+        for door in kind.all_doors:
+            if door.key in table or not door.role:
+                name = f"{kind.name} ({door.role})" if door.role else kind.name
+                where, texts = (*key, door.key), table.get(door.key)
+                found += read_listens(self.check, where, texts, door, name, self.runtime)
+        return tuple(found)
+
+    def _options(self, key: Key, kind: Kind, own: Mapping[str, Any]) -> Any:
+        values = self.check.values(kind.options, own, key)
+        options = kind.options(**values)
+        if kind.check is not None:
+            wrong = (field_names(kind.options) & own.keys()) - values.keys()
+            try:
+                kind.check(_Sound(options, frozenset(wrong)) if wrong else options)
+            except ValueError as error:
+                self.check.mistake(key, str(error))
+            except _Wrong:
+                pass  # that is a mistake already
+        return options
+
+    def _find_failures(
+        self, name: str, places: Sequence[tuple[Key, Listen]], limits: Limits
+    ) -> None:
+        # a string that stands for two addresses is told of once
+        for (key, text), listen in {(key, one.text): one for key, one in places}.items():
+            if why := failure(listen):
+                if limits.required:
+                    self.check.mistake(key, why)
+                else:
+                    self.warnings.append(f"service.{name}: {text}: {why}")
+
+    def _find_idle_settings(
+        self, key: Key, kind: Kind, listens: Sequence[Listen], table: Mapping[str, Any]
+    ) -> None:
+        # a kind may have an option of its own by the name of a limit
+        given = table.keys() - field_names(kind.options)
+        for name, why in without_effect(uses_at(kind, listens), given):
+            if name in ACCESS:
+                self.check.mistake((*key, name), why)
+            else:
+                self.warnings.append(f"service.{key[1]}.{name}: {why}")
+
+    def _sources(self, key: Key, table: Mapping[str, Any]) -> dict[str, Source]:
+        place = self.check.document.place
+        defaults = {name: Source("defaults", place(("defaults", name))) for name in self.defaults}
+        own = {name: Source(dotted(key), place((*key, name))) for name in table}
+        return {**defaults, **own}
+
+
+def _doubts(name: str, listens: Sequence[Listen], limits: Limits) -> Iterator[str]:
+    """What is allowed, and perhaps not meant."""
+    for listen in {listen.text: listen for listen in listens}.values():
+        if listen.transport == "udp" and listen.scope == "wildcard" and not limits.allow:
+            yield (
+                f"service.{name}: {listen.text} answers datagrams of everybody, and "
+                "their sources can be forged: listen on one address, or set allow"
+            )
+    denied = {prefix.version for prefix in limits.deny if prefix.prefixlen == 0}
+    left_open = _versions(listens) - denied
+    if denied and left_open and not limits.allow:
+        [version] = left_open
+        every = "0.0.0.0/0" if version == 4 else "::/0"
+        yield f"service.{name}: deny leaves IPv{version} open: deny {every} too, or set allow"
+
+
+def _versions(listens: Sequence[Listen]) -> set[int]:
+    """The versions of IP that peers may come over; what systemd hands over may be of both."""
+    found: set[int] = set()
+    for listen in listens:
+        if listen.transport in ("tcp", "tls", "udp"):
+            found |= {4, 6} if listen.systemd else {6 if ":" in listen.host else 4}
+    return found

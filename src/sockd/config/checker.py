@@ -1,0 +1,73 @@
+"""Collects the mistakes of a document, each with its place, its key, and what may be meant."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any
+
+import attrs
+from attrs import define, field
+
+from sockd.config.document import Document, Key, Mistake
+from sockd.config.values import Wrong, convert
+from sockd.formats.nearest import near_miss
+
+
+@define
+class Checker:
+    """A document, and what is wrong with it so far."""
+
+    document: Document
+    mistakes: list[Mistake] = field(factory=list)
+
+    def mistake(self, key: Key, message: str) -> None:
+        """Note what is wrong with the value at a key."""
+        self.mistakes.append(Mistake(self.document.place(key), dotted(key), message))
+
+    def table(self, key: Key, value: Any) -> dict[str, Any]:
+        """The value as a table; an empty one where it is none."""
+        if isinstance(value, dict):
+            return value
+        self.mistake(key, f"expected a table, got {value!r}")
+        return {}
+
+    def only(
+        self,
+        key: Key,
+        table: Iterable[str],
+        known: Collection[str],
+        homes: Mapping[str, Collection[str]],
+    ) -> None:
+        """Note each key of a table that is not known; `homes` are the tables of other keys."""
+        for name in table:
+            if name not in known:
+                home = next((home for home, names in homes.items() if name in names), None)
+                hint = f" here; it belongs into {home}" if home else near_miss(name, known)
+                self.mistake((*key, name), f"unknown key{hint}")
+
+    def values(self, wanted: type, table: Mapping[str, Any], key: Key) -> dict[str, Any]:
+        """The values of a table for an attrs class; the wrong ones are noted, and left out."""
+        found = {}
+        for one in attrs.fields(attrs.resolve_types(wanted)):
+            if one.name not in table:
+                continue
+            where = (*key, one.name)
+            try:
+                value = convert(table[one.name], one.type, where, self.document.folder)
+                if one.validator is not None:
+                    one.validator(None, one, value)
+                found[one.name] = value
+            except Wrong as wrong:
+                for place, message in wrong.mistakes:
+                    self.mistake(place, message)
+            except (ValueError, TypeError) as error:
+                self.mistake(where, str(error.args[0] if error.args else error))
+        return found
+
+
+def dotted(key: Key) -> str:
+    """`service.echo.listen[0]`."""
+    text = ""
+    for part in key:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}"
+    return text.removeprefix(".")

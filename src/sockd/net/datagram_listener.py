@@ -1,0 +1,77 @@
+"""Listening for datagrams, and sending them to a multicast group."""
+
+from __future__ import annotations
+
+import socket
+from typing import Any
+
+from sockd import events
+from sockd.access.reasons import because
+from sockd.listen.listen import Listen
+from sockd.listen.sockets import aim, widen
+from sockd.net.context import Context
+from sockd.net.datagram import Datagrams, Sender
+from sockd.net.listener import Listener
+from sockd.reactor.datagram import DatagramPort
+
+
+class DatagramListener(Listener):
+    """Datagrams over UDP or a Unix socket, or what is sent to a multicast group."""
+
+    def __init__(
+        self,
+        context: Context[Any, Any],
+        listen: Listen,
+        is_required: bool,
+        protocol: type[Datagrams] | type[Sender],
+    ) -> None:
+        super().__init__(context, listen, is_required)
+        self._protocol = protocol
+        self._own_port: int | None = None
+
+    def adopt(self, sock: socket.socket) -> Any:
+        host = self.context.host
+        self._widen(sock)
+        port = DatagramPort(sock, self._make_protocol(), host.reactor)
+        if self.listen.transport in ("udp", "multicast"):
+            self._own_port = sock.getsockname()[1]
+            host.state.open_udp_port(self._own_port)
+        port.startListening()
+        return port
+
+    def released(self) -> None:
+        if self._own_port is not None:
+            self.context.host.state.close_udp_port(self._own_port)
+            self._own_port = None
+
+    def use(self, context: Context[Any, Any]) -> None:
+        super().use(context)
+        if self.port is None:
+            return
+        protocol = self.port.protocol
+        if isinstance(protocol, Sender):  # it has its own timers, and begins again
+            protocol.doStop()
+            protocol.context = context
+            protocol.makeConnection(self.port)
+        else:
+            protocol.context = context
+
+    def limits_changed(self) -> None:
+        if (sock := self.bound_socket) is not None:
+            self._widen(sock)
+
+    def _make_protocol(self) -> Datagrams | Sender:
+        if issubclass(self._protocol, Sender):
+            target = (self.listen.host, self.listen.port)
+            return self._protocol(self.context, target, self._aim)
+        return self._protocol(self.context, self.entrance)
+
+    def _aim(self, port: DatagramPort) -> None:
+        aim(port.socket, self.listen)
+
+    def _widen(self, sock: socket.socket) -> None:
+        wanted = self.context.limits.receive_buffer
+        given = widen(sock, wanted)
+        if given < wanted and self.context.host.state.warns_first("receive_buffer"):
+            reason = because("receive_buffer", given=given, wanted=int(wanted))
+            events.warn("warning", service=self.context.name, reason=reason)

@@ -1,0 +1,127 @@
+"""Listening for connections, over TCP, TLS or a Unix socket."""
+
+from __future__ import annotations
+
+import select
+import socket
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+from attrs import evolve
+from twisted.logger import LogLevel
+
+from sockd import events
+from sockd.access.reasons import Reason
+from sockd.listen.listen import Listen
+from sockd.listen.sockets import ListenError
+from sockd.net.certificate import Certificate
+from sockd.net.context import Context
+from sockd.net.entry import ConnectionFactory
+from sockd.net.listener import Listener, is_fatal
+from sockd.net.stream import Stream
+from sockd.reactor.local import adopt_local_port
+
+
+class StreamListener(Listener):
+    """Connections over TCP, TLS or a Unix socket."""
+
+    def __init__(
+        self,
+        context: Context[Any, Any],
+        listen: Listen,
+        is_required: bool,
+        stream: type[Stream],
+    ) -> None:
+        super().__init__(context, listen, is_required)
+        self.certificate: Certificate | None = None
+        self._stream = stream
+        self._factory: ConnectionFactory | None = None
+
+    def prepare(
+        self, taken_over: socket.socket | None = None, beside: Sequence[socket.socket] = ()
+    ) -> None:
+        super().prepare(taken_over, beside)
+        if self._problem is None:
+            try:
+                self.certificate = self._load(self.listen)
+            except ListenError as error:
+                self.close()
+                if is_fatal(error, self._is_required):
+                    raise
+                self._problem = error
+
+    def adopt(self, sock: socket.socket) -> Any:
+        if self.certificate is None:
+            self.certificate = self._load(self.listen)
+        wrap = None if self.certificate is None else self.certificate.wrap
+        self._factory = factory = ConnectionFactory(
+            self.context, self._stream, self.entrance, wrap, self.listen.proxies
+        )
+        reactor, terms = self.context.host.reactor, self.listen.terms
+        if sock.family == socket.AF_UNIX:
+            port = adopt_local_port(reactor, sock, factory, terms.backlog)
+        else:
+            sock.listen(terms.backlog)  # one that was taken over has another queue
+            port = reactor.adoptStreamPort(sock.fileno(), sock.family, factory)
+        sock.close()  # the port has a duplicate
+        if self.certificate is not None:
+            self.certificate.watch()
+        return port
+
+    def released(self) -> None:
+        if self.certificate is not None:
+            self.certificate.stop()
+            self.certificate = None
+        self._factory = None
+
+    def empty(self) -> None:
+        if self.port is None or self._is_handed_over:
+            return
+        waiting = select.poll()
+        waiting.register(self.port.fileno(), select.POLLIN)
+        for _ in range(self.listen.terms.backlog):  # at least one is let in each time
+            if not waiting.poll(0):
+                break
+            self.port.doRead()
+        # it would go on listening until it is closed, in the next turn, and reset who comes
+        self.port.socket.shutdown(socket.SHUT_RDWR)
+
+    def change(self, listen: Listen) -> Callable[[], None]:
+        files = listen.terms.tls_files
+        certificate = self.certificate
+        if self.is_listening and files != self.listen.terms.tls_files:
+            certificate = self._load(listen)
+        return partial(self._change, super().change(listen), certificate)
+
+    def use(self, context: Context[Any, Any]) -> None:
+        super().use(context)
+        if self._factory is not None:
+            self._factory.context = context
+
+    def _change(self, rest: Callable[[], None], certificate: Certificate | None) -> None:
+        rest()
+        old, self.certificate = self.certificate, certificate
+        transport, proxies = self.listen.transport, self.listen.proxies
+        self.entrance = evolve(self.entrance, transport=transport, is_proxied=bool(proxies))
+        if self._factory is None:
+            return
+        if old is not certificate and old is not None:
+            old.stop()
+        if old is not certificate and certificate is not None:
+            certificate.watch()
+        self._factory.entrance = self.entrance
+        self._factory.wrap = None if certificate is None else certificate.wrap
+        self._factory.believe(self.listen.proxies)
+
+    def _load(self, listen: Listen) -> Certificate | None:
+        if not listen.terms.key:
+            return None
+        try:
+            return Certificate(listen.terms, self.context.host, self._tell_certificate)
+        except (ValueError, OSError) as error:
+            raise ListenError(listen, str(error)) from None
+
+    def _tell_certificate(self, reason: Reason, level: LogLevel) -> None:
+        name, local = self.context.name, self.entrance
+        events.emit("certificate", level=level, service=name, local=local, reason=reason)

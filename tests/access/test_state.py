@@ -1,0 +1,31 @@
+"""What is true of the whole daemon."""
+
+from __future__ import annotations
+
+import os
+
+from sockd.access.state import DaemonState
+
+
+def test_a_port_is_ours_until_the_last_socket_there_has_closed() -> None:
+    state = DaemonState()
+    state.open_udp_port(7)
+    state.open_udp_port(7)
+    state.close_udp_port(7)
+    assert 7 in state.udp_ports
+    state.close_udp_port(7)
+    assert 7 not in state.udp_ports
+
+
+def test_this_process_is_one_of_the_daemons() -> None:
+    assert DaemonState().is_own_process(os.getpid())
+    assert not DaemonState().is_own_process(os.getppid())
+    assert not DaemonState().is_own_process(None)
+
+
+def test_a_number_is_given_once_and_so_is_a_warning() -> None:
+    state = DaemonState()
+    assert [state.next_session() for _ in range(3)] == [1, 2, 3]
+    assert [state.warns_first("a"), state.warns_first("a"), state.warns_first("b")] == [
+        *(True, False, True)
+    ]

@@ -1,0 +1,100 @@
+"""What the start table says can be typed works in a terminal, and ends by itself."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from contextlib import suppress
+from pathlib import Path
+
+from attrs import define
+
+from sockd.service import find
+from tests.daemons import namespace
+from tests.processes import PATIENCE, SOCKD, running
+
+KINDS = find().kinds
+SILENT = {"discard"}
+"""Kinds that answer nothing."""
+SETTINGS = {"exec": 'command = ["echo", "hello"]', "beacon": "period = 1"}
+"""What a kind must be told, or what makes it quick."""
+
+
+def config(folder: Path, certificate: Path, key: Path) -> str:
+    """An instance of every kind, over every transport that it has."""
+    tables = []
+    for number, (name, kind) in enumerate(sorted(KINDS.items())):
+        port = 20_000 + number
+        listens = {
+            "tcp": f"tcp:{port}:interface=127.0.0.1",
+            "tls": f"tls:{port + 100}:interface=127.0.0.1:privateKey={key}:certKey={certificate}",
+            "unix": f"unix:{folder}/{name}.stream",
+            "udp": f"udp:{port}:interface=127.0.0.1",
+            "unixgram": f"unixgram:{folder}/{name}.datagram",
+            "multicast": "multicast:224.225.226.227:2070:interface=127.0.0.1",
+        }
+        listen = ", ".join(f'"{listens[one]}"' for one in kind.transports)
+        tables.append(f"[service.{name}]\nlisten = [{listen}]\n{SETTINGS.get(name, '')}")
+    return "\n".join(tables)
+
+
+@define
+class Typed:
+    """A command that was typed in a terminal, and what it shows there."""
+
+    service: str
+    command: str
+    process: subprocess.Popen[bytes]
+    screen: int
+    shown: bytes = b""
+
+    def read(self) -> None:
+        """Read what it shows until nobody has the terminal open."""
+        with suppress(OSError):  # Linux: EIO, the end of a terminal
+            while data := os.read(self.screen, 65_536):
+                self.shown += data
+        os.close(self.screen)
+
+
+def type_in(host: str, service: str, command: str) -> Typed:
+    """Start a command as a user does: a terminal is its input, where nothing is typed."""
+    screen, device = os.openpty()
+    argv = ["timeout", str(PATIENCE), "ip", "netns", "exec", host, "bash", "-c", command]
+    process = subprocess.Popen(
+        argv, stdin=device, stdout=device, stderr=device, start_new_session=True
+    )
+    os.close(device)
+    return Typed(service, command, process, screen)
+
+
+def suggestions(text: str) -> list[tuple[str, str]]:
+    """Service and command of each row of a table."""
+    heading, *rows = text.partition("service ")[2].split("\n\n")[0].splitlines()
+    column = len("service ") + heading.index("try it with")
+    found = []
+    service = ""
+    for row in rows:
+        service = row.split()[0] if row[0] != " " else service
+        found.append((service, row[column:]))
+    return found
+
+
+def test_every_suggestion_works_in_a_terminal_and_ends_by_itself(
+    tmp_path: Path, tls_files: tuple[Path, Path, Path]
+) -> None:
+    certificate, key, _ = tls_files
+    file = tmp_path / "sockd.toml"
+    file.write_text(config(tmp_path, certificate, key), "utf-8")
+    with namespace() as host:
+        argv = ["ip", "netns", "exec", host, SOCKD, "run", "--config", str(file)]
+        with running(argv, environment={"RUNTIME_DIRECTORY": str(tmp_path)}) as daemon:
+            daemon.wait_for(r"^wrap .*\n(  .*\n)*\n")
+            found = suggestions(daemon.text())
+            assert {name for name, _ in found} == set(KINDS)
+            assert len(found) == sum(len(kind.transports) for kind in KINDS.values())
+            typed = [type_in(host, *one) for one in found]
+            for one in typed:
+                one.read()
+                assert one.process.wait(PATIENCE) == 0, (one.command, one.shown)
+                assert bool(one.shown.strip()) or one.service in SILENT, one.command
+            daemon.stop()
