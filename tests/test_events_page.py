@@ -8,7 +8,8 @@ from pathlib import Path
 from sockd import events
 from sockd.access.entrance import Entrance
 from sockd.access.peer import Peer
-from sockd.access.reasons import SENTENCES, fields_of
+from sockd.access.reasons import SENTENCES
+from sockd.formats.template import names_in
 
 PAGE = (Path(__file__).parents[1] / "docs" / "events.md").read_text("utf-8")
 PARTS = {
@@ -48,12 +49,12 @@ def test_the_parts_of_a_field_are_those_that_it_is_told_as() -> None:
 
 
 def test_every_reason_is_there_with_its_fields() -> None:
-    fields = {name: fields_of(text) for name, text in SENTENCES.items()}
+    fields = {name: names_in(text) for name, text in SENTENCES.items()}
     assert {name: names(cells[0]) for name, cells in rows("Reasons").items()} == fields
 
 
 def test_no_field_of_a_reason_hides_one_of_an_event_that_has_a_reason() -> None:
-    of_reasons = {field for text in SENTENCES.values() for field in fields_of(text)}
+    of_reasons = {field for text in SENTENCES.values() for field in names_in(text)}
     for name, fields in events.FIELDS.items():
         if "reason" in fields:
             told = set().union(*(PARTS.get(field, {field}) for field in fields))

@@ -6,6 +6,7 @@ import importlib
 import shutil
 import signal
 import sys
+from typing import Any
 
 from attrs import evolve
 from twisted.application.reactors import NoSuchReactor, Reactor, getReactorTypes, installReactor
@@ -96,6 +97,11 @@ def run_foreground(settings: Settings, reactor_name: str | None, log_format: str
         return 1
     if as_text:
         reactor.callWhenRunning(_print_table, daemon)
+    return _serve(daemon, reactor)
+
+
+def _serve(daemon: Daemon, reactor: Any) -> int:
+    """Run until a signal ends it. Returns the exit code."""
     daemon.startService()
     reactor.addSystemEventTrigger("before", "shutdown", daemon.stopService)
     try:

@@ -7,7 +7,8 @@ import re
 import pytest
 
 from sockd.access.peer import Peer
-from sockd.access.reasons import SENTENCES, Reason, because, fields_of
+from sockd.access.reasons import SENTENCES, Reason, because
+from sockd.formats.template import names_in
 
 
 def test_a_reason_reads_as_its_sentence() -> None:
@@ -34,7 +35,7 @@ def test_a_reason_has_all_of_its_fields_and_no_others(values: dict[str, int]) ->
 @pytest.mark.parametrize("name", SENTENCES)
 def test_a_name_is_one_word_that_a_program_can_match(name: str) -> None:
     assert re.fullmatch("[a-z]+(_[a-z]+)*", name)
-    assert not fields_of(SENTENCES[name]) & {"service", "peer", "reason", "event", "message"}
+    assert not names_in(SENTENCES[name]) & {"service", "peer", "reason", "event", "message"}
 
 
 def test_equal_reasons_are_equal() -> None:

@@ -100,7 +100,7 @@ async def test_datagrams_get_the_new_options_by_the_same_socket() -> None:
 
         def ask() -> bytes:
             with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-                sock.settimeout(60)
+                sock.settimeout(5)
                 sock.sendto(b"?", address_of(listener))
                 return sock.recv(100)
 
@@ -245,7 +245,7 @@ async def test_a_wildcard_and_an_address_change_places_on_one_port() -> None:
             hosts = [listener.port.socket.getsockname()[0] for listener in listeners(daemon)]
             assert hosts == (["0.0.0.0"] * 2 if wanted is wide else ["127.0.0.1"] * 2)
             with socket.create_connection(("127.0.0.1", port)) as sock:
-                sock.settimeout(60)
+                sock.settimeout(5)
                 await aside(sock.sendall, b"?")
                 assert await aside(sock.recv, 100) == b"one\n"
 

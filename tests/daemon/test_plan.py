@@ -106,6 +106,8 @@ def test_an_option_that_needs_a_bind_has_every_address_bound_anew() -> None:
     [part] = found.instances
     assert (ports(part.addresses.add), ports(part.addresses.drain)) == ([7, 8], [7, 8])
     assert found.moves == {identity: identity for identity in part.addresses.add}
+    found = plan(settings(one("tcp:0", "tcp:0")), settings(one("tcp:0", bind=2)))
+    assert len(found.moves) == 1  # a port that the kernel chose is kept
 
 
 def test_an_option_that_needs_a_restart_stays_as_it_was_and_is_named() -> None:

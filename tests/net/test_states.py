@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from twisted.internet.defer import Deferred
 
-from sockd.access.reasons import SENTENCES, fields_of
+from sockd.access.reasons import SENTENCES
+from sockd.formats.template import names_in
 from sockd.net.requests import Requests
 from sockd.net.states import STATES, Hold, state_of
 from sockd.service import Kind
@@ -104,7 +105,7 @@ def test_a_connection_is_in_one_state_at_a_time(state: str) -> None:
 
 @pytest.mark.parametrize("state", STATES, ids=lambda state: state.name)
 def test_each_state_ends_for_a_reason_of_the_table(state: Any) -> None:
-    assert fields_of(SENTENCES[state.reason]) == {"limit"}
+    assert names_in(SENTENCES[state.reason]) == {"limit"}
     assert str(state.because(90)).endswith(" 90s")
 
 

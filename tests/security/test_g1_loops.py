@@ -111,9 +111,10 @@ def test_no_service_answers_another(served: tuple[str, Watched]) -> None:
 
 
 def refused(daemon: Watched, mark: int) -> set[tuple[str, str]]:
-    """The services that refused something since the mark, and for which reason."""
+    """The services that refused something since the mark, and why, as people are told."""
     events = daemon.events("refused")[mark:]
-    return {(one["service"], one["reason"]) for one in events}
+    told = [(one["service"], one["message"].partition(" refused: ")[2]) for one in events]
+    return {(service, why.partition(" (and ")[0]) for service, why in told}
 
 
 @pytest.mark.parametrize(

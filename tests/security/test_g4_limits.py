@@ -28,29 +28,7 @@ def test_exactly_max_connections_and_never_one_more(tmp_path: Path) -> None:
             sock.setblocking(False)
             sock.connect_ex(address)
             socks.append(sock)
-        most = 0
-        served: set[socket.socket] = set()
-        closed: set[socket.socket] = set()
-        asked: set[socket.socket] = set()
-        until = time.monotonic() + SLACK
-        with selectors.DefaultSelector() as selector:
-            for sock in socks:
-                selector.register(sock, selectors.EVENT_READ | selectors.EVENT_WRITE)
-            while len(served) + len(closed) < len(socks) and time.monotonic() < until:
-                for key, events in selector.select(0.2):
-                    one: Any = key.fileobj
-                    try:
-                        if events & selectors.EVENT_READ:
-                            (served if one.recv(1) else closed).add(one)
-                            selector.unregister(one)
-                        elif one not in asked:
-                            one.send(b"?")
-                            asked.add(one)
-                            selector.modify(one, selectors.EVENT_READ)
-                    except (BrokenPipeError, ConnectionResetError):
-                        closed.add(one)
-                        selector.unregister(one)
-                most = max(most, len(served - closed))
+        served, most, closed = serve_all(socks)
         assert (len(served), most, len(closed)) == (50, 50, 950)
         wait_until(lambda: len(daemon.events("opened")) >= 50, "all are in the log")
         assert len(daemon.events("opened")) == 50
@@ -60,6 +38,34 @@ def test_exactly_max_connections_and_never_one_more(tmp_path: Path) -> None:
         again = [stack.enter_context(daemon.connect("echo")) for _ in range(9)]
         assert [serves(sock) for sock in again] == [True] * 7 + [False] * 2
         stack.close()
+
+
+def serve_all(socks: list[socket.socket]) -> tuple[set[socket.socket], int, set[socket.socket]]:
+    """Ask on each; who was served, how many at once, and whose connection was closed."""
+    most = 0
+    served: set[socket.socket] = set()
+    closed: set[socket.socket] = set()
+    asked: set[socket.socket] = set()
+    until = time.monotonic() + SLACK
+    with selectors.DefaultSelector() as selector:
+        for sock in socks:
+            selector.register(sock, selectors.EVENT_READ | selectors.EVENT_WRITE)
+        while len(served) + len(closed) < len(socks) and time.monotonic() < until:
+            for key, events in selector.select(0.2):
+                one: Any = key.fileobj
+                try:
+                    if events & selectors.EVENT_READ:
+                        (served if one.recv(1) else closed).add(one)
+                        selector.unregister(one)
+                    elif one not in asked:
+                        one.send(b"?")
+                        asked.add(one)
+                        selector.modify(one, selectors.EVENT_READ)
+                except (BrokenPipeError, ConnectionResetError):
+                    closed.add(one)
+                    selector.unregister(one)
+            most = max(most, len(served - closed))
+    return served, most, closed
 
 
 def serves(sock: socket.socket) -> bool:

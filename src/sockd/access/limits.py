@@ -49,7 +49,7 @@ class Limits:
     required: bool = option(
         True,
         "a failed bind stops the start; false: a warning, and another try every 30 s",
-        change=Change.BIND,
+        change=Change.NOW,
     )
     allow: tuple[Prefix, ...] = option(
         (),
@@ -168,7 +168,7 @@ class Limits:
         "the kernel's buffer for datagrams that wait: a burst is kept whole",
         validator=validators.le(Size(1024**3)),
         applies={Use.DATAGRAMS},
-        change=Change.BIND,
+        change=Change.NOW,
     )
 
     @property

@@ -8,10 +8,11 @@ of the table with its fields filled in.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from string import Formatter
 from typing import Any
 
 from attrs import Attribute, Factory, field, frozen
+
+from sockd.formats.template import names_in
 
 SENTENCES = {
     # a peer that may not come in
@@ -88,12 +89,7 @@ SENTENCES = {
 """The sentence of each reason; its fields are the names in braces."""
 
 
-def fields_of(sentence: str) -> set[str]:
-    """The names in braces of a sentence."""
-    return {name for _, name, _, _ in Formatter().parse(sentence) if name}
-
-
-_FIELDS = {name: fields_of(sentence) for name, sentence in SENTENCES.items()}
+_FIELDS = {name: names_in(sentence) for name, sentence in SENTENCES.items()}
 
 
 def _is_known(_: object, __: Attribute[str], name: str) -> None:

@@ -33,7 +33,7 @@ class DaemonSettings:
         Duration(10),
         "how often certificate files are looked at; changed ones are used for new connections",
         validator=validators.ge(1),
-        change=Change.RESTART,
+        change=Change.NOW,
     )
 
 

@@ -167,19 +167,15 @@ def _addresses(
 
 
 def _moves(instances: Sequence[InstancePlan]) -> dict[Identity, Identity]:
-    """An address that can be had only once is handed over by the one that has it."""
-    free = {
-        old.address: old
-        for one in instances
-        for old in one.addresses.drain
-        if old.address.is_taken_alone
-    }
-    return {
-        new: free.pop(new.address)
-        for one in instances
-        for new in one.addresses.add
-        if new.address in free
-    }
+    """Who has an address that is bound anew, or that can be had only once, hands it over."""
+    going = {old: old for one in instances for old in one.addresses.drain}
+    coming = [new for one in instances for new in one.addresses.add]
+    moves = {new: going.pop(new) for new in coming if new in going}
+    free = {old.address: old for old in going if old.address.is_taken_alone}
+    for new in coming:
+        if new not in moves and new.address in free:
+            moves[new] = free.pop(new.address)
+    return moves
 
 
 def _when(option: attrs.Attribute[Any]) -> str:
