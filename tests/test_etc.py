@@ -103,7 +103,7 @@ def test_the_unit_starts_this_file_and_may_bind_its_ports() -> None:
     assert " sockd --config /etc/sockd/sockd.toml" in UNIT
     assert re.search(r"^AmbientCapabilities=CAP_NET_BIND_SERVICE$", UNIT, re.M)
     assert re.search(r"^RuntimeDirectory=sockd$", UNIT, re.M)
-    assert "/etc/sockd/sockd.toml" in (ROOT / "docs" / "install.md").read_text("utf-8")
+    assert "/etc/sockd/sockd.toml" in (ROOT / "docs" / "operations.md").read_text("utf-8")
 
 
 def test_systemd_finds_nothing_wrong_with_the_unit_and_little_exposed(tmp_path: Path) -> None:
