@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import email
 import os
 import re
 import shutil
@@ -96,10 +97,44 @@ def write_config(folder: Path, text: str) -> str:
 
 
 def test_the_wheel_holds_the_package_the_plugin_and_nothing_else(wheel: Path) -> None:
-    names = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
+    names = zipfile.ZipFile(wheel).namelist()
+    found = {name for name in names if not re.search(r"\.(dist-info|data)/", name)}
     source = ROOT / "src"
     expected = {str(file.relative_to(source)) for file in source.rglob("*.py")}
-    assert names == expected | {"sockd/py.typed", "twisted/plugins/sockd_plugin.py"}
+    assert found == expected | {"sockd/py.typed", "twisted/plugins/sockd_plugin.py"}
+
+
+def test_the_documentation_the_configuration_and_the_unit_are_installed_as_they_are_here(
+    installed: Environment,
+) -> None:
+    share = installed.folder / "share" / "doc" / "sockd"
+    expected = {ROOT / "LICENSE", *ROOT.glob("*.md"), *ROOT.glob("benchmarks/results.*")}
+    for folder in ("docs", "etc"):
+        expected |= {file for file in (ROOT / folder).rglob("*.[mst]*") if file.is_file()}
+    assert ROOT / "etc" / "systemd" / "sockd.service" in expected
+    for file in expected:
+        assert (share / file.relative_to(ROOT)).read_bytes() == file.read_bytes()
+
+
+def test_every_link_of_what_is_installed_leads_to_something_installed(
+    installed: Environment,
+) -> None:
+    share = installed.folder / "share" / "doc" / "sockd"
+    pages = list(share.rglob("*.md"))
+    assert share / "README.md" in pages
+    for page in pages:
+        text = page.read_text("utf-8")
+        for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", text):
+            if "://" not in target:
+                assert (page.parent / target).exists(), f"{page}: {target}"
+    assert len(re.findall(r"\]\((?:docs|etc)/", (share / "README.md").read_text("utf-8"))) > 10
+
+
+def test_the_readme_is_what_an_index_shows_and_says_where_its_links_lead(wheel: Path) -> None:
+    [name] = [one for one in zipfile.ZipFile(wheel).namelist() if one.endswith("/METADATA")]
+    metadata = email.message_from_bytes(zipfile.ZipFile(wheel).read(name))
+    assert metadata["Description-Content-Type"] == "text/markdown"
+    assert "share/doc/sockd" in metadata.get_payload()
 
 
 def test_what_is_installed_needs_what_the_lock_names_and_no_more(installed: Environment) -> None:
