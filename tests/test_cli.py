@@ -4,26 +4,17 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import signal
 import socket
 import subprocess
-import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
-import attrs
 import psutil
 import pytest
-from click.testing import CliRunner, Result
 
 from sockd import __version__
-from sockd.access.limits import Limits
-from sockd.cli import main
-from sockd.config.annotated import default_config
-from sockd.config.toml import toml
-from sockd.config.uses import limits_for, uses_of
-from sockd.service import find
+from tests.commands import FOUND, config, runtime, sockd
 from tests.daemons import namespace
 from tests.processes import (
     SOCKD,
@@ -36,30 +27,10 @@ from tests.processes import (
 )
 from tests.security.hosts import on
 
-FOUND = find()
+__all__ = ["runtime"]
 COMMANDS = ("check", "config", "run", "services")
 HELP_CPU_SECONDS = 0.3
 """What the specification gives `--help`."""
-
-
-@pytest.fixture(autouse=True)
-def runtime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A runtime directory of the test's own."""
-    folder = tmp_path / "run"
-    folder.mkdir(mode=0o755)
-    monkeypatch.setenv("RUNTIME_DIRECTORY", str(folder))
-    return folder
-
-
-def sockd(*arguments: str | Path) -> Result:
-    """What a command does, in this process."""
-    return CliRunner().invoke(main, [str(one) for one in arguments], prog_name="sockd")
-
-
-def config(tmp_path: Path, text: str) -> Path:
-    file = tmp_path / "sockd.toml"
-    file.write_text(text, "utf-8")
-    return file
 
 
 @pytest.fixture
@@ -298,84 +269,6 @@ def test_check_bind_lets_everything_go_again(tmp_path: Path, runtime: Path) -> N
         for _ in range(2):
             assert on(host, lambda: sockd("check", "--bind", file)).exit_code == 0
     assert list(runtime.iterdir()) == []
-
-
-# services, config
-
-
-def test_services_lists_every_kind_with_its_summary_and_its_transports() -> None:
-    result = sockd("services")
-    assert result.exit_code == 0
-    lines = {line.split()[0]: line for line in result.output.splitlines()}
-    assert lines.keys() == FOUND.kinds.keys()
-    for name, kind in FOUND.kinds.items():
-        assert kind.summary in lines[name]
-        assert lines[name].endswith(f"[{', '.join(kind.transports)}]")
-
-
-@pytest.mark.parametrize("name", sorted(FOUND.kinds))
-def test_services_name_tells_all_about_a_kind(name: str) -> None:
-    kind = FOUND.kinds[name]
-    result = sockd("services", name)
-    assert result.exit_code == 0
-    assert kind.documentation in result.output
-    assert f"Transports: {', '.join(kind.transports)}." in result.output
-    for instance in kind.instances:
-        assert f"Default instance `{instance.name}`: `{instance.listen[0]}`" in result.output
-    uses = uses_of(kind)
-    effective = list(limits_for(uses))
-    for one in (*attrs.fields(kind.options), *effective):
-        start = f"- `{one.name}` (default `{toml(one.default)}`): {one.metadata['help']} ("
-        [line] = [text for text in result.output.splitlines() if text.startswith(start)]
-        assert line.endswith(f"change: {one.metadata['change']})")
-    for one in attrs.fields(Limits):
-        assert (one in effective) == (f"\n- `{one.name}` " in result.output)
-
-
-def test_services_with_the_name_of_an_instance_tells_all_about_its_kind() -> None:
-    result = sockd("services", "fortune")
-    assert result.exit_code == 0
-    assert result.output == f"fortune is an instance of exec.\n\n{sockd('services', 'exec').output}"
-
-
-def test_a_kind_that_there_is_not_has_a_near_miss() -> None:
-    done = run(SOCKD, "services", "ecko")
-    assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.endswith("there is no kind of service 'ecko'; did you mean 'echo'?\n")
-
-
-def test_config_prints_the_built_in_configuration_which_checks_the_same(tmp_path: Path) -> None:
-    result = sockd("config")
-    assert result.exit_code == 0
-    assert result.output == default_config(FOUND)
-    file = config(tmp_path, result.output)
-    assert sockd("check", file).output == f"read {file}\n{sockd('check').output}"
-
-
-def test_config_of_a_file_prints_what_holds_and_where_it_came_from(tmp_path: Path) -> None:
-    file = config(tmp_path, "[service.echo]\nidle_timeout = '5 min'\n[service.time]")
-    result = sockd("config", file, "--only", "echo", "--set", "service.echo.max_connections=9")
-    assert result.exit_code == 0
-    found = tomllib.loads(result.output)
-    assert found["service"].keys() == {"echo"}
-    assert found["service"]["echo"]["idle_timeout"] == "5m"
-    assert re.search(rf"^idle_timeout = .* # {file}:2$", result.output, re.M)
-    assert re.search(r"^max_connections = 9 .*# --set service\.echo\.max", result.output, re.M)
-
-
-def test_config_as_json_is_one_object(tmp_path: Path) -> None:
-    file = config(tmp_path, "[service.echo]\nidle_timeout = '5 min'")
-    found = json.loads(sockd("config", "--json", file).stdout)
-    assert found["files"] == [str(file)]
-    assert found["service.echo"]["idle_timeout"]["value"] == "5m"
-    assert found["service.echo"]["idle_timeout"]["line"] == 2
-    assert json.loads(sockd("config", "--json").stdout)["files"] == []
-
-
-def test_config_of_a_file_with_a_mistake_tells_it(tmp_path: Path) -> None:
-    done = run(SOCKD, "config", str(config(tmp_path, "[service.ecko]")))
-    assert (done.returncode, done.stdout) == (1, "")
-    assert "did you mean 'echo'?" in done.stderr
 
 
 # run

@@ -8,32 +8,18 @@ from __future__ import annotations
 
 import struct
 import time
-from collections.abc import Callable, Mapping
-from typing import Any, Literal
-
-from attrs import Factory, frozen
 
 from sockd.formats.quotes import builtin_quotes
-from tests.helpers import HOSTNAME
-from tests.memory import NOON
-
-Answer = bytes | Callable[[bytes], bool]
-"""The bytes that come back, or what is true of them."""
+from sockd.testing import HOSTNAME, NOON, DatagramSample, StreamSample, speaker, teller
+from sockd.testing.samples import BIG, LARGEST, Answer
 
 CTIME = time.ctime(NOON).encode()
-BIG = bytes(range(256)) * 1200
-"""More than two reads, each byte in it."""
 TOO_LONG = b"x" * (16 * 1024 + 1) + b"\n"
 TOO_LONG_ANSWER = b"error: line longer than 16384 bytes\r\n"
 ACK_GREETING = b"Hello client how are you\r\n"
 GREETING = b"Hello there, localhost, it's now " + CTIME + b"\r\n"
 FILLED = b"Sockets are where programs on\r\ntwo machines meet and talk.\r\n"
 TIME = struct.pack(">I", int(NOON) + 2_208_988_800)
-
-
-def matches(answer: Answer, got: bytes) -> bool:
-    """Whether this is the answer."""
-    return got == answer if isinstance(answer, bytes) else answer(got)
 
 
 def is_quote(got: bytes) -> bool:
@@ -50,33 +36,6 @@ def is_chargen(got: bytes) -> bool:
         for row in range(lines)
     )
     return whole.startswith(got)
-
-
-@frozen(kw_only=True)
-class StreamSample:
-    """One conversation over a stream, and its variations."""
-
-    request: bytes = b"what a speaker does not read\r\n"
-    answer: Answer
-    finish: Literal["open", "closed", "end", "endless"]
-    """After the answer the connection stays open, is closed, or never rests; or it takes the
-    client's end of file to have an answer at all."""
-    trailing: bytes = b"and more"
-    with_trailing: Answer
-    """The answer to the request with the trailing bytes behind it, at end of file."""
-    oversize: bytes = BIG
-    of_oversize: Answer
-    of_nothing: Answer = b""
-    """The answer to a client that ends its half at once."""
-    table: Mapping[str, Any] = Factory(dict)
-    """The settings of the instance."""
-
-
-def speaker(answer: Answer) -> StreamSample:
-    """A service that says one thing and closes, whatever it is sent."""
-    return StreamSample(
-        answer=answer, finish="closed", with_trailing=answer, of_oversize=answer, of_nothing=answer
-    )
 
 
 STREAMS = {
@@ -156,25 +115,6 @@ STREAMS = {
         of_oversize=b"error: text longer than 131072 bytes\r\n",
     ),
 }
-
-
-@frozen(kw_only=True)
-class DatagramSample:
-    """Datagrams that are asked, and what comes back for each; None: nothing does."""
-
-    questions: Mapping[bytes, Answer | None]
-    of_largest: Answer | None
-    """The answer to a datagram of 65,507 letters `a`."""
-
-
-LARGEST = 65_507
-"""Bytes of the longest UDP datagram over IPv4."""
-
-
-def teller(answer: Answer) -> DatagramSample:
-    """A service that says one thing for any datagram."""
-    questions: dict[bytes, Answer | None] = {b"": answer, b"\n": answer, b"\0\xff": answer}
-    return DatagramSample(questions=questions, of_largest=answer)
 
 
 DATAGRAMS = {
