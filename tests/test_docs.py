@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +15,7 @@ from sockd.config.settings import DaemonSettings, default_instances, field_names
 from sockd.listen.schemes import SCHEMES
 from sockd.listen.strings import Listen, expand
 from sockd.service import find
+from tests.processes import succeed
 from tests.transcripts import blocks
 
 ROOT = Path(__file__).parents[1]
@@ -31,7 +30,6 @@ MOST_LINES = 249
 """Of the README."""
 MOST_NAMES = 8
 """That a service can override: more than that nobody keeps in mind."""
-SECONDS = 100.0
 
 
 def code(text: str) -> list[str]:
@@ -40,22 +38,8 @@ def code(text: str) -> list[str]:
     return re.findall(r"`([^`\n]+)`", without)
 
 
-def run(*command: str, **environment: str) -> None:
-    """Run a command that must succeed."""
-    done = subprocess.run(
-        command,
-        cwd=ROOT,
-        env={**os.environ, **environment},
-        capture_output=True,
-        text=True,
-        timeout=SECONDS,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-
-
 def test_the_pages_of_the_services_are_what_make_docs_writes(tmp_path: Path) -> None:
-    run(sys.executable, "docs/generate.py", str(tmp_path))
+    succeed(sys.executable, ROOT / "docs" / "generate.py", tmp_path)
     written = {file.name: file.read_text("utf-8") for file in tmp_path.iterdir()}
     committed = {
         file.name: file.read_text("utf-8") for file in (ROOT / "docs" / "services").iterdir()
@@ -137,6 +121,18 @@ def test_a_page_names_only_files_that_exist(page: Path) -> None:
             assert (ROOT / name).exists(), name
 
 
+def anchors(page: Path) -> set[str]:
+    """What the headings of a page are called in links."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text("utf-8"), re.M)
+    return {re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_a_link_into_a_page_leads_to_a_heading(page: Path) -> None:
+    for target, anchor in re.findall(r"\]\(([^)#:]*)#([^)]+)\)", page.read_text("utf-8")):
+        assert anchor in anchors(page.parent / target if target else page), f"{target}#{anchor}"
+
+
 def known_names() -> set[str]:
     """Every function, method and class of the source."""
     text = "".join(file.read_text("utf-8") for file in SOURCE.rglob("*.py"))
@@ -183,7 +179,6 @@ def test_every_target_of_make_that_is_named_exists_and_all_are_named() -> None:
     assert set(re.findall(r"\bmake ([a-z-]+)", fenced + "\n".join(code(README)))) <= targets
 
 
-@pytest.mark.timeout(4 * SECONDS)
 def test_the_service_that_the_readme_adds_is_ready_to_paste(tmp_path: Path) -> None:
     """Installed as another distribution would install it: a folder on the path."""
     samples = {block.name: block.text for block in blocks(README) if block.kind == "python"}
@@ -193,7 +188,11 @@ def test_the_service_that_the_readme_adds_is_ready_to_paste(tmp_path: Path) -> N
         file.parent.mkdir(parents=True)
         file.write_text(text, "utf-8")
     ruff = [sys.executable, "-m", "ruff"]
-    run(*ruff, "check", "--config", "pyproject.toml", "--no-cache", str(tmp_path))
-    run(*ruff, "format", "--check", "--config", "pyproject.toml", "--no-cache", str(tmp_path))
+    options = ("--config", "pyproject.toml", "--no-cache", str(tmp_path))
+    succeed(*ruff, "check", *options, cwd=ROOT)
+    succeed(*ruff, "format", "--check", *options, cwd=ROOT)
     path = {"PYTHONPATH": str(tmp_path / "src"), "PYTHONDONTWRITEBYTECODE": "1"}
-    run(sys.executable, "-m", "sockd.cli", "check", "--only", "shout", **path)
+    checked = succeed(
+        sys.executable, "-m", "sockd.cli", "check", "--only", "shout", environment=path
+    )
+    assert "shout: tcp 127.0.0.1:7805\n" in checked
