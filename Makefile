@@ -27,7 +27,7 @@ run: $(VENV)/.run ## start sockd with its built-in config, or with ARGS=FILE
 ONCE = $(addprefix tests/,access/test_buckets.py access/test_prefixes.py benchmarks config formats \
   listen/test_fields.py listen/test_strings.py options reactor/test_differential.py \
   reactor/test_foundations.py reactor/test_twisted.py reactor/test_uv.py test_docs.py \
-  test_packaging.py test_startup.py test_style.py)
+  test_events_page.py test_packaging.py test_plugins.py test_startup.py test_style.py)
 REACTORS = uvloop epoll asyncio
 # What stands on private parts of Twisted. The newest Twisted and uvloop are those of the lock, which
 # `make lock ARGS=--upgrade` moves on.

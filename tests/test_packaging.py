@@ -1,22 +1,22 @@
-"""What users install: the wheel, without this checkout; and services that others install."""
+"""What users install: the wheel, without this checkout, and a distribution beside it."""
 
 from __future__ import annotations
 
+import email
 import os
 import re
 import signal
 import socket
-import sys
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.daemons import Daemon, ask, namespace, socket_on
-from tests.environments import INSTALL_SECONDS, ROOT, Environment, build, succeed
-from tests.processes import NOBODY, free_port, run, running, tcp_says, udp_says
-from tests.transcripts import blocks
+from tests.daemons import ask, namespace, socket_on
+from tests.environments import INSTALL_SECONDS, ROOT, Environment, build
+from tests.processes import NOBODY, free_port, run, running, succeed, tcp_says, udp_says
+from tests.transcripts import readme_service
 
 # the first of them has the wheel built and installed
 pytestmark = pytest.mark.timeout(3 * INSTALL_SECONDS)
@@ -33,10 +33,43 @@ def write_config(folder: Path, text: str) -> str:
 
 
 def test_the_wheel_holds_the_package_the_plugin_and_nothing_else(wheel: Path) -> None:
-    names = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
+    names = zipfile.ZipFile(wheel).namelist()
+    found = {name for name in names if not re.search(r"\.(dist-info|data)/", name)}
     source = ROOT / "src"
     expected = {str(file.relative_to(source)) for file in source.rglob("*.py")}
-    assert names == expected | {"sockd/py.typed", "twisted/plugins/sockd_plugin.py"}
+    assert found == expected | {"sockd/py.typed", "twisted/plugins/sockd_plugin.py"}
+
+
+def test_the_documentation_the_configuration_and_the_unit_are_installed_as_they_are_here(
+    installed: Environment,
+) -> None:
+    share = installed.folder / "share" / "doc" / "sockd"
+    expected = {ROOT / "LICENSE", *ROOT.glob("*.md"), *ROOT.glob("benchmarks/results.*")}
+    expected |= {*(ROOT / "docs").rglob("*.md"), ROOT / "etc" / "sockd.toml"}
+    expected |= {*(ROOT / "etc" / "systemd").iterdir()}
+    for file in expected:
+        assert (share / file.relative_to(ROOT)).read_bytes() == file.read_bytes()
+
+
+def test_every_link_of_what_is_installed_leads_to_something_installed(
+    installed: Environment,
+) -> None:
+    share = installed.folder / "share" / "doc" / "sockd"
+    pages = list(share.rglob("*.md"))
+    assert share / "README.md" in pages
+    for page in pages:
+        text = page.read_text("utf-8")
+        for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", text):
+            if "://" not in target:
+                assert (page.parent / target).exists(), f"{page}: {target}"
+    assert len(re.findall(r"\]\((?:docs|etc)/", (share / "README.md").read_text("utf-8"))) > 10
+
+
+def test_the_readme_is_what_an_index_shows_and_says_where_its_links_lead(wheel: Path) -> None:
+    [name] = [one for one in zipfile.ZipFile(wheel).namelist() if one.endswith("/METADATA")]
+    metadata = email.message_from_bytes(zipfile.ZipFile(wheel).read(name))
+    assert metadata["Description-Content-Type"] == "text/markdown"
+    assert "share/doc/sockd" in metadata.get_payload()
 
 
 def test_what_is_installed_needs_what_the_lock_names_and_no_more(installed: Environment) -> None:
@@ -147,13 +180,6 @@ only-include = ["sockd"]
 """
 
 
-def readme_service() -> str:
-    """The service that the README adds."""
-    readme = (ROOT / "README.md").read_text("utf-8")
-    [text] = [one.text for one in blocks(readme) if one.name == "src/sockd/services/shout.py"]
-    return text
-
-
 @pytest.fixture
 def third_party(installed: Environment, tmp_path: Path) -> Iterator[Environment]:
     """With another distribution installed in it, that adds the service `shout`."""
@@ -204,110 +230,3 @@ def test_a_service_that_is_gone_is_gone_from_twistd_too(
     assert "sockd-reverse" in done.stdout
     assert "shout" not in done.stdout + done.stderr
     assert "Traceback" not in done.stdout + done.stderr
-
-
-KIND = "from sockd.service import Instance, Kind\nkind = Kind({})\n"
-STREAM = "from sockd.services.echo import EchoStream\n" + KIND
-# a file in sockd.services, and why it is disabled
-BROKEN: dict[str, tuple[str | bytes, str]] = {
-    "not Python": ("def (", "SyntaxError: "),
-    "not UTF-8": (b"# \xff\xfe\n'\xff'", "SyntaxError: "),
-    "an import that fails": (
-        "import nowhere_to_be_found",
-        "ModuleNotFoundError: No module named 'nowhere_to_be_found'",
-    ),
-    "an exception": ("1 / 0", "ZeroDivisionError: "),
-    "an exit": ("import sys\nsys.exit('bye')", "SystemExit: bye"),
-    "an unknown field": (KIND.format("nam='x'"), "TypeError: "),
-    "no name": (KIND.format("name=3, doc=None"), "TypeError: "),
-    "a bad name": (
-        KIND.format("name='a b', doc=None"),
-        "TypeError: name: expected letters, digits",
-    ),
-    "a known name": (
-        KIND.format("name='echo', doc=None"),
-        "ValueError: there is a kind 'echo' already",
-    ),
-    "no documentation": (
-        KIND.format("name='liar', doc=5"),
-        "TypeError: doc: expected a text, got 5",
-    ),
-    "no stream": (
-        KIND.format("name='liar', doc=None, stream=42"),
-        "TypeError: stream: expected a subclass of Stream",
-    ),
-    "no datagrams": (
-        KIND.format("name='liar', doc=None, datagram=object"),
-        "TypeError: datagram: expected a subclass of Datagrams",
-    ),
-    "no options": (
-        KIND.format("name='liar', doc=None, options=int"),
-        "TypeError: options: expected an attrs class",
-    ),
-    "no instances": (
-        KIND.format("name='liar', doc=None, instances=3"),
-        "TypeError: instances: expected a list of instances, got 3",
-    ),
-    "a known instance": (
-        STREAM.format(
-            "name='liar', doc=None, stream=EchoStream, instances=[Instance('said', ['tcp:0'])]"
-        ),
-        "ValueError: there is an instance 'said' already",
-    ),
-    "a bad listen string": (
-        STREAM.format(
-            "name='liar', doc=None, stream=EchoStream, instances=[Instance('liar', ['tpc:0'])]"
-        ),
-        "ValueError: unknown transport 'tpc'; did you mean 'tcp'?",
-    ),
-    "a transport that it has not": (
-        STREAM.format(
-            "name='liar', doc=None, stream=EchoStream, instances=[Instance('liar', ['udp:0'])]"
-        ),
-        "ValueError: udp:0: liar does not work over udp",
-    ),
-    "an unknown setting": (
-        STREAM.format(
-            "name='liar', doc=None, stream=EchoStream,"
-            " instances=[Instance('liar', ['tcp:0'], {'volume': 11})]"
-        ),
-        "ValueError: liar: unknown keys: volume",
-    ),
-}
-
-
-def test_a_broken_plugin_file_is_named_and_disabled_and_the_others_run(tmp_path: Path) -> None:
-    folder = tmp_path / "others" / "sockd" / "services"
-    folder.mkdir(parents=True)
-    for number, (text, _) in enumerate(BROKEN.values()):
-        file = folder / f"broken{number}.py"
-        file.write_bytes(text if isinstance(text, bytes) else text.encode())
-    (folder / "shout.py").write_text(readme_service(), "utf-8")
-    others = {"PYTHONPATH": str(tmp_path / "others"), "PYTHONDONTWRITEBYTECODE": "1"}
-    text = '[service.shout]\nlisten = ["tcp:0:interface=127.0.0.1"]\n'
-    with Daemon(tmp_path, text, environment=others) as daemon:
-        assert ask(daemon.connect("shout"), b"hello\n") == b"HELLO\r\n"
-        told = [event["detail"] for event in daemon.events("warning")]
-    for number, (name, (_, why)) in enumerate(BROKEN.items()):
-        start = f"sockd.services.broken{number} is disabled: {why}"
-        assert [one for one in told if one.startswith(start)], f"{name}: {told}"
-    assert len(told) == len(BROKEN)
-    python = (sys.executable, "-m", "sockd.cli")
-    said = succeed(*python, "services", environment=others)
-    assert all(f"sockd.services.broken{number} is disabled" in said for number in range(len(told)))
-    assert "\nshout " in said
-    # without a configuration too
-    assert "shout: tcp 127.0.0.1:7805\n" in succeed(*python, "check", environment=others)
-
-
-def test_broken_plugin_files_take_no_command_from_twistd(tmp_path: Path) -> None:
-    folder = tmp_path / "others" / "sockd" / "services"
-    (folder / "package").mkdir(parents=True)
-    (folder / "latin.py").write_bytes(b"'\xe9'")
-    (folder / "shout.py").write_text(readme_service(), "utf-8")
-    others = {"PYTHONPATH": str(tmp_path / "others"), "PYTHONDONTWRITEBYTECODE": "1"}
-    script = (
-        "from twisted.plugins import sockd_plugin as plugin\n"
-        "print(plugin.sockd_shout.description, plugin.sockd_echo.tapname)"
-    )
-    assert succeed(sys.executable, "-c", script, environment=others) == "Shout back sockd-echo\n"

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 from attrs import frozen
 
+README = Path(__file__).parents[1] / "README.md"
 _CTIME = re.compile(r"[A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d (?:[A-Z]+ )?\d{4}")
 _FENCED = re.compile(
     r"(?:^`(?P<name>[^`\n]+)`:\n\n)?^```(?P<kind>\w*)\n(?P<text>.*?)^```$", re.M | re.S
@@ -40,6 +42,12 @@ def blocks(markdown: str) -> Iterator[Block]:
     """The fenced blocks of a page."""
     for found in _FENCED.finditer(markdown):
         yield Block(found["kind"], found["text"], found["name"] or "")
+
+
+def readme_service() -> str:
+    """The service that the README adds."""
+    [text] = [one.text for one in blocks(README.read_text("utf-8")) if one.kind == "python"]
+    return text
 
 
 def transcripts(markdown: str) -> Iterator[list[Step]]:

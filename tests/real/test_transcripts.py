@@ -92,13 +92,17 @@ def test_a_service_answers_as_its_documentation_says(
         replay(daemon, host, tmp_path, steps)
 
 
-def test_the_commands_in_the_readme_print_what_it_says(
-    daemon: Daemon, host: str, tmp_path: Path
+@pytest.mark.parametrize("page", ["README.md", "docs/configuration.md"])
+def test_the_commands_on_a_page_print_what_it_says(
+    page: str, daemon: Daemon, host: str, tmp_path: Path
 ) -> None:
-    for block in blocks(README):
+    text = (ROOT / page).read_text("utf-8")
+    for block in blocks(text):
         if block.name.endswith(".toml"):
-            (tmp_path / block.name).write_text(block.text, "utf-8")
-    found = list(transcripts(README))
+            file = tmp_path / block.name
+            file.parent.mkdir(exist_ok=True)
+            file.write_text(block.text, "utf-8")
+    found = list(transcripts(text))
     assert found
     for steps in found:
         replay(daemon, host, tmp_path, steps)

@@ -160,9 +160,13 @@ class Replies(Datagrams):
         super().__init__(context, entrance)
         self._owed: set[Deferred[bytes]] = set()
 
+    # what a service overrides
+
     def answer(self, data: bytes) -> bytes | Deferred[bytes] | None:
         """What to send back: bytes (none is an empty datagram), later, or None for nothing."""
         raise NotImplementedError
+
+    # Twisted's side
 
     def stopProtocol(self) -> None:
         for owed in tuple(self._owed):  # cancelling one takes it out
