@@ -24,8 +24,8 @@ run: $(VENV)/.run ## start sockd with its built-in config, or with ARGS=FILE
 	@$(BIN)/sockd run $(ARGS)
 
 # What runs no reactor, or says itself which one: once is enough.
-ONCE = $(addprefix tests/,access/test_buckets.py access/test_prefixes.py benchmarks config formats \
-  listen/test_fields.py listen/test_strings.py options reactor/test_differential.py \
+ONCE = $(addprefix tests/,access/test_buckets.py access/test_prefixes.py benchmarks config external \
+  formats listen/test_fields.py listen/test_strings.py options reactor/test_differential.py \
   reactor/test_foundations.py reactor/test_twisted.py reactor/test_uv.py test_docs.py \
   test_events_page.py test_packaging.py test_plugins.py test_startup.py test_style.py)
 REACTORS = uvloop epoll asyncio

@@ -16,7 +16,7 @@ from sockd.listen.schemes import SCHEMES
 from sockd.listen.strings import Listen, expand
 from sockd.service import find
 from tests.processes import succeed
-from tests.transcripts import blocks
+from tests.transcripts import blocks, write_files
 
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src" / "sockd"
@@ -115,7 +115,7 @@ def test_a_page_names_only_files_that_exist(page: Path) -> None:
     for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", text):
         if "://" not in target:
             assert (page.parent / target).exists(), target
-    samples = {block.name for block in blocks(README)}
+    samples = {block.name for block in [*blocks(README), *blocks(text)]}
     for name in code(text):
         if re.fullmatch(r"(docs|etc|src|tests|benchmarks)/[\w./-]+", name) and name not in samples:
             assert (ROOT / name).exists(), name
@@ -164,7 +164,7 @@ def test_a_page_shows_only_listen_strings_and_configurations_that_are_right(
         if re.match(rf"({schemes}):.", name):
             assert expand(name)
     for number, block in enumerate(blocks(text)):
-        if block.kind == "toml":
+        if block.kind == "toml" and block.name != "pyproject.toml":
             file = tmp_path / str(number) / "sockd.toml"
             file.parent.mkdir()
             file.write_text(block.text, "utf-8")
@@ -179,14 +179,23 @@ def test_every_target_of_make_that_is_named_exists_and_all_are_named() -> None:
     assert set(re.findall(r"\bmake ([a-z-]+)", fenced + "\n".join(code(README)))) <= targets
 
 
-def test_the_service_that_the_readme_adds_is_ready_to_paste(tmp_path: Path) -> None:
+SHOWN = {
+    "README.md": {"src/sockd/services/shout.py", "tests/services/test_shout.py"},
+    "docs/writing-a-service.md": {
+        "src/sockd/services/shout.py",
+        "tests/conftest.py",
+        "tests/test_shout.py",
+    },
+}
+"""The pages that add a service, and what they show in Python."""
+
+
+@pytest.mark.parametrize("page", SHOWN)
+def test_the_service_that_a_page_adds_is_ready_to_paste(page: str, tmp_path: Path) -> None:
     """Installed as another distribution would install it: a folder on the path."""
-    samples = {block.name: block.text for block in blocks(README) if block.kind == "python"}
-    assert set(samples) == {"src/sockd/services/shout.py"}
-    for name, text in samples.items():
-        file = tmp_path / name
-        file.parent.mkdir(parents=True)
-        file.write_text(text, "utf-8")
+    text = (ROOT / page).read_text("utf-8")
+    assert {block.name for block in blocks(text) if block.kind == "python"} == SHOWN[page]
+    write_files(text, tmp_path)
     ruff = [sys.executable, "-m", "ruff"]
     options = ("--config", "pyproject.toml", "--no-cache", str(tmp_path))
     succeed(*ruff, "check", *options, cwd=ROOT)
@@ -196,3 +205,5 @@ def test_the_service_that_the_readme_adds_is_ready_to_paste(tmp_path: Path) -> N
         sys.executable, "-m", "sockd.cli", "check", "--only", "shout", environment=path
     )
     assert "shout: tcp 127.0.0.1:7805\n" in checked
+    pytest_here = (sys.executable, "-m", "pytest", "-q", "-W", "error", "-p", "no:cacheprovider")
+    succeed(*pytest_here, "tests", cwd=tmp_path, environment=path)

@@ -46,8 +46,18 @@ def blocks(markdown: str) -> Iterator[Block]:
 
 def readme_service() -> str:
     """The service that the README adds."""
-    [text] = [one.text for one in blocks(README.read_text("utf-8")) if one.kind == "python"]
+    name = "src/sockd/services/shout.py"
+    [text] = [one.text for one in blocks(README.read_text("utf-8")) if one.name == name]
     return text
+
+
+def write_files(markdown: str, folder: Path) -> None:
+    """Write the files that a page shows."""
+    for block in blocks(markdown):
+        if block.name:
+            file = folder / block.name
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(block.text, "utf-8")
 
 
 def transcripts(markdown: str) -> Iterator[list[Step]]:
