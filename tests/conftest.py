@@ -14,7 +14,7 @@ import hypothesis
 import pytest
 import trustme
 
-pytest_plugins = ["sockd.testing.plugin"]
+pytest_plugins = ["sockd.testing.plugin", "tests.environments"]
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -5,78 +5,22 @@ from __future__ import annotations
 import email
 import os
 import re
-import shutil
 import signal
 import socket
-import sys
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from attrs import frozen
 
 from tests.daemons import ask, namespace, socket_on
-from tests.processes import NOBODY, free_port, run, running, succeed, tcp_says, udp_says
+from tests.environments import INSTALL_SECONDS, ROOT, Environment, build, succeed
+from tests.processes import NOBODY, free_port, run, running, tcp_says, udp_says
 from tests.transcripts import readme_service
 
-ROOT = Path(__file__).parents[1]
-INSTALL_SECONDS = 300.0
 # the first of them has the wheel built and installed
 pytestmark = pytest.mark.timeout(3 * INSTALL_SECONDS)
-NOT_COPIED = shutil.ignore_patterns(".git", ".venv*", ".*_cache", ".hypothesis", "__pycache__")
 SERVICE = 'listen = ["tcp:{port}:interface=127.0.0.1", "udp:{port}:interface=127.0.0.1"]\n'
-
-
-@frozen
-class Environment:
-    """A virtual environment with sockd installed from its wheel."""
-
-    folder: Path
-
-    def command(self, name: str) -> str:
-        """The path of a command."""
-        return str(self.folder / "bin" / name)
-
-    @property
-    def packages(self) -> Path:
-        """Its site-packages."""
-        [found] = self.folder.glob("lib/python*/site-packages")
-        return found
-
-    def pip(self, *arguments: str | Path) -> None:
-        """Run pip for it, the one of the environment that the tests run in."""
-        pip = (sys.executable, "-m", "pip", "--python", self.command("python"))
-        succeed(*pip, *arguments, seconds=INSTALL_SECONDS)
-
-
-def build(source: Path, target: Path) -> Path:
-    """The wheel of a source tree, made by way of its source distribution."""
-    command = (sys.executable, "-m", "build", "--no-isolation", "--outdir", target, source)
-    succeed(*command, seconds=INSTALL_SECONDS)
-    [wheel] = target.glob("*.whl")
-    return wheel
-
-
-@pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel of this checkout, in which twistd has left its caches."""
-    folder = tmp_path_factory.mktemp("build")
-    shutil.copytree(ROOT, folder / "source", ignore=NOT_COPIED)
-    for place in ("twisted/plugins", "src/sockd/services"):
-        (folder / "source" / place / "dropin.cache").write_bytes(b"")
-    return build(folder / "source", folder)
-
-
-@pytest.fixture(scope="module")
-def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Environment:
-    """The wheel installed with what the lock names, in an environment of its own."""
-    environment = Environment(tmp_path_factory.mktemp("installed") / "venv")
-    succeed(sys.executable, "-m", "venv", "--without-pip", environment.folder)
-    quiet = ("install", "--quiet", "--only-binary", ":all:")
-    environment.pip(*quiet, "--require-hashes", "-r", ROOT / "requirements.txt")
-    environment.pip(*quiet, "--no-deps", wheel)
-    return environment
 
 
 def write_config(folder: Path, text: str) -> str:
