@@ -70,13 +70,14 @@ def cookies() -> set[bytes]:
     return texts
 
 
-def reaped(daemon: Daemon, service: str, peer: str) -> None:
-    daemon.wait_for("child-reaped", service=service, peer=peer)
+def reaped(daemon: Daemon, service: str, peer: int) -> None:
+    daemon.wait_for("child-reaped", service=service, peer_port=peer)
 
 
-def name(sock: socket.socket) -> str:
-    host, port = sock.getsockname()
-    return f"{host}:{port}"
+def port_of(sock: socket.socket) -> int:
+    """The client's port, by which the log knows it."""
+    port: int = sock.getsockname()[1]
+    return port
 
 
 def reset(sock: socket.socket) -> None:
@@ -101,14 +102,14 @@ def test_many_clients_at_once_each_get_a_fortune(daemon: Daemon) -> None:
     known = cookies()
     with ExitStack() as stack:
         socks = [stack.enter_context(daemon.connect("fortune")) for _ in range(CLIENTS)]
-        peers = [name(sock) for sock in socks]
+        peers = [port_of(sock) for sock in socks]
         texts = [receive_all(sock).partition(b"\r\n")[2] for sock in socks]
     assert all(text.replace(b"\r\n", b"\n") in known for text in texts)
     assert len(set(texts)) > 1
     for peer in peers:
         reaped(daemon, "fortune", peer)
-        assert daemon.wait_for("child-reaped", peer=peer)["status"] == "exit 0"
-        daemon.wait_for("closed", service="fortune", peer=peer)
+        assert daemon.wait_for("child-reaped", peer_port=peer)["status"] == "exit 0"
+        daemon.wait_for("closed", service="fortune", peer_port=peer)
 
 
 def test_clients_that_leave_at_once_leave_no_program_behind(daemon: Daemon) -> None:
@@ -129,8 +130,8 @@ def test_a_client_that_leaves_ends_its_program_and_all_that_it_started(
     with daemon.connect(service) as sock:
         with sock.makefile() as lines:
             started = [int(lines.readline()) for _ in range(2)]
-        peer = name(sock)
-        pid = daemon.wait_for("child-started", service=service, peer=peer)["pid"]
+        peer = port_of(sock)
+        pid = daemon.wait_for("child-started", service=service, peer_port=peer)["pid"]
         if service == "stubborn":
             reset(sock)
     reaped(daemon, service, peer)
@@ -147,9 +148,9 @@ def is_running(pid: int) -> bool:
 
 def test_a_program_without_an_end_is_held_back_and_ended_with_its_client(daemon: Daemon) -> None:
     with daemon.connect("endless") as sock:
-        peer = name(sock)
+        peer = port_of(sock)
         assert sock.recv(2) == b"y\n"
-        pid = daemon.wait_for("child-started", service="endless", peer=peer)["pid"]
+        pid = daemon.wait_for("child-started", service="endless", peer_port=peer)["pid"]
         wait_until(lambda: is_quiet(pid), "the program waits")
         reset(sock)
     reaped(daemon, "endless", peer)
@@ -171,7 +172,7 @@ def test_one_program_too_many_is_refused_until_another_has_ended(daemon: Daemon)
             assert receive_all(third).startswith(b"error: busy")
         one.shutdown(socket.SHUT_WR)
         assert receive_all(one) == b""
-        reaped(daemon, "few", name(one))
+        reaped(daemon, "few", port_of(one))
         with daemon.connect("few") as fourth:
             fourth.sendall(b"hello\n")
             assert fourth.recv(100) == b"hello\n"

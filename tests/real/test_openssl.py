@@ -74,7 +74,7 @@ def test_openssl_verifies_the_server_and_reads_the_time(
     [
         ("reverse", b"stressed\n", b"desserts\r\n"),
         ("factor", b"42\n1000000016000000063\n", b"2 3 7\r\n1000000007 1000000009\r\n"),
-        ("ack", b"hello\nhow are you\r\n", b"OK : hello\r\nOK : how are you\r\n"),
+        ("ack", b"hello\n", b"Hello client how are you\r\nOK : hello\r\n"),
     ],
 )
 def test_openssl_talks_with_the_line_services(

@@ -135,6 +135,8 @@ my ($host, $port, $count) = @ARGV;
 my ($select, %said) = IO::Select->new;
 for my $n (1 .. $count) {
     my $server = IO::Socket::IP->new(PeerHost => $host, PeerService => $port) or die "only $n: $@";
+    sysread $server, my $greeting, 26;
+    die "not greeted: $greeting" unless $greeting eq "Hello client how are you\r\n";
     $said{$server} = "client $n";
     $server->syswrite("client $n\n");
     $select->add($server);
@@ -147,7 +149,7 @@ while ($select->count) {
     }
 }
 """
-"""COUNT connections open at once, each of which must get the answer to what it said itself."""
+"""COUNT connections open at once: each is greeted and gets the answer to what it said itself."""
 FAMILIES = pytest.mark.parametrize("family", [0, 1], ids=["IPv4", "IPv6"])
 
 

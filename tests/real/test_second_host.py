@@ -23,6 +23,7 @@ deadline = "1m"
 listen = ["udp:13:interface=*"]
 [service.ack]
 listen = ["tcp:8888:interface=*"]
+greeting = ""
 [service.said]
 listen = ["tcp:3456:interface=*"]
 connect_rate = "5/h"

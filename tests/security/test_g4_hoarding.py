@@ -41,7 +41,11 @@ def config(*tables: str, **defaults: str) -> str:
     return (
         "[defaults]\n"
         + "".join(f"{name} = {value}\n" for name, value in defaults.items())
-        + "".join(f"[service.{t}]\nlisten = ['tcp:0:interface=127.0.0.1']\n" for t in tables)
+        + "".join(
+            f"[service.{t}]\nlisten = ['tcp:0:interface=127.0.0.1']\n"
+            + "greeting = ''\n" * (t == "ack")
+            for t in tables
+        )
     )
 
 

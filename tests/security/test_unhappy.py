@@ -38,7 +38,7 @@ def config() -> str:
     for name in dict.fromkeys(STREAMS + DATAGRAMS):
         listen = ["tcp:0:interface=127.0.0.1"] * (name in STREAMS)
         listen += ["udp:0:interface=127.0.0.1"] * (name in DATAGRAMS)
-        text += f"[service.{name}]\nlisten = {listen}\n"
+        text += f"[service.{name}]\nlisten = {listen}\n" + 'greeting = ""\n' * (name == "ack")
     text += '[service.run]\nkind = "exec"\ncommand = ["/bin/cat"]\n'
     return text + 'listen = ["tcp:0:interface=127.0.0.1"]\n'
 
