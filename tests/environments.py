@@ -5,23 +5,15 @@ from __future__ import annotations
 import shutil
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 from attrs import frozen
 
-from tests.processes import run
+from tests.processes import succeed
 
 ROOT = Path(__file__).parents[1]
 INSTALL_SECONDS = 300.0
 NOT_COPIED = shutil.ignore_patterns(".git", ".venv*", ".*_cache", ".hypothesis", "__pycache__")
-
-
-def succeed(*argv: str | Path, **options: Any) -> str:
-    """Run a command that must succeed; its output."""
-    done = run(*map(str, argv), **options)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
 
 
 @frozen

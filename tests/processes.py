@@ -157,6 +157,18 @@ def run(
     )
 
 
+def succeed(
+    *argv: str | Path,
+    cwd: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+    seconds: float = 60.0,
+) -> str:
+    """Run a command that must succeed; its output."""
+    done = run(*map(str, argv), cwd=cwd, environment=environment, seconds=seconds)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
 def finish(
     argv: Sequence[str],
     *,

@@ -15,7 +15,7 @@ from sockd.config.settings import DaemonSettings, default_instances, field_names
 from sockd.listen.schemes import SCHEMES
 from sockd.listen.strings import Listen, expand
 from sockd.service import find
-from tests.environments import succeed
+from tests.processes import succeed
 from tests.transcripts import blocks
 
 ROOT = Path(__file__).parents[1]

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from tests.daemons import ask, namespace, socket_on
-from tests.environments import INSTALL_SECONDS, ROOT, Environment, build, succeed
-from tests.processes import NOBODY, free_port, run, running, tcp_says, udp_says
+from tests.environments import INSTALL_SECONDS, ROOT, Environment, build
+from tests.processes import NOBODY, free_port, run, running, succeed, tcp_says, udp_says
 from tests.transcripts import readme_service
 
 # the first of them has the wheel built and installed

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from tests.daemons import Daemon, ask
-from tests.environments import succeed
+from tests.processes import succeed
 from tests.transcripts import readme_service
 
 KIND = "from sockd.service import Instance, Kind\nkind = Kind({})\n"
