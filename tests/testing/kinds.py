@@ -62,6 +62,14 @@ class NeverEnds(Shout):
         """Nothing is done."""
 
 
+class SaysMore(Shout):
+    """Says something more when its peer has finished."""
+
+    def finished(self) -> None:
+        self.write(b"bye\r\n")
+        super().finished()
+
+
 class FailsAtItsEnd(Shout):
     """Has a fault in what it does at last."""
 

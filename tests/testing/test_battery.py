@@ -73,6 +73,7 @@ async def test_a_door_that_is_not_the_main_one_is_tested_by_its_role(tmp_path: P
 STREAMS: dict[type[Stream], set[str]] = {
     kinds.InReads: {"byte by byte", "in reads of 1", "in reads of 2", "in reads of 7", "oversize"},
     kinds.NeverEnds: {"half-closed", "silent", "trailing bytes"},
+    kinds.SaysMore: {"whole", "byte by byte", "half-closed"},
     kinds.FailsAtItsEnd: {"whole", "gone after any byte"},
 }
 """Faults, and cases that must find them."""

@@ -63,6 +63,9 @@ class StreamDoor:
         elif not talk.ends:
             client.end()
         yield client.loop, lambda: client.is_closed
+        assert client.is_closed, "the connection does not end"
+        if self.sample.finish != "endless":
+            expect(way.answer(self.sample), client.received, "in memory, to the end")
         self._is_over(client)
 
     def leave_in_memory(self) -> Pending:
