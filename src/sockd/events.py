@@ -14,6 +14,7 @@ from time import time
 from typing import Any, Protocol
 
 from twisted.logger import Logger, LogLevel, globalLogPublisher
+from twisted.python.failure import Failure
 
 from sockd.formats.template import names_in
 
@@ -117,9 +118,9 @@ def warn(event: str, **fields: Any) -> None:
     emit(event, level=LogLevel.warn, **fields)
 
 
-def crash(service: str, peer: Composed) -> None:
-    """Report the exception being handled: a service's fault, that ends this peer only."""
-    _log.failure(SENTENCES["error"], event="error", service=service, peer=peer)
+def crash(service: str, peer: Composed, failure: Failure | None = None) -> None:
+    """Report a service's fault, that ends this peer only: the exception that is being handled."""
+    _log.failure(SENTENCES["error"], failure, event="error", service=service, peer=peer)
 
 
 # the two events of every connection, with a way of their own

@@ -45,7 +45,7 @@ def leave_a_session() -> None:
     client = connect(SHOUT, make_context(SHOUT))
     # whoever holds it does not let go of it
     client.protocol.connectionLost = lambda reason: None
-    KEPT.append(lambda: client.protocol.context.guard.release(client.protocol))
+    KEPT.append(lambda: client.protocol.context.guard.leave(client.protocol))
 
 
 LEFT: dict[Callable[[], None], str] = {

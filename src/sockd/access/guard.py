@@ -187,8 +187,8 @@ class Guard:
         users = self.limits.allow_users
         return None if not users or uid in users else because("allow_users", uid=uid)
 
-    def hold(self, session: Session) -> None:
-        """Count an admitted connection until `release`."""
+    def admit(self, session: Session) -> None:
+        """Count an admitted connection until it has left."""
         host = session.peer.host
         source = self._source(host) if host else None
         if source is not None:
@@ -199,7 +199,7 @@ class Guard:
         if self._sweep_call is None:
             self._sweep_call = self.clock.callLater(SWEEP_SECONDS, self._sweep)
 
-    def release(self, session: Session) -> None:
+    def leave(self, session: Session) -> None:
         """A connection has ended."""
         source = self._sessions.pop(session, None)
         if source is not None:

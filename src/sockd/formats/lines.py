@@ -13,7 +13,7 @@ class LineBuffer:
     before it can still be taken, and nothing after it is heard.
     """
 
-    __slots__ = ("_block", "_partial", "_start", "fault", "limit")
+    __slots__ = ("_block", "_partial", "_start", "fault", "is_partial", "limit")
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
@@ -23,6 +23,8 @@ class LineBuffer:
         self._start = 0
         """How much of the block is taken: to cut that off each time would copy the rest."""
         self._partial = b""
+        self.is_partial = False
+        """Whether a line has begun whose end has not come."""
 
     def __len__(self) -> int:
         """Bytes that are held."""
@@ -32,11 +34,6 @@ class LineBuffer:
     def has_request(self) -> bool:
         """Whether there is a whole line to take."""
         return bool(self._block)
-
-    @property
-    def is_partial(self) -> bool:
-        """Whether a line has begun whose end has not come."""
-        return bool(self._partial)
 
     def feed(self, data: bytes) -> None:
         """Bytes that have come. Whoever takes slower than they come must not feed for a while."""
@@ -53,6 +50,7 @@ class LineBuffer:
             elif len(partial) > self.limit + partial.endswith(b"\r"):
                 partial, self.fault = b"", "max_line"
         self._partial = partial
+        self.is_partial = bool(partial)
         if block:
             self._block = self._block[self._start :] + block if self._block else block
             self._start = 0
@@ -80,6 +78,7 @@ class LineBuffer:
         """Forget what is held."""
         self._block = self._partial = b""
         self._start = 0
+        self.is_partial = False
 
 
 def end_of_short_lines(block: bytes, limit: int) -> int:

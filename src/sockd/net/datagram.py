@@ -175,15 +175,20 @@ class Replies(Datagrams):
     def _take(self, raw: Raw) -> None:
         answer = self.answer(raw[0])
         if isinstance(answer, bytes):
-            self._reply(answer, raw)
+            if self._written is not None and len(answer) <= len(raw[0]):
+                self._written.append((answer, raw[1], raw[2]))  # as `_reply`, without its calls
+            else:
+                self._reply(answer, raw)
         elif isinstance(answer, Deferred):
             self._owe(answer, raw)
         elif answer is not None:
             raise TypeError(f"an answer is bytes, a Deferred or None, not {answer!r}")
 
     def _refusal(self, raw: Raw) -> Reason | None:
-        if (reason := super()._refusal(raw)) is None and self.amplifies:
-            return self.context.guard.reply_refusal(raw[1][0])
+        host, port = raw[1]
+        guard = self.context.guard
+        if (reason := guard.datagram_refusal(host, port)) is None and self.amplifies:
+            return guard.reply_refusal(host)
         return reason
 
     def _owe(self, answer: Deferred[bytes], raw: Raw) -> None:

@@ -16,11 +16,11 @@ from twisted.python.failure import Failure
 
 from sockd.access.entrance import Entrance
 from sockd.access.peer import Peer
-from sockd.access.reasons import because
+from sockd.access.reasons import Reason, because
 from sockd.formats.lines import LineBuffer
 from sockd.net.context import Context
 from sockd.net.states import Hold
-from sockd.net.stream import Stream
+from sockd.net.stream import DONE, Stream
 
 Pieces = Iterator[bytes]
 Answer = bytes | Pieces | Deferred[bytes] | Deferred[Pieces]
@@ -97,6 +97,8 @@ class Requests(Stream):
     """What is left of the answer that is being written."""
     _awaited: Deferred[Any] | None = None
     """The answer that is to come."""
+    _made: list[bytes] | None = None
+    """While a turn runs: what is answered in it and not written yet, to be written as one."""
     _has_ended = False
     """Whether no more requests come: the peer has finished, or nothing more is understood."""
     _in_batches: ClassVar[bool] = False
@@ -138,12 +140,17 @@ class Requests(Stream):
     # what a service uses
 
     def hear_no_more(self) -> None:
-        """Drop what else the peer sends, and close once what is asked for is answered."""
+        """Drop what else was asked, and what will be; close once the present answer is given."""
         self.buffer = _DEAF
         self._has_ended = True
+        if self._made is None:
+            self._go_on()
 
     def drop(self) -> None:
-        """Forget what is buffered, being answered, or waits for its turn."""
+        """Forget what is buffered, being answered, or waits for its turn, and go on in step.
+
+        Answers that are made already are still sent.
+        """
         self.buffer.clear()
         self.context.host.turns.leave(self)
         pieces, self._pieces = self._pieces, None
@@ -152,8 +159,8 @@ class Requests(Stream):
         awaited, self._awaited = self._awaited, None
         if awaited is not None:
             awaited.cancel()
-        if not self.is_closing:
-            self._rest_or_end()
+        if self._made is None:
+            self._go_on()
 
     # from `Stream`
 
@@ -164,13 +171,16 @@ class Requests(Stream):
         if self._in_batches and not (self.buffer.is_partial or self.holds or self._has_ended):
             size = len(data)
             if size <= self._short and data.find(b"\n") + 1 == size and data.isascii():
-                self.write(self.answer_block(data))
+                answer = self.answer_block(data)
+                if not self.is_closing:  # as in `_give`, without a call more for each line
+                    self.bytes_out += len(answer)
+                    self.wire.write(answer)
                 return
             turns = self.context.host.turns
             if size <= self._batch and data.endswith(b"\n") and turns.are_free:
                 seconds = self.context.clock.seconds
                 start = seconds()
-                self.write(self.answer_block(data))
+                self._give(self.answer_block(data))
                 turns.charge(seconds() - start)
                 return
         if not self._has_ended:
@@ -183,7 +193,10 @@ class Requests(Stream):
         self._go_on()
 
     def gone(self) -> None:
-        self.drop()
+        if self._pieces is not None or self._awaited is not None:
+            self.drop()
+        else:
+            self.context.host.turns.leave(self)
 
     def resumeProducing(self) -> None:
         super().resumeProducing()
@@ -220,31 +233,51 @@ class Requests(Stream):
     def turn(self, until: float) -> None:
         """From `Turns`: answer until then, in seconds of the clock."""
         seconds = self.context.clock.seconds
-        found: list[bytes] = []
+        made = self._made = []
         waiting = written = 0
         last = self.requests + REQUESTS_PER_TURN
-        while self._has_work and self._awaited is None and not (self.is_closing or self.is_blocked):
-            piece = self._next_piece()
-            if piece:
-                found.append(piece)
-                waiting += len(piece)
-            is_over = self.requests == last or seconds() >= until
-            if waiting >= BATCH_BYTES or is_over:
-                self._write_all(found)
-                written, waiting = written + waiting, 0
-            if is_over or written >= BYTES_PER_TURN:
-                break
-        self._write_all(found)
+        try:
+            while self._has_work and self._awaited is None and not self._is_stuck:
+                if piece := self._next_piece():
+                    made.append(piece)
+                    waiting += len(piece)
+                is_over = self.requests == last or seconds() >= until
+                if waiting >= BATCH_BYTES or is_over:
+                    self._write_made()
+                    written, waiting = written + waiting, 0
+                if is_over or written >= BYTES_PER_TURN:
+                    break
+        finally:
+            self._write_made()
+            self._made = None
         if self._awaited is not None:
             self._await(self._awaited)
         if not self.is_closing:
             self._rest_or_end()
 
-    def _write_all(self, found: list[bytes]) -> None:
+    @property
+    def _is_stuck(self) -> bool:
+        return self.is_closing or self.is_blocked
+
+    def _write_made(self) -> None:
         # one write for many: a piece of a few bytes costs the transport ten times its length
-        if found and not self.is_closing:
-            self.write(b"".join(found))
-        found.clear()
+        if made := self._made:
+            data = b"".join(made)
+            made.clear()
+            self._give(data)
+
+    def _give(self, data: bytes) -> None:
+        """Write an answer, unless making it has closed the connection."""
+        if not self.is_closing:
+            Stream.write(self, data)
+
+    def write(self, data: bytes) -> None:
+        self._write_made()
+        super().write(data)
+
+    def close(self, reason: Reason = DONE) -> None:
+        self._write_made()
+        super().close(reason)
 
     def _next_piece(self) -> bytes:
         """The next piece of the answer that is being written, or the beginning of the next one."""
@@ -268,6 +301,7 @@ class Requests(Stream):
             self._awaited = answer
         elif isinstance(answer, Iterator):
             self._pieces = answer
+            self.produce()
         else:
             raise TypeError(f"an answer is bytes, an iterator or a Deferred, not {answer!r}")
         return b""
@@ -303,7 +337,7 @@ class Requests(Stream):
         if self._awaited is awaited:
             self._awaited = None
             if not self.is_closing:
-                self.contain(failure.raiseException)
+                self.fault(failure)
 
     def _rest_or_end(self) -> None:
         """What follows from what is left to do: wait for a turn, read on, or end."""
@@ -327,14 +361,13 @@ class Once(Requests):
     hears = False
     _has_ended = True
 
-    def __init__(self, context: Context[Any, Any], peer: Peer, entrance: Entrance) -> None:
-        # not `Requests`'s: there is no buffer to make
-        Stream.__init__(self, context, peer, entrance)
+    # not that of `Requests`: there is no buffer to make
+    __init__ = Stream.__init__
 
     def opened(self) -> None:
         text = self.greeting()
         if isinstance(text, bytes):
-            self.write(text)
-            self.close()
+            Stream.write(self, text)
+            Stream.close(self)
         else:
             self._say(text)

@@ -36,6 +36,7 @@ class Facts(Protocol):
     """It is there, its TLS handshake done."""
     is_closing: bool
     holds: frozenset[Hold]
+    bytes_out: int
     requests: int
     """Requests that were taken so far."""
 
@@ -65,7 +66,7 @@ class State:
     """A row of the table."""
 
     name: str
-    holds: Callable[[Facts], bool]
+    applies: Callable[[Facts], bool]
     limit: Callable[[Limits, Facts], float]
     """Seconds that it may last without progress."""
     reason: str
@@ -112,7 +113,7 @@ STATES = (
         lambda one: one.is_working,
         lambda _, one: one.answer_timeout,
         "answer_timeout",
-        lambda one: (one.requests, one.transferred),
+        lambda one: (one.requests, one.bytes_out),
         is_told=True,
     ),
     State(
@@ -136,4 +137,4 @@ STATES = (
 
 def state_of(one: Facts) -> State:
     """The state that a connection is in."""
-    return next(state for state in STATES if state.holds(one))
+    return next(state for state in STATES if state.applies(one))

@@ -139,15 +139,7 @@ class Stream(Protocol):
         """End the connection once everything written is delivered. Later input is dropped."""
         if self.is_closing:
             return
-        self.is_closing = True
-        self.reason = self.reason or reason
-        if self.produces:
-            self.wire.unregisterProducer()
-        if self.holds:
-            # what still comes is read and dropped: the peer's end has to be heard
-            self.holds = _NOTHING
-            if not self.peer_finished:
-                self.wire.resumeProducing()
+        self._begin_to_close(reason)
         if self.lingers and not self.peer_finished and not self._is_secure:
             self._linger_until = self.context.clock.seconds() + LINGER_SECONDS
             self._linger_bytes = self.bytes_in + LINGER_BYTES
@@ -170,11 +162,19 @@ class Stream(Protocol):
     def stop(self, reason: Reason = DAEMON_STOPS) -> None:
         """Deliver what is written, and end; wait for nothing else."""
         if not self.is_closing:
-            self.is_closing = True
-            self.reason = reason
-            if self.produces:
-                self.wire.unregisterProducer()
+            self._begin_to_close(reason)
         self.wire.loseConnection()
+
+    def _begin_to_close(self, reason: Reason) -> None:
+        self.is_closing = True
+        self.reason = self.reason or reason
+        if self.produces:
+            self.wire.unregisterProducer()
+        if self.holds:
+            # what still comes is read and dropped: the peer's end has to be heard
+            self.holds = _NOTHING
+            if not self.peer_finished:
+                self.wire.resumeProducing()
 
     def hold(self, why: Hold) -> None:
         """Read no more, until this reason and every other one is gone."""
@@ -189,16 +189,23 @@ class Stream(Protocol):
             if self.hears and not (self.holds or self.is_closing or self.peer_finished):
                 self.wire.resumeProducing()
 
+    def produce(self) -> None:
+        """Be told when the peer does not take what is written: for who writes more than once."""
+        if not self.produces:
+            self.produces = True  # type: ignore[misc]  # of this connection
+            self.wire.registerProducer(self, True)
+
     def contain(self, call: Callable[..., Any], *args: Any) -> None:
         """Call into the service: an exception is reported and ends this peer only."""
         try:
             call(*args)
         except Exception:  # noqa: BLE001 - whatever a service raises, the others do not notice
-            self._fault()
+            self.fault()
 
-    def _fault(self) -> None:
+    def fault(self, failure: Failure | None = None) -> None:
+        """Report what has failed in the service, or the exception that is being handled."""
         self.context.guard.counts["errors"] += 1
-        events.crash(self.context.name, self.peer)
+        events.crash(self.context.name, self.peer, failure)
         self.abort(SERVICE_ERROR)
 
     @property
@@ -237,7 +244,7 @@ class Stream(Protocol):
                 return
         self.since = self._state_since = self.context.clock.seconds()
         self._is_counted = True
-        guard.hold(self)
+        guard.admit(self)
         if not self._is_secure:
             self._begin()
 
@@ -246,14 +253,14 @@ class Stream(Protocol):
 
     def _begin(self) -> None:
         self.is_open = True
-        if self.context.limits.log_connections:
+        if self.context.guard.limits.log_connections:
             events.opened(self.context.name, self.number, self.entrance, self.peer)
         if self.produces:
             self.wire.registerProducer(self, True)
         try:
             self.opened()
         except Exception:  # noqa: BLE001 - as in `contain`, without a call more for each connection
-            self._fault()
+            self.fault()
 
     def dataReceived(self, data: bytes) -> None:
         self.bytes_in += len(data)
@@ -264,7 +271,7 @@ class Stream(Protocol):
         try:
             self.received(data)
         except Exception:  # noqa: BLE001 - as in `contain`, without a call more for each read
-            self._fault()
+            self.fault()
 
     def readConnectionLost(self) -> None:
         self.peer_finished = True
@@ -284,23 +291,25 @@ class Stream(Protocol):
         if not self._is_counted:
             return
         self._is_counted = False
-        guard = self.context.guard
-        guard.counts["bytes_in"] += self.bytes_in
-        guard.counts["bytes_out"] += self.bytes_out
-        if self.context.limits.log_connections:
-            events.closed(
-                self.context.name,
-                self.number,
-                self.entrance,
-                self.peer,
-                self.context.clock.seconds() - self.since,
-                self.bytes_in,
-                self.bytes_out,
-                self.reason or _reason(reason),
-            )
         self.is_closing = True
-        self.contain(self.gone)
-        guard.release(self)  # at last: a daemon that waits for this may say that it has stopped
+        guard = self.context.guard
+        try:
+            guard.counts["bytes_in"] += self.bytes_in
+            guard.counts["bytes_out"] += self.bytes_out
+            if guard.limits.log_connections:
+                events.closed(
+                    self.context.name,
+                    self.number,
+                    self.entrance,
+                    self.peer,
+                    self.context.clock.seconds() - self.since,
+                    self.bytes_in,
+                    self.bytes_out,
+                    self.reason or _reason(reason),
+                )
+            self.contain(self.gone)
+        finally:  # and at last: a daemon that waits for this may say that it has stopped
+            guard.leave(self)
 
     def pauseProducing(self) -> None:
         """Twisted: too much waits to be sent."""
@@ -373,8 +382,9 @@ def _reason(failure: Failure) -> Reason:
         return PEER_CLOSED
     if failure.check(ConnectionLost):
         return CONNECTION_LOST
-    if failure.check(SSL.Error):
-        # OpenSSL's queue of (library, function, reason)
-        details = getattr(failure.value, "args", ((),))[0]
-        return because("tls_error", detail=", ".join(str(one[-1]) for one in details))
+    error = failure.value
+    if isinstance(error, SSL.Error) and error.args:
+        queue = error.args[0]
+        if isinstance(queue, list):  # OpenSSL's, of (library, function, reason)
+            return because("tls_error", detail=", ".join(str(entry[-1]) for entry in queue))
     return because("system_error", detail=failure.getErrorMessage())

@@ -28,8 +28,6 @@ PATTERN = b"".join(
 class ChargenStream(Once):
     """The pattern, one rotation after the other, as fast as they are taken."""
 
-    produces = True
-
     def greeting(self) -> Iterator[bytes]:
         return repeat(PATTERN)
 
