@@ -9,7 +9,7 @@ from twisted.internet.defer import Deferred
 
 from sockd.access.reasons import SENTENCES
 from sockd.formats.template import names_in
-from sockd.net.requests import Requests
+from sockd.net.requests import Once, Requests
 from sockd.net.states import STATES, Hold, state_of
 from sockd.service import Kind
 from tests.helpers import LogRecorder, connect, make_context
@@ -26,6 +26,14 @@ class Slow(Requests):
         return self.pending
 
 
+class Late(Once):
+    """Its greeting never comes."""
+
+    def greeting(self) -> Deferred[bytes]:
+        return Deferred()
+
+
+LATE = Kind(name="late", doc="Never greets.", stream=Late)
 SLOW = Kind(name="slow", doc="Answers later.", stream=Slow)
 
 
@@ -65,6 +73,14 @@ def test_an_answer_that_never_comes_is_told_after_its_own_time(log: LogRecorder)
     assert [str(event["reason"]) for event in log.events("closed")] == [
         "error: no answer within 5m"
     ]
+
+
+def test_what_a_client_sends_while_it_waits_does_not_put_the_end_off() -> None:
+    client = connect(LATE, make_context(LATE, answer_timeout="5s"))
+    for _ in range(7):
+        client.send(b"x")
+        client.loop.advance(1)
+    assert client.saw_end
 
 
 def test_each_question_has_the_whole_time_for_its_answer() -> None:

@@ -7,13 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from OpenSSL import SSL
 from twisted.internet.address import IPv4Address
+from twisted.internet.testing import StringTransport
+from twisted.python.failure import Failure
 
 from sockd.access.peer import Peer
 from sockd.access.reasons import because
 from sockd.listen.strings import parse
 from sockd.net import tls
 from sockd.net.entry import ConnectionFactory
+from sockd.net.states import Hold
 from sockd.net.stream import LINGER_BYTES, LINGER_SECONDS, Stream, error_line
 from sockd.service import Kind
 from tests.helpers import ENTRANCE, LogRecorder, connect, knock, make_context
@@ -337,3 +341,30 @@ def test_connections_are_not_reported_where_that_is_switched_off(log: LogRecorde
     client.send(b"raise")
     assert log.events("opened") == log.events("closed") == []
     assert len(log.flush_faults()) == 1
+
+
+class Odd(SSL.Error):
+    """What OpenSSL's errors can look like."""
+
+
+@pytest.mark.parametrize("args", [(), ("text",), (104, "reset"), ([("", "", "bad record")],)])
+def test_however_odd_the_end_of_a_connection_is_its_place_is_free_again(
+    args: tuple[object, ...], log: LogRecorder
+) -> None:
+    client = probe()
+    client.protocol.connectionLost(Failure(Odd(*args)))
+    assert client.protocol.context.guard.sessions == ()
+    [closed] = log.events("closed")
+    assert closed["reason"].name in ("tls_error", "system_error")
+
+
+def test_a_connection_that_is_held_is_read_to_its_end_when_the_daemon_stops() -> None:
+    """Over TLS the peer says that it has ended, which has to be read."""
+    transport = StringTransport()
+    stream = Probe(make_context(PROBE), Peer("192.0.2.7", 50_007), ENTRANCE)
+    stream.makeConnection(transport)
+    stream.hold(Hold.WORK)
+    assert transport.producerState == "paused"
+    stream.stop()
+    assert transport.producerState == "producing"
+    stream.connectionLost()
