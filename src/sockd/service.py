@@ -16,6 +16,7 @@ from typing import Any, Protocol
 
 import attrs
 from attrs import Factory, define, field, frozen
+from twisted.internet.defer import Deferred
 
 from sockd.access.limits import Limits
 from sockd.listen.strings import expand
@@ -78,8 +79,8 @@ _NAME = _only(
 class Shared(Protocol):
     """What an instance's connections share, and what stops with the instance."""
 
-    def stop(self) -> None:
-        """Let go of everything: processes, timers."""
+    def stop(self) -> Deferred[None] | None:
+        """Let go of everything: processes, timers. A Deferred fires when all of it is gone."""
 
 
 @frozen
