@@ -96,7 +96,9 @@ class LogWriter:
     def opened(self, service: str, connection: int, local: Composed, peer: Peer) -> None:
         """As `events.opened`, which calls this where nobody else hears."""
         # made when it is written: many in a row take half the time of as many one by one
-        self._add((self.format.opened, time(), service, connection, local, peer))
+        self._lines.append((self.format.opened, time(), service, connection, local, peer))
+        if not self._is_due:
+            self._wait()
 
     def closed(
         self,
@@ -110,18 +112,22 @@ class LogWriter:
         reason: Composed,
     ) -> None:
         """As `events.closed`."""
-        end = (duration, bytes_in, bytes_out, reason)
-        self._add((self.format.closed, time(), service, connection, local, peer, *end))
+        begin = (self.format.closed, time(), service, connection, local, peer)
+        self._lines.append((*begin, duration, bytes_in, bytes_out, reason))
+        if not self._is_due or len(self._lines) >= LINES_COLLECTED:
+            self._wait()
 
-    def _add(self, line: str | tuple[Any, ...]) -> None:
+    def _add(self, line: str) -> None:
         self._lines.append(line)
-        if self._reactor is None:
+        self._wait()
+
+    def _wait(self) -> None:
+        """Have what waits written: now, where nothing more is waited for, or together and soon."""
+        if self._reactor is None or len(self._lines) >= LINES_COLLECTED:
             self.flush()
         elif not self._is_due:
             self._is_due = True
             self._reactor.callLater(FLUSH_SECONDS, self._flush_due)
-        elif len(self._lines) >= LINES_COLLECTED:
-            self.flush()
 
     def collect(self, reactor: Any) -> None:
         """Write lines together while this reactor runs; none is left when it or Python ends."""
@@ -153,7 +159,10 @@ class LogWriter:
         waiting, self._lines = self._lines, []
         if not waiting:
             return
-        lines = [one if isinstance(one, str) else self._line(*one) for one in waiting]
+        try:
+            lines = [line if isinstance(line, str) else line[0](*line[1:]) for line in waiting]
+        except Exception:  # noqa: BLE001 - whatever it is: one cannot be made, and the others can
+            lines = [line if isinstance(line, str) else self._line(*line) for line in waiting]
         try:
             self._write(lines)
             self._is_failing = False
