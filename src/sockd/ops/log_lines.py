@@ -164,7 +164,10 @@ def _closed_sentence(
 
 
 def _opened_text(moment: float, service: str, _: int, __: Composed, peer: Peer) -> str:
-    return f"{_stamp(int(moment * 1000))} {_opened_sentence(service, peer)}\n"
+    text = f"{service}: connection from {_shown_peer(peer)}"
+    if not text.isprintable() or "\\" in text or len(text) > MAX_LINE:
+        text = _shown(text)
+    return f"{_stamp(int(moment * 1000))} {text}\n"
 
 
 def _closed_text(
@@ -178,8 +181,17 @@ def _closed_text(
     bytes_out: int,
     reason: Composed,
 ) -> str:
-    text = _closed_sentence(service, peer, duration, bytes_in, bytes_out, reason)
+    text = (
+        f"{service}: {_shown_peer(peer)} closed after {duration:.3f} s, "
+        f"{bytes_in} bytes in, {bytes_out} bytes out: {reason!s}"
+    )
+    if not text.isprintable() or "\\" in text or len(text) > MAX_LINE:
+        text = _shown(text)
     return f"{_stamp(int(moment * 1000))} {text}\n"
+
+
+_shown_peer = lru_cache(_PARTS_KEPT)(str)
+"""A peer's text: the line of its end often follows that of its beginning."""
 
 
 def _opened_json(moment: float, service: str, connection: int, local: Composed, peer: Peer) -> str:
