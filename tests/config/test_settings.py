@@ -240,6 +240,7 @@ VALUES: dict[Any, st.SearchStrategy[Any]] = {
     tuple[str, ...]: st.lists(st.text(st.characters(codec="utf-8")), max_size=4).map(tuple),
 }
 VALUES[User | None] = st.none() | VALUES[User]
+VALUES[int | None] = st.none() | VALUES[int]
 
 
 def values_of(field: attrs.Attribute[Any]) -> st.SearchStrategy[Any]:
