@@ -117,7 +117,7 @@ def services(name: str | None) -> None:
     instances = default_instances(found)
     kind = found.kinds.get(name) or (instances[name][0] if name in instances else None)
     if kind is None:
-        miss = near_miss(name, [*found.kinds, *instances])
+        miss = near_miss(name, sorted({*found.kinds, *instances}), or_all=True)
         raise click.UsageError(f"there is no kind of service {name!r}{miss}")
     if kind.name != name:
         click.echo(f"{name} is an instance of {kind.name}.\n")

@@ -51,8 +51,18 @@ MISTAKES = [
         "[service.wrap]\ncolums = 3",
         "2: service.wrap.colums: unknown key; did you mean 'columns'?",
     ),
-    ("[service.echo]\ncolumns = 3", "2: service.echo.columns: unknown key"),
-    ("[service.echo]\n'a\u202eb' = 3", "2: service.echo.a\\u202eb: unknown key"),
+    (
+        "[service.echo]\ncolumns = 3",
+        "2: service.echo.columns: unknown key; `sockd services echo` tells which there are",
+    ),
+    (
+        "[service.echo]\n'a\u202eb' = 3",
+        "2: service.echo.a\\u202eb: unknown key; `sockd services echo` tells which there are",
+    ),
+    (
+        "[service.echo]\ntemplate = 3",
+        "2: service.echo.template: unknown key; `sockd services echo` tells which there are",
+    ),
     # values that are right alone and not together
     (
         "[service.mine]\nkind = 'exec'\nlisten = ['tcp:1']",
@@ -84,7 +94,11 @@ MISTAKES = [
         "[service.mine]\nkind = 'revers'",
         "2: service.mine.kind: there is no kind of service 'revers'; did you mean 'reverse'?",
     ),
-    ("[service.mine]\nkind = 3", "2: service.mine.kind: there is no kind of service 3"),
+    (
+        "[service.mine]\nkind = 3",
+        "2: service.mine.kind: there is no kind of service 3; "
+        "`sockd services` tells which there are",
+    ),
     (
         "[service.mine]\nkind = 'shout'",
         "2: service.mine.kind: there is no kind of service 'shout'; "

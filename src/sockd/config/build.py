@@ -133,7 +133,7 @@ class _Builder:
         own = {**(preset.settings if preset else {}), **table}
         doors = {door.key for door in kind.all_doors}
         allowed = {"kind"} | doors | field_names(Limits) | field_names(kind.options)
-        self.check.only(key, table, allowed, _IN_SOCKD)
+        self.check.only(key, table, allowed, _IN_SOCKD, f"sockd services {kind.name}")
         limits = Limits(**{**self.defaults, **self.check.values(Limits, own, key)})
         listed = {one: list(texts) for one, texts in preset.listens().items()} if preset else {}
         places = self._doors(key, kind, {**listed, **own})
@@ -160,6 +160,8 @@ class _Builder:
             reason = f"; its file is broken: {broken}"
         elif not reason and "kind" not in table:
             reason = '; say with kind = "..." which it is'
+        elif not reason:
+            reason = "; `sockd services` tells which there are"
         where = (*key, "kind") if "kind" in table else key
         self.check.mistake(where, f"there is no kind of service {kind_name!r}{reason}")
         return None, None

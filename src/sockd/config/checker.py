@@ -37,12 +37,18 @@ class Checker:
         table: Iterable[str],
         known: Collection[str],
         homes: Mapping[str, Collection[str]],
+        told_by: str = "",
     ) -> None:
-        """Note each key of a table that is not known; `homes` are the tables of other keys."""
+        """Note each key of a table that is not known; `homes` are the tables of other keys.
+
+        `told_by` is the command that tells all of the known ones.
+        """
         for name in table:
             if name not in known:
                 home = next((home for home, names in homes.items() if name in names), None)
                 hint = f" here; it belongs into {home}" if home else near_miss(name, known)
+                if not hint and told_by:
+                    hint = f"; `{told_by}` tells which there are"
                 self.mistake((*key, name), f"unknown key{hint}")
 
     def values(self, wanted: type, table: Mapping[str, Any], key: Key) -> dict[str, Any]:
