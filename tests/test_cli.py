@@ -191,7 +191,7 @@ def test_check_as_json_tells_every_mistake_with_its_place_apart(tmp_path: Path) 
         "file": None,
         "line": None,
         "key": "service.ack.x",
-        "message": "unknown key",
+        "message": "unknown key; `sockd services ack` tells which there are",
     }
 
 

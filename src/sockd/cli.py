@@ -167,11 +167,11 @@ def _load(
     if file and config:
         raise click.UsageError("FILE and --config FILE are the same: give one of them")
     from sockd.config.document import ConfigError
-    from sockd.config.load import load
+    from sockd.config.load import load, names_of
     from sockd.service import find
 
     try:
-        return load(file or config, None if only is None else only.split(","), assignments, find())
+        return load(file or config, names_of(only), assignments, find())
     except ConfigError as error:
         _give_up(error, as_json)
 

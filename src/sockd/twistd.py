@@ -73,11 +73,10 @@ class Options(_CommonOptions):
     ]
 
     def settings(self) -> Settings:
-        from sockd.config.load import load
+        from sockd.config.load import load, names_of
         from sockd.service import find
 
-        only = self["only"].split(",") if self["only"] else None
-        return load(self["config"], only, self["set"], find())
+        return load(self["config"], names_of(self["only"]), self["set"], find())
 
 
 def alone_options(kind_name: str) -> Callable[[], usage.Options]:

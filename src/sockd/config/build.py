@@ -13,8 +13,8 @@ from typing import Any
 from attrs import define, field, frozen
 
 from sockd.access.limits import Limits
-from sockd.config.checker import Checker, dotted
-from sockd.config.document import ConfigError, Document, Key, Mistake, Place
+from sockd.config.checker import Checker
+from sockd.config.document import ConfigError, Document, Key, Mistake, Place, dotted
 from sockd.config.listens import conflicts, failure, read_listens
 from sockd.config.settings import (
     DaemonSettings,
@@ -27,6 +27,7 @@ from sockd.config.settings import (
 from sockd.config.uses import ACCESS, uses_at, without_effect
 from sockd.formats.nearest import near_miss
 from sockd.listen.strings import Listen
+from sockd.options.option import OptionError
 from sockd.service import Found, Instance, Kind
 
 TABLES = ("sockd", "defaults", "service")
@@ -48,7 +49,10 @@ def build(
     daemon_values = check.values(DaemonSettings, daemon, ("sockd",))
     builder = _Builder(check, found, runtime, check.values(Limits, defaults, ("defaults",)))
     for name in only or ():
-        if name not in services:
+        if not name:
+            given = f"expected names, as in echo,time; got {','.join(only or ())!r}"
+            check.mistakes.append(Mistake(Place("--only"), "", given))
+        elif name not in services:
             miss = near_miss(name, services, or_all=True)
             check.mistakes.append(Mistake(Place("--only"), name, f"no such instance{miss}"))
     instances = [
@@ -185,6 +189,9 @@ class _Builder:
             wrong = (field_names(kind.options) & own.keys()) - values.keys()
             try:
                 kind.check(_Sound(options, frozenset(wrong)) if wrong else options)
+            except OptionError as error:
+                for name, why in error.mistakes:
+                    self.check.mistake((*key, name), why)
             except ValueError as error:
                 self.check.mistake(key, str(error))
             except _Wrong:
