@@ -236,8 +236,13 @@ def _doubts(name: str, listens: Sequence[Listen], limits: Limits) -> Iterator[st
                 "their sources can be forged: listen on one address, or set allow"
             )
     denied = {prefix.version for prefix in limits.deny if prefix.prefixlen == 0}
-    left_open = _versions(listens) - denied
-    if denied and left_open and not limits.allow:
+    wanted = _versions(listens)
+    left_open = wanted - denied
+    if not (denied and wanted) or limits.allow:
+        return
+    if not left_open:
+        yield f"service.{name}: nobody over IP may come in: deny has everybody, and allow nobody"
+    else:
         [version] = left_open
         every = "0.0.0.0/0" if version == 4 else "::/0"
         yield f"service.{name}: deny leaves IPv{version} open: deny {every} too, or set allow"
