@@ -262,6 +262,21 @@ def test_check_bind_names_every_address_that_is_held(tmp_path: Path, runtime: Pa
         ]
 
 
+def test_check_bind_removes_a_dead_socket_file_as_its_help_says(
+    tmp_path: Path, runtime: Path
+) -> None:
+    dead = runtime / "wrap.sock"
+    with socket.socket(socket.AF_UNIX) as left:
+        left.bind(str(dead))
+    file = config(tmp_path, "[service.wrap]")
+    assert sockd("check", file).exit_code == 0
+    assert dead.exists()
+    assert sockd("check", "--bind", file).exit_code == 0
+    assert not dead.exists()
+    told = " ".join(sockd("check", "--help").output.split())
+    assert "a socket file in the way that nobody listens at is removed" in told
+
+
 def test_check_bind_lets_everything_go_again(tmp_path: Path, runtime: Path) -> None:
     listen = "['tcp:10007:interface=localhost', 'udp:10007:interface=localhost']"
     file = config(tmp_path, f"[service.echo]\nlisten = {listen}\n[service.wrap]")

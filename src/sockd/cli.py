@@ -68,7 +68,12 @@ def run(
 @_config
 @_only
 @_set
-@click.option("--bind", is_flag=True, help="Bind every address too, and let it go again.")
+@click.option(
+    "--bind",
+    is_flag=True,
+    help="Bind every address too, and let it go again. As at a start, a socket file in the way "
+    "that nobody listens at is removed.",
+)
 @_json
 def check(
     file: str | None,
