@@ -320,6 +320,16 @@ def test_run_as_json_writes_nothing_but_events(tmp_path: Path) -> None:
     assert {"opened", "closed"} <= set(events)
 
 
+def test_what_is_missing_and_may_be_is_told_once_at_a_start(tmp_path: Path) -> None:
+    text = "[service.said]\nrequired = false\nlisten = ['tls:5:/nowhere/k:/nowhere/c']"
+    file = str(config(tmp_path, text))
+    with running([*on_suite_reactor("run"), "--log-format", "json", "-c", file]) as daemon:
+        daemon.wait_for('"event": "started"')
+        assert daemon.stop() == 0
+        events = [json.loads(line) for line in daemon.text().splitlines()]
+    assert [one["event"] for one in events if "/nowhere/c" in one["message"]] == ["retry"]
+
+
 def test_after_a_mistake_nothing_is_started(tmp_path: Path) -> None:
     with socket.socket() as kept:
         # nobody else gets the port, but a daemon could listen there all the same

@@ -74,6 +74,7 @@ def build(
         (*warnings, *builder.warnings),
         tuple(document.files),
         {name: Source("sockd", document.place(("sockd", name))) for name in daemon_values},
+        tuple(builder.unavailable),
     )
 
 
@@ -122,6 +123,7 @@ class _Builder:
     defaults: Mapping[str, Any]
     """The values of `[defaults]` that are right."""
     warnings: list[str] = field(factory=list)
+    unavailable: list[str] = field(factory=list)
 
     def instance(self, name: str, value: Any) -> InstanceSettings | None:
         """The settings of a `[service.NAME]` table; None where it has no kind or no good name."""
@@ -207,7 +209,7 @@ class _Builder:
                 if limits.required:
                     self.check.mistake(key, why)
                 else:
-                    self.warnings.append(f"service.{name}: {text}: {why}")
+                    self.unavailable.append(f"service.{name}: {text}: {why}")
 
     def _find_idle_settings(
         self, key: Key, kind: Kind, listens: Sequence[Listen], table: Mapping[str, Any]
