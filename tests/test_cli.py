@@ -191,7 +191,7 @@ def test_check_as_json_tells_every_mistake_with_its_place_apart(tmp_path: Path) 
         "file": None,
         "line": None,
         "key": "service.ack.x",
-        "message": "unknown key",
+        "message": "unknown key; `sockd services ack` tells which there are",
     }
 
 
@@ -262,6 +262,21 @@ def test_check_bind_names_every_address_that_is_held(tmp_path: Path, runtime: Pa
         ]
 
 
+def test_check_bind_removes_a_dead_socket_file_as_its_help_says(
+    tmp_path: Path, runtime: Path
+) -> None:
+    dead = runtime / "wrap.sock"
+    with socket.socket(socket.AF_UNIX) as left:
+        left.bind(str(dead))
+    file = config(tmp_path, "[service.wrap]")
+    assert sockd("check", file).exit_code == 0
+    assert dead.exists()
+    assert sockd("check", "--bind", file).exit_code == 0
+    assert not dead.exists()
+    told = " ".join(sockd("check", "--help").output.split())
+    assert "a socket file in the way that nobody listens at is removed" in told
+
+
 def test_check_bind_lets_everything_go_again(tmp_path: Path, runtime: Path) -> None:
     listen = "['tcp:10007:interface=localhost', 'udp:10007:interface=localhost']"
     file = config(tmp_path, f"[service.echo]\nlisten = {listen}\n[service.wrap]")
@@ -303,6 +318,16 @@ def test_run_as_json_writes_nothing_but_events(tmp_path: Path) -> None:
         events = [json.loads(line)["event"] for line in daemon.text().splitlines()]
     assert events[:2] == ["listening", "started"]
     assert {"opened", "closed"} <= set(events)
+
+
+def test_what_is_missing_and_may_be_is_told_once_at_a_start(tmp_path: Path) -> None:
+    text = "[service.said]\nrequired = false\nlisten = ['tls:5:/nowhere/k:/nowhere/c']"
+    file = str(config(tmp_path, text))
+    with running([*on_suite_reactor("run"), "--log-format", "json", "-c", file]) as daemon:
+        daemon.wait_for('"event": "started"')
+        assert daemon.stop() == 0
+        events = [json.loads(line) for line in daemon.text().splitlines()]
+    assert [one["event"] for one in events if "/nowhere/c" in one["message"]] == ["retry"]
 
 
 def test_after_a_mistake_nothing_is_started(tmp_path: Path) -> None:

@@ -93,3 +93,12 @@ def test_config_of_a_file_with_a_mistake_tells_it(tmp_path: Path) -> None:
     done = run(SOCKD, "config", str(config(tmp_path, "[service.ecko]")))
     assert (done.returncode, done.stdout) == (1, "")
     assert "did you mean 'echo'?" in done.stderr
+
+
+def test_where_no_kind_is_near_all_are_named() -> None:
+    done = run(SOCKD, "services", "nope")
+    assert done.returncode == 2
+    assert "there is no kind of service 'nope'; there are ack, beacon, chargen," in done.stderr
+    assert done.stderr.endswith(
+        " factor, fortune, greet, localtime, quote, reverse, said, time, welcome, wrap\n"
+    )

@@ -91,6 +91,29 @@ def test_there_is_a_command_for_every_kind_with_the_same_description() -> None:
     assert "sockd" in commands
 
 
+@pytest.mark.parametrize("command", ["sockd", "sockd-echo"])
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        (["--bogus"], "option --bogus not recognized"),
+        (["extra"], "unexpected: extra"),
+        (["--set"], "option --set requires argument"),
+    ],
+)
+def test_a_command_line_that_cannot_be_read_ends_with_2(
+    command: str, arguments: list[str], why: str
+) -> None:
+    done = run(TWISTD, "-n", command, *arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == f"sockd: {why} (`twistd {command} --help` tells what there is)\n"
+
+
+def test_only_without_a_name_runs_nothing(config: str) -> None:
+    done = run(TWISTD, "-n", "sockd", "--config", config, "--only", "")
+    assert done.returncode == 2
+    assert done.stderr.endswith("\n--only: expected names, as in echo,time; got ''\n")
+
+
 # one kind alone
 
 ALONE = [

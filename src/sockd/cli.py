@@ -68,7 +68,12 @@ def run(
 @_config
 @_only
 @_set
-@click.option("--bind", is_flag=True, help="Bind every address too, and let it go again.")
+@click.option(
+    "--bind",
+    is_flag=True,
+    help="Bind every address too, and let it go again. As at a start, a socket file in the way "
+    "that nobody listens at is removed.",
+)
 @_json
 def check(
     file: str | None,
@@ -117,7 +122,7 @@ def services(name: str | None) -> None:
     instances = default_instances(found)
     kind = found.kinds.get(name) or (instances[name][0] if name in instances else None)
     if kind is None:
-        miss = near_miss(name, [*found.kinds, *instances])
+        miss = near_miss(name, sorted({*found.kinds, *instances}), or_all=True)
         raise click.UsageError(f"there is no kind of service {name!r}{miss}")
     if kind.name != name:
         click.echo(f"{name} is an instance of {kind.name}.\n")
@@ -167,11 +172,11 @@ def _load(
     if file and config:
         raise click.UsageError("FILE and --config FILE are the same: give one of them")
     from sockd.config.document import ConfigError
-    from sockd.config.load import load
+    from sockd.config.load import load, names_of
     from sockd.service import find
 
     try:
-        return load(file or config, None if only is None else only.split(","), assignments, find())
+        return load(file or config, names_of(only), assignments, find())
     except ConfigError as error:
         _give_up(error, as_json)
 

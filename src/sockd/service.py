@@ -194,7 +194,8 @@ class Kind:
     doors: Sequence[Door] = field(default=(), validator=_are_doors)
     """Doors besides the main one, whose protocols are `stream`, `datagram` and `sender`."""
     check: Callable[[Any], None] | None = None
-    """Called with the options: raises ValueError for what no single value shows to be wrong."""
+    """Called with the options: raises OptionError for what no single value shows to be wrong, or
+    ValueError where no option can be named."""
     shared: Callable[[Context[Any, Any]], Shared] | None = field(
         default=None, validator=_only(lambda value: value is None or callable(value), "a callable")
     )

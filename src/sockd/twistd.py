@@ -7,7 +7,7 @@ is quick.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NoReturn
 
 from twisted.application.service import IService
@@ -41,6 +41,19 @@ class _CommonOptions(usage.Options):
         """Set one configuration value: service.echo.idle_timeout=5s"""
         self["set"].append(assignment)
 
+    def parseOptions(self, options: Sequence[str] | None = None) -> None:
+        """Read the command line. What cannot be read ends with 2, as with `sockd`."""
+        try:
+            super().parseOptions(options)
+        except usage.UsageError as error:
+            command = self.parent.subCommand if self.parent else "sockd"
+            _give_up(f"sockd: {error} (`twistd {command} --help` tells what there is)", 2)
+
+    def parseArgs(self, *arguments: str) -> None:
+        """There are options only."""
+        if arguments:
+            raise usage.UsageError(f"unexpected: {' '.join(arguments)}")
+
     def settings(self) -> Settings:
         """The configuration that the options ask for. Raises ConfigError."""
         raise NotImplementedError
@@ -73,11 +86,10 @@ class Options(_CommonOptions):
     ]
 
     def settings(self) -> Settings:
-        from sockd.config.load import load
+        from sockd.config.load import load, names_of
         from sockd.service import find
 
-        only = self["only"].split(",") if self["only"] else None
-        return load(self["config"], only, self["set"], find())
+        return load(self["config"], names_of(self["only"]), self["set"], find())
 
 
 def alone_options(kind_name: str) -> Callable[[], usage.Options]:

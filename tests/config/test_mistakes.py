@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ import pytest
 
 from sockd.config.build import build
 from sockd.config.document import MAX_FILE, ConfigError, read
+from sockd.ops.report import check_json, check_text
 from sockd.service import Found, find
 from tests.config.samples import MISTAKES
 from tests.processes import NOBODY
@@ -90,9 +92,11 @@ def test_a_certificate_that_may_be_missing_is_a_warning(tmp_path: Path) -> None:
     file = tmp_path / "sockd.toml"
     listen = "ssl:0:privateKey=/nowhere/k:certKey=/nowhere/c:interface=localhost"
     file.write_text(f"[service.echo]\nrequired = false\nlisten = ['{listen}']", "utf-8")
-    assert build(read(file), FOUND, "/run/sockd").warnings == (
-        f"service.echo: {listen}: /nowhere/c: No such file or directory",
-    )
+    settings = build(read(file), FOUND, "/run/sockd")
+    why = f"service.echo: {listen}: /nowhere/c: No such file or directory"
+    assert (settings.warnings, settings.unavailable) == ((), (why,))
+    assert f"\nwarning: {why}\n" in check_text(settings)
+    assert json.loads(check_json(settings, []))["warnings"] == [why]
 
 
 @pytest.mark.parametrize("config", ["", "# nothing\n", "[service]", "[sockd]\nlog_format = 'json'"])

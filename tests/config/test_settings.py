@@ -18,7 +18,7 @@ from sockd.access.prefixes import Prefix, parse_prefix
 from sockd.config.annotated import default_config
 from sockd.config.build import build
 from sockd.config.document import ConfigError, Document, parse
-from sockd.config.load import load
+from sockd.config.load import load, names_of
 from sockd.config.settings import DaemonSettings, InstanceSettings, Settings, field_names
 from sockd.config.toml import toml
 from sockd.config.uses import limits_for, uses_at
@@ -107,14 +107,27 @@ def test_only_keeps_the_instances_that_it_names() -> None:
 
 @pytest.mark.parametrize(
     ("name", "hint"),
-    [("ecko", "; did you mean 'echo'?"), ("chat", "; there are echo, time"), ("", None)],
+    [("ecko", "; did you mean 'echo'?"), ("chat", "; there are echo, time")],
 )
-def test_only_names_instances_that_there_are(name: str, hint: str | None) -> None:
+def test_only_names_instances_that_there_are(name: str, hint: str) -> None:
     with pytest.raises(ConfigError) as caught:
         settings("[service.echo]\n[service.time]", only=["echo", name])
     [mistake] = caught.value.mistakes
     assert (str(mistake.place), mistake.key) == ("--only", name)
-    assert hint is None or mistake.message == f"no such instance{hint}"
+    assert mistake.message == f"no such instance{hint}"
+
+
+@pytest.mark.parametrize("given", ["", "echo,,time"])
+def test_only_without_a_name_is_a_mistake_that_shows_what_was_given(given: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(None, names_of(given), (), FOUND)
+    assert caught.value.is_usage
+    assert str(caught.value) == f"--only: expected names, as in echo,time; got {given!r}"
+
+
+def test_only_may_have_spaces_and_a_name_twice() -> None:
+    found = load(None, names_of("echo, time ,echo"), (), FOUND)
+    assert [one.name for one in found.instances] == ["echo", "time"]
 
 
 # defaults
@@ -240,6 +253,7 @@ VALUES: dict[Any, st.SearchStrategy[Any]] = {
     tuple[str, ...]: st.lists(st.text(st.characters(codec="utf-8")), max_size=4).map(tuple),
 }
 VALUES[User | None] = st.none() | VALUES[User]
+VALUES[int | None] = st.none() | VALUES[int]
 
 
 def values_of(field: attrs.Attribute[Any]) -> st.SearchStrategy[Any]:

@@ -120,14 +120,26 @@ def test_one_family_denied_and_the_other_left_open_is_warned_of(
 @pytest.mark.parametrize(
     "table",
     [
-        f"{ALL}\ndeny = ['0.0.0.0/0', '::/0']",
         f"{ALL}\ndeny = ['0.0.0.0/0']\nallow = ['10.0.0.0/8']",
         f"{ALL}\ndeny = ['10.0.0.0/8']",
-        "listen = ['tcp:5:interface=0.0.0.0']\ndeny = ['0.0.0.0/0']",
+        f"{ALL}\ndeny = ['0.0.0.0/0', '::/0']\nallow = ['10.0.0.0/8']",
     ],
 )
-def test_both_denied_or_only_some_or_only_one_family_there_is_not(table: str) -> None:
+def test_where_only_some_are_denied_or_some_allowed_nothing_is_warned_of(table: str) -> None:
     assert warnings(f"[service.said]\n{table}") == ()
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        f"{ALL}\ndeny = ['0.0.0.0/0', '::/0']",
+        "listen = ['tcp:5:interface=0.0.0.0']\ndeny = ['0.0.0.0/0']",
+        "listen = ['tcp:5:interface=[::1]']\ndeny = ['::/0', '10.0.0.0/8']",
+    ],
+)
+def test_that_nobody_may_come_is_warned_of(table: str) -> None:
+    why = "nobody over IP may come in: deny has everybody, and allow nobody"
+    assert warnings(f"[service.said]\n{table}") == (f"service.said: {why}",)
 
 
 @pytest.mark.parametrize("kind", sorted(FOUND.kinds))

@@ -108,7 +108,7 @@ def test_a_listen_string_is_read(text: str, meant: Listen) -> None:
         ("port=7800", "unknown transport 'port'"),
         ("7800", 'write "tcp:7800"'),
         ("tcp", 'tcp needs port, as in "tcp:7800:interface=127.0.0.1"'),
-        ("tcp:", "a field is empty"),
+        ("tcp:", "a field is empty in 'tcp:'; nothing stands at its end"),
         ("tcp:http", "port must be a number, got 'http'"),
         ("tcp:127.0.0.1:7800", 'write it as "tcp:7800:interface=127.0.0.1"'),
         ("tcp://127.0.0.1:7800", "port must be a number, got '//127.0.0.1'"),

@@ -11,6 +11,7 @@ import pytest_twisted
 
 from sockd.net.listener import Listener
 from sockd.ops.table import Row, note, rows, table
+from sockd.service import find
 from tests.helpers import make_context, make_settings
 from tests.processes import free_port
 from tests.servers import listen_string, serve
@@ -88,6 +89,32 @@ async def test_an_address_that_is_not_listened_on_has_no_row() -> None:
         assert await rows_of("said", f"tcp:{port}:interface=localhost", required=False) == [
             Row("said", "tcp", f"127.0.0.1:{port}", f"echo hello | nc -N 127.0.0.1 {port}")
         ]
+
+
+@pytest_twisted.ensureDeferred
+async def test_an_address_that_cannot_be_had_yet_is_a_row_that_says_why() -> None:
+    port = free_port()
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", port))
+        holder.listen()
+        listen = f"tcp:{port}:interface=127.0.0.1"
+        [row] = await rows_of("said", listen, required=False)
+    assert (row.service, row.address) == ("said", f"127.0.0.1:{port}")
+    assert row.command.startswith("(not yet: address in use")
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_path_that_a_shell_would_take_apart_is_quoted(tmp_path: Path) -> None:
+    path = f"{tmp_path}/two words.sock"
+    [row] = await rows_of("echo", f"unix:{path}")
+    assert row.command == f"echo hello | nc -N -U '{path}'"
+
+
+def test_a_kind_that_is_asked_is_asked_over_tls_too() -> None:
+    for kind in find().kinds.values():
+        if kind.stream and kind.asks:
+            assert kind.asks in kind.try_with("tls")
+    assert find().kinds["factor"].try_with("tls").startswith("(echo 42; sleep 1) | openssl")
 
 
 @pytest.mark.parametrize(

@@ -170,4 +170,4 @@ def test_an_interface_that_goes_and_comes_back_costs_one_warning(tmp_path: Path)
             ]
             assert len(reports) == 2
             assert reports[0] == "cannot_send"
-            assert reports[1] == "sending again"
+            assert reports[1] == "sends_again"

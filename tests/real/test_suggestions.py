@@ -46,6 +46,8 @@ class Typed:
     command: str
     process: subprocess.Popen[bytes]
     screen: int
+    complaints: Path
+    """Its standard error, where openssl tells of certificates: that is no answer."""
     shown: bytes = b""
 
     def read(self) -> None:
@@ -54,17 +56,19 @@ class Typed:
             while data := os.read(self.screen, 65_536):
                 self.shown += data
         os.close(self.screen)
+        self.process.wait(PATIENCE)
 
 
-def type_in(host: str, service: str, command: str) -> Typed:
+def type_in(host: str, service: str, command: str, complaints: Path) -> Typed:
     """Start a command as a user does: a terminal is its input, where nothing is typed."""
     screen, device = os.openpty()
     argv = ["timeout", str(PATIENCE), "ip", "netns", "exec", host, "bash", "-c", command]
-    process = subprocess.Popen(
-        argv, stdin=device, stdout=device, stderr=device, start_new_session=True
-    )
+    with complaints.open("wb") as errors:
+        process = subprocess.Popen(
+            argv, stdin=device, stdout=device, stderr=errors, start_new_session=True
+        )
     os.close(device)
-    return Typed(service, command, process, screen)
+    return Typed(service, command, process, screen, complaints)
 
 
 def suggestions(text: str) -> list[tuple[str, str]]:
@@ -92,9 +96,14 @@ def test_every_suggestion_works_in_a_terminal_and_ends_by_itself(
             found = suggestions(daemon.text())
             assert {name for name, _ in found} == set(KINDS)
             assert len(found) == sum(len(kind.transports) for kind in KINDS.values())
-            typed = [type_in(host, *one) for one in found]
+            typed = [
+                type_in(host, *one, tmp_path / f"{number}.errors")
+                for number, one in enumerate(found)
+            ]
             for one in typed:
                 one.read()
-                assert one.process.wait(PATIENCE) == 0, (one.command, one.shown)
-                assert bool(one.shown.strip()) or one.service in SILENT, one.command
+            for one in typed:
+                told = (one.command, one.shown, one.complaints.read_bytes())
+                assert one.process.returncode == 0, told
+                assert bool(one.shown.strip()) or one.service in SILENT, told
             daemon.stop()

@@ -33,13 +33,13 @@ from tests.processes import NOBODY
 def test_a_command_that_is_no_program_is_a_mistake_of_the_configuration(
     command: str, why: str
 ) -> None:
-    with pytest.raises(ConfigError, match=f"^service.exec: {re.escape(why)}$"):
+    with pytest.raises(ConfigError, match=f"^service.exec.command: {re.escape(why)}$"):
         make_context("exec", command=[command])
 
 
 @pytest.mark.parametrize("command", ["/etc/passwd", "/tmp", "bin/sh"])
 def test_a_quotation_is_no_way_out_where_the_command_is_something_else(command: str) -> None:
-    with pytest.raises(ConfigError, match=f"^service.exec: '{command}' is "):
+    with pytest.raises(ConfigError, match=f"^service.exec.command: '{command}' is "):
         make_context("exec", command=[command], otherwise="quote")
 
 

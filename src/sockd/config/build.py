@@ -13,8 +13,8 @@ from typing import Any
 from attrs import define, field, frozen
 
 from sockd.access.limits import Limits
-from sockd.config.checker import Checker, dotted
-from sockd.config.document import ConfigError, Document, Key, Mistake, Place
+from sockd.config.checker import Checker
+from sockd.config.document import ConfigError, Document, Key, Mistake, Place, dotted
 from sockd.config.listens import conflicts, failure, read_listens
 from sockd.config.settings import (
     DaemonSettings,
@@ -27,6 +27,7 @@ from sockd.config.settings import (
 from sockd.config.uses import ACCESS, uses_at, without_effect
 from sockd.formats.nearest import near_miss
 from sockd.listen.strings import Listen
+from sockd.options.option import OptionError
 from sockd.service import Found, Instance, Kind
 
 TABLES = ("sockd", "defaults", "service")
@@ -48,7 +49,10 @@ def build(
     daemon_values = check.values(DaemonSettings, daemon, ("sockd",))
     builder = _Builder(check, found, runtime, check.values(Limits, defaults, ("defaults",)))
     for name in only or ():
-        if name not in services:
+        if not name:
+            given = f"expected names, as in echo,time; got {','.join(only or ())!r}"
+            check.mistakes.append(Mistake(Place("--only"), "", given))
+        elif name not in services:
             miss = near_miss(name, services, or_all=True)
             check.mistakes.append(Mistake(Place("--only"), name, f"no such instance{miss}"))
     instances = [
@@ -70,6 +74,7 @@ def build(
         (*warnings, *builder.warnings),
         tuple(document.files),
         {name: Source("sockd", document.place(("sockd", name))) for name in daemon_values},
+        tuple(builder.unavailable),
     )
 
 
@@ -118,6 +123,7 @@ class _Builder:
     defaults: Mapping[str, Any]
     """The values of `[defaults]` that are right."""
     warnings: list[str] = field(factory=list)
+    unavailable: list[str] = field(factory=list)
 
     def instance(self, name: str, value: Any) -> InstanceSettings | None:
         """The settings of a `[service.NAME]` table; None where it has no kind or no good name."""
@@ -133,7 +139,7 @@ class _Builder:
         own = {**(preset.settings if preset else {}), **table}
         doors = {door.key for door in kind.all_doors}
         allowed = {"kind"} | doors | field_names(Limits) | field_names(kind.options)
-        self.check.only(key, table, allowed, _IN_SOCKD)
+        self.check.only(key, table, allowed, _IN_SOCKD, f"sockd services {kind.name}")
         limits = Limits(**{**self.defaults, **self.check.values(Limits, own, key)})
         listed = {one: list(texts) for one, texts in preset.listens().items()} if preset else {}
         places = self._doors(key, kind, {**listed, **own})
@@ -160,6 +166,8 @@ class _Builder:
             reason = f"; its file is broken: {broken}"
         elif not reason and "kind" not in table:
             reason = '; say with kind = "..." which it is'
+        elif not reason:
+            reason = "; `sockd services` tells which there are"
         where = (*key, "kind") if "kind" in table else key
         self.check.mistake(where, f"there is no kind of service {kind_name!r}{reason}")
         return None, None
@@ -183,6 +191,9 @@ class _Builder:
             wrong = (field_names(kind.options) & own.keys()) - values.keys()
             try:
                 kind.check(_Sound(options, frozenset(wrong)) if wrong else options)
+            except OptionError as error:
+                for name, why in error.mistakes:
+                    self.check.mistake((*key, name), why)
             except ValueError as error:
                 self.check.mistake(key, str(error))
             except _Wrong:
@@ -198,7 +209,7 @@ class _Builder:
                 if limits.required:
                     self.check.mistake(key, why)
                 else:
-                    self.warnings.append(f"service.{name}: {text}: {why}")
+                    self.unavailable.append(f"service.{name}: {text}: {why}")
 
     def _find_idle_settings(
         self, key: Key, kind: Kind, listens: Sequence[Listen], table: Mapping[str, Any]
@@ -227,8 +238,13 @@ def _doubts(name: str, listens: Sequence[Listen], limits: Limits) -> Iterator[st
                 "their sources can be forged: listen on one address, or set allow"
             )
     denied = {prefix.version for prefix in limits.deny if prefix.prefixlen == 0}
-    left_open = _versions(listens) - denied
-    if denied and left_open and not limits.allow:
+    wanted = _versions(listens)
+    left_open = wanted - denied
+    if not (denied and wanted) or limits.allow:
+        return
+    if not left_open:
+        yield f"service.{name}: nobody over IP may come in: deny has everybody, and allow nobody"
+    else:
         [version] = left_open
         every = "0.0.0.0/0" if version == 4 else "::/0"
         yield f"service.{name}: deny leaves IPv{version} open: deny {every} too, or set allow"

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import attrs
 from attrs import define, field
 
-from sockd.config.document import Document, Key, Mistake
+from sockd.config.document import Document, Key, Mistake, dotted
+from sockd.config.toml import toml
 from sockd.config.values import Wrong, convert
 from sockd.formats.nearest import near_miss
 
@@ -37,12 +39,18 @@ class Checker:
         table: Iterable[str],
         known: Collection[str],
         homes: Mapping[str, Collection[str]],
+        told_by: str = "",
     ) -> None:
-        """Note each key of a table that is not known; `homes` are the tables of other keys."""
+        """Note each key of a table that is not known; `homes` are the tables of other keys.
+
+        `told_by` is the command that tells all of the known ones.
+        """
         for name in table:
             if name not in known:
                 home = next((home for home, names in homes.items() if name in names), None)
                 hint = f" here; it belongs into {home}" if home else near_miss(name, known)
+                if not hint and told_by:
+                    hint = f"; `{told_by}` tells which there are"
                 self.mistake((*key, name), f"unknown key{hint}")
 
     def values(self, wanted: type, table: Mapping[str, Any], key: Key) -> dict[str, Any]:
@@ -61,13 +69,28 @@ class Checker:
                 for place, message in wrong.mistakes:
                     self.mistake(place, message)
             except (ValueError, TypeError) as error:
-                self.mistake(where, str(error.args[0] if error.args else error))
+                self.mistake(where, _in_our_words(error, one.name, value))
         return found
 
 
-def dotted(key: Key) -> str:
-    """`service.echo.listen[0]`."""
-    text = ""
-    for part in key:
-        text += f"[{part}]" if isinstance(part, int) else f".{part}"
-    return text.removeprefix(".")
+_BOUNDS = {">=": "at least", ">": "more than", "<=": "at most", "<": "less than"}
+"""What attrs' validators write as signs."""
+
+
+def _in_our_words(error: ValueError | TypeError, name: str, value: Any) -> str:
+    """What a validator says of an option's value: the option's name stands before it already."""
+    text = str(error.args[0] if error.args else error)
+    if bound := re.fullmatch(rf"'{name}' must be (>=|>|<=|<) (.+): .+", text):
+        return f"expected {_BOUNDS[bound[1]]} {_with_unit(bound[2], value)}, got {value}"
+    if text.startswith(f"'{name}' must be in ") and len(error.args) > 2:
+        choices = ", ".join(map(toml, error.args[2]))
+        return f"expected one of {choices}; got {toml(value)}"
+    return text.removeprefix(f"'{name}' ")
+
+
+def _with_unit(bound: str, value: Any) -> str:
+    """The bound as the value's type writes it: one second and not one."""
+    try:
+        return str(type(value).parse(bound))
+    except (AttributeError, ValueError):  # a plain number
+        return bound

@@ -22,6 +22,19 @@ MAX_FILE = 1024 * 1024
 """Bytes of the longest configuration file."""
 
 
+def dotted(key: Key) -> str:
+    """`service.echo.listen[0]`; what is no bare key of TOML is in quotes: `service."a b"`."""
+    text = ""
+    for part in key:
+        if isinstance(part, int):
+            text += f"[{part}]"
+        else:
+            quote = "'" if '"' in part else '"'
+            is_bare = re.fullmatch("[A-Za-z0-9_-]+", part)
+            text += f".{part}" if is_bare else f".{quote}{part}{quote}"
+    return text.removeprefix(".")
+
+
 @frozen
 class Place:
     """Where something is said: in a file, on the command line, or nowhere in particular."""
@@ -189,7 +202,12 @@ def _in_our_words(error: str, text: str, line: int) -> str:
         key = ast.literal_eval(twice[1])
         first = positions("\n".join(lines[: line - 1])).get(key)
         since = f", the first time on line {first}" if first else ""
-        return f"[{'.'.join(key)}] stands here a second time{since}: put both into one table"
+        return f"[{dotted(key)}] stands here a second time{since}: put both into one table"
+    if again := re.match(r"Duplicate inline table key ('.*') \(at ", error):
+        return f"{dotted((ast.literal_eval(again[1]),))} is set a second time"
+    if closed := re.match(r"Cannot mutate immutable namespace (\(.*\)) \(at ", error):
+        key = dotted(ast.literal_eval(closed[1]))
+        return f"{key} is set already, in brackets: write all of it there"
     if error.startswith("Cannot overwrite a value"):
         # a value of several lines is found out at its end
         named = re.match(r"""\s*([\w.'"-]+)\s*=""", lines[line - 1])

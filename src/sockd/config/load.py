@@ -18,6 +18,11 @@ from sockd.service import Found, Kind
 BUILT_IN = "the built-in configuration"
 
 
+def names_of(only: str | None) -> list[str] | None:
+    """The names of `--only NAME,NAME`; None where it is not given."""
+    return None if only is None else [name.strip() for name in only.split(",")]
+
+
 def load(
     path: str | None, only: Sequence[str] | None, assignments: Sequence[str], found: Found
 ) -> Settings:

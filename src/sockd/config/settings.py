@@ -75,6 +75,9 @@ class Settings:
     """The files that were read, in their order; none: the built-in configuration."""
     sources: Mapping[str, Source] = field(default=Factory(dict), eq=False)
     """Where each value of `daemon` came from that is no default."""
+    unavailable: tuple[str, ...] = field(default=(), eq=False)
+    """Addresses of `required = false` that could not be had now, and why. A check warns of them; a
+    start tells each when it has tried it."""
 
 
 def field_names(of: type) -> set[str]:

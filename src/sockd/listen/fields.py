@@ -30,7 +30,8 @@ def split(text: str) -> list[Field]:
             escaped = True
         elif character == ":" and not bracketed:
             if not value:
-                raise ValueError(f"{key or 'a field'} is empty in {text!r}; {_COLONS}")
+                hint = "nothing stands at its end" if place == len(text) else _COLONS
+                raise ValueError(f"{key or 'a field'} is empty in {text!r}; {hint}")
             fields.append((key, value))
             key = value = ""
         elif character == "=" and value and not key and not bracketed:

@@ -72,6 +72,8 @@ class Listener:
         self._problem: ListenError | None = None
         self._identity: tuple[int, int] | None = None
         self._retry: IDelayedCall | None = None
+        self.waits_for = ""
+        """Why the address cannot be had yet, while it is tried again and again."""
         self._tries = 1
         self._is_handed_over = False
 
@@ -126,6 +128,7 @@ class Listener:
         if self._retry is not None:
             self._retry.cancel()
             self._retry = None
+            self.waits_for = ""
         port, self.port = self.port, None
         sock, self._socket = self._socket, None
         self._problem = None
@@ -225,6 +228,7 @@ class Listener:
             raise ListenError(self.listen, error.strerror or str(error)) from None
 
     def _try_later(self, error: ListenError) -> None:
+        self.waits_for = error.why
         reason = because("listen_error", detail=error.why)
         self._report("retry", reason=reason, seconds=RETRY_SECONDS)
         self._retry = self.context.clock.callLater(RETRY_SECONDS, self._try_again)
@@ -238,6 +242,7 @@ class Listener:
         except ListenError as error:
             self._try_later(error)
         else:
+            self.waits_for = ""
             self._report("retried", warns=False, tries=self._tries)
             self._tries = 1
 

@@ -26,7 +26,7 @@ def check_text(settings: Settings) -> str:
         for one in settings.instances
         for listen in one.listen
     ]
-    lines += [f"warning: {escape(warning)}" for warning in settings.warnings]
+    lines += [f"warning: {escape(warning)}" for warning in _warnings(settings)]
     return "\n".join(lines) + "\n"
 
 
@@ -41,9 +41,13 @@ def check_json(settings: Settings, failures: Sequence[str]) -> str:
     return _report(
         settings.files,
         instances=instances,
-        warnings=list(settings.warnings),
+        warnings=_warnings(settings),
         failures=list(failures),
     )
+
+
+def _warnings(settings: Settings) -> list[str]:
+    return [*settings.warnings, *settings.unavailable]
 
 
 def _report(files: Sequence[str], **found: list[Any]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -45,18 +46,20 @@ def all_rows(
 
 
 def rows(instance: InstanceSettings, listeners: Iterable[Listener]) -> Iterator[Row]:
-    """A row for each listen string of an instance that is listening.
+    """A row for each listen string of an instance that is listening, or will be.
 
-    It has one for each family where the kernel has chosen the ports, and so two of them.
+    It has one for each family where the kernel has chosen the ports, and so two of them. Where no
+    address of it can be had yet, the row says why in place of what to type.
     """
     groups: dict[tuple[str, str, str], list[Listener]] = {}
     for listener in listeners:
-        if listener.is_listening:
+        if listener.is_listening or listener.waits_for:
             port = listener.address.rpartition(":")[2]
             groups.setdefault((listener.listen.role, listener.listen.text, port), []).append(
                 listener
             )
-    for (*_, port), group in groups.items():
+    for (*_, port), every in groups.items():
+        group = [one for one in every if one.is_listening] or every
         listen = group[0].listen
         hosts = {one.listen.host for one in group}
         host = TOGETHER.get(frozenset(hosts), listen.host)
@@ -67,7 +70,9 @@ def rows(instance: InstanceSettings, listeners: Iterable[Listener]) -> Iterator[
             instance.name,
             listen.scheme,
             address + f" ({listen.role})" * bool(listen.role),
-            _command(instance, listen, ANY_HOST.get(host, host), port),
+            _command(instance, listen, ANY_HOST.get(host, host), port)
+            if group[0].is_listening
+            else f"(not yet: {group[0].waits_for})",
         )
 
 
@@ -80,7 +85,11 @@ def _command(instance: InstanceSettings, listen: Listen, host: str, port: str) -
     if ":" in host and "{host}:" in template:
         host = f"[{host}]"
     return template.format(
-        host=host, port=port, path=listen.path, group=listen.host, interface=listen.interface
+        host=host,
+        port=port,
+        path=shlex.quote(listen.path),
+        group=listen.host,
+        interface=listen.interface,
     )
 
 

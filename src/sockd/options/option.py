@@ -9,6 +9,17 @@ from typing import Any
 from attrs import field
 
 
+class OptionError(ValueError):
+    """What is wrong with options that are each of the right type: pairs of an option and a reason.
+
+    A kind's `check` raises it, so that each reason is told at its option's place.
+    """
+
+    def __init__(self, *mistakes: tuple[str, str]) -> None:
+        super().__init__("; ".join(why for _, why in mistakes))
+        self.mistakes = mistakes
+
+
 class Change(StrEnum):
     """When a change of an option's value applies."""
 

@@ -45,7 +45,7 @@ from sockd.net.context import Context
 from sockd.net.program import NoProgram, Program, group_of, locate, missing_tools, unfit
 from sockd.net.states import Hold
 from sockd.net.stream import Stream
-from sockd.options.option import option
+from sockd.options.option import OptionError, option
 from sockd.options.units import Duration, Size
 from sockd.options.user import User
 from sockd.service import Instance, Kind
@@ -131,19 +131,22 @@ class ExecOptions:
 
 
 def check(options: ExecOptions) -> None:
-    """What a value alone does not show to be wrong. Raises ValueError that names all of it."""
+    """What a value alone does not show to be wrong. Raises OptionError that names all of it."""
     if mistakes := list(_mistakes(options)):
-        raise ValueError("; ".join(mistakes))
+        raise OptionError(*mistakes)
 
 
-def _mistakes(options: ExecOptions) -> Iterator[str]:
-    yield from _command_mistakes(options)
-    yield from unfit(options.command[1:], options.environment)
+def _mistakes(options: ExecOptions) -> Iterator[tuple[str, str]]:
+    """Options, and what is wrong with each."""
+    for why in (*_command_mistakes(options), *unfit(options.command[1:], {})):
+        yield "command", why
+    for why in unfit((), options.environment):
+        yield "environment", why
     if options.user is not None:
         if group_of(options.user) is None:
-            yield f"there is no user {options.user} on this host"
+            yield "user", f"there is no user {options.user} on this host"
         if os.geteuid() != 0:
-            yield NEEDS_ROOT
+            yield "user", NEEDS_ROOT
 
 
 def _command_mistakes(options: ExecOptions) -> Iterator[str]:
