@@ -154,7 +154,8 @@ class Daemon(Service):
     def stopService(self) -> Deferred[Any]:
         """Stop every instance; fires when all of them have."""
         super().stopService()
-        signal.signal(signal.SIGHUP, signal.SIG_DFL)
+        # a handler, and not SIG_IGN, which programs that are started would inherit
+        signal.signal(signal.SIGHUP, lambda *_: None)
         stopped = [instance.stop() for instance in self._running.values()]
         every: Deferred[Any] = DeferredList([*stopped, *self._draining.values()])
         return every.addCallback(lambda _: events.emit("stopped"))
