@@ -14,6 +14,8 @@ from twisted.internet.address import IPv4Address
 from sockd.listen.strings import parse
 from sockd.net import tls
 from sockd.net.entry import ConnectionFactory
+from sockd.net.stream import Stream
+from sockd.service import Kind
 from tests.helpers import ENTRANCE, FOUND, LogRecorder, make_context
 from tests.memory import ASKER, Client
 
@@ -23,13 +25,14 @@ LIMIT = 256 * 1024
 class TLSClient(Client):
     """A client whose bytes go through TLS; `take` says how many encrypted ones it reads."""
 
-    def __init__(self, kind: str, tls_files: tuple[Path, ...], **table: Any) -> None:
+    def __init__(self, kind: Kind | str, tls_files: tuple[Path, ...], **table: Any) -> None:
         certificate, key, _ = tls_files
         listen = parse(f"tls:0:interface=127.0.0.1:privateKey={key}:certKey={certificate}")
         context = make_context(kind, **table)
         factory = tls.TLSFactory(tls.Connections(tls.load(listen.terms)), context.clock)
         self.guard = context.guard
-        door = ConnectionFactory(context, FOUND.kinds[kind].stream, ENTRANCE, factory.wrap)  # type: ignore[arg-type]
+        stream: Any = (FOUND.kinds[kind] if isinstance(kind, str) else kind).stream
+        door = ConnectionFactory(context, stream, ENTRANCE, factory.wrap)
         address = IPv4Address("TCP", *ASKER)
         super().__init__(context.host.reactor, door.buildProtocol(address))
         self.tls = SSL.Connection(SSL.Context(SSL.TLS_CLIENT_METHOD), None)
@@ -157,4 +160,28 @@ def test_a_peer_that_does_not_answer_the_end_of_tls_is_not_waited_for_for_ever(
     client.shake_hands()
     assert client.ended
     client.loop.advance(62)
+    assert client.is_closed
+
+
+class Patient(Stream):
+    """Has something to say, but not yet."""
+
+    def finished(self) -> None:
+        """Wait."""
+
+
+def test_what_a_peer_sends_after_its_end_of_tls_is_not_kept(tls_files: tuple[Path, ...]) -> None:
+    client = TLSClient(Kind(name="patient", doc="Waits.", stream=Patient), tls_files)
+    client.shake_hands()
+    client.finish()
+    for _ in range(64):
+        client.send(b"x" * 65_536)
+    read = 64 * 65_536 - sum(map(len, client.socket.inbox))
+    assert read <= LIMIT, f"{read} bytes"
+    client.protocol.wrappedProtocol.write(b"at last")
+    client.loop.advance(1)
+    client.carry()
+    assert client.text == b"at last"
+    client.protocol.wrappedProtocol.close()
+    client.loop.settle()
     assert client.is_closed

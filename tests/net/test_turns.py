@@ -97,6 +97,35 @@ def test_one_that_waits_alone_has_the_whole_time_of_each_pass() -> None:
     assert len(done) == 20
 
 
+def test_who_leaves_the_line_gives_nobody_a_second_share_of_the_pass() -> None:
+    loop = make_host().reactor
+    turns, done = Turns(loop), list[str]()
+    for _ in range(CLIENTS):
+        turns.take(Errand(loop, turns, "works", 8, done))
+        waits = Errand(loop, turns, "waits", 8, done)
+        turns.take(waits)
+        turns.leave(waits)
+    assert done == ["works"] * 8
+    loop.settle()
+    assert Counter(done) == {"works": 8 * CLIENTS}
+    assert not loop.getDelayedCalls()
+
+
+def test_what_ends_the_daemon_in_a_turn_does_not_strand_those_that_wait() -> None:
+    class Leaving(Errand):
+        def turn(self, until: float) -> None:
+            raise SystemExit(1)
+
+    loop = make_host().reactor
+    turns, done = Turns(loop), list[str]()
+    turns.wait(Leaving(loop, turns, "a", 1, done))
+    turns.wait(Errand(loop, turns, "b", 1, done))
+    with pytest.raises(SystemExit):
+        loop.settle()
+    loop.settle()
+    assert done == ["b"]
+
+
 def test_one_that_leaves_has_no_turn_and_the_last_leaves_no_timer() -> None:
     loop = make_host().reactor
     turns, done = Turns(loop), list[str]()

@@ -332,3 +332,15 @@ def test_no_more_than_64_answers_are_owed_to_datagrams() -> None:
         assert port.ask(HARD_LINE) == []
     assert len(place.factoring._waiting) == MAX_OWED - 1
     assert port.counted["refused"] == 10
+
+
+def test_who_still_waits_when_the_service_stops_is_told_that_it_is_busy() -> None:
+    context = make_context("factor", max_digits=200)
+    port = open_port("factor", context)
+    for _ in range(3):
+        port.ask(HARD_LINE)
+    answered = port.protocol.when_answered()  # type: ignore[attr-defined]
+    context.shared.stop()
+    assert port.answers == [BUSY] * 3
+    assert answered.called
+    assert port.ask(HARD_LINE) == [BUSY]

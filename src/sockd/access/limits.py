@@ -121,7 +121,7 @@ class Limits:
         Duration(600),
         "while the client waits for an answer of ours, where the service sets no time of its own",
         validator=validators.gt(0),
-        applies={Use.CONNECTIONS},
+        applies={Use.CONNECTIONS, Use.DATAGRAMS},
         change=Change.NOW,
     )
     write_timeout: Duration = option(

@@ -84,6 +84,7 @@ SENTENCES = {
         "a program that runs as root keeps root's capabilities where the daemon lacks CAP_SETPCAP: "
         "give it a user"
     ),
+    "suppressed": "{count} more errors since the last that was reported",
     "configuration": "{detail}",
 }
 """The sentence of each reason; its fields are the names in braces."""

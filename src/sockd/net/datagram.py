@@ -10,16 +10,19 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, NamedTuple, cast
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.protocol import DatagramProtocol
 from twisted.python.failure import Failure
 
 from sockd import events
+from sockd.access.buckets import Buckets
 from sockd.access.entrance import Entrance
 from sockd.access.peer import Peer
 from sockd.access.reasons import Reason, because
 from sockd.net.context import Context
 from sockd.net.stream import error_line
+from sockd.options.units import Duration
 from sockd.reactor.ancillary import NOTHING, Told, Wanted
 from sockd.reactor.datagram import DatagramPort
 from sockd.reactor.sockaddr import Address
@@ -31,6 +34,10 @@ MAX_ANSWER = 512
 with `reply_rate`, what anybody can have sent to a forged source."""
 MAX_OWED = 64
 """Answers that may be outstanding at once; a datagram that would owe one more is dropped."""
+LOOK_SECONDS = 1.0
+"""How often what is owed is looked at, while something is: `answer_timeout` is exact to this."""
+FAULTS_PER_SECOND = 10
+"""Faults of a port that are reported a second: anybody can send what a service fails at."""
 
 _UNNAMED = because("unnamed_socket")
 _OWN_PROCESS = because("own_process")
@@ -68,6 +75,8 @@ class Datagrams(DatagramProtocol):
         self.context = context
         self.entrance = entrance
         self._written: list[Answer] | None = None
+        self._reports = Buckets(FAULTS_PER_SECOND, FAULTS_PER_SECOND, 1)
+        self._unreported = 0
 
     # what a service overrides
 
@@ -99,27 +108,37 @@ class Datagrams(DatagramProtocol):
         """The port, with its counters."""
         return cast(DatagramPort, self.transport)
 
+    # what the daemon uses
+
+    def when_answered(self) -> Deferred[None]:
+        """Fires when nothing is owed any more of what is owed now."""
+        return succeed(None)
+
     # Twisted's side
 
     def datagramsReceived(self, batch: Sequence[Raw]) -> None:
         """The port: what came in this turn. What is sent meanwhile leaves together, in order."""
         refusal = self._local_refusal if self.port.is_local else self._refusal
         size = 0
-        self._written = []
-        for raw in batch:
-            size += len(raw[0])
-            if (reason := refusal(raw)) is not None:
-                self.context.guard.refuse(self._peer(raw), reason, self.entrance)
-                continue
-            try:
-                self._take(raw)
-            except Exception:  # noqa: BLE001 - whatever a service raises, the others do not notice
-                self._fault(raw)
-        counts = self.context.guard.counts
-        counts["datagrams_in"] += len(batch)
-        counts["bytes_in"] += size
-        written, self._written = self._written, None
-        self._write(written)
+        written: list[Answer] = []
+        self._written = written
+        try:
+            for raw in batch:
+                size += len(raw[0])
+                if (reason := refusal(raw)) is not None:
+                    self.context.guard.refuse(self._peer(raw), reason, self.entrance)
+                    continue
+                try:
+                    self._take(raw)
+                except Exception:  # noqa: BLE001 - whatever a service raises, the others go on
+                    self._fault(self._peer(raw))
+        finally:
+            # what ends more than a datagram, such as SystemExit, must not leave the port mute
+            self._written = None
+            counts = self.context.guard.counts
+            counts["datagrams_in"] += len(batch)
+            counts["bytes_in"] += size
+            self._write(written)
 
     def _take(self, raw: Raw) -> None:
         self.received(Datagram(*raw))
@@ -147,10 +166,27 @@ class Datagrams(DatagramProtocol):
         counts["datagrams_out"] += len(answers) - len(refused)
         counts["bytes_out"] += _size(answers) - _size(refused)
 
-    def _fault(self, raw: Raw) -> None:
-        """The exception that is being handled is this datagram's."""
+    def _fault(self, peer: Peer) -> None:
+        """The exception that is being handled is a datagram's of this peer."""
+        if self._reports_error():
+            events.crash(self.context.name, peer)
+
+    def _failed(self, peer: Peer, reason: Reason) -> None:
+        """A peer has got no answer, for a reason that is not its own."""
+        if self._reports_error():
+            events.warn("failed", service=self.context.name, peer=peer, reason=reason)
+
+    def _reports_error(self) -> bool:
+        """Count an error. Whether it is to be reported: a flood of them must not fill the log."""
         self.context.guard.counts["errors"] += 1
-        events.crash(self.context.name, self._peer(raw))
+        if not self._reports.take("", self.context.clock.seconds()):
+            self._unreported += 1
+            return False
+        if self._unreported:
+            reason = because("suppressed", count=self._unreported)
+            events.warn("warning", service=self.context.name, reason=reason)
+            self._unreported = 0
+        return True
 
 
 class Replies(Datagrams):
@@ -158,7 +194,10 @@ class Replies(Datagrams):
 
     def __init__(self, context: Context[Any, Any], entrance: Entrance) -> None:
         super().__init__(context, entrance)
-        self._owed: set[Deferred[bytes]] = set()
+        self._owed: dict[Deferred[bytes], tuple[Peer, float]] = {}
+        """Who has asked, and when."""
+        self._waits: list[tuple[set[Deferred[bytes]], Deferred[None]]] = []
+        self._look: IDelayedCall | None = None
 
     # what a service overrides
 
@@ -166,11 +205,24 @@ class Replies(Datagrams):
         """What to send back: bytes (none is an empty datagram), later, or None for nothing."""
         raise NotImplementedError
 
+    # what the daemon uses
+
+    def when_answered(self) -> Deferred[None]:
+        """Fires when what is owed now is answered, late, or cancelled; not for what comes later."""
+        if not self._owed:
+            return succeed(None)
+        answered: Deferred[None] = Deferred()
+        self._waits.append((set(self._owed), answered))
+        return answered
+
     # Twisted's side
 
     def stopProtocol(self) -> None:
-        for owed in tuple(self._owed):  # cancelling one takes it out
-            owed.cancel()
+        if self._look is not None:
+            self._look.cancel()
+            self._look = None
+        for answer, (peer, _) in tuple(self._owed.items()):
+            self._cancel(answer, peer)
 
     def _take(self, raw: Raw) -> None:
         answer = self.answer(raw[0])
@@ -192,12 +244,14 @@ class Replies(Datagrams):
             answer.cancel()
             self.context.guard.refuse(self._peer(raw), _OWED, self.entrance)
             return
-        self._owed.add(answer)
+        self._owed[answer] = self._peer(raw), self.context.clock.seconds()
+        if self._look is None:
+            self._look = self.context.clock.callLater(LOOK_SECONDS, self._look_for_late)
 
         def done(result: object) -> None:
-            self._owed.discard(answer)
-            if self.transport is None:
-                return  # the port has closed, and what was owed is cancelled
+            if answer not in self._owed:
+                return  # it was late, or the port has closed
+            self._settle(answer)
             if isinstance(result, bytes):
                 self._reply(result, raw)
             else:
@@ -205,16 +259,42 @@ class Replies(Datagrams):
 
         answer.addBoth(done)
 
+    def _settle(self, answer: Deferred[bytes]) -> None:
+        """It is not owed any more."""
+        del self._owed[answer]
+        for owed, _ in self._waits:
+            owed.discard(answer)
+        over = [answered for owed, answered in self._waits if not owed]
+        self._waits = [wait for wait in self._waits if wait[0]]
+        for answered in over:
+            answered.callback(None)
+
+    def _cancel(self, answer: Deferred[bytes], peer: Peer) -> None:
+        """Have a service work on it no more; whatever becomes of it is nobody's answer."""
+        if answer in self._owed:  # to cancel another may have settled it
+            self._settle(answer)
+            try:
+                answer.cancel()
+            except Exception:  # noqa: BLE001 - whatever a service raises, the others do not notice
+                self._fault(peer)
+
+    def _look_for_late(self) -> None:
+        self._look = None
+        now, limit = self.context.clock.seconds(), self.context.limits.answer_timeout
+        late = [(one, peer) for one, (peer, since) in self._owed.items() if now - since >= limit]
+        for answer, peer in late:
+            self._failed(peer, because("answer_timeout", limit=Duration(limit)))
+            self._cancel(answer, peer)
+        if self._owed and self._look is None:
+            self._look = self.context.clock.callLater(LOOK_SECONDS, self._look_for_late)
+
     def _reply(self, answer: bytes, raw: Raw) -> None:
         data, sender, asked, *_ = raw
         if self.amplifies:
             if len(answer) > MAX_ANSWER:
                 answer = error_line(f"the answer has more than {MAX_ANSWER} bytes")
         elif len(answer) > len(data):
-            self.context.guard.counts["errors"] += 1
-            reason = because("long_answer", size=len(answer), asked=len(data))
-            peer = self._peer(raw)
-            events.warn("failed", service=self.context.name, peer=peer, reason=reason)
+            self._failed(self._peer(raw), because("long_answer", size=len(answer), asked=len(data)))
             return
         self.send(answer, sender, asked)
 
@@ -225,7 +305,7 @@ class Replies(Datagrams):
                 result.raiseException()
             raise TypeError(f"an answer is bytes, not {result!r}")
         except Exception:  # noqa: BLE001 - whatever a service raises, the others do not notice
-            self._fault(raw)
+            self._fault(self._peer(raw))
 
 
 def _size(datagrams: Sequence[Answer]) -> int:

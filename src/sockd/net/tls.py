@@ -14,6 +14,7 @@ from twisted.internet.interfaces import (
     IHalfCloseableProtocol,
     IOpenSSLServerConnectionCreator,
     IProtocol,
+    IPushProducer,
     IReactorTime,
     ITransport,
 )
@@ -130,6 +131,11 @@ class TLSProtocol(BufferingTLSTransport):
 
     _peer_finished = False
 
+    def dataReceived(self, data: bytes) -> None:
+        """Twisted: bytes of TLS. After its end they are nobody's, and nothing would take them."""
+        if not (self._peer_finished or self._lostTLSConnection):
+            super().dataReceived(data)
+
     def _flushReceiveBIO(self) -> None:
         while not self._lostTLSConnection and not self._peer_finished:
             try:
@@ -138,6 +144,8 @@ class TLSProtocol(BufferingTLSTransport):
                 break
             except SSL.ZeroReturnError:
                 self._peer_finished = True
+                # what a peer sends after its end stays with the kernel, which bounds it
+                cast(IPushProducer, self.transport).pauseProducing()
                 self._tell_finished()
             except SSL.Error:
                 self._tlsShutdownFinished(Failure())

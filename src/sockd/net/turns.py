@@ -71,10 +71,11 @@ class Turns:
         """Have no turn any more."""
         if one in self._line:
             del self._line[one]
-            if not self._line and self._next_pass is not None:
+            is_little = self._spent < PASS_SECONDS / 2
+            if not self._line and self._next_pass is not None and is_little:
+                # where much is spent the mark stays: to leave buys nobody a second share
                 self._next_pass.cancel()
                 self._next_pass = None
-                self._spent = 0.0
 
     def _plan(self) -> None:
         if self._next_pass is None:
@@ -83,14 +84,17 @@ class Turns:
     def _pass(self) -> None:
         self._next_pass = None
         self._spent = 0.0
-        for one in tuple(self._line):  # and so no more than one turn each
-            if self._spent >= PASS_SECONDS:
-                break
-            if one in self._line:  # it may have left because of another's turn
-                del self._line[one]
-                self._run(one)
-        if self._line:
-            self._plan()
+        try:
+            for one in tuple(self._line):  # and so no more than one turn each
+                if self._spent >= PASS_SECONDS:
+                    break
+                if one in self._line:  # it may have left because of another's turn
+                    del self._line[one]
+                    self._run(one)
+        finally:
+            # what nobody contains, such as SystemExit, must not strand the others
+            if self._line:
+                self._plan()
 
     def _run(self, one: Runnable) -> None:
         start = self._clock.seconds()

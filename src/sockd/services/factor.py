@@ -113,12 +113,14 @@ class Factoring:
         self._job: _Job | None = None
         self._worker: Worker | None = None
         self._deadline: IDelayedCall | None = None
+        self._is_stopped = False
 
     def factor(self, number: int) -> bytes | Deferred[bytes]:
         """The answer line for a number, now or later; cancelling it ends the work."""
         if number < SMALL:
             return factors(number) + b"\r\n"
-        if self._job is not None and len(self._waiting) >= self._context.options.max_waiting:
+        is_full = len(self._waiting) >= self._context.options.max_waiting
+        if self._is_stopped or (self._job is not None and is_full):
             return error_line("busy")
         job = _Job(number, Deferred(self._cancelled))
         self._waiting.append(job)
@@ -140,9 +142,15 @@ class Factoring:
         self._next()
 
     def stop(self) -> None:
-        """End the worker; nothing is answered any more."""
+        """End the worker; who still waits is told that it is busy, and so is who comes yet."""
+        self._is_stopped = True
+        jobs = [] if self._job is None else [self._job]
+        jobs += self._waiting
         self._waiting.clear()
         self._end_worker()
+        for job in jobs:
+            if not job.answer.called:  # what one is told may have cancelled another
+                job.answer.callback(error_line("busy"))
 
     def _next(self) -> None:
         while self._job is None and self._waiting:
