@@ -61,13 +61,15 @@ class Daemon(Service):
             sockets = [going[one].bound_socket for one in left if _shares_port(one, listen)]
             return [sock for sock in sockets if sock is not None]
 
-        failures = _failures(steps, lambda step: step.prepare(handed_over, beside))
-        if not failures:
-            failures = _failures(steps, Preparation.commit)
-        if failures:
+        try:
+            failures = _failures(steps, lambda step: step.prepare(handed_over, beside))
+            failures = failures or _failures(steps, Preparation.commit)
+            if failures:
+                raise StartError("\n".join(failures))
+        except BaseException:
             for step in steps:
                 step.undo()
-            raise StartError("\n".join(failures))
+            raise
         self._switch(plan, steps, going)
 
     def _step(self, part: InstancePlan) -> Preparation:

@@ -7,8 +7,10 @@ from socket import socket
 from typing import Any
 
 from attrs import define, field
-from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
+from twisted.internet.defer import Deferred, DeferredList, maybeDeferred, succeed
+from twisted.python.failure import Failure
 
+from sockd import events
 from sockd.access.guard import Guard
 from sockd.access.reasons import Reason, because
 from sockd.config.settings import InstanceSettings
@@ -54,10 +56,9 @@ class RunningInstance:
         ended = self.guard.stop_sessions(reason)
         return DeferredList([*closing, ended]).addCallback(self._let_go)
 
-    def _let_go(self, _: Any) -> None:
+    def _let_go(self, _: Any) -> Deferred[Any]:
         self.guard.stop()
-        if self.context.shared is not None:
-            self.context.shared.stop()
+        return stop_shared(self.context)
 
 
 class InstanceError(Exception):
@@ -100,12 +101,11 @@ class Preparation:
         errors = []
         for identity, listen in self.plan.addresses.add.items():
             listener = make_listener(context, settings.kind, listen, settings.limits.required)
+            self.listeners[identity] = listener
             try:
                 listener.prepare(handed_over.get(identity), beside(listen))
             except ListenError as error:
                 errors.append(error)
-            else:
-                self.listeners[identity] = listener
         for identity, listen in self.plan.addresses.change.items():
             try:
                 self._changes.append(self.instance.by_identity[identity].change(listen))
@@ -129,8 +129,8 @@ class Preparation:
         """Let go of all that is new."""
         for listener in self.listeners.values():
             listener.close()
-        if self._context is not None and self._context.shared is not None:
-            self._context.shared.stop()
+        if self._context is not None:
+            stop_shared(self._context)
 
     def switch(self) -> list[Deferred[Any]]:
         """Have all that is new hold from now on, and let go of the old. Returns what still ends."""
@@ -163,6 +163,8 @@ class Preparation:
                 context.shared = settings.kind.shared(context)
             except (OSError, ValueError) as error:
                 raise InstanceError([str(error)]) from None
+            except Exception as error:  # foreign code: whatever it raises
+                raise InstanceError([f"{type(error).__name__}: {error}"]) from error
         return context
 
     def _use_context(self, context: Context[Any, Any]) -> Deferred[Any]:
@@ -175,9 +177,19 @@ class Preparation:
         for listener in instance.listeners:
             listener.use(context)
         ended = instance.guard.when_ended(instance.guard.sessions)
-        if old.shared is not None:
-            ended.addCallback(lambda _: old.shared.stop())
-        return ended
+        return ended.addCallback(lambda _: stop_shared(old))
+
+
+def stop_shared(context: Context[Any, Any]) -> Deferred[Any]:
+    """Have what connections shared let go of all; fires when it has. What fails there is told."""
+    if context.shared is None:
+        return succeed(None)
+
+    def tell(failure: Failure) -> None:
+        detail = f"{type(failure.value).__name__}: {failure.getErrorMessage()}"
+        events.warn("warning", service=context.name, reason=because("shared_left", detail=detail))
+
+    return maybeDeferred(context.shared.stop).addErrback(tell)
 
 
 def make_listener(

@@ -216,13 +216,15 @@ class Listener:
         assert sock is not None, "not prepared"
         try:
             self.port = self.adopt(sock)
-        except (OSError, ListenError) as error:  # descriptors have run out, say
+        except Exception as error:  # descriptors have run out, or a service's protocol has a fault
             sock.close()
             self.released()
             unlink_own(self.listen.path, self._identity)
             if isinstance(error, ListenError):
                 raise
-            raise ListenError(self.listen, error.strerror or str(error)) from None
+            if isinstance(error, OSError):
+                raise ListenError(self.listen, error.strerror or str(error)) from None
+            raise ListenError(self.listen, f"{type(error).__name__}: {error}") from error
 
     def _try_later(self, error: ListenError) -> None:
         reason = because("listen_error", detail=error.why)
