@@ -6,6 +6,7 @@ import os
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 from pytest_twisted import ensureDeferred
@@ -67,3 +68,16 @@ async def test_a_socket_of_the_service_manager_moves_between_instances(
                 assert await said(sock) == word
                 [mine] = [one for one in listeners(daemon) if one.listen.systemd]
                 assert os.fstat(mine.port.fileno()).st_ino == os.fstat(sock.fileno()).st_ino
+
+
+@ensureDeferred
+async def test_a_file_that_is_bound_for_the_first_time_when_its_address_moves_goes_at_the_end(
+    tmp_path: Path,
+) -> None:
+    folder = tmp_path / "later"
+    texts = (f"unix:{folder}/file", OTHER)
+    async with daemon_of(says(*texts, required=False)) as daemon:
+        folder.mkdir()
+        apply(daemon, says(*texts, required=False, name="renamed"))
+        assert (folder / "file").is_socket()
+    assert list(folder.iterdir()) == []

@@ -91,7 +91,8 @@ class Daemon(Service):
         """Have the new hold. All of it is there: nothing here fails."""
         new = {identity: one for step in steps for identity, one in step.listeners.items()}
         for identity, old in plan.moves.items():
-            new[identity].take_over(going[old])
+            if new[identity].has_taken_over:
+                new[identity].take_over(going[old])
         for part in plan.steps("drain"):
             self._drain(self._running[part.name])
         for step in steps:

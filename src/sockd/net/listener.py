@@ -74,6 +74,17 @@ class Listener:
         self._retry: IDelayedCall | None = None
         self._tries = 1
         self._is_handed_over = False
+        self._was_handed = False
+
+    @property
+    def has_taken_over(self) -> bool:
+        """Whether its socket is one that another listener had."""
+        return self._was_handed and self.bound_socket is not None
+
+    @property
+    def is_tried_again(self) -> bool:
+        """Whether its address cannot be had, and another try is to come."""
+        return self._retry is not None
 
     @property
     def is_listening(self) -> bool:
@@ -206,6 +217,7 @@ class Listener:
             if listen.path:
                 self._identity = file_identity(listen.path)
         self._socket = sock
+        self._was_handed = taken_over is not None
         self.entrance = entrance_of(listen, sock)
         if listen.transport != "multicast" and not listen.systemd and not listen.path:
             host = self.entrance.host
