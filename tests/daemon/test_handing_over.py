@@ -2,17 +2,36 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from attrs import evolve
 from pytest_twisted import ensureDeferred
 
+from sockd.config.settings import InstanceSettings
+from sockd.daemon.daemon import StartError
 from sockd.listen import sockets
-from tests.daemon.running import LOOPBACK, apply, aside, daemon_of, listeners, says
+from sockd.listen.listen import Listen
+from sockd.listen.sockets import ListenError
+from sockd.net import listener
+from sockd.net.listener import Listener
+from tests.daemon.running import (
+    LOOPBACK,
+    apply,
+    aside,
+    daemon_of,
+    inodes,
+    listeners,
+    said_at,
+    says,
+)
+from tests.helpers import LogRecorder
+from tests.net.test_listener import taken
 from tests.processes import PATIENCE
 
 OTHER = f"tcp:0:{LOOPBACK}"
@@ -81,3 +100,69 @@ async def test_a_file_that_is_bound_for_the_first_time_when_its_address_moves_go
         apply(daemon, says(*texts, required=False, name="renamed"))
         assert (folder / "file").is_socket()
     assert list(folder.iterdir()) == []
+
+
+def is_tried_again(one: Listener) -> bool:
+    return one.is_tried_again
+
+
+class Absent:
+    """A host that lacks the addresses of IPv6 until it is given them."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.is_absent = True
+        monkeypatch.setattr(listener, "bound", self.bound)
+
+    def bound(self, listen: Listen, beside: Sequence[socket.socket] = ()) -> socket.socket:
+        if self.is_absent and listen.terms.optional:
+            raise ListenError(listen, "no such address", errno.EADDRNOTAVAIL)
+        return sockets.bound(listen, beside)
+
+
+def optional(instance: InstanceSettings, value: bool = True) -> InstanceSettings:
+    """The same, with addresses that the host need not have."""
+    listen = [evolve(one, terms=evolve(one.terms, optional=value)) for one in instance.listen]
+    return evolve(instance, listen=tuple(listen))
+
+
+@ensureDeferred
+async def test_an_address_that_was_skipped_is_looked_for_at_each_change(
+    monkeypatch: pytest.MonkeyPatch, log: LogRecorder
+) -> None:
+    host = Absent(monkeypatch)
+    async with daemon_of(optional(says(OTHER))) as daemon:
+        assert len(log.events("skipped")) == 1
+        apply(daemon, optional(says(OTHER, word="two")))
+        assert not listeners(daemon)[0].is_listening
+        host.is_absent = False
+        apply(daemon, optional(says(OTHER, word="two")))
+        assert await said_at(listeners(daemon)[0]) == b"two"
+        before = inodes(daemon)
+        apply(daemon, optional(says(OTHER)))
+        assert inodes(daemon) == before
+
+
+@ensureDeferred
+async def test_an_address_that_was_skipped_and_must_be_there_now_is_bound(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    Absent(monkeypatch)
+    async with daemon_of(optional(says(OTHER))) as daemon:
+        apply(daemon, says(OTHER))
+        assert await said_at(listeners(daemon)[0]) == b"one"
+
+
+@ensureDeferred
+async def test_an_address_that_is_required_now_is_not_waited_for() -> None:
+    with taken() as sock:
+        text = f"tcp:{sock.getsockname()[1]}:{LOOPBACK}"
+        async with daemon_of(says(text, required=False)) as daemon:
+            [waits] = listeners(daemon)
+            with pytest.raises(StartError, match="address in use"):
+                apply(daemon, says(text))
+            assert listeners(daemon) == [waits]
+            assert is_tried_again(waits)
+            sock.close()
+            apply(daemon, says(text))
+            assert not is_tried_again(waits)
+            assert await said_at(listeners(daemon)[0]) == b"one"

@@ -99,20 +99,36 @@ class Preparation:
         context = self._context or self.instance.context
         settings = self.plan.settings
         errors = []
-        for identity, listen in self.plan.addresses.add.items():
+        addresses = self.plan.addresses
+        lost = self._lost({**addresses.keep, **addresses.change})
+        for identity, listen in {**addresses.add, **lost}.items():
             listener = make_listener(context, settings.kind, listen, settings.limits.required)
             self.listeners[identity] = listener
             try:
                 listener.prepare(handed_over.get(identity), beside(listen))
             except ListenError as error:
                 errors.append(error)
-        for identity, listen in self.plan.addresses.change.items():
+        for identity, listen in addresses.change.items():
+            if identity in lost:
+                continue
             try:
                 self._changes.append(self.instance.by_identity[identity].change(listen))
             except ListenError as error:
                 errors.append(error)
         if errors:
             raise InstanceError(failures(errors))
+
+    def _lost(self, stay: Mapping[Identity, Listen]) -> dict[Identity, Listen]:
+        """Those of the addresses that stay which are to be bound now: what was skipped has no
+        other chance, and what is required now may not wait for the next try."""
+        before, after = self.plan.before, self.plan.settings
+        is_new = before is not None and after.limits.required and not before.limits.required
+        old = self.instance.by_identity
+        return {
+            identity: listen
+            for identity, listen in stay.items()
+            if old[identity].bound_socket is None and (is_new or not old[identity].is_tried_again)
+        }
 
     def commit(self) -> None:
         """Begin to accept at the new addresses."""
@@ -141,7 +157,9 @@ class Preparation:
         for change in self._changes:
             change()
         old = instance.by_identity
-        closing = [maybeDeferred(old[identity].drain) for identity in plan.addresses.drain]
+        replaced = [identity for identity in self.listeners if identity in old]
+        going = dict.fromkeys([*plan.addresses.drain, *replaced])
+        closing = [maybeDeferred(old[identity].drain) for identity in going]
         for identity, listen in plan.addresses.keep.items():
             old[identity].listen = listen  # it may be written otherwise
         every = {**old, **self.listeners}
