@@ -108,9 +108,7 @@ class Daemon(Service):
 
     def _drain(self, instance: RunningInstance) -> None:
         """Have an instance end that is no longer wanted."""
-        for listener in instance.listeners:
-            listener.empty()
-        ended = instance.stop(because("service_removed"))
+        ended = instance.drain(because("service_removed"))
         if not ended.called:
             self._draining[instance] = ended
             ended.addCallback(partial(self._has_ended, instance))
@@ -152,7 +150,7 @@ class Daemon(Service):
     def hurry(self) -> None:
         """Do not wait for connections to end."""
         for instance in (*self._running.values(), *self._draining):
-            instance.guard.cut_off()
+            instance.hurry()
 
     def stopService(self) -> Deferred[Any]:
         """Stop every instance; fires when all of them have."""

@@ -32,6 +32,8 @@ class RunningInstance:
         self.guard = Guard(settings.name, settings.limits, host.reactor, host.state)
         self.context: Context[Any, Any] = Context(settings.name, settings.options, self.guard, host)
         self.by_identity: dict[Identity, Listener] = {}
+        self._drained: set[Listener] = set()
+        self._ending: set[Deferred[Any]] = set()
 
     @property
     def listeners(self) -> tuple[Listener, ...]:
@@ -52,9 +54,41 @@ class RunningInstance:
 
     def stop(self, reason: Reason = because("daemon_stops")) -> Deferred[Any]:  # noqa: B008
         """Listen no more, let connections end, cut off those that do not within `drain`."""
-        closing: list[Deferred[Any]] = [maybeDeferred(one.close) for one in self.listeners]
+        return self._end([maybeDeferred(one.close) for one in self.listeners], reason)
+
+    def drain(self, reason: Reason) -> Deferred[Any]:
+        """The same, after who waits at the addresses is let in."""
+        return self._end([self.drain_listener(one) for one in self.listeners], reason)
+
+    def drain_listener(self, listener: Listener) -> Deferred[Any]:
+        """Let go of an address, after who waits there is let in, and has an answer."""
+        closed = maybeDeferred(listener.drain)
+        if not closed.called:
+            self._drained.add(listener)
+            self.ends_with(closed)
+            closed.addBoth(lambda _: self._drained.discard(listener))
+        return closed
+
+    def ends_with(self, ended: Deferred[Any]) -> None:
+        """Have the instance not count as stopped before this has fired."""
+        if not ended.called:
+            self._ending.add(ended)
+            ended.addBoth(self._has_ended, ended)
+
+    def hurry(self) -> None:
+        """Wait neither for connections to end nor for answers."""
+        self.guard.cut_off()
+        for listener in tuple(self._drained):
+            listener.close()
+
+    def _has_ended(self, result: Any, ended: Deferred[Any]) -> Any:
+        self._ending.discard(ended)
+        return result
+
+    def _end(self, closing: Sequence[Deferred[Any]], reason: Reason) -> Deferred[Any]:
         ended = self.guard.stop_sessions(reason)
-        return DeferredList([*closing, ended]).addCallback(self._let_go)
+        every = DeferredList([*closing, *self._ending, ended])
+        return every.addCallback(self._let_go)
 
     def _let_go(self, _: Any) -> Deferred[Any]:
         self.guard.stop()
@@ -148,8 +182,8 @@ class Preparation:
         if self._context is not None:
             stop_shared(self._context)
 
-    def switch(self) -> list[Deferred[Any]]:
-        """Have all that is new hold from now on, and let go of the old. Returns what still ends."""
+    def switch(self) -> None:
+        """Have all that is new hold from now on, and let go of the old."""
         instance, plan = self.instance, self.plan
         instance.settings = settings = plan.settings
         if plan.has_new_limits:
@@ -159,17 +193,16 @@ class Preparation:
         old = instance.by_identity
         replaced = [identity for identity in self.listeners if identity in old]
         going = dict.fromkeys([*plan.addresses.drain, *replaced])
-        closing = [maybeDeferred(old[identity].drain) for identity in going]
+        closing = [instance.drain_listener(old[identity]) for identity in going]
         for identity, listen in plan.addresses.keep.items():
             old[identity].listen = listen  # it may be written otherwise
         every = {**old, **self.listeners}
         instance.by_identity = {one: every[one] for one in identities(settings)}
         if self._context is not None and self._context is not instance.context:
-            closing.append(self._use_context(self._context))
+            self._use_context(self._context, closing)
         if plan.has_new_limits:
             for listener in instance.listeners:
                 listener.limits_changed()
-        return closing
 
     def _make_context(self) -> Context[Any, Any]:
         """The context of new connections, with what they share."""
@@ -185,17 +218,20 @@ class Preparation:
                 raise InstanceError([f"{type(error).__name__}: {error}"]) from error
         return context
 
-    def _use_context(self, context: Context[Any, Any]) -> Deferred[Any]:
+    def _use_context(self, context: Context[Any, Any], closing: Sequence[Deferred[Any]]) -> None:
         """Have new connections get it; what is shared with older ones stops when they have ended.
 
-        A reply by datagram that is still awaited is sent by what was asked for it.
+        A reply by datagram that is still awaited is sent by what was asked for it: what it shares
+        is there until then, for as long as `drain`.
         """
         instance = self.instance
         old, instance.context = instance.context, context
+        waited: list[Deferred[Any]] = [instance.guard.when_ended(instance.guard.sessions)]
         for listener in instance.listeners:
+            waited.append(listener.when_answered())
             listener.use(context)
-        ended = instance.guard.when_ended(instance.guard.sessions)
-        return ended.addCallback(lambda _: stop_shared(old))
+        ended = DeferredList([*waited, *closing])
+        instance.ends_with(ended.addCallback(lambda _: stop_shared(old)))
 
 
 def stop_shared(context: Context[Any, Any]) -> Deferred[Any]:

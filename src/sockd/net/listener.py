@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.defer import Deferred, maybeDeferred, succeed
 from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import LogLevel
 
@@ -159,7 +159,12 @@ class Listener:
     def drain(self) -> Deferred[Any] | None:
         """Let go of the address, after who has come to it already is let in."""
         self.empty()
-        return self.close()
+        if not self._is_handed_over:
+            return self.close()
+        # the socket is there all the same: answers that are owed can leave by it
+        if self.port is not None:
+            self.port.stopReading()
+        return self.when_answered().addCallback(lambda _: self.close())
 
     def change(self, listen: Listen) -> Callable[[], None]:
         """Get ready for other terms of the same address; returns what has them hold.
@@ -189,6 +194,10 @@ class Listener:
 
     def empty(self) -> None:
         """Take what waits at the socket, and have nothing more come to it."""
+
+    def when_answered(self) -> Deferred[None]:
+        """Fires when the answers that are owed now have been given, or `drain` is over."""
+        return succeed(None)
 
     def limits_changed(self) -> None:
         """The guard has other limits now."""
