@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import socket
+import stat
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -166,3 +167,18 @@ async def test_an_address_that_is_required_now_is_not_waited_for() -> None:
             apply(daemon, says(text))
             assert not is_tried_again(waits)
             assert await said_at(listeners(daemon)[0]) == b"one"
+
+
+@ensureDeferred
+async def test_the_mode_of_a_file_that_took_the_place_of_ours_is_left(
+    tmp_path: Path, log: LogRecorder
+) -> None:
+    path = tmp_path / "file"
+    async with daemon_of(says(f"unix:{path}")) as daemon:
+        path.unlink()
+        path.touch(0o600)
+        apply(daemon, says(f"unix:{path}:mode=666"))
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+        [event] = log.events("warning")
+        assert event["reason"].name == "mode_left"
+    assert path.exists()

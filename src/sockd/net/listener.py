@@ -174,10 +174,11 @@ class Listener:
         path = listen.path if listen.terms.mode != self.listen.terms.mode else ""
         if path and self._identity is not None:
             try:
-                is_ours = os.geteuid() in (0, Path(path).stat().st_uid)
+                may_change = os.geteuid() in (0, Path(path).lstat().st_uid)
+                is_own = file_identity(path) == self._identity
             except OSError as error:
                 raise ListenError(listen, error.strerror or str(error)) from None
-            if not is_ours:
+            if is_own and not may_change:
                 raise ListenError(listen, "its file is another user's: its mode cannot be changed")
         return partial(self._use_terms, listen, path)
 
@@ -206,13 +207,19 @@ class Listener:
         self.listen = listen
         if path and self._identity is not None:
             try:
-                Path(path).chmod(listen.terms.mode)
+                if file_identity(path) == self._identity:
+                    Path(path).chmod(listen.terms.mode)
+                else:
+                    self._tell_mode_left("it has been replaced by another")
             except OSError as error:
-                reason = because("mode_left", detail=error.strerror)
-                events.warn("warning", service=self.context.name, reason=reason)
+                self._tell_mode_left(error.strerror or str(error))
         sock = self.bound_socket
         if sock is not None and not listen.address.is_datagram:
             sock.listen(listen.terms.backlog)
+
+    def _tell_mode_left(self, detail: str) -> None:
+        reason = because("mode_left", detail=detail)
+        events.warn("warning", service=self.context.name, reason=reason)
 
     def _bind(self, taken_over: socket.socket | None, beside: Sequence[socket.socket]) -> None:
         listen = self.listen
