@@ -176,7 +176,9 @@ async def test_the_mode_of_a_file_that_took_the_place_of_ours_is_left(
     path = tmp_path / "file"
     async with daemon_of(says(f"unix:{path}")) as daemon:
         path.unlink()
-        path.touch(0o600)
+        with socket.socket(socket.AF_UNIX) as other:
+            other.bind(str(path))
+        path.chmod(0o600)
         apply(daemon, says(f"unix:{path}:mode=666"))
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
         [event] = log.events("warning")
