@@ -110,7 +110,7 @@ def _serve(daemon: Daemon, reactor: Any) -> int:
         daemon.stopService()
         sys.stderr.write(f"{NO_REACTOR}{error.strerror}\n")
         return 1
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1):
         signal.signal(number, signal.SIG_IGN)  # one that comes now would change the exit code
     return 0
 

@@ -79,8 +79,12 @@ _NAME = _only(
 class Shared(Protocol):
     """What an instance's connections share, and what stops with the instance."""
 
-    def stop(self) -> Deferred[None] | None:
-        """Let go of everything: processes, timers. A Deferred fires when all of it is gone."""
+    def stop(self) -> Deferred[Any] | None:
+        """Let go of everything: processes, timers.
+
+        A Deferred fires when all of it has gone: until then the instance has not stopped, and
+        neither has the daemon. What this raises is told, and stops nothing else.
+        """
 
 
 @frozen
@@ -199,7 +203,8 @@ class Kind:
     shared: Callable[[Context[Any, Any]], Shared] | None = field(
         default=None, validator=_only(lambda value: value is None or callable(value), "a callable")
     )
-    """Called once an instance, at start. Raises OSError or ValueError where it cannot run."""
+    """Called at start, and when options change. Raises OSError or ValueError where it cannot run;
+    what else it raises is told with its type."""
     tries: Mapping[str, str] = field(
         factory=dict, validator=_only(lambda value: isinstance(value, Mapping), "a mapping")
     )

@@ -65,6 +65,8 @@ SENTENCES = {
     "listen_error": "{detail}",
     "file_left": "its file is left: {detail}",
     "mode_left": "the mode of its file is left: {detail}",
+    # what an instance's connections share
+    "shared_left": "what its connections shared did not stop: {detail}",
     # a log that is not opened anew
     "log_error": "{path}: {detail}",
     "no_log_file": "it has no file of its own",

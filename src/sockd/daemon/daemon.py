@@ -61,13 +61,15 @@ class Daemon(Service):
             sockets = [going[one].bound_socket for one in left if _shares_port(one, listen)]
             return [sock for sock in sockets if sock is not None]
 
-        failures = _failures(steps, lambda step: step.prepare(handed_over, beside))
-        if not failures:
-            failures = _failures(steps, Preparation.commit)
-        if failures:
+        try:
+            failures = _failures(steps, lambda step: step.prepare(handed_over, beside))
+            failures = failures or _failures(steps, Preparation.commit)
+            if failures:
+                raise StartError("\n".join(failures))
+        except BaseException:
             for step in steps:
                 step.undo()
-            raise StartError("\n".join(failures))
+            raise
         self._switch(plan, steps, going)
 
     def _step(self, part: InstancePlan) -> Preparation:
@@ -89,7 +91,8 @@ class Daemon(Service):
         """Have the new hold. All of it is there: nothing here fails."""
         new = {identity: one for step in steps for identity, one in step.listeners.items()}
         for identity, old in plan.moves.items():
-            new[identity].take_over(going[old])
+            if new[identity].has_taken_over:
+                new[identity].take_over(going[old])
         for part in plan.steps("drain"):
             self._drain(self._running[part.name])
         for step in steps:
@@ -105,9 +108,7 @@ class Daemon(Service):
 
     def _drain(self, instance: RunningInstance) -> None:
         """Have an instance end that is no longer wanted."""
-        for listener in instance.listeners:
-            listener.empty()
-        ended = instance.stop(because("service_removed"))
+        ended = instance.drain(because("service_removed"))
         if not ended.called:
             self._draining[instance] = ended
             ended.addCallback(partial(self._has_ended, instance))
@@ -149,12 +150,13 @@ class Daemon(Service):
     def hurry(self) -> None:
         """Do not wait for connections to end."""
         for instance in (*self._running.values(), *self._draining):
-            instance.guard.cut_off()
+            instance.hurry()
 
     def stopService(self) -> Deferred[Any]:
         """Stop every instance; fires when all of them have."""
         super().stopService()
-        signal.signal(signal.SIGHUP, signal.SIG_DFL)
+        # a handler, and not SIG_IGN, which programs that are started would inherit
+        signal.signal(signal.SIGHUP, lambda *_: None)
         stopped = [instance.stop() for instance in self._running.values()]
         every: Deferred[Any] = DeferredList([*stopped, *self._draining.values()])
         return every.addCallback(lambda _: events.emit("stopped"))

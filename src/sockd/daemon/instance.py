@@ -7,8 +7,10 @@ from socket import socket
 from typing import Any
 
 from attrs import define, field
-from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
+from twisted.internet.defer import Deferred, DeferredList, maybeDeferred, succeed
+from twisted.python.failure import Failure
 
+from sockd import events
 from sockd.access.guard import Guard
 from sockd.access.reasons import Reason, because
 from sockd.config.settings import InstanceSettings
@@ -30,6 +32,8 @@ class RunningInstance:
         self.guard = Guard(settings.name, settings.limits, host.reactor, host.state)
         self.context: Context[Any, Any] = Context(settings.name, settings.options, self.guard, host)
         self.by_identity: dict[Identity, Listener] = {}
+        self._drained: set[Listener] = set()
+        self._ending: set[Deferred[Any]] = set()
 
     @property
     def listeners(self) -> tuple[Listener, ...]:
@@ -50,14 +54,45 @@ class RunningInstance:
 
     def stop(self, reason: Reason = because("daemon_stops")) -> Deferred[Any]:  # noqa: B008
         """Listen no more, let connections end, cut off those that do not within `drain`."""
-        closing: list[Deferred[Any]] = [maybeDeferred(one.close) for one in self.listeners]
-        ended = self.guard.stop_sessions(reason)
-        return DeferredList([*closing, ended]).addCallback(self._let_go)
+        return self._end([maybeDeferred(one.close) for one in self.listeners], reason)
 
-    def _let_go(self, _: Any) -> None:
+    def drain(self, reason: Reason) -> Deferred[Any]:
+        """The same, after who waits at the addresses is let in."""
+        return self._end([self.drain_listener(one) for one in self.listeners], reason)
+
+    def drain_listener(self, listener: Listener) -> Deferred[Any]:
+        """Let go of an address, after who waits there is let in, and has an answer."""
+        closed = maybeDeferred(listener.drain)
+        if not closed.called:
+            self._drained.add(listener)
+            self.ends_with(closed)
+            closed.addBoth(lambda _: self._drained.discard(listener))
+        return closed
+
+    def ends_with(self, ended: Deferred[Any]) -> None:
+        """Have the instance not count as stopped before this has fired."""
+        if not ended.called:
+            self._ending.add(ended)
+            ended.addBoth(self._has_ended, ended)
+
+    def hurry(self) -> None:
+        """Wait neither for connections to end nor for answers."""
+        self.guard.cut_off()
+        for listener in tuple(self._drained):
+            listener.close()
+
+    def _has_ended(self, result: Any, ended: Deferred[Any]) -> Any:
+        self._ending.discard(ended)
+        return result
+
+    def _end(self, closing: Sequence[Deferred[Any]], reason: Reason) -> Deferred[Any]:
+        ended = self.guard.stop_sessions(reason)
+        every = DeferredList([*closing, *self._ending, ended])
+        return every.addCallback(self._let_go)
+
+    def _let_go(self, _: Any) -> Deferred[Any]:
         self.guard.stop()
-        if self.context.shared is not None:
-            self.context.shared.stop()
+        return stop_shared(self.context)
 
 
 class InstanceError(Exception):
@@ -98,21 +133,36 @@ class Preparation:
         context = self._context or self.instance.context
         settings = self.plan.settings
         errors = []
-        for identity, listen in self.plan.addresses.add.items():
+        addresses = self.plan.addresses
+        lost = self._lost({**addresses.keep, **addresses.change})
+        for identity, listen in {**addresses.add, **lost}.items():
             listener = make_listener(context, settings.kind, listen, settings.limits.required)
+            self.listeners[identity] = listener
             try:
                 listener.prepare(handed_over.get(identity), beside(listen))
             except ListenError as error:
                 errors.append(error)
-            else:
-                self.listeners[identity] = listener
-        for identity, listen in self.plan.addresses.change.items():
+        for identity, listen in addresses.change.items():
+            if identity in lost:
+                continue
             try:
                 self._changes.append(self.instance.by_identity[identity].change(listen))
             except ListenError as error:
                 errors.append(error)
         if errors:
             raise InstanceError(failures(errors))
+
+    def _lost(self, stay: Mapping[Identity, Listen]) -> dict[Identity, Listen]:
+        """Those of the addresses that stay which are to be bound now: what was skipped has no
+        other chance, and what is required now may not wait for the next try."""
+        before, after = self.plan.before, self.plan.settings
+        is_new = before is not None and after.limits.required and not before.limits.required
+        old = self.instance.by_identity
+        return {
+            identity: listen
+            for identity, listen in stay.items()
+            if old[identity].bound_socket is None and (is_new or not old[identity].is_tried_again)
+        }
 
     def commit(self) -> None:
         """Begin to accept at the new addresses."""
@@ -129,11 +179,11 @@ class Preparation:
         """Let go of all that is new."""
         for listener in self.listeners.values():
             listener.close()
-        if self._context is not None and self._context.shared is not None:
-            self._context.shared.stop()
+        if self._context is not None:
+            stop_shared(self._context)
 
-    def switch(self) -> list[Deferred[Any]]:
-        """Have all that is new hold from now on, and let go of the old. Returns what still ends."""
+    def switch(self) -> None:
+        """Have all that is new hold from now on, and let go of the old."""
         instance, plan = self.instance, self.plan
         instance.settings = settings = plan.settings
         if plan.has_new_limits:
@@ -141,17 +191,18 @@ class Preparation:
         for change in self._changes:
             change()
         old = instance.by_identity
-        closing = [maybeDeferred(old[identity].drain) for identity in plan.addresses.drain]
+        replaced = [identity for identity in self.listeners if identity in old]
+        going = dict.fromkeys([*plan.addresses.drain, *replaced])
+        closing = [instance.drain_listener(old[identity]) for identity in going]
         for identity, listen in plan.addresses.keep.items():
             old[identity].listen = listen  # it may be written otherwise
         every = {**old, **self.listeners}
         instance.by_identity = {one: every[one] for one in identities(settings)}
         if self._context is not None and self._context is not instance.context:
-            closing.append(self._use_context(self._context))
+            self._use_context(self._context, closing)
         if plan.has_new_limits:
             for listener in instance.listeners:
                 listener.limits_changed()
-        return closing
 
     def _make_context(self) -> Context[Any, Any]:
         """The context of new connections, with what they share."""
@@ -163,21 +214,36 @@ class Preparation:
                 context.shared = settings.kind.shared(context)
             except (OSError, ValueError) as error:
                 raise InstanceError([str(error)]) from None
+            except Exception as error:  # foreign code: whatever it raises
+                raise InstanceError([f"{type(error).__name__}: {error}"]) from error
         return context
 
-    def _use_context(self, context: Context[Any, Any]) -> Deferred[Any]:
+    def _use_context(self, context: Context[Any, Any], closing: Sequence[Deferred[Any]]) -> None:
         """Have new connections get it; what is shared with older ones stops when they have ended.
 
-        A reply by datagram that is still awaited is sent by what was asked for it.
+        A reply by datagram that is still awaited is sent by what was asked for it: what it shares
+        is there until then, for as long as `drain`.
         """
         instance = self.instance
         old, instance.context = instance.context, context
+        waited: list[Deferred[Any]] = [instance.guard.when_ended(instance.guard.sessions)]
         for listener in instance.listeners:
+            waited.append(listener.when_answered())
             listener.use(context)
-        ended = instance.guard.when_ended(instance.guard.sessions)
-        if old.shared is not None:
-            ended.addCallback(lambda _: old.shared.stop())
-        return ended
+        ended = DeferredList([*waited, *closing])
+        instance.ends_with(ended.addCallback(lambda _: stop_shared(old)))
+
+
+def stop_shared(context: Context[Any, Any]) -> Deferred[Any]:
+    """Have what connections shared let go of all; fires when it has. What fails there is told."""
+    if context.shared is None:
+        return succeed(None)
+
+    def tell(failure: Failure) -> None:
+        detail = f"{type(failure.value).__name__}: {failure.getErrorMessage()}"
+        events.warn("warning", service=context.name, reason=because("shared_left", detail=detail))
+
+    return maybeDeferred(context.shared.stop).addErrback(tell)
 
 
 def make_listener(

@@ -167,11 +167,11 @@ def _addresses(
 
 
 def _moves(instances: Sequence[InstancePlan]) -> dict[Identity, Identity]:
-    """Who has an address that is bound anew, or that can be had only once, hands it over."""
+    """Who has an address that is bound anew, or that is always one socket, hands it over."""
     going = {old: old for one in instances for old in one.addresses.drain}
     coming = [new for one in instances for new in one.addresses.add]
     moves = {new: going.pop(new) for new in coming if new in going}
-    free = {old.address: old for old in going if old.address.is_taken_alone}
+    free = {old.address: old for old in going if old.address.is_one_socket}
     for new in coming:
         if new not in moves and new.address in free:
             moves[new] = free.pop(new.address)

@@ -68,6 +68,11 @@ class Address:
         return bool(self.path or self.port)
 
     @property
+    def is_one_socket(self) -> bool:
+        """Whether whoever listens there has the same socket: what systemd gives is one too."""
+        return self.is_taken_alone or bool(self.systemd)
+
+    @property
     def scope(self) -> Scope:
         """Who can reach it. What systemd hands over counts as the widest that it may be."""
         if self.binding in ("unix", "unixgram"):

@@ -256,11 +256,11 @@ class Replies(Datagrams):
         def done(result: object) -> None:
             if answer not in self._owed:
                 return  # it was late, or the port has closed
-            self._settle(answer)
             if isinstance(result, bytes):
                 self._reply(result, raw)
             else:
                 self._fail(raw, result)
+            self._settle(answer)  # last: whoever waits for it closes the port
 
         answer.addBoth(done)
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 import socket
 from typing import Any
 
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.interfaces import IReactorTime
+
 from sockd import events
 from sockd.access.reasons import because
 from sockd.listen.listen import Listen
@@ -56,6 +59,12 @@ class DatagramListener(Listener):
         else:
             protocol.context = context
 
+    def when_answered(self) -> Deferred[None]:
+        if self.port is None or isinstance(self.port.protocol, Sender):
+            return succeed(None)
+        answered = self.port.protocol.when_answered()
+        return _within(self.context.limits.drain, answered, self.context.clock)
+
     def limits_changed(self) -> None:
         if (sock := self.bound_socket) is not None:
             self._widen(sock)
@@ -75,3 +84,19 @@ class DatagramListener(Listener):
         if given < wanted and self.context.host.state.warns_first("receive_buffer"):
             reason = because("receive_buffer", given=given, wanted=int(wanted))
             events.warn("warning", service=self.context.name, reason=reason)
+
+
+def _within(seconds: float, waited: Deferred[None], clock: IReactorTime) -> Deferred[None]:
+    """Fires when what is waited for does, or after so many seconds."""
+    if waited.called:
+        return waited
+    over: Deferred[None] = Deferred()
+    end = clock.callLater(seconds, over.callback, None)
+
+    def has_fired(_: None) -> None:
+        if end.active():
+            end.cancel()
+            over.callback(None)
+
+    waited.addCallback(has_fired)
+    return over

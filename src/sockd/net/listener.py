@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.defer import Deferred, maybeDeferred, succeed
 from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import LogLevel
 
@@ -76,6 +76,17 @@ class Listener:
         """Why the address cannot be had yet, while it is tried again and again."""
         self._tries = 1
         self._is_handed_over = False
+        self._was_handed = False
+
+    @property
+    def has_taken_over(self) -> bool:
+        """Whether its socket is one that another listener had."""
+        return self._was_handed and self.bound_socket is not None
+
+    @property
+    def is_tried_again(self) -> bool:
+        """Whether its address cannot be had, and another try is to come."""
+        return self._retry is not None
 
     @property
     def is_listening(self) -> bool:
@@ -151,7 +162,12 @@ class Listener:
     def drain(self) -> Deferred[Any] | None:
         """Let go of the address, after who has come to it already is let in."""
         self.empty()
-        return self.close()
+        if not self._is_handed_over:
+            return self.close()
+        # the socket is there all the same: answers that are owed can leave by it
+        if self.port is not None:
+            self.port.stopReading()
+        return self.when_answered().addCallback(lambda _: self.close())
 
     def change(self, listen: Listen) -> Callable[[], None]:
         """Get ready for other terms of the same address; returns what has them hold.
@@ -161,10 +177,11 @@ class Listener:
         path = listen.path if listen.terms.mode != self.listen.terms.mode else ""
         if path and self._identity is not None:
             try:
-                is_ours = os.geteuid() in (0, Path(path).stat().st_uid)
+                may_change = os.geteuid() in (0, Path(path).lstat().st_uid)
+                is_own = file_identity(path) == self._identity
             except OSError as error:
                 raise ListenError(listen, error.strerror or str(error)) from None
-            if not is_ours:
+            if is_own and not may_change:
                 raise ListenError(listen, "its file is another user's: its mode cannot be changed")
         return partial(self._use_terms, listen, path)
 
@@ -182,6 +199,10 @@ class Listener:
     def empty(self) -> None:
         """Take what waits at the socket, and have nothing more come to it."""
 
+    def when_answered(self) -> Deferred[None]:
+        """Fires when the answers that are owed now have been given, or `drain` is over."""
+        return succeed(None)
+
     def limits_changed(self) -> None:
         """The guard has other limits now."""
 
@@ -189,13 +210,19 @@ class Listener:
         self.listen = listen
         if path and self._identity is not None:
             try:
-                Path(path).chmod(listen.terms.mode)
+                if file_identity(path) == self._identity:
+                    Path(path).chmod(listen.terms.mode)
+                else:
+                    self._tell_mode_left("it has been replaced by another")
             except OSError as error:
-                reason = because("mode_left", detail=error.strerror)
-                events.warn("warning", service=self.context.name, reason=reason)
+                self._tell_mode_left(error.strerror or str(error))
         sock = self.bound_socket
         if sock is not None and not listen.address.is_datagram:
             sock.listen(listen.terms.backlog)
+
+    def _tell_mode_left(self, detail: str) -> None:
+        reason = because("mode_left", detail=detail)
+        events.warn("warning", service=self.context.name, reason=reason)
 
     def _bind(self, taken_over: socket.socket | None, beside: Sequence[socket.socket]) -> None:
         listen = self.listen
@@ -209,6 +236,7 @@ class Listener:
             if listen.path:
                 self._identity = file_identity(listen.path)
         self._socket = sock
+        self._was_handed = taken_over is not None
         self.entrance = entrance_of(listen, sock)
         if listen.transport != "multicast" and not listen.systemd and not listen.path:
             host = self.entrance.host
@@ -219,13 +247,15 @@ class Listener:
         assert sock is not None, "not prepared"
         try:
             self.port = self.adopt(sock)
-        except (OSError, ListenError) as error:  # descriptors have run out, say
+        except Exception as error:  # descriptors have run out, or a service's protocol has a fault
             sock.close()
             self.released()
             unlink_own(self.listen.path, self._identity)
             if isinstance(error, ListenError):
                 raise
-            raise ListenError(self.listen, error.strerror or str(error)) from None
+            if isinstance(error, OSError):
+                raise ListenError(self.listen, error.strerror or str(error)) from None
+            raise ListenError(self.listen, f"{type(error).__name__}: {error}") from error
 
     def _try_later(self, error: ListenError) -> None:
         self.waits_for = error.why

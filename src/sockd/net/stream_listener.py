@@ -85,7 +85,11 @@ class StreamListener(Listener):
                 break
             self.port.doRead()
         # it would go on listening until it is closed, in the next turn, and reset who comes
-        self.port.socket.shutdown(socket.SHUT_RDWR)
+        if self.listen.systemd:
+            # the service manager has the same socket: who comes from now on waits there
+            self.port.stopReading()
+        else:
+            self.port.socket.shutdown(socket.SHUT_RDWR)
 
     def change(self, listen: Listen) -> Callable[[], None]:
         files = listen.terms.tls_files

@@ -1,0 +1,126 @@
+"""Whatever the code of a kind raises, a change that fails leaves all as it was, and says why."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from attrs import evolve
+from pytest_twisted import ensureDeferred
+from twisted.internet.defer import Deferred
+
+from sockd.access.entrance import Entrance
+from sockd.daemon.daemon import Daemon, StartError
+from sockd.net.context import Context
+from tests.daemon.running import (
+    LOOPBACK,
+    SAYS,
+    SaysDatagrams,
+    Spoken,
+    Word,
+    apply,
+    daemon_of,
+    listeners,
+    said_at,
+    says,
+    settings,
+)
+from tests.helpers import LogRecorder, make_host, until
+from tests.memory import REACTOR
+
+TEXT = f"tcp:0:{LOOPBACK}"
+
+
+def descriptors() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+def raises(error: BaseException) -> Any:
+    """A kind that cannot make what connections share where it is broken."""
+
+    class Bad(Spoken):
+        def __init__(self, context: Context[Word, Spoken]) -> None:
+            if context.options.broken:
+                raise error
+            super().__init__(context)
+
+    return evolve(SAYS, shared=Bad)
+
+
+@pytest.mark.parametrize(
+    ("error", "expected", "line"),
+    [
+        (KeyError("word"), StartError, "second: KeyError: 'word'"),
+        (SystemExit("enough"), SystemExit, "enough"),
+    ],
+)
+@ensureDeferred
+async def test_a_fault_in_what_connections_share_leaves_all_as_it_was(
+    error: BaseException, expected: type[BaseException], line: str, tmp_path: Path
+) -> None:
+    kind = raises(error)
+    async with daemon_of(says(TEXT, kind=kind)) as daemon:
+        [listener], before = listeners(daemon), descriptors()
+        first = says(TEXT, TEXT, f"unix:{tmp_path}/file", kind=kind)
+        with pytest.raises(expected) as caught:
+            apply(daemon, first, says(TEXT, name="second", kind=kind, broken=True))
+        assert str(caught.value) == line
+        assert list(tmp_path.iterdir()) == []
+        await until(lambda: descriptors() == before)
+        assert listeners(daemon) == [listener]
+        assert await said_at(listener) == b"one"
+
+
+@ensureDeferred
+async def test_a_fault_in_a_protocol_that_is_made_leaves_all_as_it_was() -> None:
+    class Bad(SaysDatagrams):
+        def __init__(self, context: Context[Word, Spoken], entrance: Entrance) -> None:
+            raise LookupError("no words")
+
+    async with daemon_of(says(TEXT)) as daemon:
+        before = descriptors()
+        kind = evolve(SAYS, datagram=Bad)
+        with pytest.raises(StartError, match=r"^bad: cannot listen .*: LookupError: no words$"):
+            apply(daemon, says(TEXT, TEXT), says(f"udp:0:{LOOPBACK}", name="bad", kind=kind))
+        await until(lambda: descriptors() == before)
+        assert not daemon.host.state.udp_ports
+        assert await said_at(listeners(daemon)[0]) == b"one"
+
+
+class StopsBadly(Spoken):
+    """It never lets go as it should."""
+
+    def stop(self) -> Any:
+        raise RuntimeError("it sticks")
+
+
+@ensureDeferred
+async def test_what_does_not_stop_is_told_and_the_rest_stops(log: LogRecorder) -> None:
+    kind = evolve(SAYS, shared=StopsBadly)
+    async with daemon_of(says(TEXT, kind=kind), says(TEXT, name="second")) as daemon:
+        second = daemon.instances[1][1]
+    assert second.context.shared.has_stopped
+    [event] = log.events("warning")
+    assert str(event["reason"]).endswith("did not stop: RuntimeError: it sticks")
+    assert log.events("stopped")
+
+
+@ensureDeferred
+async def test_an_instance_has_stopped_when_what_it_shared_has(log: LogRecorder) -> None:
+    gone: Deferred[None] = Deferred()
+
+    class Slow(Spoken):
+        def stop(self) -> Any:
+            super().stop()
+            return gone
+
+    daemon = Daemon(settings(says(TEXT, kind=evolve(SAYS, shared=Slow))), make_host(REACTOR))
+    daemon.privilegedStartService()
+    shared = daemon.instances[0][1].context.shared
+    stopped = daemon.stopService()
+    await until(lambda: shared.has_stopped)
+    assert not log.events("stopped")
+    gone.callback(None)
+    await stopped
+    assert log.events("stopped")
