@@ -5,8 +5,8 @@ from __future__ import annotations
 from sockd.testing.sockets import (
     TIMEOUT,
     Asker,
-    TLSWire,
-    Wire,
+    Connection,
+    TLSConnection,
     address_of,
     dial,
     listen_string,
@@ -16,8 +16,8 @@ from sockd.testing.sockets import (
 __all__ = [
     "TIMEOUT",
     "Asker",
-    "TLSWire",
-    "Wire",
+    "Connection",
+    "TLSConnection",
     "address_of",
     "dial",
     "listen_string",

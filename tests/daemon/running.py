@@ -21,7 +21,7 @@ from sockd.options.option import option
 from sockd.service import Kind
 from tests.helpers import make_host, make_settings
 from tests.memory import REACTOR
-from tests.servers import Wire, address_of
+from tests.servers import Connection, address_of
 
 LOOPBACK = "interface=127.0.0.1"
 
@@ -125,7 +125,7 @@ async def aside(call: Any, *args: Any) -> Any:
     return await done
 
 
-async def heard(wire: Wire) -> bytes:
+async def heard(wire: Connection) -> bytes:
     """What it says now on a connection; nothing where that has ended."""
 
     def ask() -> bytes:
@@ -139,7 +139,7 @@ async def heard(wire: Wire) -> bytes:
 
 async def said_at(listener: Listener) -> bytes:
     """What it says on a new connection."""
-    wire = await aside(Wire, address_of(listener))
+    wire = await aside(Connection, address_of(listener))
     with wire:
         return await heard(wire)
 

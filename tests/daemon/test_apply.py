@@ -29,7 +29,7 @@ from tests.daemon.running import (
 from tests.helpers import LogRecorder, until
 from tests.net.test_listener import Full, taken
 from tests.processes import free_port
-from tests.servers import TLSWire, Wire, address_of
+from tests.servers import Connection, TLSConnection, address_of
 
 
 def guard_of(daemon: Any, number: int = 0) -> Any:
@@ -42,7 +42,7 @@ async def test_new_limits_hold_at_once_and_sockets_counters_and_sessions_stay() 
     async with daemon_of(says(text)) as daemon:
         [listener] = listeners(daemon)
         before, descriptor = inodes(daemon), listener.port.fileno()
-        with await aside(Wire, address_of(listener)) as wire:
+        with await aside(Connection, address_of(listener)) as wire:
             assert await heard(wire) == b"one"
             guard = guard_of(daemon)
             [session] = guard.sessions
@@ -63,7 +63,7 @@ async def test_addresses_come_and_go_and_a_connection_outlives_its_address() -> 
     first, second, third = (f"tcp:{free_port()}:{LOOPBACK}" for _ in range(3))
     async with daemon_of(says(first, second)) as daemon:
         gone, stays = listeners(daemon)
-        with await aside(Wire, address_of(gone)) as wire:
+        with await aside(Connection, address_of(gone)) as wire:
             assert await heard(wire) == b"one"
             apply(daemon, says(second, third))
             assert listeners(daemon)[0] is stays
@@ -81,7 +81,7 @@ async def test_a_connection_keeps_its_options_and_new_ones_get_the_new() -> None
     async with daemon_of(says(text)) as daemon:
         [listener] = listeners(daemon)
         old = daemon.instances[0][1].context.shared
-        with await aside(Wire, address_of(listener)) as wire:
+        with await aside(Connection, address_of(listener)) as wire:
             assert await heard(wire) == b"one"
             apply(daemon, says(text, word="two"))
             assert await said_at(listener) == b"two"
@@ -167,7 +167,7 @@ async def test_an_address_moves_between_instances_and_its_socket_with_it(tmp_pat
         before = inodes(daemon)
         [moving, *_] = listeners(daemon)
         file = (tmp_path / "file").stat().st_ino
-        with await aside(Wire, address_of(moving)) as wire:
+        with await aside(Connection, address_of(moving)) as wire:
             assert await heard(wire) == b"one"
             apply(daemon, says(stays), says(stays, *texts, name="second", word="two"))
             assert inodes(daemon) == [before[3], before[4], *before[:3]]
@@ -188,7 +188,7 @@ async def test_an_instance_of_another_kind_takes_over_and_the_old_ones_connectio
     async with daemon_of(says(text)) as daemon:
         before = inodes(daemon)
         old = daemon.instances[0][1]
-        with await aside(Wire, address_of(listeners(daemon)[0])) as wire:
+        with await aside(Connection, address_of(listeners(daemon)[0])) as wire:
             assert await heard(wire) == b"one"
             apply(daemon, says(text, kind=ALSO_SAYS, word="two"))
             assert await heard(wire) == b""
@@ -211,12 +211,12 @@ async def test_a_change_of_terms_leaves_the_socket_bound(
     async with daemon_of(says(*plain)) as daemon:
         before = inodes(daemon)
         tcp, _ = listeners(daemon)
-        with await aside(Wire, address_of(tcp)) as wire:
+        with await aside(Connection, address_of(tcp)) as wire:
             apply(daemon, says(*secure))
             assert inodes(daemon) == before
             assert tcp.entrance.transport == "tls"
             assert stat.S_IMODE((tmp_path / "file").stat().st_mode) == 0o600
-            with await aside(TLSWire, address_of(tcp)) as secured:
+            with await aside(TLSConnection, address_of(tcp)) as secured:
                 assert await heard(secured) == b"one"
             assert await heard(wire) == b"one"
         apply(daemon, says(*plain))
@@ -259,7 +259,7 @@ async def test_an_instance_that_goes_waits_for_its_connections_and_then_cuts_the
     reactor.is_full = False
     async with daemon_of(says(text, drain="7s"), reactor=reactor) as daemon:
         old = daemon.instances[0][1]
-        with await aside(Wire, address_of(listeners(daemon)[0])) as wire:
+        with await aside(Connection, address_of(listeners(daemon)[0])) as wire:
             assert await heard(wire) == b"one"
             # what it said is not taken, so the connection does not end by itself
             session: Any = old.guard.sessions[0]

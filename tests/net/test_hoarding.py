@@ -17,7 +17,7 @@ from tests.contract.samples import STREAMS
 from tests.helpers import FOUND, connect, held_by, make_context, until
 from tests.memory import Client
 from tests.security.hosts import reset, small_clients
-from tests.servers import Wire, address_of, listen_string, serve
+from tests.servers import Connection, address_of, listen_string, serve
 
 LIMIT = 256 * 1024
 KINDS = sorted(name for name, kind in FOUND.kinds.items() if kind.stream)
@@ -82,7 +82,7 @@ async def test_a_read_brings_no_more_than_was_reckoned_with(transport: str, tmp_
     """However much lies ready, on the reactor that runs."""
     SEEN.clear()
     async with serve(SIZES, listen_string(transport, tmp_path)) as instance:
-        with Wire(address_of(instance.listeners[0])) as wire:
+        with Connection(address_of(instance.listeners[0])) as wire:
             await until(lambda: instance.context.guard.sessions)
             wire.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1024 * 1024)
             wire.socket.setblocking(False)
@@ -105,7 +105,7 @@ async def test_little_of_an_echo_waits_in_the_transport_for_a_client_that_does_n
 
             def is_stuck() -> bool:
                 nonlocal most, quiet_turns
-                most = max(most, held_by(session.wire))
+                most = max(most, held_by(session.transport))
                 try:
                     sock.send(bytes(READ))
                     quiet_turns = 0

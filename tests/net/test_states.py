@@ -96,7 +96,7 @@ def test_each_question_has_the_whole_time_for_its_answer() -> None:
 def test_a_client_that_is_gone_while_we_work_is_noticed(log: LogRecorder) -> None:
     client = slow()
     client.send(b"question\n")
-    client.socket.is_cut = True  # nothing is read, so no reactor would tell
+    client.socket.is_lost = True  # nothing is read, so no reactor would tell
     client.loop.advance(2)
     assert client.is_closed
     assert [event["reason"].name for event in log.events("closed")] == ["peer_closed"]

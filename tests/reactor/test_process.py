@@ -19,7 +19,7 @@ from twisted.internet.protocol import ProcessProtocol
 from tests.helpers import until
 from tests.memory import REACTOR
 from tests.processes import PATIENCE, Running, running, wait_until
-from tests.servers import Wire
+from tests.servers import Connection
 
 SERVER = """
 import sys
@@ -61,7 +61,7 @@ def serving() -> Iterator[tuple[Running, tuple[str, int]]]:
 
 def echoes(address: tuple[str, int]) -> bool:
     """Whether a connection is served, and not closed."""
-    with Wire(address) as peer:
+    with Connection(address) as peer:
         peer.send(b"hello")
         return peer.receive(5) == b"hello"
 
@@ -72,7 +72,7 @@ def test_a_server_goes_on_when_descriptors_have_run_out() -> None:
         limit = len(list(Path(f"/proc/{child.pid}/fd").iterdir())) + 10
         resource.prlimit(child.pid, resource.RLIMIT_NOFILE, (limit, limit))
         with ExitStack() as stack:
-            peers = [stack.enter_context(Wire(address)) for _ in range(60)]
+            peers = [stack.enter_context(Connection(address)) for _ in range(60)]
             for peer in peers:
                 peer.send(b"x")
             answers = [peer.receive(1) for peer in peers]
@@ -84,7 +84,7 @@ def test_a_server_goes_on_when_descriptors_have_run_out() -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
 def test_a_signal_stops_the_reactor_in_order(number: signal.Signals) -> None:
-    with serving() as (child, address), Wire(address) as peer:
+    with serving() as (child, address), Connection(address) as peer:
         assert echoes(address)
         child.process.send_signal(number)
         child.wait_for("stopped\nover")

@@ -32,7 +32,7 @@ from tests.reactor.streams import (
     next_turn,
     turns,
 )
-from tests.servers import Wire
+from tests.servers import Connection
 
 SIOCOUTQNSD = 0x894B
 """Tells how many bytes wait to be sent (linux/sockios.h)."""
@@ -221,7 +221,7 @@ async def test_much_that_is_written_in_connection_made_arrives_whole(
 
     where = f"{tmp_path}/service" if is_local else "127.0.0.1"
     async with listening(Much, where) as port:
-        with Wire(port.address) as peer:
+        with Connection(port.address) as peer:
             received = await deferToThread(peer.receive, None if leaves else len(TEXT))
         protocol = await port.first()
         await until(lambda: protocol.lost)
@@ -239,7 +239,7 @@ async def test_a_greeting_leaves_at_once_where_the_connection_goes_on() -> None:
             self.wire.write(b"come")
 
     async with listening(Greeter) as port:
-        with Wire(port.address) as peer:
+        with Connection(port.address) as peer:
             protocol = await port.first()
             await turns(3)
             assert unsent(protocol.wire.getHandle()) == 0

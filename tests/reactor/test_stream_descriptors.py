@@ -22,7 +22,7 @@ from zope.interface import implementer
 from tests.helpers import until
 from tests.memory import REACTOR
 from tests.reactor.streams import Keeping, dialled, listening, turns
-from tests.servers import Wire
+from tests.servers import Connection
 
 
 @implementer(IFileDescriptorReceiver)
@@ -190,7 +190,7 @@ async def test_more_descriptors_than_bytes_end_the_connection(tmp_path: Path) ->
             self.wire.write(b"x")
 
     async with listening(Overrunning, f"{tmp_path}/service") as port:
-        with Wire(port.address) as peer:
+        with Connection(port.address) as peer:
             peer.send(b"?")
             protocol = await port.first()
             await until(lambda: protocol.lost)

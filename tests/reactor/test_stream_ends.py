@@ -26,7 +26,7 @@ from tests.helpers import LogRecorder, until
 from tests.memory import REACTOR
 from tests.reactor.streams import TEXT, Echo, Keeping, Port, dialled, listening, turns
 from tests.reactor.twins import server_context
-from tests.servers import Wire
+from tests.servers import Connection
 
 TCP_INFO_BYTES, TCP_INFO_SEGS_IN = 192, 140
 """Linux's struct tcp_info, and where it counts the segments that have come."""
@@ -132,7 +132,7 @@ async def test_a_connection_has_a_name_in_the_log_after_its_end() -> None:
 async def test_a_port_that_has_stopped_is_free_and_its_connections_go_on() -> None:
     port = Port(Echo, "127.0.0.1")
     number = port.port.getHost().port
-    with Wire(port.address) as peer:
+    with Connection(port.address) as peer:
         await port.first()
         await port.port.stopListening()
         with pytest.raises(ConnectionRefusedError):
@@ -165,9 +165,9 @@ async def test_a_fault_ends_its_own_connection_and_is_logged_once(log: LogRecord
             super().dataReceived(data)
 
     async with listening(Faulty) as port:
-        with Wire(port.address) as other:
+        with Connection(port.address) as other:
             bystander = await port.first()
-            with Wire(port.address) as peer:
+            with Connection(port.address) as peer:
                 peer.send(b"boom")
                 assert await deferToThread(peer.receive) == b""
             await until(lambda: port.protocols[1].lost)
@@ -191,7 +191,7 @@ async def test_a_factory_that_fails_costs_that_connection_alone(log: LogRecorder
         return answers.pop()()
 
     async with listening(make) as port:
-        with Wire(port.address) as served, Wire(port.address) as failed:
+        with Connection(port.address) as served, Connection(port.address) as failed:
             assert await deferToThread(failed.receive) == b""
             served.send(b"hello")
             assert await deferToThread(served.receive, 5) == b"hello"
@@ -212,7 +212,7 @@ async def test_an_adopted_connection_goes_on_though_its_protocol_failed_at_first
             raise Boom
 
     factory = Factory.forProtocol(Faulty)
-    with socket.create_server(("127.0.0.1", 0)) as server, Wire(server.getsockname()) as peer:
+    with socket.create_server(("127.0.0.1", 0)) as server, Connection(server.getsockname()) as peer:
         accepted, _ = server.accept()
         with accepted, pytest.raises(Boom):
             REACTOR.adoptStreamConnection(accepted.fileno(), socket.AF_INET, factory)
@@ -240,9 +240,9 @@ async def test_a_protocol_that_fails_again_in_the_end_ends_nobody_else(log: LogR
                 raise SystemExit
 
     async with listening(Grave) as port:
-        with Wire(port.address) as other:
+        with Connection(port.address) as other:
             await port.first()
-            with Wire(port.address) as peer:
+            with Connection(port.address) as peer:
                 peer.send(b"boom")
                 assert await deferToThread(peer.receive) == b""
             other.send(b"hello")
@@ -262,7 +262,7 @@ async def test_who_closes_the_socket_itself_is_told_of_the_end(ends: str, log: L
             getattr(self.wire, ends)()
 
     async with listening(Closing) as port:
-        with Wire(port.address) as peer:
+        with Connection(port.address) as peer:
             peer.send(b"x")
             assert await deferToThread(peer.receive) == b""
         protocol = await port.first()
@@ -323,7 +323,7 @@ async def test_a_name_for_the_log_that_fails_keeps_nothing_from_the_log(log: Log
 
     try:
         async with listening(Nameless) as port:
-            with Wire(port.address) as peer:
+            with Connection(port.address) as peer:
                 peer.send(b"x")
                 assert await deferToThread(peer.receive) == b""
                 await until(lambda: port.protocols[0].lost)

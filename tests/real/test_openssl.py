@@ -161,7 +161,7 @@ class Client:
     """Python's ssl between two buffers: its socket cannot read once it has said close_notify."""
 
     def __init__(self, context: ssl.SSLContext, wire: socket.socket) -> None:
-        self.wire = wire
+        self.transport = wire
         self.incoming, self.outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self.tls = context.wrap_bio(self.incoming, self.outgoing, server_hostname="localhost")
         while True:
@@ -196,9 +196,9 @@ class Client:
                 return b"".join(parts)
 
     def _flush(self) -> None:
-        self.wire.sendall(self.outgoing.read())
+        self.transport.sendall(self.outgoing.read())
 
     def _fill(self) -> None:
-        data = self.wire.recv(65536)
+        data = self.transport.recv(65536)
         assert data, "the connection was cut"
         self.incoming.write(data)

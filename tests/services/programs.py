@@ -12,23 +12,23 @@ from twisted.internet.threads import deferToThread
 from sockd.daemon.instance import RunningInstance
 from sockd.services.exec import ExecStream
 from tests.helpers import LogRecorder, until
-from tests.servers import TIMEOUT, Wire, address_of, serve
+from tests.servers import TIMEOUT, Connection, address_of, serve
 
 LISTEN = "tcp:0:interface=127.0.0.1"
 
 
 @asynccontextmanager
-async def running(*command: str, **table: Any) -> AsyncIterator[tuple[RunningInstance, Wire]]:
+async def running(*command: str, **table: Any) -> AsyncIterator[tuple[RunningInstance, Connection]]:
     """An instance that runs this command, and a client."""
     async with serve("exec", LISTEN, command=list(command), **table) as instance:
-        with Wire(address_of(instance.listeners[0])) as wire:
+        with Connection(address_of(instance.listeners[0])) as wire:
             yield instance, wire
 
 
 async def output(*command: str, data: bytes = b"", **table: Any) -> bytes:
     """What a client gets that sends this."""
 
-    def ask(wire: Wire) -> bytes:
+    def ask(wire: Connection) -> bytes:
         wire.send(data)
         wire.end()
         return wire.receive()
@@ -52,7 +52,7 @@ async def reaped(log: LogRecorder, count: int = 1) -> list[str]:
     return [event["status"] for event in log.events("child-reaped")]
 
 
-async def fill_up(wire: Wire, session: ExecStream) -> int:
+async def fill_up(wire: Connection, session: ExecStream) -> int:
     """Send without reading until the daemon takes no more; bytes that the kernel took."""
     wire.socket.setblocking(False)
     sent = 0

@@ -17,7 +17,7 @@ from twisted.internet.threads import deferToThread
 from sockd.net import child, program
 from tests.helpers import LogRecorder, connect, held_by, make_context, until
 from tests.processes import is_gone
-from tests.servers import Wire, address_of, serve
+from tests.servers import Connection, address_of, serve
 from tests.services.programs import LISTEN, fill_up, output, reaped, rests, running, session_of
 
 MOST_HELD = 256 * 1024
@@ -92,7 +92,7 @@ async def test_start_and_end_of_a_program_are_events_and_nothing_is_left_of_it(
 ) -> None:
     async with serve("exec", LISTEN, command=["sh", "-c", "exit 3"]) as instance:
         for _ in range(20):
-            with Wire(address_of(instance.listeners[0])) as wire:
+            with Connection(address_of(instance.listeners[0])) as wire:
                 assert await deferToThread(wire.receive) == b""
     assert await reaped(log, 20) == ["exit 3"] * 20
     started = [event["pid"] for event in log.events("child-started")]
@@ -184,11 +184,11 @@ async def test_when_the_daemon_stops_no_program_goes_on(log: LogRecorder) -> Non
 async def test_one_program_more_than_may_run_is_told_that_it_is_busy() -> None:
     async with running("cat", max_children=1) as (instance, first):
         await session_of(instance)
-        with Wire(address_of(instance.listeners[0])) as second:
+        with Connection(address_of(instance.listeners[0])) as second:
             assert await deferToThread(second.receive) == b"error: busy\r\n"
         first.socket.close()
         await until(lambda: not instance.context.shared.running)
-        with Wire(address_of(instance.listeners[0])) as third:
+        with Connection(address_of(instance.listeners[0])) as third:
             third.send(b"hello")
             third.end()
             assert await deferToThread(third.receive) == b"hello"
@@ -199,7 +199,7 @@ async def test_programs_that_wait_for_their_greetings_count_as_well() -> None:
     greeting = {"greeting": "Hello {name}"}
     async with serve("exec", LISTEN, command=["cat"], max_children=2, **greeting) as instance:
         # all of them are let in before any of the names is known
-        wires = [Wire(address_of(instance.listeners[0])) for _ in range(5)]
+        wires = [Connection(address_of(instance.listeners[0])) for _ in range(5)]
         answers = [await deferToThread(wire.receive, 13) for wire in wires]
         assert sorted(answers) == [b"Hello localho"] * 2 + [b"error: busy\r\n"] * 3
         assert len(instance.context.shared.running) == 2
@@ -266,7 +266,7 @@ async def test_a_program_waits_for_a_client_that_does_not_read() -> None:
         wire.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 64 * 1024)
         session = await session_of(instance)
         await until(rests(lambda: session.bytes_out if session.is_blocked else -1))
-        assert 0 < held_by(session.wire) <= MOST_HELD
+        assert 0 < held_by(session.transport) <= MOST_HELD
         wanted = session.bytes_out + 1_000_000
         assert await deferToThread(wire.receive, wanted) == (b"y\n" * wanted)[:wanted]
         wire.reset()

@@ -238,11 +238,11 @@ class Guard:
             session.stop(reason)
         ended = self.when_ended(sessions)
         if not ended.called:
-            cut = self.clock.callLater(self.limits.drain, self.cut_off, reason)
+            cut = self.clock.callLater(self.limits.drain, self.abort_all, reason)
             ended.addCallback(lambda _: cut.cancel() if cut.active() else None)
         return ended
 
-    def cut_off(self, reason: Reason = _DAEMON_STOPS) -> None:
+    def abort_all(self, reason: Reason = _DAEMON_STOPS) -> None:
         """End every connection now: it was waited for, or cannot be."""
         for session in self.sessions:
             session.abort(reason)

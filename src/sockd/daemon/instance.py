@@ -77,7 +77,7 @@ class RunningInstance:
 
     def hurry(self) -> None:
         """Wait neither for connections to end nor for answers."""
-        self.guard.cut_off()
+        self.guard.abort_all()
         for listener in tuple(self._drained):
             listener.close()
 

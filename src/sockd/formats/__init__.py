@@ -1,1 +1,1 @@
-"""Wire formats and texts, both halves in one file: no network, no clock, no chance."""
+"""Connection formats and texts, both halves in one file: no network, no clock, no chance."""

@@ -27,7 +27,7 @@ def taken(sock: socket.socket) -> int:
     return int(struct.unpack_from("=Q", info, _BYTES_ACKED)[0])
 
 
-def is_cut(sock: socket.socket) -> bool:
+def is_lost(sock: socket.socket) -> bool:
     """Whether the connection is no more: reset, or (a Unix socket) closed by the peer.
 
     A reactor hears of it only while it reads from the connection or writes to it.

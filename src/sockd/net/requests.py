@@ -174,7 +174,7 @@ class Requests(Stream):
                 answer = self.answer_block(data)
                 if not self.is_closing:  # as in `_give`, without a call more for each line
                     self.bytes_out += len(answer)
-                    self.wire.write(answer)
+                    self.transport.write(answer)
                 return
             turns = self.context.host.turns
             if size <= self._batch and data.endswith(b"\n") and turns.are_free:

@@ -40,7 +40,7 @@ from sockd.access.peer import Peer
 from sockd.access.reasons import Reason, because
 from sockd.formats.text import escape
 from sockd.net.context import Context
-from sockd.net.progress import is_cut, taken
+from sockd.net.progress import is_lost, taken
 from sockd.net.states import STATES, Hold, State, state_of
 
 LINGER_SECONDS = 2.0
@@ -82,7 +82,7 @@ class Stream(Protocol):
     one whose peer does not read is to hold as little as possible, so it is blocked at once."""
 
     context: Context[Any, Any]
-    wire: Any = None
+    transport: Any = None
     """The transport: ITCPTransport and IConsumer, or the same over TLS or a Unix socket."""
 
     # at first; on the class, because most connections change few of them
@@ -133,7 +133,7 @@ class Stream(Protocol):
     def write(self, data: bytes) -> None:
         """Send bytes; may set `is_blocked`."""
         self.bytes_out += len(data)
-        self.wire.write(data)
+        self.transport.write(data)
 
     def close(self, reason: Reason = DONE) -> None:
         """End the connection once everything written is delivered. Later input is dropped."""
@@ -143,9 +143,9 @@ class Stream(Protocol):
         if self.lingers and not self.peer_finished and not self._is_secure:
             self._linger_until = self.context.clock.seconds() + LINGER_SECONDS
             self._linger_bytes = self.bytes_in + LINGER_BYTES
-            self.wire.loseWriteConnection()
+            self.transport.loseWriteConnection()
         else:
-            self.wire.loseConnection()
+            self.transport.loseConnection()
 
     def fail(self, reason: Reason) -> None:
         """Tell the peer what was wrong in a line, the reason's sentence, and close."""
@@ -157,29 +157,29 @@ class Stream(Protocol):
         """End the connection now, whatever waits to be delivered."""
         self.reason = self.reason or reason
         self.is_closing = True
-        self.wire.abortConnection()
+        self.transport.abortConnection()
 
     def stop(self, reason: Reason = DAEMON_STOPS) -> None:
         """Deliver what is written, and end; wait for nothing else."""
         if not self.is_closing:
             self._begin_to_close(reason)
-        self.wire.loseConnection()
+        self.transport.loseConnection()
 
     def _begin_to_close(self, reason: Reason) -> None:
         self.is_closing = True
         self.reason = self.reason or reason
         if self.produces:
-            self.wire.unregisterProducer()
+            self.transport.unregisterProducer()
         if self.holds:
             # what still comes is read and dropped: the peer's end has to be heard
             self.holds = _NOTHING
             if not self.peer_finished:
-                self.wire.resumeProducing()
+                self.transport.resumeProducing()
 
     def hold(self, why: Hold) -> None:
         """Read no more, until this reason and every other one is gone."""
         if self.hears and not (self.holds or self.is_closing):
-            self.wire.pauseProducing()
+            self.transport.pauseProducing()
         self.holds |= {why}
 
     def release(self, why: Hold) -> None:
@@ -187,13 +187,13 @@ class Stream(Protocol):
         if why in self.holds:
             self.holds -= {why}
             if self.hears and not (self.holds or self.is_closing or self.peer_finished):
-                self.wire.resumeProducing()
+                self.transport.resumeProducing()
 
     def produce(self) -> None:
         """Be told when the peer does not take what is written: for who writes more than once."""
         if not self.produces:
             self.produces = True  # type: ignore[misc]  # of this connection
-            self.wire.registerProducer(self, True)
+            self.transport.registerProducer(self, True)
 
     def contain(self, call: Callable[..., Any], *args: Any) -> None:
         """Call into the service: an exception is reported and ends this peer only."""
@@ -231,11 +231,10 @@ class Stream(Protocol):
     # Twisted's side
 
     def connectionMade(self) -> None:
-        self.wire = self.transport
-        self._is_secure = isinstance(self.wire, TLSMemoryBIOProtocol)
+        self._is_secure = isinstance(self.transport, TLSMemoryBIOProtocol)
         guard = self.context.guard
         if not self.peer.host:
-            if type(self.wire) is unix.Server:
+            if type(self.transport) is unix.Server:
                 alsoProvides(self, IFileDescriptorReceiver)
             self.peer = self._local_peer()
             if (rule := guard.refusal(self.peer)) is not None:
@@ -256,7 +255,7 @@ class Stream(Protocol):
         if self.context.guard.limits.log_connections:
             events.opened(self.context.name, self.number, self.entrance, self.peer)
         if self.produces:
-            self.wire.registerProducer(self, True)
+            self.transport.registerProducer(self, True)
         try:
             self.opened()
         except Exception:  # noqa: BLE001 - as in `contain`, without a call more for each connection
@@ -266,7 +265,7 @@ class Stream(Protocol):
         self.bytes_in += len(data)
         if self.is_closing:
             if self._linger_until is not None and self.bytes_in > self._linger_bytes:
-                self.wire.loseConnection()
+                self.transport.loseConnection()
             return
         try:
             self.received(data)
@@ -276,7 +275,7 @@ class Stream(Protocol):
     def readConnectionLost(self) -> None:
         self.peer_finished = True
         if self.is_closing:
-            self.wire.loseConnection()
+            self.transport.loseConnection()
         else:
             self.contain(self.finished)
 
@@ -338,8 +337,8 @@ class Stream(Protocol):
             self.timed_out(state, limit)
         elif self._linger_until is not None and now >= self._linger_until:
             self._linger_until = None
-            self.wire.loseConnection()
-        elif (self.peer_finished or self.holds) and not self.is_closing and is_cut(self._socket()):
+            self.transport.loseConnection()
+        elif (self.peer_finished or self.holds) and not self.is_closing and is_lost(self._socket()):
             # nothing is read, so nothing else would tell
             self.abort(PEER_CLOSED)
 

@@ -27,7 +27,15 @@ from sockd.testing.log import LogRecorder
 from sockd.testing.memory import ASKER, NOON, Client, Loop, MemoryPort, Sent, Wall
 from sockd.testing.running import PATIENCE, until, wait, warm_up
 from sockd.testing.samples import DatagramSample, StreamSample, speaker, teller
-from sockd.testing.sockets import Asker, TLSWire, Wire, address_of, dial, listen_string, serve
+from sockd.testing.sockets import (
+    Asker,
+    Connection,
+    TLSConnection,
+    address_of,
+    dial,
+    listen_string,
+    serve,
+)
 
 __all__ = [
     "ASKER",
@@ -37,6 +45,7 @@ __all__ = [
     "PEER",
     "Asker",
     "Client",
+    "Connection",
     "DatagramSample",
     "LogRecorder",
     "Loop",
@@ -45,9 +54,8 @@ __all__ = [
     "Sent",
     "SocketCase",
     "StreamSample",
-    "TLSWire",
+    "TLSConnection",
     "Wall",
-    "Wire",
     "address_of",
     "connect",
     "dial",

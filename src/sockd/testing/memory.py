@@ -141,7 +141,7 @@ class MemorySocket:
         self.uid = uid
         self.inbox: deque[bytes] = deque()
         self.has_end = False
-        self.is_cut = False
+        self.is_lost = False
         self.outbox = bytearray()
         self.room: int | None = None
         self.write_ended = False
@@ -150,14 +150,14 @@ class MemorySocket:
 
     @property
     def is_readable(self) -> bool:
-        return bool(self.inbox) or self.has_end or self.is_cut
+        return bool(self.inbox) or self.has_end or self.is_lost
 
     @property
     def is_writable(self) -> bool:
-        return self.room is None or self.room > 0 or self.is_cut
+        return self.room is None or self.room > 0 or self.is_lost
 
     def recv(self, size: int) -> bytes:
-        if self.is_cut:
+        if self.is_lost:
             raise ConnectionResetError(errno.ECONNRESET, "reset")
         if not self.inbox:
             if self.has_end:
@@ -169,7 +169,7 @@ class MemorySocket:
         return bytes(memoryview(chunk)[:size])  # a copy, whose memory is the reader's
 
     def send(self, data: Any) -> int:
-        if self.is_cut:
+        if self.is_lost:
             raise BrokenPipeError(errno.EPIPE, "broken")
         size = len(data) if self.room is None else min(len(data), self.room)
         if data and not size:
@@ -188,7 +188,7 @@ class MemorySocket:
     def getsockopt(self, level: int, name: int, size: int = 4) -> Any:
         if (level, name) == (socket.IPPROTO_TCP, socket.TCP_INFO):
             # tcpi_state: 8 bits at 0; tcpi_bytes_acked: 64 bits at 120 (linux/tcp.h)
-            state = TCP_CLOSE if self.is_cut else TCP_ESTABLISHED
+            state = TCP_CLOSE if self.is_lost else TCP_ESTABLISHED
             info = bytes([state]) + bytes(119) + struct.pack("=Q", len(self.outbox))
             return info.ljust(size, b"\0")[:size]
         if (level, name) == (socket.SOL_SOCKET, socket.SO_PEERCRED) and self.uid is not None:
@@ -235,7 +235,7 @@ class Client:
 
     def vanish(self) -> None:
         """Be gone: the connection is reset."""
-        self.socket.is_cut = True
+        self.socket.is_lost = True
         if not self.socket.closed:
             self.loop._disconnectSelectable(self.transport, ConnectionLost(), True)
         self.loop.settle()

@@ -75,7 +75,7 @@ def address_of(listener: Listener) -> Any:
     return (host.strip("[]"), int(port))
 
 
-class Wire:
+class Connection:
     """A client's connection: plain, over TCP or a Unix socket."""
 
     def __init__(self, address: Any) -> None:
@@ -134,7 +134,7 @@ class Wire:
         self.socket.close()
 
 
-class TLSWire(Wire):
+class TLSConnection(Connection):
     """A client's connection over TLS, that can end its half and go on reading as TLS 1.3 allows."""
 
     def __init__(self, address: Any) -> None:
@@ -175,9 +175,9 @@ class TLSWire(Wire):
                 raise TimeoutError(f"nothing within {TIMEOUT} s")
 
 
-def dial(listener: Listener) -> Wire:
+def dial(listener: Listener) -> Connection:
     """A connection to a listener."""
-    make = TLSWire if listener.listen.transport == "tls" else Wire
+    make = TLSConnection if listener.listen.transport == "tls" else Connection
     return make(address_of(listener))
 
 
