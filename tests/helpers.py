@@ -14,8 +14,8 @@ from sockd.testing.instances import (
     installed,
     knock,
     make_context,
-    make_host,
     make_settings,
+    make_world,
     open_port,
 )
 from sockd.testing.leftovers import WORLD, World
@@ -36,8 +36,8 @@ __all__ = [
     "held_by",
     "knock",
     "make_context",
-    "make_host",
     "make_settings",
+    "make_world",
     "open_port",
     "until",
 ]

@@ -13,9 +13,9 @@ from twisted.logger import ILogObserver
 from twisted.python import usage
 
 from sockd.config.settings import Settings
-from sockd.daemon.daemon import Daemon, StartError, make_host
+from sockd.daemon.daemon import Daemon, StartError, make_world
 from sockd.daemon.trial import try_binding
-from sockd.net.context import Host
+from sockd.net.context import World
 from sockd.ops.log_file import LogFile, SyslogFile
 from sockd.ops.log_lines import FORMATS
 from sockd.ops.logs import LogWriter, Sink
@@ -32,8 +32,8 @@ def _open_log(name: str | None, foreground: bool) -> Sink:
 class _TwistdDaemon(Daemon):
     """The daemon below twistd, which shows a traceback where it is not told otherwise."""
 
-    def __init__(self, settings: Settings, host: Host, options: usage.Options) -> None:
-        super().__init__(settings, host)
+    def __init__(self, settings: Settings, world: World, options: usage.Options) -> None:
+        super().__init__(settings, world)
         self._parent: Any = options.parent
         self._log_format = FORMATS[options["log-format"]]
 
@@ -52,8 +52,8 @@ class _TwistdDaemon(Daemon):
             else _open_log(log_file, foreground)
         )
         writer = LogWriter(file, self._log_format)
-        writer.collect(self.host.reactor)
-        writer.reopen_at_signal(self.host.reactor)
+        writer.collect(self.world.reactor)
+        writer.reopen_at_signal(self.world.reactor)
         parent.setComponent(ILogObserver, writer)
 
     def privilegedStartService(self) -> None:
@@ -83,5 +83,5 @@ def makeService(options: Any) -> IService:
     settings = on_uvloop(settings)  # not before: -r, if it is given, has installed another one
     from twisted.internet import reactor
 
-    host = make_host(settings, reactor, gives_up_root=bool(options.parent["uid"]))
-    return _TwistdDaemon(settings, host, options)
+    world = make_world(settings, reactor, gives_up_root=bool(options.parent["uid"]))
+    return _TwistdDaemon(settings, world, options)

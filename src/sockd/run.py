@@ -120,7 +120,7 @@ def _print_table(daemon: Daemon) -> None:
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
     parts = [table(rows, width), note(rows, nc_on_path())]
     sys.stdout.write(
-        f"sockd {__version__} runs {daemon.count} on the {type(daemon.host.reactor).__name__}; "
+        f"sockd {__version__} runs {daemon.count} on the {type(daemon.world.reactor).__name__}; "
         f"^C stops it\n\n{chr(10).join(filter(None, parts))}\n"
     )
     sys.stdout.flush()

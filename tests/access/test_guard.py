@@ -14,7 +14,7 @@ from sockd.access.peer import Peer
 from sockd.access.prefixes import parse_prefix
 from sockd.access.reasons import because
 from sockd.options.units import Maximum
-from tests.helpers import ENTRANCE, LogRecorder, connect, knock, make_context, make_host
+from tests.helpers import ENTRANCE, LogRecorder, connect, knock, make_context, make_world
 from tests.memory import Client
 
 PORT = 40_000
@@ -100,7 +100,7 @@ def test_an_ipv4_address_mapped_into_ipv6_is_the_same_source() -> None:
 
 def test_a_source_connects_fifty_times_a_second_and_another_is_not_hurt(log: LogRecorder) -> None:
     context = make_context("daytime")
-    loop = context.host.reactor
+    loop = context.world.reactor
 
     def served(host: str, tries: int) -> int:
         clients = [knock("daytime", context, peer) for peer in peers(host, tries)]
@@ -214,7 +214,7 @@ def test_being_trusted_does_not_make_a_source_answerable() -> None:
 
 
 def test_a_port_that_the_daemon_opens_later_is_not_answered_from_then_on() -> None:
-    host = make_host()
+    host = make_world()
     guard = make_context("echo", host).guard
     assert guard.datagram_refusal("192.0.2.1", PORT) is None
     host.state.open_udp_port(PORT)
@@ -244,9 +244,9 @@ def test_a_network_gets_twenty_answers_at_once_and_ten_a_second(
     assert answered(guard, same) == 20
     assert answered(guard, [other]) == 1
     for _ in range(10):
-        context.host.reactor.advance(1)
+        context.world.reactor.advance(1)
         assert answered(guard, same) == 10
-    context.host.reactor.advance(3600)
+    context.world.reactor.advance(3600)
     assert answered(guard, same) == 20
 
 
@@ -261,7 +261,7 @@ def test_a_flood_of_refusals_is_reported_a_few_times_a_second(log: LogRecorder) 
     context = make_context("echo", deny=["198.51.100.0/24"])
     for _ in range(3):
         let_in(context, peers("198.51.100.1", 1000))
-        context.host.reactor.advance(1)
+        context.world.reactor.advance(1)
     assert context.guard.counts["refused"] == 3000
     reports = log.events("refused")
     assert len(reports) <= 3 * REPORTS_PER_SECOND
@@ -285,11 +285,11 @@ def test_what_is_remembered_of_sources_is_bounded() -> None:
 def test_without_a_connection_the_looking_ends(log: LogRecorder) -> None:
     context = make_context("echo")
     clients = [connect("echo", context, peer) for peer in peers("198.51.100.1", 3)]
-    assert len(context.host.reactor.getDelayedCalls()) == 1
+    assert len(context.world.reactor.getDelayedCalls()) == 1
     for client in clients:
         client.end()
-    context.host.reactor.advance(SWEEP_SECONDS)
-    assert context.host.reactor.getDelayedCalls() == []
+    context.world.reactor.advance(SWEEP_SECONDS)
+    assert context.world.reactor.getDelayedCalls() == []
 
 
 # limits that change
@@ -349,7 +349,7 @@ def test_a_budget_starts_anew_only_where_its_rate_changes() -> None:
 
 
 def test_sessions_are_numbered_through_the_daemon_and_tell_where_they_came_in() -> None:
-    host = make_host()
+    host = make_world()
     contexts = [make_context("echo", host) for _ in range(2)]
     host.reactor.advance(5)
     for number, context in enumerate([*contexts, *contexts]):
@@ -368,9 +368,9 @@ def test_connections_have_the_drain_time_to_end(log: LogRecorder) -> None:
     client.send(b"x" * 70_000)
     ended: list[object] = []
     context.guard.stop_sessions(because("service_removed")).addCallback(ended.append)
-    context.host.reactor.advance(6.9)
+    context.world.reactor.advance(6.9)
     assert not ended
-    context.host.reactor.advance(0.2)
+    context.world.reactor.advance(0.2)
     assert len(ended) == 1
     assert [event["reason"] for event in log.events("closed")] == [because("service_removed")]
 

@@ -21,7 +21,7 @@ def test_without_a_rate_a_source_may_come_as_often_as_it_likes() -> None:
     for number in range(500):
         connect("echo", context, Peer("198.51.100.1", 40_000 + number)).vanish()
         if number % 100 == 0:
-            context.host.reactor.advance(0.5)
+            context.world.reactor.advance(0.5)
     assert context.guard.counts["refused"] == 0
 
 

@@ -10,7 +10,7 @@ from twisted.internet.threads import deferToThread
 
 from sockd.testing.samples import matches
 from tests.contract.samples import SENDERS
-from tests.helpers import FOUND, make_host, until
+from tests.helpers import FOUND, make_world, until
 from tests.memory import NOON, REACTOR, Wall
 from tests.servers import TIMEOUT, serve
 
@@ -33,7 +33,7 @@ async def test_a_sender_is_heard_by_who_joins_its_group(kind: str) -> None:
         joined = socket.inet_aton(GROUP) + socket.inet_aton("127.0.0.1")
         listener.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, joined)
         listen = f"multicast:{GROUP}:{listener.getsockname()[1]}:interface=127.0.0.1"
-        async with serve(kind, listen, host=make_host(REACTOR, wall=wall)) as instance:
+        async with serve(kind, listen, host=make_world(REACTOR, wall=wall)) as instance:
             wall.now = NOON + 1  # its first beat
             heard, sender = await deferToThread(listener.recvfrom, 65536)
         assert sender[0] == "127.0.0.1"

@@ -19,7 +19,7 @@ from sockd.net.listener import Listener
 from sockd.net.stream import Stream
 from sockd.options.option import option
 from sockd.service import Kind
-from tests.helpers import make_host, make_settings
+from tests.helpers import make_settings, make_world
 from tests.memory import REACTOR
 from tests.servers import Connection, address_of
 
@@ -92,7 +92,7 @@ def settings(*instances: InstanceSettings, **daemon: Any) -> Settings:
 @asynccontextmanager
 async def daemon_of(*instances: InstanceSettings, reactor: Any = REACTOR) -> AsyncIterator[Daemon]:
     """A daemon that runs them."""
-    daemon = Daemon(settings(*instances), make_host(reactor))
+    daemon = Daemon(settings(*instances), make_world(reactor))
     daemon.privilegedStartService()
     try:
         yield daemon

@@ -108,7 +108,7 @@ async def test_datagrams_get_the_new_options_by_the_same_socket() -> None:
         apply(daemon, says(text, word="two", receive_buffer="64k"))
         assert await aside(ask) == b"two"
         assert inodes(daemon) == before
-        assert len(daemon.host.state.udp_ports) == 1
+        assert len(daemon.world.state.udp_ports) == 1
 
 
 @ensureDeferred
@@ -132,7 +132,7 @@ async def test_one_thing_that_cannot_be_had_leaves_all_as_it_was(tmp_path: Path)
             assert inodes(daemon) == before
             assert [await said_at(listener) for listener in listeners(daemon)] == [b"one"]
             assert list(tmp_path.iterdir()) == []
-            assert not daemon.host.state.udp_ports
+            assert not daemon.world.state.udp_ports
             assert daemon.settings == settings(says(text))
 
 
@@ -176,7 +176,7 @@ async def test_an_address_moves_between_instances_and_its_socket_with_it(tmp_pat
             ]
             assert await heard(wire) == b"one"
         assert (tmp_path / "file").stat().st_ino == file
-        assert set(daemon.host.state.udp_ports.values()) == {1}
+        assert set(daemon.world.state.udp_ports.values()) == {1}
     assert list(tmp_path.iterdir()) == []
 
 
@@ -282,5 +282,5 @@ async def test_what_needs_a_restart_is_told_and_what_is_written_otherwise_is_see
         apply(daemon, says(other), certificate_check=99.0)
         assert inodes(daemon) == before
         assert listeners(daemon)[0].listen.text == other
-        assert daemon.host.certificate_check == 99
+        assert daemon.world.certificate_check == 99
         assert plan(daemon.settings, daemon.settings).restart == ()

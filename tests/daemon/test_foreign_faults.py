@@ -26,7 +26,7 @@ from tests.daemon.running import (
     says,
     settings,
 )
-from tests.helpers import LogRecorder, make_host, until
+from tests.helpers import LogRecorder, make_world, until
 from tests.memory import REACTOR
 
 TEXT = f"tcp:0:{LOOPBACK}"
@@ -84,7 +84,7 @@ async def test_a_fault_in_a_protocol_that_is_made_leaves_all_as_it_was() -> None
         with pytest.raises(StartError, match=r"^bad: cannot listen .*: LookupError: no words$"):
             apply(daemon, says(TEXT, TEXT), says(f"udp:0:{LOOPBACK}", name="bad", kind=kind))
         await until(lambda: descriptors() == before)
-        assert not daemon.host.state.udp_ports
+        assert not daemon.world.state.udp_ports
         assert await said_at(listeners(daemon)[0]) == b"one"
 
 
@@ -115,7 +115,7 @@ async def test_an_instance_has_stopped_when_what_it_shared_has(log: LogRecorder)
             super().stop()
             return gone
 
-    daemon = Daemon(settings(says(TEXT, kind=evolve(SAYS, shared=Slow))), make_host(REACTOR))
+    daemon = Daemon(settings(says(TEXT, kind=evolve(SAYS, shared=Slow))), make_world(REACTOR))
     daemon.privilegedStartService()
     shared = daemon.instances[0][1].context.shared
     stopped = daemon.stopService()

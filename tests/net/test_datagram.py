@@ -14,7 +14,7 @@ from sockd.access.state import DaemonState
 from sockd.net.datagram import MAX_ANSWER, MAX_OWED, Replies, Sender
 from sockd.reactor.wire import Datagram
 from sockd.service import Kind
-from tests.helpers import FOUND, LogRecorder, make_context, make_host, open_port
+from tests.helpers import FOUND, LogRecorder, make_context, make_world, open_port
 from tests.memory import ASKER, Loop, MemoryPort, Sent
 
 KINDS = {name: kind for name, kind in FOUND.kinds.items() if kind.datagram}
@@ -64,7 +64,7 @@ def test_ten_thousand_requests_of_one_network_get_thirty_answers_in_the_first_se
     port = open_port(kind, context)
     for number in range(10_000):
         port.ask(b"7", (f"198.51.100.{number % 256}", 40_000))
-        context.host.reactor.advance(0.0001)
+        context.world.reactor.advance(0.0001)
     assert len(port.sent) <= 30
     assert sum(map(len, port.answers)) <= 30 * MAX_ANSWER
     assert len(port.ask(b"7", ("198.51.101.1", 40_000))) == 1
@@ -204,7 +204,7 @@ def test_answers_of_a_turn_that_the_network_does_not_take_are_not_counted() -> N
 
 def test_the_daemon_does_not_answer_its_own_datagrams(log: LogRecorder) -> None:
     """A client can make its name lead to a socket of the daemon's: one answer, and no loop."""
-    host = make_host(state=DaemonState(own_pid=lambda: 4711))
+    host = make_world(state=DaemonState(own_pid=lambda: 4711))
     port = open_port(PROBE, make_context(PROBE, host), True)
     assert port.ask(b"x", pid=4711) == []
     assert port.ask(b"x", pid=4712) == [b"xx"]
@@ -303,7 +303,7 @@ def voice(aim: Any = lambda port: None) -> tuple[MemoryPort, Voice]:
     context = make_context(VOICE)
     protocol = Voice(context, ("224.0.0.9", 2070), aim)
     port = MemoryPort(protocol)
-    loop: Loop = context.host.reactor
+    loop: Loop = context.world.reactor
     loop.ports.append(port)
     return port, protocol
 

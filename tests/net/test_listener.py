@@ -20,7 +20,7 @@ from twisted.internet.threads import deferToThread
 from sockd.daemon.instance import InstanceError, RunningInstance, make_instance
 from sockd.net.listener import RETRY_SECONDS
 from tests.daemons import Daemon, ask, namespace, receive_all, run, socket_on
-from tests.helpers import LogRecorder, make_host, make_settings
+from tests.helpers import LogRecorder, make_settings, make_world
 from tests.memory import REACTOR
 from tests.processes import NOBODY, PATIENCE, free_port, tcp_says, unix_says
 
@@ -64,7 +64,7 @@ class Full(Retimed):
 def instance(*listen: str, clock: Retimed | None = None, **table: Any) -> Iterator[RunningInstance]:
     """An echo instance with these addresses, nothing bound yet."""
     settings = make_settings("echo", list(listen), **table)
-    service = make_instance(settings, make_host(clock or REACTOR))
+    service = make_instance(settings, make_world(clock or REACTOR))
     try:
         yield service
     finally:
@@ -147,13 +147,13 @@ def test_without_descriptors_an_address_is_let_go_and_tried_again(
     with instance(f"{transport}:{where}", clock=full, required=False) as service:
         service.start()
         assert [one.is_listening for one in service.listeners] == [False]
-        assert not service.context.host.state.udp_ports
+        assert not service.context.world.state.udp_ports
         assert list(tmp_path.iterdir()) == []
         assert [str(one["reason"]) for one in log.events("retry")] == ["Too many open files"]
         full.is_full = False
         full.clock.advance(RETRY_SECONDS)
         assert [one.is_listening for one in service.listeners] == [True]
-        assert len(service.context.host.state.udp_ports) == (transport == "udp")
+        assert len(service.context.world.state.udp_ports) == (transport == "udp")
 
 
 def test_an_instance_that_stops_tries_no_more() -> None:

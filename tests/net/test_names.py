@@ -11,7 +11,7 @@ import pytest_twisted
 
 from sockd.net import names
 from sockd.net.names import DEADLINE, KEPT, KEPT_SECONDS, THREADS, WAITING, Names
-from tests.helpers import QuickNames, connect, make_context, make_host, until
+from tests.helpers import QuickNames, connect, make_context, make_world, until
 from tests.memory import REACTOR, Loop
 
 
@@ -184,7 +184,7 @@ async def test_a_name_is_remembered_for_a_while(resolver: Resolver) -> None:
 
 def test_what_is_remembered_is_bounded() -> None:
     loop = Loop()
-    found: Any = make_host(loop).names
+    found: Any = make_world(loop).names
     for number in range(2 * KEPT):
         found.name(f"198.51.{number // 256}.{number % 256}")
         loop.settle()
@@ -196,7 +196,7 @@ def test_a_greeting_starts_within_a_second_of_a_resolver_that_never_answers(
     resolver: Resolver,
 ) -> None:
     loop = Loop()
-    context = make_context("greet", make_host(loop, names=Names(loop, REACTOR, resolver)))
+    context = make_context("greet", make_world(loop, names=Names(loop, REACTOR, resolver)))
     client = connect("greet", context)
     loop.advance(1)
     assert client.received.startswith(b"Hello there, 192.0.2.7, it's now ")
@@ -205,14 +205,14 @@ def test_a_greeting_starts_within_a_second_of_a_resolver_that_never_answers(
 
 def test_a_client_that_leaves_before_its_name_is_found_does_no_harm(resolver: Resolver) -> None:
     loop = Loop()
-    context = make_context("greet", make_host(loop, names=Names(loop, REACTOR, resolver)))
+    context = make_context("greet", make_world(loop, names=Names(loop, REACTOR, resolver)))
     connect("greet", context).vanish()
     loop.advance(1)
     assert context.guard.counts["errors"] == 0
 
 
 def test_who_no_longer_waits_for_a_name_is_not_told() -> None:
-    loop = make_host().reactor
+    loop = make_world().reactor
     names = QuickNames(loop, {"192.0.2.1": "one.example"})
     cancelled, other = names.name("192.0.2.1"), names.name("192.0.2.1")
     failures: list[object] = []

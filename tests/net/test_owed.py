@@ -14,7 +14,7 @@ def test_a_late_answer_is_given_up_after_answer_timeout_and_the_port_hears_again
     log: LogRecorder,
 ) -> None:
     port = probe(FRUGAL, answer_timeout=5)
-    loop = later(port).context.host.reactor
+    loop = later(port).context.world.reactor
     for _ in range(MAX_OWED + 6):
         port.ask(b"later")
     loop.advance(4)
@@ -46,7 +46,7 @@ def test_what_a_port_owes_is_waited_for_and_what_comes_later_is_not(log: LogReco
     protocol.pending[1].callback(b"two")
     assert answered == [None]
     late = protocol.when_answered()
-    protocol.context.host.reactor.advance(6)
+    protocol.context.world.reactor.advance(6)
     assert late.called
     port.ask(b"later")
     closed = protocol.when_answered()
@@ -78,7 +78,7 @@ def test_a_flood_of_faults_is_reported_ten_times_a_second(
         port.ask(question)
     assert len(log.events(event)) == FAULTS_PER_SECOND
     assert port.counted["errors"] == 1000
-    later(port).context.host.reactor.advance(1)
+    later(port).context.world.reactor.advance(1)
     port.ask(question)
     [told] = log.events("warning")
     assert str(told["reason"]) == "990 more errors since the last that was reported"

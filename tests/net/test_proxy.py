@@ -53,7 +53,7 @@ def arrive(kind: str, context: Context[Any, Any], proxy: tuple[str, int] = PROXY
     protocol = ConnectionFactory(context, stream, ENTRANCE, proxies=LISTED).buildProtocol(
         IPv4Address("TCP", *proxy)
     )
-    return None if protocol is None else Client(context.host.reactor, protocol)
+    return None if protocol is None else Client(context.world.reactor, protocol)
 
 
 def through_proxy(kind: str, **settings: Any) -> Client:

@@ -106,7 +106,7 @@ def test_a_late_answer_that_fails_ends_its_client_alone(log: LogRecorder) -> Non
 
 def test_others_have_their_turn_after_so_many_lines_of_one() -> None:
     context = make_context(LATER)
-    loop = context.host.reactor
+    loop = context.world.reactor
     client = connect(LATER, context)
     seen: list[int] = []
 

@@ -106,7 +106,9 @@ def tls_client(tls_files: tuple[Path, ...], **table: Any) -> Client:
     context = make_context(PROBE, **table)
     factory = tls.TLSFactory(tls.Connections(tls.load(listen.terms)), context.clock)
     door = ConnectionFactory(context, Probe, ENTRANCE, factory.wrap)
-    return Client(context.host.reactor, door.buildProtocol(IPv4Address("TCP", "192.0.2.7", 50_007)))
+    return Client(
+        context.world.reactor, door.buildProtocol(IPv4Address("TCP", "192.0.2.7", 50_007))
+    )
 
 
 @pytest.mark.parametrize("hello", [b"", b"\x16\x03\x01"], ids=["silent", "half a record"])

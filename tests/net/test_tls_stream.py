@@ -34,7 +34,7 @@ class TLSClient(Client):
         stream: Any = (FOUND.kinds[kind] if isinstance(kind, str) else kind).stream
         door = ConnectionFactory(context, stream, ENTRANCE, factory.wrap)
         address = IPv4Address("TCP", *ASKER)
-        super().__init__(context.host.reactor, door.buildProtocol(address))
+        super().__init__(context.world.reactor, door.buildProtocol(address))
         self.tls = SSL.Connection(SSL.Context(SSL.TLS_CLIENT_METHOD), None)
         self.tls.set_connect_state()
         self.text = b""

@@ -12,7 +12,7 @@ from sockd.formats.whole import TextBuffer
 from sockd.net.requests import Requests
 from sockd.net.turns import PASS_SECONDS, TURN_SECONDS, Turns
 from sockd.service import Kind
-from tests.helpers import LogRecorder, connect, make_context, make_host
+from tests.helpers import LogRecorder, connect, make_context, make_world
 from tests.memory import Client, Loop
 
 COST = PASS_SECONDS / 8
@@ -55,7 +55,7 @@ def measure(loop: Loop, work: Callable[[], None]) -> list[float]:
 
 
 def test_the_first_that_asks_has_its_turn_at_once_and_no_timer_runs() -> None:
-    loop = make_host().reactor
+    loop = make_world().reactor
     turns, done = Turns(loop), list[str]()
     assert turns.take(Errand(loop, turns, "a", 3, done))
     assert done == ["a"] * 3
@@ -63,7 +63,7 @@ def test_the_first_that_asks_has_its_turn_at_once_and_no_timer_runs() -> None:
 
 
 def test_what_a_pass_has_no_time_for_is_done_in_the_next_ones() -> None:
-    loop = make_host().reactor
+    loop = make_world().reactor
     turns, done = Turns(loop), list[str]()
     at_once: list[bool] = []
 
@@ -79,7 +79,7 @@ def test_what_a_pass_has_no_time_for_is_done_in_the_next_ones() -> None:
 
 
 def test_those_that_wait_have_their_turns_one_after_the_other() -> None:
-    loop = make_host().reactor
+    loop = make_world().reactor
     turns, done = Turns(loop), list[str]()
     for name in "abc":
         turns.wait(Errand(loop, turns, name, 5, done))
@@ -90,7 +90,7 @@ def test_those_that_wait_have_their_turns_one_after_the_other() -> None:
 
 
 def test_one_that_waits_alone_has_the_whole_time_of_each_pass() -> None:
-    loop = make_host().reactor
+    loop = make_world().reactor
     turns, done = Turns(loop), list[str]()
     passes = measure(loop, lambda: turns.wait(Errand(loop, turns, "a", 20, done)))
     assert passes[1] == pytest.approx(PASS_SECONDS, abs=COST)
@@ -98,7 +98,7 @@ def test_one_that_waits_alone_has_the_whole_time_of_each_pass() -> None:
 
 
 def test_who_leaves_the_line_gives_nobody_a_second_share_of_the_pass() -> None:
-    loop = make_host().reactor
+    loop = make_world().reactor
     turns, done = Turns(loop), list[str]()
     for _ in range(CLIENTS):
         turns.take(Errand(loop, turns, "works", 8, done))
@@ -116,7 +116,7 @@ def test_what_ends_the_daemon_in_a_turn_does_not_strand_those_that_wait() -> Non
         def turn(self, until: float) -> None:
             raise SystemExit(1)
 
-    loop = make_host().reactor
+    loop = make_world().reactor
     turns, done = Turns(loop), list[str]()
     turns.wait(Leaving(loop, turns, "a", 1, done))
     turns.wait(Errand(loop, turns, "b", 1, done))
@@ -127,7 +127,7 @@ def test_what_ends_the_daemon_in_a_turn_does_not_strand_those_that_wait() -> Non
 
 
 def test_one_that_leaves_has_no_turn_and_the_last_leaves_no_timer() -> None:
-    loop = make_host().reactor
+    loop = make_world().reactor
     turns, done = Turns(loop), list[str]()
     first, second = (Errand(loop, turns, name, 1, done) for name in "ab")
     turns.wait(first)
@@ -142,7 +142,7 @@ def test_one_that_leaves_has_no_turn_and_the_last_leaves_no_timer() -> None:
 
 
 def test_one_that_leaves_because_of_anothers_turn_has_none() -> None:
-    loop = make_host().reactor
+    loop = make_world().reactor
     turns, done = Turns(loop), list[str]()
     second = Errand(loop, turns, "b", 1, done)
 
@@ -218,7 +218,7 @@ def test_however_many_clients_ask_at_once_a_pass_is_bounded(
 
 
 def test_services_share_the_time_of_a_pass() -> None:
-    host = make_host()
+    host = make_world()
     clients = [connect(kind, make_context(kind, host)) for kind in (HARD, BATCHES) * 3]
 
     def send() -> None:
@@ -230,7 +230,7 @@ def test_services_share_the_time_of_a_pass() -> None:
 
 
 def test_a_short_line_is_answered_while_others_wait_for_their_turns() -> None:
-    host = make_host()
+    host = make_world()
     hard = connect(HARD, make_context(HARD, host))
     quick = connect(BATCHES, make_context(BATCHES, host))
     hard.socket.inbox.append(b"a line\n" * 100)

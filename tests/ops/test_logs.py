@@ -36,7 +36,7 @@ from sockd.formats.text import escape
 from sockd.net.entry import ConnectionFactory
 from sockd.ops.log_lines import FORMATS, MAX_LINE, Format, as_json, as_text
 from sockd.ops.logs import LogWriter
-from tests.helpers import ENTRANCE, LogRecorder, make_context, make_host
+from tests.helpers import ENTRANCE, LogRecorder, make_context, make_world
 from tests.memory import REACTOR
 from tests.ops.samples import JSON, LOCAL, PEER, TEXT, event_of
 
@@ -330,7 +330,7 @@ def test_what_a_table_has_told_is_not_told_again(form: Format) -> None:
 async def test_what_twisted_says_of_its_ports_and_of_its_cache_is_left_out(
     tmp_path: Path, log: LogRecorder
 ) -> None:
-    context = make_context("echo", make_host(REACTOR))
+    context = make_context("echo", make_world(REACTOR))
     door: Any = ConnectionFactory(context, lambda *_: pytest.fail("nobody connects"), ENTRANCE)
     with writing(TEXT) as file:
         ports = [

@@ -18,7 +18,7 @@ from sockd.access.guard import Guard
 from sockd.access.limits import Limits
 from sockd.access.peer import Peer
 from sockd.access.state import DaemonState
-from sockd.net.context import Context, Host
+from sockd.net.context import Context, World
 from sockd.net.names import Names
 from sockd.net.requests import REQUESTS_PER_TURN, Requests
 from sockd.reactor.datagram import DatagramPort
@@ -244,7 +244,7 @@ def test_a_service_that_works_a_line_at_a_time_does_at_most_100_a_turn() -> None
     clock: Any = Clock()
     guard = Guard("repeat", Limits(), clock, DaemonState())
     names = Names(clock, clock, lambda address: address)
-    host = Host(reactor=clock, wall=lambda: 0.0, random=Random(3), names=names, hostname="host")
+    host = World(reactor=clock, wall=lambda: 0.0, random=Random(3), names=names, hostname="host")
     context: Context[None, None] = Context("repeat", None, guard, host)
     stream = Repeat(context, Peer("192.0.2.7", 50_000), ENTRANCE)
     transport = StringTransport()

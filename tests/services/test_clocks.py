@@ -21,7 +21,7 @@ from sockd.services.beacon import LOOK_SECONDS, BeaconSender, next_beat
 from sockd.services.daytime import daytime
 from sockd.services.localtime import local_time
 from sockd.services.time import time_since_1900
-from tests.helpers import HOSTNAME, connect, make_context, make_host, make_settings, open_port
+from tests.helpers import HOSTNAME, connect, make_context, make_settings, make_world, open_port
 from tests.memory import NOON, Loop, MemoryPort
 
 CTIME = re.compile(rb"(Mon|Tue|Wed|Thu|Fri|Sat|Sun) [A-Z][a-z]{2} [ 123]\d \d\d:\d\d:\d\d \d{4}")
@@ -63,7 +63,7 @@ def test_a_part_of_a_second_does_not_count_before_1970_either(moment: int, part:
 
 def test_the_services_tell_a_clock_that_was_set() -> None:
     loop = Loop()
-    context = make_context("time", make_host(loop))
+    context = make_context("time", make_world(loop))
     for now in (NOON, NOON + 3600, NOON - 86_400):
         loop.wall.now = now
         assert connect("time", context).received == time_since_1900(now)
@@ -220,7 +220,7 @@ class Group(MemoryPort):
 def start_beacon(period: str = "15s") -> tuple[Loop, Running, Group]:
     loop = Loop()
     wall = Running(loop)
-    context = make_context("beacon", make_host(loop, wall=wall), period=period)
+    context = make_context("beacon", make_world(loop, wall=wall), period=period)
     sender = BeaconSender(context, ("224.225.226.227", 2070), lambda port: None)
     return loop, wall, Group(sender, wall, loop)
 

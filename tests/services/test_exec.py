@@ -325,7 +325,7 @@ def test_where_no_process_can_be_had_the_client_is_told(monkeypatch: pytest.Monk
     def no_process(*_: Any, **__: Any) -> Callable[[], None]:
         raise BlockingIOError(11, "Resource temporarily unavailable")
 
-    monkeypatch.setattr(context.host.reactor, "spawnProcess", no_process)
+    monkeypatch.setattr(context.world.reactor, "spawnProcess", no_process)
     client = connect("exec", context)
     assert client.received == b"error: busy (Resource temporarily unavailable)\r\n"
     assert not context.shared.running

@@ -10,7 +10,7 @@ from twisted.internet.threads import deferToThread
 
 from sockd.net.stream import DAEMON_STOPS
 from sockd.services import exec as exec_service
-from tests.helpers import LogRecorder, connect, make_context, make_host, until
+from tests.helpers import LogRecorder, connect, make_context, make_world, until
 from tests.services.programs import running
 
 STUBBORN = ("sh", "-c", "trap '' TERM; echo ready; while :; do sleep 0.02; done")
@@ -29,7 +29,7 @@ class Resolver:
 
 def greeted(answer: Deferred[str], **table: Any) -> Any:
     """A client whose greeting needs this name."""
-    host = make_host(names=Resolver(answer))
+    host = make_world(names=Resolver(answer))
     return connect("exec", make_context("exec", host, command=["cat"], greeting="{name}", **table))
 
 

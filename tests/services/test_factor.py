@@ -22,7 +22,7 @@ from sockd.net import program
 from sockd.net.context import Context
 from sockd.net.datagram import MAX_OWED
 from sockd.services.factor import Factoring
-from tests.helpers import LogRecorder, connect, make_context, make_host, open_port, until
+from tests.helpers import LogRecorder, connect, make_context, make_world, open_port, until
 from tests.memory import Client, Loop
 
 HARD = 300000000000000141592653589793238462643383319 * 700000000000000271828182845904523536028747351
@@ -133,7 +133,7 @@ class Place:
     def __init__(self, **table: Any) -> None:
         self.loop = Loop()
         table = {"max_digits": 95, **table}
-        self.context: Context[Any, Any] = make_context("factor", make_host(self.loop), **table)
+        self.context: Context[Any, Any] = make_context("factor", make_world(self.loop), **table)
         self.factoring: Factoring = self.context.shared
 
     def client(self, *lines: bytes) -> Client:

@@ -27,8 +27,8 @@ from tests.helpers import (
     QuickNames,
     connect,
     make_context,
-    make_host,
     make_settings,
+    make_world,
     open_port,
 )
 from tests.memory import Loop
@@ -70,7 +70,7 @@ def test_a_quotation_file_that_is_not_there_stops_the_start_and_is_named(tmp_pat
     file.write_bytes(b"one\n")
     one = make_settings("quote", file=str(file))
     file.unlink()
-    daemon = Daemon(Settings(DaemonSettings(), (one,)), make_host())
+    daemon = Daemon(Settings(DaemonSettings(), (one,)), make_world())
     with pytest.raises(StartError, match=f"^quote: {file}: No such file or directory$"):
         daemon.privilegedStartService()
 
@@ -162,7 +162,7 @@ def test_a_host_name_can_neither_act_on_a_terminal_nor_flood_it(name: str) -> No
 
 def greeting(template: str, names: dict[str, str], peer: Peer = PEER) -> bytes:
     loop = Loop()
-    host = make_host(loop, names=QuickNames(loop, names))
+    host = make_world(loop, names=QuickNames(loop, names))
     client = connect("greet", make_context("greet", host, template=template), peer)
     assert client.is_closed
     return client.received
@@ -180,7 +180,7 @@ def test_a_greeting_has_address_and_port_of_its_peer() -> None:
 
 def test_a_peer_on_a_unix_socket_is_greeted_by_the_name_of_this_host() -> None:
     loop = Loop()
-    context = make_context("greet", make_host(loop), template="{name} {address} {port}")
+    context = make_context("greet", make_world(loop), template="{name} {address} {port}")
     local = connect("greet", context, Peer("", 0, uid=1000))
     assert local.received == f"{HOSTNAME} {HOSTNAME} 0\r\n".encode()
 

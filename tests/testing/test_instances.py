@@ -35,7 +35,7 @@ def test_a_door_is_named_by_its_role() -> None:
 
 def test_a_sender_sends_when_its_time_has_come() -> None:
     context = make_context("beacon")
-    loop = context.host.reactor
+    loop = context.world.reactor
     port = open_sender("beacon", context)
     assert not port.sent
     loop.wall.now = NOON - NOON % 15 + 15

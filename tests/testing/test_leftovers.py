@@ -9,7 +9,7 @@ import pytest
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
-from sockd.testing import LogRecorder, Loop, connect, make_context, make_host, nothing_left
+from sockd.testing import LogRecorder, Loop, connect, make_context, make_world, nothing_left
 from tests.memory import REACTOR
 from tests.testing.kinds import SHOUT
 
@@ -19,7 +19,7 @@ KEPT: list[Callable[[], object]] = []
 
 def leave_a_timer() -> None:
     loop = Loop()
-    make_context(SHOUT, make_host(loop))
+    make_context(SHOUT, make_world(loop))
     loop.callLater(5, print)
 
 

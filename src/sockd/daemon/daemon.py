@@ -21,7 +21,7 @@ from sockd.daemon.instance import InstanceError, Preparation, RunningInstance, m
 from sockd.daemon.plan import Identity, InstancePlan, Plan, plan
 from sockd.listen.listen import Listen
 from sockd.net.certificate import Certificate, Look
-from sockd.net.context import Host
+from sockd.net.context import World
 from sockd.net.listener import Listener
 from sockd.net.names import Names
 from sockd.net.stream_listener import StreamListener
@@ -34,9 +34,9 @@ class StartError(Exception):
 class Daemon(Service):
     """All instances of a configuration."""
 
-    def __init__(self, settings: Settings, host: Host) -> None:
+    def __init__(self, settings: Settings, world: World) -> None:
         self.settings = settings
-        self.host = host
+        self.world = world
         self._was_asked_to_stop = False
         self._running: dict[str, RunningInstance] = {}
         self._draining: dict[RunningInstance, Deferred[Any]] = {}
@@ -74,7 +74,7 @@ class Daemon(Service):
 
     def _step(self, part: InstancePlan) -> Preparation:
         if part.step == "add":
-            return Preparation(make_instance(part.settings, self.host), part)
+            return Preparation(make_instance(part.settings, self.world), part)
         return Preparation(self._running[part.name], part)
 
     def _going(self, plan: Plan) -> dict[Identity, Listener]:
@@ -101,8 +101,8 @@ class Daemon(Service):
         every = {**self._running, **{step.plan.name: step.instance for step in steps}}
         self._running = {one.name: every[one.name] for one in settings.instances}
         self.settings = settings
-        if self.host.certificate_check != settings.daemon.certificate_check:
-            self.host.certificate_check = settings.daemon.certificate_check
+        if self.world.certificate_check != settings.daemon.certificate_check:
+            self.world.certificate_check = settings.daemon.certificate_check
             for certificate in self._certificates():
                 certificate.watch()
 
@@ -123,7 +123,7 @@ class Daemon(Service):
             events.warn("warning", service="sockd", reason=reason)
         super().startService()
         signal.signal(signal.SIGHUP, self._hang_up)
-        reactor = self.host.reactor
+        reactor = self.world.reactor
         # what the reactor handles signals with when it begins to run
         for name in ("sigInt", "sigBreak", "sigTerm"):
             setattr(reactor, name, partial(self._asked_to_stop, getattr(reactor, name)))
@@ -135,17 +135,17 @@ class Daemon(Service):
             "started",
             version=__version__,
             services=self.count,
-            reactor=type(self.host.reactor).__name__,
+            reactor=type(self.world.reactor).__name__,
         )
 
     def _asked_to_stop(self, stop: Callable[[int, Any], object], number: int, frame: Any) -> None:
         """A signal: the first stops the reactor, to which a second stop would be an error."""
         if self._was_asked_to_stop:
-            self.host.reactor.callFromThread(self.hurry)
+            self.world.reactor.callFromThread(self.hurry)
         else:
             self._was_asked_to_stop = True
             # not here: it logs, and what is interrupted may be writing to the log
-            self.host.reactor.callFromThread(stop, number, frame)
+            self.world.reactor.callFromThread(stop, number, frame)
 
     def hurry(self) -> None:
         """Do not wait for connections to end."""
@@ -172,7 +172,7 @@ class Daemon(Service):
         return tuple((one.settings, one) for one in self._running.values())
 
     def _hang_up(self, *_: object) -> None:
-        self.host.reactor.callFromThread(self.check_certificates)
+        self.world.reactor.callFromThread(self.check_certificates)
 
     def _certificates(self) -> list[Certificate]:
         return [
@@ -220,13 +220,13 @@ def _failures(steps: Sequence[Preparation], take: Callable[[Preparation], object
 
 def make_daemon(settings: Settings, reactor: Any) -> Daemon:
     """The whole daemon on a reactor, nothing bound yet."""
-    return Daemon(settings, make_host(settings, reactor))
+    return Daemon(settings, make_world(settings, reactor))
 
 
-def make_host(settings: Settings, reactor: Any, *, gives_up_root: bool = False) -> Host:
+def make_world(settings: Settings, reactor: Any, *, gives_up_root: bool = False) -> World:
     """The world of a daemon: this host, on a reactor."""
     use_monotonic_time(reactor)
-    return Host(
+    return World(
         reactor=reactor,
         wall=time.time,
         random=SystemRandom(),

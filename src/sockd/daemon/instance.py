@@ -17,7 +17,7 @@ from sockd.config.settings import InstanceSettings
 from sockd.daemon.plan import Addresses, Identity, InstancePlan, identities
 from sockd.listen.listen import Listen
 from sockd.listen.sockets import ListenError, failures
-from sockd.net.context import Context, Host
+from sockd.net.context import Context, World
 from sockd.net.datagram_listener import DatagramListener
 from sockd.net.listener import Listener
 from sockd.net.stream_listener import StreamListener
@@ -27,10 +27,12 @@ from sockd.service import Kind
 class RunningInstance:
     """One `[service.NAME]`: its listeners, its guard, and what new connections get."""
 
-    def __init__(self, settings: InstanceSettings, host: Host) -> None:
+    def __init__(self, settings: InstanceSettings, world: World) -> None:
         self.settings = settings
-        self.guard = Guard(settings.name, settings.limits, host.reactor, host.state)
-        self.context: Context[Any, Any] = Context(settings.name, settings.options, self.guard, host)
+        self.guard = Guard(settings.name, settings.limits, world.reactor, world.state)
+        self.context: Context[Any, Any] = Context(
+            settings.name, settings.options, self.guard, world
+        )
         self.by_identity: dict[Identity, Listener] = {}
         self._drained: set[Listener] = set()
         self._ending: set[Deferred[Any]] = set()
@@ -208,7 +210,7 @@ class Preparation:
         """The context of new connections, with what they share."""
         context, settings = self.instance.context, self.plan.settings
         if self.plan.step != "add":
-            context = Context(settings.name, settings.options, context.guard, context.host)
+            context = Context(settings.name, settings.options, context.guard, context.world)
         if settings.kind.shared is not None:
             try:
                 context.shared = settings.kind.shared(context)
@@ -260,6 +262,6 @@ def make_listener(
     raise ValueError(f"{context.name} does not work over {listen.transport}")
 
 
-def make_instance(settings: InstanceSettings, host: Host) -> RunningInstance:
+def make_instance(settings: InstanceSettings, world: World) -> RunningInstance:
     """One instance, nothing bound yet."""
-    return RunningInstance(settings, host)
+    return RunningInstance(settings, world)

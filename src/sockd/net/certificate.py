@@ -15,7 +15,7 @@ from twisted.python.failure import Failure
 from sockd.access.reasons import Reason, because
 from sockd.listen.terms import Terms
 from sockd.net import tls
-from sockd.net.context import Host
+from sockd.net.context import World
 
 Look = Literal["same", "changed", "unusable"]
 """What a look at the files has come to."""
@@ -29,14 +29,14 @@ class Certificate:
     """
 
     def __init__(
-        self, terms: Terms, host: Host, report: Callable[[Reason, LogLevel], None]
+        self, terms: Terms, world: World, report: Callable[[Reason, LogLevel], None]
     ) -> None:
         self.terms = terms
-        self._host = host
+        self._world = world
         self._report = report
         self._files = tls.stamps(terms)
         self._connections = tls.Connections(tls.load(terms))
-        self._factory = tls.TLSFactory(self._connections, host.reactor)
+        self._factory = tls.TLSFactory(self._connections, world.reactor)
         self._check: LoopingCall | None = None
         self._complaint = ""
 
@@ -48,8 +48,8 @@ class Certificate:
         """Look at the files from time to time, as often as the daemon is set to."""
         self.stop()
         self._check = LoopingCall(self.look)
-        self._check.clock = self._host.reactor
-        self._check.start(self._host.certificate_check, now=False)
+        self._check.clock = self._world.reactor
+        self._check.start(self._world.certificate_check, now=False)
 
     def stop(self) -> None:
         """Look no more."""
@@ -59,14 +59,14 @@ class Certificate:
 
     def look(self) -> Deferred[Look]:
         """Look whether the files have changed."""
-        pool = self._host.reactor.getThreadPool()
+        pool = self._world.reactor.getThreadPool()
         known = self._files
 
         def read() -> tuple[tls.Files, Any] | None:
             found = tls.stamps(self.terms)
             return None if found == known else (found, tls.load(self.terms))
 
-        done = deferToThreadPool(self._host.reactor, pool, read)
+        done = deferToThreadPool(self._world.reactor, pool, read)
         return done.addCallbacks(self._use, self._keep)
 
     def _use(self, found: tuple[tls.Files, Any] | None) -> Look:

@@ -39,7 +39,7 @@ class Child(ProcessProtocol):
     def start(self, extra: Mapping[str, str]) -> None:
         """Start it. Raises OSError where the host has no room for one more process."""
         argv = self.program.prepared_argv
-        self.context.host.reactor.spawnProcess(
+        self.context.world.reactor.spawnProcess(
             self,
             argv[0],
             argv,

@@ -20,7 +20,7 @@ from sockd.net.turns import Turns
 
 
 @define
-class Host:
+class World:
     """The world that all instances share, passed in so that a test can make another one."""
 
     reactor: Any
@@ -29,7 +29,7 @@ class Host:
     """Unix time now, in seconds: what time services tell, and nothing else."""
     random: Random
     names: Names
-    """Host names of addresses, without blocking."""
+    """World names of addresses, without blocking."""
     hostname: str
     certificate_check: float = 10.0
     """Seconds between two looks at certificate files."""
@@ -60,10 +60,12 @@ class Context(Generic[OptionsT, SharedT]):
     options: OptionsT
     """The kind's own options, an instance of its options class."""
     guard: Guard
-    host: Host
+    world: World
     shared: SharedT = None  # type: ignore[assignment]  # until it is made, before anybody is served
     """What the instance's connections share: the result of the kind's `shared`."""
-    clock: Any = field(init=False, default=Factory(lambda self: self.host.reactor, takes_self=True))
+    clock: Any = field(
+        init=False, default=Factory(lambda self: self.world.reactor, takes_self=True)
+    )
     """Timers and monotonic seconds (IReactorTime); never the time of day."""
 
     @property
@@ -73,12 +75,12 @@ class Context(Generic[OptionsT, SharedT]):
 
     def greeting(self, template: Template, peer: Peer) -> Deferred[bytes]:
         """The line of a template for a peer, CRLF at its end; within a second, name or not."""
-        known = peer.host or self.host.hostname
+        known = peer.host or self.world.hostname
         wants = template.wants_name and bool(peer.host)
-        found = self.host.names.name(known) if wants else succeed(known)
+        found = self.world.names.name(known) if wants else succeed(known)
 
         def fill(name: str) -> bytes:
-            time = local_ctime(self.host.wall())
+            time = local_ctime(self.world.wall())
             text = template.fill(name=name, address=known, port=peer.port, time=time)
             return text + b"\r\n"
 

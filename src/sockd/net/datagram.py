@@ -49,7 +49,7 @@ class Datagram(NamedTuple):
 
     data: bytes
     sender: Address
-    """Host and port; a path and 0 for a Unix socket."""
+    """World and port; a path and 0 for a Unix socket."""
     asked: Destination | None
     """The address that it was sent to, where the socket has several: an answer leaves from it."""
     pid: int | None
@@ -155,7 +155,7 @@ class Datagrams(DatagramProtocol):
         _, (path, _), _, pid, uid, _ = raw
         if not path:
             return _UNNAMED
-        if self.context.host.state.is_own_process(pid):
+        if self.context.world.state.is_own_process(pid):
             # a name can be made to lead to a socket of our own: no answer to our own answer
             return _OWN_PROCESS
         return self.context.guard.user_refusal(uid)

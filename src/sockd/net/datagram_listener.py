@@ -33,7 +33,7 @@ class DatagramListener(Listener):
         self._own_port: int | None = None
 
     def adopt(self, sock: socket.socket) -> Any:
-        host = self.context.host
+        host = self.context.world
         self._widen(sock)
         port = DatagramPort(sock, self._make_protocol(), host.reactor)
         if self.listen.transport in ("udp", "multicast"):
@@ -44,7 +44,7 @@ class DatagramListener(Listener):
 
     def released(self) -> None:
         if self._own_port is not None:
-            self.context.host.state.close_udp_port(self._own_port)
+            self.context.world.state.close_udp_port(self._own_port)
             self._own_port = None
 
     def use(self, context: Context[Any, Any]) -> None:
@@ -81,7 +81,7 @@ class DatagramListener(Listener):
     def _widen(self, sock: socket.socket) -> None:
         wanted = self.context.limits.receive_buffer
         given = widen(sock, wanted)
-        if given < wanted and self.context.host.state.warns_first("receive_buffer"):
+        if given < wanted and self.context.world.state.warns_first("receive_buffer"):
             reason = because("receive_buffer", given=given, wanted=int(wanted))
             events.warn("warning", service=self.context.name, reason=reason)
 

@@ -152,7 +152,7 @@ class Requests(Stream):
         Answers that are made already are still sent.
         """
         self.buffer.clear()
-        self.context.host.turns.leave(self)
+        self.context.world.turns.leave(self)
         pieces, self._pieces = self._pieces, None
         if isinstance(pieces, Generator):
             pieces.close()
@@ -176,7 +176,7 @@ class Requests(Stream):
                     self.bytes_out += len(answer)
                     self.transport.write(answer)
                 return
-            turns = self.context.host.turns
+            turns = self.context.world.turns
             if size <= self._batch and data.endswith(b"\n") and turns.are_free:
                 seconds = self.context.clock.seconds
                 start = seconds()
@@ -196,7 +196,7 @@ class Requests(Stream):
         if self._pieces is not None or self._awaited is not None:
             self.drop()
         else:
-            self.context.host.turns.leave(self)
+            self.context.world.turns.leave(self)
 
     def resumeProducing(self) -> None:
         super().resumeProducing()
@@ -226,7 +226,7 @@ class Requests(Stream):
             not self._has_work
             or self._awaited is not None
             or self.is_blocked
-            or not self.context.host.turns.take(self)
+            or not self.context.world.turns.take(self)
         ):
             self._rest_or_end()
 
@@ -331,7 +331,7 @@ class Requests(Stream):
         if now := self._take_up(answer):
             self.write(now)
         # a turn of its own: an answer that was there at once must not recurse
-        self.context.host.turns.wait(self)
+        self.context.world.turns.wait(self)
 
     def _unanswered(self, failure: Failure, awaited: Deferred[Any]) -> None:
         if self._awaited is awaited:
@@ -344,7 +344,7 @@ class Requests(Stream):
         if self.is_working:
             self.hold(Hold.WORK)
             if self._awaited is None and not self.is_blocked:
-                self.context.host.turns.wait(self)
+                self.context.world.turns.wait(self)
             return
         self.release(Hold.WORK)
         if self.buffer.fault:

@@ -58,7 +58,7 @@ class StreamListener(Listener):
         self._factory = factory = ConnectionFactory(
             self.context, self._stream, self.entrance, wrap, self.listen.proxies
         )
-        reactor, terms = self.context.host.reactor, self.listen.terms
+        reactor, terms = self.context.world.reactor, self.listen.terms
         if sock.family == socket.AF_UNIX:
             port = adopt_local_port(reactor, sock, factory, terms.backlog)
         else:
@@ -122,7 +122,7 @@ class StreamListener(Listener):
         if not listen.terms.key:
             return None
         try:
-            return Certificate(listen.terms, self.context.host, self._tell_certificate)
+            return Certificate(listen.terms, self.context.world, self._tell_certificate)
         except (ValueError, OSError) as error:
             raise ListenError(listen, str(error)) from None
 

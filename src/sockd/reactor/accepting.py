@@ -11,9 +11,9 @@ from twisted.logger import Logger
 from sockd.reactor.stream import Connection, LocalConnection
 
 MORE_ACCEPTS = 20
-"""How many connections more are accepted in the next turn, if as many as were expected came."""
+"""How many connections more are accepted in the next pass, if as many as were expected came."""
 MOST_ACCEPTS = 100
-"""Connections accepted in one turn: some 3 ms, after which others have theirs."""
+"""Connections accepted in one pass: some 3 ms, after which others have theirs."""
 _log = Logger()
 
 

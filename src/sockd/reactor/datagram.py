@@ -1,4 +1,4 @@
-"""Datagram ports that no datagram can stop: at most 32 a turn, and no errno closes them.
+"""Datagram ports that no datagram can stop: at most 32 a pass, and no errno closes them.
 
 Twisted's own port reads until it has 262,144 bytes, so empty datagrams hold the reactor for ever,
 and closes for good at an errno it does not know. `DatagramPort` serves a socket that is already
@@ -29,7 +29,7 @@ from sockd.reactor.wire import MAX_DATAGRAM, Answer, Datagram, Destination, Wire
 class Receiver(Protocol):
     """What is told of datagrams: a Twisted `DatagramProtocol` has all of it.
 
-    One that has `datagramsReceived(batch)` too gets a list of `Datagram` a turn instead, and can
+    One that has `datagramsReceived(batch)` too gets a list of `Datagram` a pass instead, and can
     answer with `write_batch`. One that has `wants_told`, which is a `Wanted`, is told that of each.
     """
 
@@ -44,7 +44,7 @@ class Receiver(Protocol):
 
 
 class Turns(FileDescriptor):
-    """What our ports share: a turn hands on what waits, then sends what the protocol has written.
+    """What our ports share: a pass hands on what waits, then sends what the protocol has written.
 
     `counts` has what went wrong (see `Wire`). While a datagram is being handed on, `asked` is the
     address it was sent to (where the socket has several), `pid` and `uid` the process and the user
@@ -117,7 +117,7 @@ class Turns(FileDescriptor):
     def write_many(self, data: bytes, addresses: Sequence[Address]) -> int:
         """Send one datagram to each address; returns how many the kernel took. Never raises.
 
-        The reactor waits meanwhile, about 3 ms for 1000 addresses: give it no more in a turn.
+        The reactor waits meanwhile, about 3 ms for 1000 addresses: give it no more in a pass.
         """
         self._flush()
         return self._wire.send_many(data, addresses)
@@ -149,7 +149,7 @@ class Turns(FileDescriptor):
             self._log.failure("error in {protocol}", protocol=self.logPrefix())
 
     def _collect(self, data: bytes, address: Address, source: Destination | None) -> None:
-        """Have it sent at the end of the turn, an answer from the address that was asked."""
+        """Have it sent at the end of the pass, an answer from the address that was asked."""
         if source is None and address == self._sender:
             source = self.asked
         assert self._written is not None
@@ -235,7 +235,7 @@ class DatagramPort(Turns):
     ) -> bool:
         """Send one datagram; False where the kernel did not take it. Never raises.
 
-        In a turn that hands datagrams on it is sent at the end of the turn, an answer from the
+        In a pass that hands datagrams on it is sent at the end of the pass, an answer from the
         address that was asked. `source` is an earlier `asked`, for an answer that is sent later.
         """
         if self._written is None:

@@ -18,7 +18,7 @@ from typing import Any
 import cffi
 
 BATCH = 32
-"""Datagrams a system call, and so a turn of the reactor: timers and others go on."""
+"""Datagrams a system call, and so a pass of the reactor: timers and others go on."""
 LONGEST = 65_535
 """Bytes that are received of a datagram: more than UDP carries, over IPv4 or IPv6."""
 _SLOT = 65_536 + 64

@@ -1,7 +1,7 @@
 """What our stream transports do differently from Twisted's: they write at once, and are polled.
 
 Twisted's keep what is written, ask to be told when the socket takes it, are told so in the next
-turn, write it, and ask not to be told any more: that costs more than a message. These write at
+pass, write it, and ask not to be told any more: that costs more than a message. These write at
 once, and ask only for what the kernel did not take. And each reactor calls a transport through
 several steps of its own; these are watched by a `Poller` (`sockd.reactor.poller`), which calls them
 itself. All else, above all the contract of twisted.internet.interfaces, is Twisted's own code;
@@ -45,7 +45,7 @@ class Polled(_Own):
     _how: int = 0
     """Flags for `send`."""
     _has_failed = False
-    """Whether writing has failed; the next turn ends the connection."""
+    """Whether writing has failed; the next pass ends the connection."""
     _is_counted = False
     """Whether a push producer is to be held after each `bufferSize` bytes."""
     _counted = 0
@@ -63,7 +63,7 @@ class Polled(_Own):
         self._want(self.wanted & ~EPOLLIN)
 
     def startWriting(self) -> None:
-        """Write in the next turn."""
+        """Write in the next pass."""
         self._want(self.wanted | EPOLLOUT)
 
     def stopWriting(self) -> None:
@@ -107,7 +107,7 @@ class Polled(_Own):
         """Twisted's own, which pauses a producer when more than `bufferSize` bytes wait.
 
         A peer may take as much as a push producer writes, so that nothing ever waits: it is held
-        after `bufferSize` bytes until the next turn. One with a true attribute `bounds_itself` is
+        after `bufferSize` bytes until the next pass. One with a true attribute `bounds_itself` is
         not, and is paused as soon as anything waits.
         """
         if self.producer is None:

@@ -63,13 +63,13 @@ class Poller:
             one.stopWriting()
         return watched
 
-    def turn(self) -> None:
+    def poll(self) -> None:
         """Let connections to which something has happened have their turn."""
         watched, contexts = self._watched, self._contexts
         for descriptor, event in self._epoll.poll(0, MOST_EVENTS):
             one = watched.get(descriptor)
             if one is None:
-                continue  # another one's turn has ended it
+                continue  # serving another one has ended it
             contexts.append(one)
             try:
                 if event & _READABLE and one.wanted & EPOLLIN and (why := one.doRead()):

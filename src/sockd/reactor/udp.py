@@ -21,7 +21,7 @@ LONGEST = {socket.AF_INET: 65_507, socket.AF_INET6: 65_527}
 class UDPPort(Turns, udp.MulticastPort):
     """A port that a reactor's `listenUDP` and `listenMulticast` return, as Twisted's own is.
 
-    What a protocol writes while a datagram is handed on is sent at the end of the turn; what the
+    What a protocol writes while a datagram is handed on is sent at the end of the pass; what the
     kernel then says is counted and not raised.
     """
 
@@ -41,7 +41,7 @@ class UDPPort(Turns, udp.MulticastPort):
             super().write(datagram, addr)
 
     def _can_wait(self, datagram: object, addr: Address) -> bool:
-        """Whether it is sent at the end of the turn; nothing of it is to be raised."""
+        """Whether it is sent at the end of the pass; nothing of it is to be raised."""
         if self._written is None or self._connectedAddr or not isinstance(datagram, bytes):
             return False
         try:

@@ -79,7 +79,7 @@ class UvloopReactor(DatagramReactor, AsyncioSelectorReactor):
         asyncio.set_event_loop(self.loop)
         self.loop.set_exception_handler(_report)
         self.poller = Poller()
-        self.loop.add_reader(self.poller.fileno(), self.poller.turn)
+        self.loop.add_reader(self.poller.fileno(), self.poller.poll)
         # The time of day when the reactor was made, and what has passed since: no clock setting
         # moves a timer, and what takes the reactor's seconds for a date (twisted.web) gets one.
         began = time.time() - time.monotonic()

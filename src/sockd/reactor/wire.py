@@ -19,7 +19,7 @@ from sockd.reactor.mmsg import BATCH
 from sockd.reactor.sockaddr import Address, Ancillary
 
 BATCH_BYTES = 65_536
-"""Bytes after which a turn is over too: 32 of the longest datagrams can be work for a second."""
+"""Bytes after which a pass is over too: 32 of the longest datagrams can be work for a second."""
 MAX_DATAGRAM = mmsg.LONGEST
 """Longest datagram that is taken whole: what UDP can carry. A longer Unix datagram is dropped."""
 _ANCILLARY_BYTES = 128
@@ -153,7 +153,7 @@ class Wire:
 class BatchWire(Wire):
     """A bound Internet socket, read and written up to `BATCH` datagrams a call (Linux).
 
-    What comes after `BATCH_BYTES` in a call is kept for the next turn: at most 31 datagrams, less
+    What comes after `BATCH_BYTES` in a call is kept for the next pass: at most 31 datagrams, less
     than the kernel keeps for the socket.
     """
 

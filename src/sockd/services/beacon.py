@@ -52,7 +52,7 @@ class BeaconSender(Sender):
     _beat = 0.0
 
     def startProtocol(self) -> None:
-        self._beat = next_beat(self.context.host.wall(), self.context.options.period)
+        self._beat = next_beat(self.context.world.wall(), self.context.options.period)
         self._wait()
 
     def stopProtocol(self) -> None:
@@ -61,16 +61,16 @@ class BeaconSender(Sender):
             self._look = None
 
     def _wait(self) -> None:
-        left = self._beat - self.context.host.wall()
+        left = self._beat - self.context.world.wall()
         self._look = self.context.clock.callLater(min(max(left, 0.0), LOOK_SECONDS), self._tick)
 
     def _tick(self) -> None:
-        now, beat = self.context.host.wall(), self._beat
+        now, beat = self.context.world.wall(), self._beat
         self._beat = next_beat(now, self.context.options.period)
         self._wait()  # before it speaks: whatever happens to one message, the next is not lost
         # within a look of the beat it is time; further off, the clock has been set
         if beat <= now < beat + LOOK_SECONDS:
-            self.send(beacon(beat, self.context.host.hostname))
+            self.send(beacon(beat, self.context.world.hostname))
 
 
 kind = Kind(

@@ -38,7 +38,7 @@ class DaytimeStream(Once):
     context: Context[DaytimeOptions, None]
 
     def greeting(self) -> bytes:
-        return daytime(self.context.host.wall(), self.context.options.zone)
+        return daytime(self.context.world.wall(), self.context.options.zone)
 
 
 class DaytimeReplies(Replies):
@@ -49,7 +49,7 @@ class DaytimeReplies(Replies):
     amplifies = True
 
     def answer(self, data: bytes) -> bytes:
-        return daytime(self.context.host.wall(), self.context.options.zone)
+        return daytime(self.context.world.wall(), self.context.options.zone)
 
 
 kind = Kind(

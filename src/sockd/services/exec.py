@@ -192,7 +192,7 @@ class Programs:
     def __init__(self, context: Context[ExecOptions, Programs]) -> None:
         options = context.options
         check(options)  # again: a program may have gone, and root too
-        if options.user is not None and context.host.gives_up_root:
+        if options.user is not None and context.world.gives_up_root:
             raise ValueError(NEEDS_ROOT)
         self.running: set[ClientProgram] = set()
         self._clock = context.clock
@@ -200,7 +200,7 @@ class Programs:
         self.quotes: tuple[bytes, ...] = ()
         path = _located(options)
         self.program = _program(path or "", options)
-        warnings = list(self.program.weaknesses()) if not context.host.gives_up_root else []
+        warnings = list(self.program.weaknesses()) if not context.world.gives_up_root else []
         if path is None:
             why = f"there is no program {options.command[0]!r}"
             warnings = [because("no_program", detail=why)]
@@ -339,7 +339,7 @@ class ExecStream(Stream):
         if greeting:
             self.write(greeting)
         if programs.quotes:
-            self.write(self.context.host.random.choice(programs.quotes))
+            self.write(self.context.world.random.choice(programs.quotes))
             self.close()
             return
         child = ClientProgram(self, programs.program)

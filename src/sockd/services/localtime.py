@@ -36,7 +36,7 @@ class LocaltimeReplies(Replies):
     amplifies = True
 
     def answer(self, data: bytes) -> bytes:
-        return local_time(data, self.context.host.wall())
+        return local_time(data, self.context.world.wall())
 
 
 kind = Kind(

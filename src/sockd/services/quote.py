@@ -59,7 +59,7 @@ class Quotes:
 
 def quote(context: Context[QuoteOptions, Quotes]) -> bytes:
     """One of the instance's quotations."""
-    return context.host.random.choice(context.shared.quotes)
+    return context.world.random.choice(context.shared.quotes)
 
 
 class QuoteStream(Once):

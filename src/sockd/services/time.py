@@ -26,7 +26,7 @@ class TimeStream(Once):
     """Four bytes, then the end."""
 
     def greeting(self) -> bytes:
-        return time_since_1900(self.context.host.wall())
+        return time_since_1900(self.context.world.wall())
 
 
 class TimeReplies(Replies):
@@ -35,7 +35,7 @@ class TimeReplies(Replies):
     amplifies = True
 
     def answer(self, data: bytes) -> bytes:
-        return time_since_1900(self.context.host.wall())
+        return time_since_1900(self.context.world.wall())
 
 
 kind = Kind(

@@ -31,7 +31,7 @@ class DatagramDoor:
         port = open_port(self.kind, context, role=self.role)
         port.ask(question)
         if answer is not None:
-            yield context.host.reactor, lambda: bool(port.sent)
+            yield context.world.reactor, lambda: bool(port.sent)
         assert len(port.sent) == (answer is not None), f"these came: {port.answers}"
         for one in port.sent:
             assert one.to == ASKER, f"an answer went to {one.to}"
@@ -44,7 +44,7 @@ class DatagramDoor:
         context = make_context(self.kind, **self.sample.table)
         port = open_port(self.kind, context, is_local=True, role=self.role)
         port.ask(b"hello", ("", 0))
-        yield context.host.reactor, lambda: True
+        yield context.world.reactor, lambda: True
         assert not port.sent, f"{port.sent} went nowhere"
         assert context.guard.counts["refused"] == 1
         assert not context.guard.counts["errors"], "an error in the service"

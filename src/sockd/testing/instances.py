@@ -20,7 +20,7 @@ from sockd.config.build import build
 from sockd.config.document import Document
 from sockd.config.settings import InstanceSettings
 from sockd.daemon.instance import make_instance
-from sockd.net.context import Context, Host
+from sockd.net.context import Context, World
 from sockd.net.entry import ConnectionFactory
 from sockd.net.names import Names
 from sockd.net.stream import Stream
@@ -72,10 +72,10 @@ class QuickNames(Names):
         self._found(address, self._table.get(address, address))
 
 
-def make_host(loop: Any = None, **changes: Any) -> Host:
+def make_world(loop: Any = None, **changes: Any) -> World:
     """The world that instances share: on a loop of one's own, or the running reactor.
 
-    `changes` replace fields of `Host`. The clock on the wall stands at noon (`NOON`), and `random`
+    `changes` replace fields of `World`. The clock on the wall stands at noon (`NOON`), and `random`
     gives the same numbers in every test.
     """
     loop = Loop() if loop is None else loop
@@ -85,7 +85,7 @@ def make_host(loop: Any = None, **changes: Any) -> Host:
     # the same answers for the same test: nothing here is secret
     chance = random.Random(7)
     names = QuickNames(loop)
-    return Host(
+    return World(
         **{
             "reactor": loop,
             "wall": wall,
@@ -116,10 +116,10 @@ def make_settings(kind: Kind | str, listen: Sequence[str] = (), **table: Any) ->
     return one
 
 
-def make_context(kind: Kind | str, host: Host | None = None, **table: Any) -> Context[Any, Any]:
+def make_context(kind: Kind | str, world: World | None = None, **table: Any) -> Context[Any, Any]:
     """What an instance of this kind is made of: limits and options are keywords, as in TOML."""
     one = make_settings(kind, **table)
-    context = make_instance(one, host or make_host()).context
+    context = make_instance(one, world or make_world()).context
     if one.kind.shared is not None:
         context.shared = one.kind.shared(context)
     WORLD.contexts.append(context)
@@ -157,7 +157,7 @@ def knock(
     protocol = ConnectionFactory(context, make, ENTRANCE).buildProtocol(address)
     if protocol is None:
         return None
-    return Client(context.host.reactor, protocol, takes, peer.uid)
+    return Client(context.world.reactor, protocol, takes, peer.uid)
 
 
 def open_port(
@@ -167,7 +167,7 @@ def open_port(
     datagram = kind_of(kind).door(role).datagram
     assert datagram is not None, f"{kind} has no datagrams"
     port = MemoryPort(datagram(context, ENTRANCE), is_local)
-    context.host.reactor.ports.append(port)
+    context.world.reactor.ports.append(port)
     return port
 
 
@@ -176,5 +176,5 @@ def open_sender(kind: Kind | str, context: Context[Any, Any], *, role: str = "")
     sender = kind_of(kind).door(role).sender
     assert sender is not None, f"{kind} sends nothing"
     port = MemoryPort(sender(context, GROUP, lambda _: None))
-    context.host.reactor.ports.append(port)
+    context.world.reactor.ports.append(port)
     return port

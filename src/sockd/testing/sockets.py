@@ -17,7 +17,7 @@ from sockd.daemon.instance import RunningInstance, make_instance
 from sockd.net.listener import Listener
 from sockd.service import Kind
 from sockd.testing.certificate import make_certificate
-from sockd.testing.instances import make_host, make_settings
+from sockd.testing.instances import make_settings, make_world
 from sockd.testing.running import PATIENCE, running_reactor
 
 TIMEOUT = PATIENCE
@@ -35,7 +35,7 @@ async def serve(
     if listens:
         table["listen"] = listens
     one = make_settings(kind, **table)
-    instance = make_instance(one, host or make_host(running_reactor()))
+    instance = make_instance(one, host or make_world(running_reactor()))
     instance.start()
     try:
         yield instance
