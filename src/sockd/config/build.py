@@ -48,13 +48,7 @@ def build(
     _check_keys(check, tables, found)
     daemon_values = check.values(DaemonSettings, daemon, ("sockd",))
     builder = _Builder(check, found, runtime, check.values(Limits, defaults, ("defaults",)))
-    for name in only or ():
-        if not name:
-            given = f"expected names, as in echo,time; got {','.join(only or ())!r}"
-            check.mistakes.append(Mistake(Place("--only"), "", given))
-        elif name not in services:
-            miss = near_miss(name, services, or_all=True)
-            check.mistakes.append(Mistake(Place("--only"), name, f"no such instance{miss}"))
+    _check_only(check, only or (), services)
     instances = [
         instance
         for name in services
@@ -86,6 +80,17 @@ def _check_keys(check: Checker, tables: Mapping[str, Mapping[str, Any]], found: 
     check.only((), check.document.values, TABLES, everywhere)
     check.only(("sockd",), tables["sockd"], field_names(DaemonSettings), _IN_DEFAULTS)
     check.only(("defaults",), tables["defaults"], field_names(Limits), _IN_SOCKD)
+
+
+def _check_only(check: Checker, only: Sequence[str], services: Mapping[str, Any]) -> None:
+    """Note the names of `--only` that no table has."""
+    for name in only:
+        if not name:
+            given = f"expected names, as in echo,time; got {','.join(only)!r}"
+            check.mistakes.append(Mistake(Place("--only"), "", given))
+        elif name not in services:
+            miss = near_miss(name, services, or_all=True)
+            check.mistakes.append(Mistake(Place("--only"), name, f"no such instance{miss}"))
 
 
 def _order(mistake: Mistake) -> list[list[str | int]]:
