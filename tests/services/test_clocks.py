@@ -17,10 +17,10 @@ from hypothesis import strategies as st
 
 from sockd.config.document import ConfigError
 from sockd.formats.clock import Zone, is_zone
+from sockd.formats.time import time_since_1900
 from sockd.services.beacon import LOOK_SECONDS, BeaconSender, next_beat
 from sockd.services.daytime import daytime
 from sockd.services.localtime import local_time
-from sockd.services.time import time_since_1900
 from tests.helpers import HOSTNAME, connect, make_context, make_settings, make_world, open_port
 from tests.memory import NOON, Loop, MemoryPort
 

@@ -13,6 +13,7 @@ and the answer ends in CRLF. No datagram is greeted.
 from attrs import frozen
 from twisted.internet.defer import Deferred
 
+from sockd.formats import ports
 from sockd.formats.lines import split_lines
 from sockd.formats.template import Template
 from sockd.net.context import Context
@@ -77,7 +78,7 @@ kind = Kind(
     instances=[
         Instance(
             "ack",
-            ["tcp:8888:interface=localhost", "udp:8888:interface=localhost"],
+            [f"tcp:{ports.ACK}:interface=localhost", f"udp:{ports.ACK}:interface=localhost"],
             {"greeting": GREETING},
         )
     ],

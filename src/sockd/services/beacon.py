@@ -14,6 +14,7 @@ from __future__ import annotations
 from attrs import frozen, validators
 from twisted.internet.interfaces import IDelayedCall
 
+from sockd.formats import ports
 from sockd.formats.clock import local_ctime
 from sockd.net.context import Context
 from sockd.net.datagram import Sender
@@ -78,5 +79,7 @@ kind = Kind(
     doc=__doc__,
     sender=BeaconSender,
     options=BeaconOptions,
-    instances=[Instance("beacon", ["multicast:224.225.226.227:2070:interface=127.0.0.1"])],
+    instances=[
+        Instance("beacon", [f"multicast:{ports.BEACON_GROUP}:{ports.BEACON}:interface=127.0.0.1"])
+    ],
 )

@@ -13,16 +13,11 @@ to flood somebody else.
 from collections.abc import Iterator
 from itertools import repeat
 
+from sockd.formats import ports
+from sockd.formats.chargen import PATTERN
 from sockd.net.datagram import MAX_ANSWER, Replies
 from sockd.net.requests import Once
 from sockd.service import Instance, Kind
-
-CHARACTERS = bytes(range(32, 127))
-COLUMNS = 72
-PATTERN = b"".join(
-    (CHARACTERS * 2)[start : start + COLUMNS] + b"\r\n" for start in range(len(CHARACTERS))
-)
-"""One whole rotation: 95 lines, 7030 bytes; the next one is the same again."""
 
 
 class ChargenStream(Once):
@@ -48,7 +43,13 @@ kind = Kind(
     stream=ChargenStream,
     datagram=ChargenReplies,
     instances=[
-        Instance("chargen", ["tcp:10019:interface=localhost", "udp:10019:interface=localhost"])
+        Instance(
+            "chargen",
+            [
+                f"tcp:{ports.CHARGEN}:interface=localhost",
+                f"udp:{ports.CHARGEN}:interface=localhost",
+            ],
+        )
     ],
     tries={
         "tcp": "nc -d {host} {port} | head -20",

@@ -12,6 +12,7 @@ too, gets one datagram.
 
 from attrs import frozen
 
+from sockd.formats import ports
 from sockd.formats.clock import Zone, local_ctime
 from sockd.net.context import Context
 from sockd.net.datagram import Replies
@@ -59,6 +60,12 @@ kind = Kind(
     datagram=DaytimeReplies,
     options=DaytimeOptions,
     instances=[
-        Instance("daytime", ["tcp:10013:interface=localhost", "udp:10013:interface=localhost"])
+        Instance(
+            "daytime",
+            [
+                f"tcp:{ports.DAYTIME}:interface=localhost",
+                f"udp:{ports.DAYTIME}:interface=localhost",
+            ],
+        )
     ],
 )

@@ -5,6 +5,7 @@ Nothing ever comes back, from a stream or for a datagram. The log tells how many
     $ printf 'into the void\\n' | nc -N localhost 10009
 """
 
+from sockd.formats import ports
 from sockd.net.datagram import Replies
 from sockd.net.stream import Stream
 from sockd.service import Instance, Kind
@@ -29,7 +30,13 @@ kind = Kind(
     stream=DiscardStream,
     datagram=DiscardReplies,
     instances=[
-        Instance("discard", ["tcp:10009:interface=localhost", "udp:10009:interface=localhost"])
+        Instance(
+            "discard",
+            [
+                f"tcp:{ports.DISCARD}:interface=localhost",
+                f"udp:{ports.DISCARD}:interface=localhost",
+            ],
+        )
     ],
     asks="echo hello",
     tries={  # nothing comes back that could be waited for

@@ -7,6 +7,7 @@ A client that does not read what comes back is not read from either.
     anybody home?
 """
 
+from sockd.formats import ports
 from sockd.net.datagram import Replies
 from sockd.net.stream import Stream
 from sockd.service import Instance, Kind
@@ -32,7 +33,10 @@ kind = Kind(
     stream=EchoStream,
     datagram=EchoReplies,
     instances=[
-        Instance("echo", ["tcp:10007:interface=localhost", "udp:10007:interface=localhost"])
+        Instance(
+            "echo",
+            [f"tcp:{ports.ECHO}:interface=localhost", f"udp:{ports.ECHO}:interface=localhost"],
+        )
     ],
     asks="echo hello",
 )

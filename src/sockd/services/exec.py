@@ -37,6 +37,7 @@ from zope.interface import implementer
 
 from sockd import events
 from sockd.access.reasons import because
+from sockd.formats import ports
 from sockd.formats.crlf import CrlfEnds
 from sockd.formats.quotes import builtin_quotes
 from sockd.formats.template import Template
@@ -385,7 +386,7 @@ kind = Kind(
     instances=[
         Instance(
             "fortune",
-            ["tcp:2346:interface=localhost"],
+            [f"tcp:{ports.FORTUNE}:interface=localhost"],
             {
                 "command": ["/usr/games/fortune"],
                 "otherwise": QUOTE,

@@ -26,6 +26,7 @@ from twisted.internet.interfaces import IDelayedCall
 
 from sockd import events
 from sockd.access.reasons import because
+from sockd.formats import ports
 from sockd.formats.factors import SMALL, factors, parse_number
 from sockd.net.child import Child
 from sockd.net.context import Context
@@ -235,7 +236,10 @@ kind = Kind(
     options=FactorOptions,
     shared=Factoring,
     instances=[
-        Instance("factor", ["tcp:7801:interface=localhost", "udp:7801:interface=localhost"])
+        Instance(
+            "factor",
+            [f"tcp:{ports.FACTOR}:interface=localhost", f"udp:{ports.FACTOR}:interface=localhost"],
+        )
     ],
     asks="echo 42",
 )

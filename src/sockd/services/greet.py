@@ -13,6 +13,7 @@ text is a template: `welcome` is a greet with another one.
 from attrs import frozen
 from twisted.internet.defer import Deferred
 
+from sockd.formats import ports
 from sockd.formats.template import Template
 from sockd.net.context import Context
 from sockd.net.requests import Once
@@ -47,10 +48,10 @@ kind = Kind(
     stream=GreetStream,
     options=GreetOptions,
     instances=[
-        Instance("greet", ["tcp:2345:interface=localhost"]),
+        Instance("greet", [f"tcp:{ports.GREET}:interface=localhost"]),
         Instance(
             "welcome",
-            ["tcp:8887:interface=localhost"],
+            [f"tcp:{ports.WELCOME}:interface=localhost"],
             {"template": "Hello client how are you"},
         ),
     ],

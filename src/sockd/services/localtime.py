@@ -12,6 +12,7 @@ is the runtime directory.
     error: unknown time zone Mars/Base
 """
 
+from sockd.formats import ports
 from sockd.formats.clock import is_zone, local_ctime
 from sockd.formats.text import escape
 from sockd.net.datagram import Replies
@@ -43,6 +44,6 @@ kind = Kind(
     name="localtime",
     doc=__doc__,
     datagram=LocaltimeReplies,
-    instances=[Instance("localtime", ["unixgram:${RUNTIME}/localtime.sock"])],
+    instances=[Instance("localtime", [f"unixgram:${{RUNTIME}}/{ports.LOCALTIME_SOCKET}"])],
     asks="echo Europe/Warsaw",
 )

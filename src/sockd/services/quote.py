@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from attrs import frozen
 
+from sockd.formats import ports
 from sockd.formats.quotes import builtin_quotes, parse_quotes
 from sockd.net.context import Context
 from sockd.net.datagram import Replies
@@ -90,6 +91,9 @@ kind = Kind(
     options=QuoteOptions,
     shared=Quotes,
     instances=[
-        Instance("quote", ["tcp:10017:interface=localhost", "udp:10017:interface=localhost"])
+        Instance(
+            "quote",
+            [f"tcp:{ports.QUOTE}:interface=localhost", f"udp:{ports.QUOTE}:interface=localhost"],
+        )
     ],
 )

@@ -15,6 +15,7 @@ and the text reversed, so that a client can tell which of its questions was answ
 import re
 import unicodedata
 
+from sockd.formats import ports
 from sockd.formats.lines import split_lines
 from sockd.net.datagram import Replies
 from sockd.net.requests import Requests
@@ -110,7 +111,13 @@ kind = Kind(
     stream=ReverseStream,
     datagram=ReverseReplies,
     instances=[
-        Instance("reverse", ["tcp:7800:interface=localhost", "udp:2007:interface=localhost"])
+        Instance(
+            "reverse",
+            [
+                f"tcp:{ports.REVERSE}:interface=localhost",
+                f"udp:{ports.REVERSE_DATAGRAMS}:interface=localhost",
+            ],
+        )
     ],
     asks="echo stressed",
     tries={

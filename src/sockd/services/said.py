@@ -6,6 +6,7 @@ Reads one line, answers `You said:LINE`, and closes. What else the client sends 
     You said:Hello there!
 """
 
+from sockd.formats import ports
 from sockd.net.requests import Requests
 from sockd.service import Instance, Kind
 
@@ -27,6 +28,6 @@ kind = Kind(
     name="said",
     doc=__doc__,
     stream=SaidStream,
-    instances=[Instance("said", ["tcp:3456:interface=localhost"])],
+    instances=[Instance("said", [f"tcp:{ports.SAID}:interface=localhost"])],
     asks="echo hello",
 )

@@ -9,17 +9,11 @@ Four bytes, big-endian, unsigned: seconds since 1900-01-01 00:00 UTC. The number
     4
 """
 
+from sockd.formats import ports
+from sockd.formats.time import time_since_1900
 from sockd.net.datagram import Replies
 from sockd.net.requests import Once
 from sockd.service import Instance, Kind
-
-SECONDS_1900_TO_1970 = 2_208_988_800
-"""The 70 years from the protocol's epoch to Unix's (RFC 868)."""
-
-
-def time_since_1900(unix_seconds: float) -> bytes:
-    """The four bytes for a Unix time in seconds, modulo 2^32."""
-    return (int(unix_seconds // 1 + SECONDS_1900_TO_1970) % 2**32).to_bytes(4, "big")
 
 
 class TimeStream(Once):
@@ -44,7 +38,10 @@ kind = Kind(
     stream=TimeStream,
     datagram=TimeReplies,
     instances=[
-        Instance("time", ["tcp:10037:interface=localhost", "udp:10037:interface=localhost"])
+        Instance(
+            "time",
+            [f"tcp:{ports.TIME}:interface=localhost", f"udp:{ports.TIME}:interface=localhost"],
+        )
     ],
     tries={
         "tcp": "rdate -p -o {port} {host}",

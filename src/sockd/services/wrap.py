@@ -17,6 +17,7 @@ from collections.abc import Iterator
 
 from attrs import frozen, validators
 
+from sockd.formats import ports
 from sockd.formats.fill import fill
 from sockd.formats.whole import TextBuffer
 from sockd.net.context import Context
@@ -69,7 +70,7 @@ kind = Kind(
     doc=__doc__,
     stream=WrapStream,
     options=WrapOptions,
-    instances=[Instance("wrap", ["unix:${RUNTIME}/wrap.sock"])],
+    instances=[Instance("wrap", [f"unix:${{RUNTIME}}/{ports.WRAP_SOCKET}"])],
     asks="seq -s ' ' 60",
     # s_client leaves at the end of its input, which is when the answer begins; socat waits
     tries={"tls": "seq -s ' ' 60 | socat -t9 - OPENSSL:{host}:{port},verify=0"},
