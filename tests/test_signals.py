@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import sys
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from tests.daemons import Daemon
-from tests.processes import PATIENCE, free_port, wait_until
+from tests.processes import PATIENCE, free_port, running, wait_until
 
 
 def refuses(port: int) -> bool:
@@ -39,3 +40,38 @@ def test_a_daemon_that_waits_for_connections_to_end_is_not_killed_by_a_hang_up_o
             assert daemon.process is not None
             assert daemon.process.wait(PATIENCE) == 0
         assert daemon.events("stopped")
+
+
+LATE = """
+import os, signal, sys
+from sockd import cli, service
+
+def find():
+    os.kill(os.getpid(), signal.{0})
+    return service.FOUND()
+
+service.FOUND, service.find = service.find, find
+cli.main(["run", "--log-format", "json", sys.argv[1]])
+"""
+"""A daemon that has a signal while it looks for the kinds that there are."""
+
+
+def start_with(number: str, folder: Path) -> list[str]:
+    file = folder / "sockd.toml"
+    file.write_text('[service.echo]\nlisten = ["tcp:0:interface=127.0.0.1"]\n', "utf-8")
+    return [sys.executable, "-c", LATE.format(number), str(file)]
+
+
+@pytest.mark.parametrize("number", ["SIGHUP", "SIGUSR1"])
+def test_a_daemon_that_starts_is_not_killed_by_a_hang_up_or_a_usr1(
+    number: str, tmp_path: Path
+) -> None:
+    with running(start_with(number, tmp_path)) as daemon:
+        daemon.wait_for('"event": "started"')
+        assert daemon.stop() == 0
+
+
+def test_an_interrupt_while_the_daemon_starts_ends_it_without_a_traceback(tmp_path: Path) -> None:
+    with running(start_with("SIGINT", tmp_path)) as daemon:
+        assert daemon.wait() == 1
+        assert "Traceback" not in daemon.text()

@@ -7,6 +7,7 @@ on the command line. Modules are imported by the command that needs them: `--hel
 from __future__ import annotations
 
 import json
+import signal
 import sys
 from typing import TYPE_CHECKING, NoReturn
 
@@ -57,6 +58,9 @@ def run(
     log_format: str | None,
 ) -> None:
     """Run the daemon in the foreground, until ^C, with a configuration FILE or the built-in one."""
+    for number in (signal.SIGHUP, signal.SIGUSR1):
+        # until the daemon handles them they do nothing: whoever sends one does not mean to end it
+        signal.signal(number, lambda *_: None)
     from sockd.run import run_foreground
 
     settings = _load(file, config, only, assignments)

@@ -198,6 +198,15 @@ MISTAKES = [
         "[service.echo]\nlisten = ['unix:/tmp/x']\n[service.wrap]\nlisten = ['unix:/tmp/x']",
         "4: service.wrap.listen: unix:/tmp/x: service.echo listens there already",
     ),
+    (
+        "[service.echo]\nlisten = ['unix:/tmp/x']\n"
+        "[service.wrap]\nlisten = ['unix:/tmp/../tmp//x']",
+        "4: service.wrap.listen: unix:/tmp/../tmp//x: service.echo listens there already",
+    ),
+    (
+        "[service.echo]\nlisten = ['unix:/tmp/x', 'unixgram:/tmp/x']",
+        "2: service.echo.listen: unixgram:/tmp/x: service.echo listens there already",
+    ),
     # values of each type
     ("[service.echo]\nrequired = 1", "2: service.echo.required: expected true or false, got 1"),
     (

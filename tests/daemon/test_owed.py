@@ -13,7 +13,7 @@ from pytest_twisted import ensureDeferred
 from twisted.internet.defer import Deferred
 
 from sockd.config.settings import InstanceSettings
-from sockd.net.datagram import Replies
+from sockd.net.datagram import Replies, Sender
 from sockd.service import Kind
 from tests.daemon.running import LOOPBACK, SAYS, apply, aside, daemon_of, says
 from tests.helpers import until
@@ -106,3 +106,18 @@ async def test_a_daemon_in_a_hurry_waits_for_no_answer() -> None:
             await until(lambda: len(owed) == 1)
             apply(daemon, wanted(name="other"))
     assert shared.has_stopped
+
+
+@ensureDeferred
+async def test_a_sender_that_comes_with_new_options_begins_once() -> None:
+    begun: list[bytes] = []
+
+    class Counts(Sender):
+        def startProtocol(self) -> None:
+            begun.append(self.context.options.word.encode())
+
+    kind = evolve(SAYS, sender=Counts)
+    first, second = (f"multicast:224.0.0.251:{port}:{LOOPBACK}" for port in (5, 6))
+    async with daemon_of(says(first, kind=kind)) as daemon:
+        apply(daemon, says(first, second, kind=kind, word="two"))
+        assert begun == [b"one", b"two", b"two"]  # the first begins again

@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-import psutil
 import pytest
 
 from sockd.listen.runtime import make_runtime_directory, runtime_directory
@@ -28,10 +27,6 @@ def why(text: str) -> str:
     with pytest.raises(ListenError) as caught:
         bound(parse(text))
     return str(caught.value)
-
-
-def holder() -> str:
-    return f"held by {psutil.Process().name()} (process {os.getpid()})"
 
 
 @contextmanager
@@ -100,7 +95,7 @@ def test_a_live_socket_is_refused_and_stays(
     path = tmp_path / "socket"
     with somebody_at(path, alive), socket.socket(socket.AF_UNIX, alive) as client:
         assert why(f"{transport}:{path}") == (
-            f"cannot listen on {transport} {path}: another process listens there, {holder()}"
+            f"cannot listen on {transport} {path}: this daemon listens there already"
         )
         client.connect(str(path))
 
@@ -113,7 +108,7 @@ def test_a_live_socket_whose_queue_is_full_is_refused_and_stays(tmp_path: Path) 
             client = stack.enter_context(socket.socket(socket.AF_UNIX))
             client.setblocking(False)
             full = client.connect_ex(str(path)) != 0
-        assert "another process listens there" in why(f"unix:{path}")
+        assert "this daemon listens there already" in why(f"unix:{path}")
         assert path.is_socket()
 
 
@@ -227,7 +222,7 @@ def test_a_port_in_use_names_who_holds_it(transport: str, kind: socket.SocketKin
         port = sock.getsockname()[1]
         for host in ("127.0.0.1", "0.0.0.0"):
             assert why(f"{transport}:{port}:interface={host}") == (
-                f"cannot listen on {transport} {host}:{port}: address in use, {holder()}"
+                f"cannot listen on {transport} {host}:{port}: address in use, held by this daemon"
             )
 
 

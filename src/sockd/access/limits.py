@@ -156,6 +156,7 @@ class Limits:
     drain: Duration = option(
         Duration(3),
         "how long connections may take to end when the service stops; then they are cut off",
+        change=Change.NOW,
     )
     log_connections: bool = option(
         True,

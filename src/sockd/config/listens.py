@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -83,6 +84,12 @@ def failure(listen: Listen) -> str:
     return ""
 
 
+def _file(path: str) -> str:
+    """One name for a file, by whichever folders it is reached; nothing for no file."""
+    folder, _, name = path.rpartition("/")
+    return os.path.join(os.path.realpath(folder or "/"), name) if name else path  # noqa: PTH118
+
+
 def conflicts(instances: Sequence[InstanceSettings]) -> Iterator[tuple[Key, str]]:
     """Addresses that two want: the key of the later one, and what is wrong."""
     taken: dict[tuple[bool, int, int, str], dict[str, str]] = {}
@@ -95,9 +102,11 @@ def conflicts(instances: Sequence[InstanceSettings]) -> Iterator[tuple[Key, str]
                 or (listen.port == 0 and not listen.path)
             ):
                 continue
-            is_datagram = listen.transport in ("udp", "unixgram")
+            # a file is a file, whatever comes there
+            is_datagram = listen.transport == "udp"
             version = 0 if listen.path else 6 if ":" in listen.host else 4
-            owners = taken.setdefault((is_datagram, version, listen.port, listen.path), {})
+            place = (is_datagram, version, listen.port, _file(listen.path))
+            owners = taken.setdefault(place, {})
             # nobody shares a port with a socket that listens on all addresses
             rivals = owners if listen.host in ("0.0.0.0", "::") else (listen.host, "0.0.0.0", "::")
             owner = next((owners[host] for host in rivals if host in owners), None)

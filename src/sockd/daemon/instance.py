@@ -229,9 +229,10 @@ class Preparation:
         instance = self.instance
         old, instance.context = instance.context, context
         waited: list[Deferred[Any]] = [instance.guard.when_ended(instance.guard.sessions)]
-        for listener in instance.listeners:
-            waited.append(listener.when_answered())
-            listener.use(context)
+        for identity, listener in instance.by_identity.items():
+            if identity not in self.listeners:  # these were made with it
+                waited.append(listener.when_answered())
+                listener.use(context)
         ended = DeferredList([*waited, *closing])
         instance.ends_with(ended.addCallback(lambda _: stop_shared(old)))
 

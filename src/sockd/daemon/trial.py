@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from contextlib import ExitStack
 
 from sockd.config.settings import Settings
-from sockd.listen.sockets import ListenError, bound, failures
+from sockd.listen.listen import Listen
+from sockd.listen.sockets import ListenError, bound, failures, file_identity, unlink_own
 from sockd.net.listener import is_fatal
 
 
 def try_binding(settings: Settings) -> list[str]:
-    """Bind every address and let it go again: what would stop a start, as `NAME: REASON`."""
+    """Bind every address and let all go again: what would stop a start, as `NAME: REASON`."""
     reasons = []
-    for instance in settings.instances:
-        errors = []
-        for listen in instance.listen:
-            try:
-                bound(listen).close()
-                if listen.path:
-                    Path(listen.path).unlink()
-            except ListenError as error:
-                if is_fatal(error, instance.limits.required):
-                    errors.append(error)
-        reasons += [f"{instance.name}: {reason}" for reason in failures(errors)]
+    with ExitStack() as held:  # all at once: two may stand in each other's way
+        for instance in settings.instances:
+            errors = []
+            for listen in instance.listen:
+                try:
+                    _hold(listen, held)
+                except ListenError as error:
+                    if is_fatal(error, instance.limits.required):
+                        errors.append(error)
+            reasons += [f"{instance.name}: {reason}" for reason in failures(errors)]
     return reasons
+
+
+def _hold(listen: Listen, held: ExitStack) -> None:
+    held.enter_context(bound(listen))
+    if listen.path:
+        held.callback(unlink_own, listen.path, file_identity(listen.path))

@@ -30,6 +30,9 @@ FIRST_HANDED_OVER = 3
 """The first descriptor that a service manager hands over (SD_LISTEN_FDS_START)."""
 
 
+_BY_US = ", held by this daemon"
+
+
 class ListenError(Exception):
     """An address that cannot be listened on, and the reason."""
 
@@ -209,7 +212,11 @@ def _bind_path(sock: socket.socket, listen: Listen) -> None:
         if not stat.S_ISSOCK(found.st_mode):
             raise ListenError(listen, OTHER_FILE)
         if _is_alive(listen.path, sock.type):
-            raise ListenError(listen, "another process listens there" + _holder(listen))
+            holder = _holder(listen)
+            who = "this daemon listens there already"
+            if holder != _BY_US:
+                who = f"another process listens there{holder}"
+            raise ListenError(listen, who)
         path.unlink()
     # the mode is right from the first moment, whatever the umask: never wider, then exact
     os.fchmod(sock.fileno(), listen.terms.mode)
@@ -304,8 +311,11 @@ def _holder(listen: Listen) -> str:
     wanted = "unix" if listen.path else ("udp" if listen.transport == "udp" else "tcp")
     try:
         for one in psutil.net_connections(wanted):
-            if one.pid is not None and _is_at(one, listen):
+            if one.pid is None or not _is_at(one, listen):
+                continue
+            if one.pid != os.getpid():
                 return f", held by {psutil.Process(one.pid).name()} (process {one.pid})"
+            return _BY_US
     except (psutil.Error, OSError):
         return ""
     return ""

@@ -129,11 +129,6 @@ class Listener:
         else:
             self._try_later(problem)
 
-    def start(self) -> None:
-        """Prepare and commit."""
-        self.prepare()
-        self.commit()
-
     def close(self) -> Deferred[Any] | None:
         """Let go of the address, prepared or committed. A Deferred where the port closes later."""
         if self._retry is not None:
