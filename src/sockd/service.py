@@ -79,7 +79,7 @@ _NAME = _only(
 class Shared(Protocol):
     """What an instance's connections share, and what stops with the instance."""
 
-    def stop(self) -> Deferred[Any] | None:
+    def stop(self) -> Deferred[None] | None:
         """Let go of everything: processes, timers.
 
         A Deferred fires when all of it has gone: until then the instance has not stopped, and

@@ -109,6 +109,46 @@ async def test_many_who_ask_for_one_address_are_one_question(resolver: Resolver)
 
 
 @pytest_twisted.ensureDeferred
+async def test_a_look_up_that_fails_in_any_way_costs_no_thread(resolver: Resolver) -> None:
+    def fail(address: str) -> str:
+        if address in resolver.known:
+            return resolver(address)
+        raise RuntimeError("by design")
+
+    loop = Loop()
+    resolver.is_open.set()
+    found = Names(loop, REACTOR, fail)
+    for number in range(2 * THREADS):
+        wrong = ask(found, f"198.51.100.{number}")
+        await until(lambda wrong=wrong: wrong)  # type: ignore[misc]
+        assert wrong == [f"198.51.100.{number}"]
+    results = ask(found, "192.0.2.1")
+    await until(lambda: results)
+    assert results == ["host.example"]
+
+
+@pytest_twisted.ensureDeferred
+async def test_an_address_that_no_thread_could_be_had_for_is_looked_up_when_asked_for_again(
+    resolver: Resolver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class NoThread(threading.Thread):
+        def start(self) -> None:
+            raise RuntimeError("can't start new thread")
+
+    loop = Loop()
+    resolver.is_open.set()
+    found = Names(loop, REACTOR, resolver)
+    with monkeypatch.context() as patch:
+        patch.setattr(threading, "Thread", NoThread)
+        first = ask(found, "192.0.2.1")
+        loop.advance(DEADLINE)
+    assert first == ["192.0.2.1"]
+    second = ask(found, "192.0.2.1")
+    await until(lambda: second)
+    assert second == ["host.example"]
+
+
+@pytest_twisted.ensureDeferred
 async def test_a_dead_resolver_holds_few_threads_and_few_questions(resolver: Resolver) -> None:
     loop = Loop()
     found = Names(loop, REACTOR, resolver)

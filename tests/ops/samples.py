@@ -18,5 +18,12 @@ PEER = Peer("192.0.2.7", 50007)
 
 
 def event_of(sentence: str, /, **fields: Any) -> LogEvent:
-    """An event at noon."""
-    return {"log_time": NOON, "log_level": LogLevel.info, "log_format": sentence, **fields}
+    """An event of ours at noon, or of somebody else where it has no `event`."""
+    namespace = "sockd" if "event" in fields else "other"
+    return {
+        "log_time": NOON,
+        "log_level": LogLevel.info,
+        "log_format": sentence,
+        "log_namespace": namespace,
+        **fields,
+    }

@@ -172,7 +172,8 @@ def test_an_observer_of_the_old_kind_changes_no_json_line() -> None:
     seen: list[LogEvent] = []
     old = LegacyLogObserverWrapper(cast(Any, seen.append))
     before, behind = LogWriter(plain, JSON), LogWriter(mixed, JSON)
-    Logger(observer=LogPublisher(before, old, behind)).warn("{why}", event="warning", why="reason")
+    logger = Logger(namespace="sockd", observer=LogPublisher(before, old, behind))
+    logger.warn("{why}", event="warning", why="reason")
     assert plain.getvalue() == mixed.getvalue()
     assert check_json(plain.getvalue())["message"] == "reason"
     assert seen[0]["message"] == ()
@@ -216,7 +217,9 @@ def test_a_fault_is_one_line_with_its_traceback_indented(said: str) -> None:
     try:
         fault()
     except ValueError:
-        Logger(observer=cast(Any, heard.append)).failure("{peer}: fault", event="error", peer=said)
+        Logger("sockd", observer=cast(Any, heard.append)).failure(
+            "{peer}: fault", event="error", peer=said
+        )
     [event] = heard
     text = as_text(event)
     check_lines(text)

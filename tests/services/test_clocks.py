@@ -296,3 +296,17 @@ def test_a_beacon_that_stops_has_nothing_left_to_do() -> None:
     loop.advance(60)
     assert len(group.sent) == 1
     assert not loop.getDelayedCalls()
+
+
+def test_a_fault_in_one_message_does_not_end_the_beacon(monkeypatch: pytest.MonkeyPatch) -> None:
+    loop, _, group = start_beacon()
+
+    def fail(_: bytes) -> None:
+        raise ZeroDivisionError("by design")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(group.protocol, "send", fail)
+        with pytest.raises(ZeroDivisionError):
+            loop.advance(10)
+    loop.advance(15)
+    assert len(group.sent) == 1

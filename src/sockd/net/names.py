@@ -61,13 +61,13 @@ class Names:
             until, name = self._known[address]
             if self._clock.seconds() < until:
                 return succeed(name)
-        if address not in self._waiting:
+        is_new = address not in self._waiting
+        if is_new:
             try:
                 self._queue.put_nowait(address)
             except Full:
                 return succeed(address)
             self._waiting[address] = []
-            self._start_thread()
         answer: Deferred[str] = Deferred(partial(self._wait_no_more, address))
         self._waiting[address].append(answer)
         deadline = self._clock.callLater(DEADLINE, self._give_up, address, answer)
@@ -77,7 +77,10 @@ class Names:
                 deadline.cancel()
             return name
 
-        return answer.addBoth(in_time)
+        answer.addBoth(in_time)
+        if is_new:
+            self._start_thread()
+        return answer
 
     def _give_up(self, address: str, answer: Deferred[str]) -> None:
         self._wait_no_more(address, answer)
@@ -106,6 +109,17 @@ class Names:
         except RuntimeError:  # the host has no room for one more: the address is the answer
             with self._lock:
                 self._running -= 1
+                if self._running:
+                    return  # those that there are will look
+            self._forget()
+
+    def _forget(self) -> None:
+        """Nobody looks: who waits gets the address in time, and is looked up if it asks again."""
+        while True:
+            try:
+                self._waiting.pop(self._queue.get_nowait(), None)
+            except Empty:
+                return
 
     def _work(self) -> None:
         while True:
@@ -119,6 +133,6 @@ class Names:
                 continue
             try:
                 name = self._lookup(address)
-            except (OSError, UnicodeError):  # whoever holds an address gives it any bytes for name
+            except Exception:  # noqa: BLE001 - none, or bytes that are no name: nothing may end the thread
                 name = address
             self._threads.callFromThread(self._found, address, name)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import lru_cache
 from json.encoder import encode_basestring_ascii as quoted
+from math import isfinite
 from operator import itemgetter
 from string import Formatter
 from typing import cast
@@ -22,8 +23,6 @@ MAX_LINE = 4000
 """Characters of the longest message: a peer's text is not a way to fill the disk."""
 _PARTS_KEPT = 256
 """Fields whose JSON is remembered: names of services, addresses and reasons are few."""
-_LEGACY = {"failure", "format", "isError", "logLevel", "message", "system", "time"}
-"""What Twisted's observers of the old kind add to an event that passes them."""
 _INFO = LogLevel.info
 
 
@@ -38,20 +37,33 @@ def _filler(text: str) -> Callable[[LogEvent], str]:
     if not names:
         return lambda _: text
     values = itemgetter(*names)
+    if len(names) == 1:  # which gives the value itself, and that may be a tuple
+        return lambda event: form % (values(event),)
     return lambda event: form % values(event)
 
 
 _FILLERS = {text: _filler(text) for text in SENTENCES.values()}
 
 
+def is_ours(event: LogEvent) -> bool:
+    """Whether it is an event of `sockd.events`: others may have a field `event` too."""
+    if event.get("log_namespace") != "sockd":
+        return False
+    name = event.get("event")
+    return isinstance(name, str) and name in FIELDS
+
+
 def sentence(event: LogEvent) -> str:
     """What an event says, as one line that is fit for a terminal."""
-    fill = _FILLERS.get(event.get("log_format", ""))
-    if fill is not None and "event" in event:
+    return _sentence(event, is_ours(event))
+
+
+def _sentence(event: LogEvent, is_own: bool) -> str:
+    if is_own and (fill := _FILLERS.get(event["log_format"])) is not None:
         text = fill(event)
     else:
         text = formatEvent(event)
-        if _failure(event) is not None and "event" not in event:
+        if not is_own and _failure(event) is not None:
             # Twisted's own reports of errors have the traceback in their text
             text = text.partition("\n")[0]
     return _shown(text)
@@ -80,24 +92,18 @@ def as_text(event: LogEvent) -> str:
 
 def as_json(event: LogEvent) -> str:
     """One flat object: `time`, `level`, `event`, `message` and the event's own fields."""
-    name = event.get("event", "log")
+    is_own = is_ours(event)
+    name = event["event"] if is_own else "log"
     level: LogLevel = event.get("log_level", _INFO)
     own = ""
-    if "event" in event:
-        own = "".join([_part(key, event[key]) for key in _names(event) if key in event])
+    if is_own:
+        own = "".join([_part(key, event[key]) for key in _NAMES[name] if key in event])
     if (failure := _failure(event)) is not None:
         own += _part("traceback", failure.getTraceback(), 4 * MAX_LINE)
     return (
         f'{{"time": "{_time(event)}", "level": "{level.name}", "event": {quoted(name)}, '
-        f'"message": {quoted(sentence(event))}{own}}}\n'
+        f'"message": {quoted(_sentence(event, is_own))}{own}}}\n'
     )
-
-
-def _names(event: LogEvent) -> Iterable[str]:
-    """The names of an event's own fields."""
-    if (names := _NAMES.get(event["event"])) is not None:
-        return names
-    return [key for key in event if not key.startswith("log_") and key not in _LEGACY]
 
 
 _NAMES = {event: tuple(sorted(names)) for event, names in FIELDS.items()}
@@ -106,12 +112,13 @@ _NAMES = {event: tuple(sorted(names)) for event, names in FIELDS.items()}
 def _part(key: str, value: object, limit: int = MAX_LINE) -> str:
     """A field as it stands in an object, after a comma."""
     kind = type(value)
-    if kind is int or kind is float:
+    if kind is int:
         return f', "{key}": {value!r}'
     if hasattr(kind, "fields"):
         return _parts(key, cast(Composed, value))
-    if isinstance(value, (int, float)):
+    if value is None or (isinstance(value, (int, float)) and isfinite(value)):
         return f', "{key}": {json.dumps(value)}'
+    # what JSON has no number for, such as infinity, is text too
     return f', "{key}": {quoted(_shown(str(value), limit))}'
 
 

@@ -6,6 +6,7 @@ import atexit
 import re
 import signal
 import sys
+from collections.abc import Callable
 from threading import get_ident
 from time import time
 from typing import Any, Protocol
@@ -18,7 +19,7 @@ from sockd import events
 from sockd.access.reasons import because
 from sockd.events import Composed, Peer
 from sockd.ops.log_file import LogFile
-from sockd.ops.log_lines import Format
+from sockd.ops.log_lines import Format, is_ours
 
 FLUSH_SECONDS = 0.01
 """How long a line may wait for others to be written with: a write for each would cost as much as
@@ -78,8 +79,7 @@ class LogWriter:
         if self._reactor is not None and get_ident() != self._thread:
             self._reactor.callFromThread(self, event)
             return
-        name = event.get("event")
-        if name is None:
+        if not is_ours(event):
             text = formatEvent(event)
             if _NOISE.match(text):
                 return
@@ -87,9 +87,9 @@ class LogWriter:
                 event = self._descriptors(event)
                 if not event:
                     return
-        elif self.is_below_a_table and name in ("listening", "started"):
+        elif self.is_below_a_table and event["event"] in ("listening", "started"):
             return
-        self._add(self.format.line(event))
+        self._add(self._line(self.format.line, event))
         if event.get("log_level", _INFO) is not _INFO:
             self.flush()
 
@@ -153,12 +153,26 @@ class LogWriter:
         waiting, self._lines = self._lines, []
         if not waiting:
             return
-        lines = [one if isinstance(one, str) else one[0](*one[1:]) for one in waiting]
+        lines = [one if isinstance(one, str) else self._line(*one) for one in waiting]
         try:
             self._write(lines)
             self._is_failing = False
         except (OSError, ValueError) as error:
             self._complain(error)
+
+    def _line(self, make: Callable[..., str], *args: Any) -> str:
+        """A line; where it cannot be made, one that says so: the others are not lost with it."""
+        try:
+            return make(*args)
+        except Exception as error:  # noqa: BLE001 - whatever is logged, who logs goes on
+            return self.format.line(
+                {
+                    "log_time": time(),
+                    "log_level": LogLevel.error,
+                    "log_format": "an event cannot be written: {why}",
+                    "why": type(error).__name__,
+                }
+            )
 
     def _write(self, lines: list[str]) -> None:
         try:
@@ -196,6 +210,7 @@ class LogWriter:
             "log_time": now,
             "log_level": LogLevel.warn,
             "log_format": events.SENTENCES["descriptors"],
+            "log_namespace": "sockd",
             "event": "descriptors",
         }
 

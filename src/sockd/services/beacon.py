@@ -65,12 +65,12 @@ class BeaconSender(Sender):
         self._look = self.context.clock.callLater(min(max(left, 0.0), LOOK_SECONDS), self._tick)
 
     def _tick(self) -> None:
-        now = self.context.host.wall()
-        # within a look of the beat it is time; further off, the clock has been set
-        if self._beat <= now < self._beat + LOOK_SECONDS:
-            self.send(beacon(self._beat, self.context.host.hostname))
+        now, beat = self.context.host.wall(), self._beat
         self._beat = next_beat(now, self.context.options.period)
-        self._wait()
+        self._wait()  # before it speaks: whatever happens to one message, the next is not lost
+        # within a look of the beat it is time; further off, the clock has been set
+        if beat <= now < beat + LOOK_SECONDS:
+            self.send(beacon(beat, self.context.host.hostname))
 
 
 kind = Kind(

@@ -30,7 +30,9 @@ from functools import partial
 from typing import Any
 
 from attrs import frozen, validators
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IDelayedCall, IPushProducer
+from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from sockd import events
@@ -50,6 +52,9 @@ from sockd.service import Instance, Kind
 
 QUOTE = "quote"
 """What can be sent where the program is not there."""
+STOP_SECONDS = 2.0
+"""How long a stop waits for killed programs to be reaped: one that has become another user, as sudo
+does, cannot be killed."""
 NEEDS_ROOT = "running a program as another user needs a daemon that stays root"
 
 
@@ -187,6 +192,8 @@ class Programs:
         if options.user is not None and context.host.gives_up_root:
             raise ValueError(NEEDS_ROOT)
         self.running: set[ClientProgram] = set()
+        self._clock = context.clock
+        self._reaped: Deferred[None] | None = None
         self.quotes: tuple[bytes, ...] = ()
         path = _located(options)
         self.program = _program(path or "", options)
@@ -198,10 +205,23 @@ class Programs:
         for reason in warnings:
             events.warn("warning", service=context.name, reason=reason)
 
-    def stop(self) -> None:
-        """End every program that still runs."""
+    def stop(self) -> Deferred[None]:
+        """End every program that still runs. Fires when they are reaped and that is reported."""
         for child in tuple(self.running):
             child.kill()
+        if not self.running:
+            return succeed(None)
+        if self._reaped is None:
+            self._reaped = Deferred()
+            late = self._clock.callLater(STOP_SECONDS, self._reaped.callback, None)
+            self._reaped.addCallback(lambda _: late.cancel() if late.active() else None)
+        return self._reaped
+
+    def ended(self, child: ClientProgram) -> None:
+        """A program has been reaped."""
+        self.running.discard(child)
+        if not self.running and self._reaped is not None and not self._reaped.called:
+            self._reaped.callback(None)
 
 
 @implementer(IPushProducer)
@@ -235,10 +255,12 @@ class ClientProgram(Child):
         self.process.registerProducer(_Input(self._stream), True)
 
     def outReceived(self, data: bytes) -> None:
+        if self._stream.is_closing:
+            return  # nobody is to get it, and nothing else would bound what waits
         self._stream.write(self._ends.convert(data) if self.context.options.crlf else data)
 
     def ended(self, status: str) -> None:
-        self.context.shared.running.discard(self)
+        self.context.shared.ended(self)
         self._stream.program_ended(self._ends.rest(), status)
 
 
@@ -248,8 +270,6 @@ class ExecStream(Stream):
     context: Context[ExecOptions, Programs]
     is_working = True
     """The client waits for its program, in silence too."""
-    answer_timeout = math.inf
-    """The program has `max_time`."""
     _child: ClientProgram | None = None
     _early = b""
     _time: IDelayedCall | None = None
@@ -260,7 +280,7 @@ class ExecStream(Stream):
         template = self.context.options.greeting
         if template:
             greeting = self.context.greeting(template, self.peer)
-            greeting.addCallback(partial(self.contain, self._run))
+            greeting.addCallbacks(partial(self.contain, self._run), self._no_greeting)
         else:
             self._run(b"")
 
@@ -291,6 +311,11 @@ class ExecStream(Stream):
         super().resumeProducing()
         if self._child is not None and 1 in self._child.process.pipes:
             self._child.process.pipes[1].resumeProducing()
+
+    @property
+    def answer_timeout(self) -> float:
+        """None of its own while the program runs, which has `max_time`."""
+        return super().answer_timeout if self._time is None else math.inf
 
     def program_ended(self, rest: bytes, status: str) -> None:
         """The program is reaped and its output is at its end."""
@@ -327,6 +352,10 @@ class ExecStream(Stream):
             child.process.write(self._early)
         if self.peer_finished:
             self.finished()
+
+    def _no_greeting(self, failure: Failure) -> None:
+        if not self.is_closing:
+            self.contain(failure.raiseException)
 
     def _too_long(self) -> None:
         self._time = None

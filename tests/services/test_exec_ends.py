@@ -1,0 +1,107 @@
+"""The ends of programs, and of connections that get none."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest_twisted
+from twisted.internet.defer import Deferred, fail
+from twisted.internet.threads import deferToThread
+
+from sockd.net.stream import DAEMON_STOPS
+from sockd.services import exec as exec_service
+from tests.helpers import LogRecorder, connect, make_context, make_host, until
+from tests.services.programs import running
+
+STUBBORN = ("sh", "-c", "trap '' TERM; echo ready; while :; do sleep 0.02; done")
+
+
+class Resolver:
+    """Gives everybody the same answer."""
+
+    def __init__(self, answer: Deferred[str]) -> None:
+        self.answer = answer
+
+    def name(self, address: str) -> Deferred[str]:
+        """The answer."""
+        return self.answer
+
+
+def greeted(answer: Deferred[str], **table: Any) -> Any:
+    """A client whose greeting needs this name."""
+    host = make_host(names=Resolver(answer))
+    return connect("exec", make_context("exec", host, command=["cat"], greeting="{name}", **table))
+
+
+def test_a_greeting_that_fails_ends_its_connection(log: LogRecorder) -> None:
+    client = greeted(fail(ZeroDivisionError("by design")))
+    assert client.is_closed
+    assert [event["event"] for event in log.flush_faults()] == ["error"]
+
+
+def test_a_greeting_that_fails_after_its_client_has_left_is_nobodys(log: LogRecorder) -> None:
+    answer: Deferred[str] = Deferred()
+    greeted(answer).vanish()
+    answer.errback(ZeroDivisionError("by design"))
+    assert log.flush_faults() == []
+
+
+def test_a_greeting_that_never_comes_is_waited_for_no_longer_than_an_answer() -> None:
+    client = greeted(Deferred(), answer_timeout=5)
+    client.loop.advance(7)
+    assert client.received == b"error: no answer within 5s\r\n"
+    assert client.saw_end
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_stop_is_done_when_every_program_is_reaped_and_that_is_told(
+    log: LogRecorder,
+) -> None:
+    async with running(*STUBBORN) as (instance, wire):
+        assert await deferToThread(wire.receive, 6) == b"ready\n"
+        programs = instance.context.shared
+        stopped = programs.stop()
+        assert not stopped.called
+        await stopped
+        assert len(log.events("child-reaped")) == 1
+        assert not programs.running
+        assert programs.stop().called
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_program_that_cannot_be_killed_does_not_keep_a_stop() -> None:
+    context = make_context("exec", command=["cat"])
+    client = connect("exec", context)
+    [child] = context.shared.running
+    kill = child.kill
+    child.kill = lambda: None
+    done: list[None] = []
+    context.shared.stop().addCallback(done.append)
+    client.loop.advance(exec_service.STOP_SECONDS - 0.1)
+    assert done == []
+    client.loop.advance(0.1)
+    assert done == [None]
+    child.kill = kill
+    client.vanish()
+    child.kill()
+    await until(lambda: not context.shared.running)
+
+
+@pytest_twisted.ensureDeferred
+async def test_what_a_program_prints_after_the_end_of_its_connection_is_dropped() -> None:
+    context = make_context("exec", command=["yes"])
+    client = connect("exec", context, takes=1000)
+    stream: Any = client.protocol
+
+    def has_spoken() -> bool:
+        client.loop.settle()
+        return bool(stream.bytes_out)
+
+    await until(has_spoken)
+    stream.stop(DAEMON_STOPS)
+    before = stream.bytes_out
+    [child] = context.shared.running
+    child.outReceived(b"y\n" * 1000)
+    assert stream.bytes_out == before
+    client.vanish()
+    await context.shared.stop()
