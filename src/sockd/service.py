@@ -79,7 +79,7 @@ _NAME = _only(
 class Shared(Protocol):
     """What an instance's connections share, and what stops with the instance."""
 
-    def stop(self) -> Deferred[Any] | None:
+    def stop(self) -> Deferred[None] | None:
         """Let go of everything: processes, timers.
 
         A Deferred fires when all of it has gone: until then the instance has not stopped, and
@@ -198,8 +198,7 @@ class Kind:
     doors: Sequence[Door] = field(default=(), validator=_are_doors)
     """Doors besides the main one, whose protocols are `stream`, `datagram` and `sender`."""
     check: Callable[[Any], None] | None = None
-    """Called with the options: raises OptionError for what no single value shows to be wrong, or
-    ValueError where no option can be named."""
+    """Called with the options: raises ValueError for what no single value shows to be wrong."""
     shared: Callable[[Context[Any, Any]], Shared] | None = field(
         default=None, validator=_only(lambda value: value is None or callable(value), "a callable")
     )
