@@ -6,6 +6,8 @@ from typing import Any
 
 from attrs import frozen
 
+from sockd.formats.hostport import host_port
+
 
 @frozen
 class Entrance:
@@ -24,10 +26,9 @@ class Entrance:
     """Whether a proxy's header comes first, and names the peer."""
 
     def __str__(self) -> str:
-        host = f"[{self.host}]" if ":" in self.host else self.host
         proxy = "haproxy:" if self.is_proxied else ""
         role = f" ({self.role})" if self.role else ""
-        return f"{proxy}{self.transport} {self.path or f'{host}:{self.port}'}{role}"
+        return f"{proxy}{self.transport} {self.path or host_port(self.host, self.port)}{role}"
 
     def fields(self, key: str) -> dict[str, Any]:
         """For a log of fields: the transport, and the local address and port apart, or the path."""

@@ -21,6 +21,7 @@ from twisted.logger import LogLevel
 from sockd import events
 from sockd.access.entrance import Entrance
 from sockd.access.reasons import because
+from sockd.formats.hostport import host_port
 from sockd.listen.address import WILDCARDS
 from sockd.listen.listen import Listen
 from sockd.listen.sockets import ListenError, bound, file_identity, unlink_own
@@ -235,7 +236,7 @@ class Listener:
         self.entrance = entrance_of(listen, sock)
         if listen.transport != "multicast" and not listen.systemd and not listen.path:
             host = self.entrance.host
-            self.address = f"{f'[{host}]' if ':' in host else host}:{self.entrance.port}"
+            self.address = host_port(host, self.entrance.port)
 
     def _open(self) -> None:
         sock, self._socket = self._socket, None
