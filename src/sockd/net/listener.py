@@ -227,6 +227,9 @@ class Listener:
                 sock = taken_over.dup()
             except OSError as error:
                 raise ListenError(listen, error.strerror or str(error)) from None
+            # Python makes a duplicate wait, and with it the original, which shares the flag: the
+            # next `accept` of a Twisted port would hold the reactor
+            sock.setblocking(False)
         else:
             sock = bound(listen, beside)
             if listen.path:
