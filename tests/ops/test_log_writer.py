@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -13,10 +14,11 @@ from twisted.internet.task import Clock
 from twisted.logger import LogLevel, LogPublisher
 
 from sockd import events
-from sockd.access.reasons import because
+from sockd.access.reasons import Reason, because
+from sockd.ops.log_lines import Format
 from sockd.ops.logs import FLUSH_SECONDS, LINES_COLLECTED, LogWriter
 from tests.helpers import LogRecorder
-from tests.ops.samples import LOCAL, PEER, TEXT, event_of
+from tests.ops.samples import JSON, LOCAL, PEER, TEXT, event_of
 
 
 @define(eq=False)
@@ -137,3 +139,47 @@ def test_a_connection_is_told_to_the_log_alone_only_while_nobody_else_hears(
     assert len(lines) == 4
     assert lines[:2] == lines[2:]
     assert [one["event"] for one in others.logged] == ["opened", "closed"]
+
+
+@pytest.mark.parametrize("form", [TEXT, JSON], ids=["text", "json"])
+@pytest.mark.parametrize(
+    "reason",
+    [
+        because("done"),
+        because("tls_error", detail="\x1b[2J\\ \u202e"),
+        because("rejected", detail="x" * 9000),
+    ],
+)
+def test_the_lines_of_a_short_connection_are_those_of_any(form: Format, reason: Reason) -> None:
+    """Whether they are made at once, because nothing was said between, or one by one."""
+    written = []
+    for between in (False, True):
+        file, host = io.StringIO(), Host()
+        writer = LogWriter(file, form)
+        writer.collect(host)
+        writer.opened("echo", 1, LOCAL, PEER)
+        if between:
+            writer(event_of("between"))
+        writer.closed("echo", 1, LOCAL, PEER, 0.5, 1, 2, reason)
+        for end in host.ends:
+            end()
+        lines = [line for line in file.getvalue().splitlines() if "between" not in line]
+        written.append([re.sub(r"\d{4}-\S+Z", "", line) for line in lines])
+    assert len(written[0]) == 2
+    assert written[0] == written[1]
+
+
+def test_two_connections_that_cross_have_each_line_at_its_time(
+    writer: LogWriter, file: io.StringIO
+) -> None:
+    writer.opened("echo", 1, LOCAL, PEER)
+    writer.opened("echo", 2, LOCAL, PEER)
+    writer.closed("echo", 1, LOCAL, PEER, 0.5, 1, 2, because("done"))
+    writer.closed("echo", 2, LOCAL, PEER, 0.5, 1, 2, because("done"))
+    writer.flush()
+    assert [("closed" in line) for line in file.getvalue().splitlines()] == [
+        False,
+        False,
+        True,
+        True,
+    ]

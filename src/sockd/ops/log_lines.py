@@ -10,7 +10,7 @@ from json.encoder import encode_basestring_ascii as quoted
 from math import isfinite
 from operator import itemgetter
 from string import Formatter
-from typing import cast
+from typing import Any, cast
 
 from attrs import frozen
 from twisted.logger import LogEvent, LogLevel, formatEvent
@@ -164,10 +164,7 @@ def _closed_sentence(
 
 
 def _opened_text(moment: float, service: str, _: int, __: Composed, peer: Peer) -> str:
-    text = f"{service}: connection from {_shown_peer(peer)}"
-    if not text.isprintable() or "\\" in text or len(text) > MAX_LINE:
-        text = _shown(text)
-    return f"{_stamp(int(moment * 1000))} {text}\n"
+    return f"{_stamp(int(moment * 1000))} {_opened_sentence(service, peer)}\n"
 
 
 def _closed_text(
@@ -181,17 +178,32 @@ def _closed_text(
     bytes_out: int,
     reason: Composed,
 ) -> str:
-    text = (
-        f"{service}: {_shown_peer(peer)} closed after {duration:.3f} s, "
-        f"{bytes_in} bytes in, {bytes_out} bytes out: {reason!s}"
-    )
-    if not text.isprintable() or "\\" in text or len(text) > MAX_LINE:
-        text = _shown(text)
+    text = _closed_sentence(service, peer, duration, bytes_in, bytes_out, reason)
     return f"{_stamp(int(moment * 1000))} {text}\n"
 
 
-_shown_peer = lru_cache(_PARTS_KEPT)(str)
-"""A peer's text: the line of its end often follows that of its beginning."""
+def _both_text(
+    moment: float,
+    service: str,
+    _: int,
+    __: Composed,
+    peer: Peer,
+    duration: float,
+    bytes_in: int,
+    bytes_out: int,
+    reason: Composed,
+) -> str:
+    who = str(peer)
+    begin = f"{service}: connection from {who}"
+    end = (
+        f"{service}: {who} closed after {duration:.3f} s, "
+        f"{bytes_in} bytes in, {bytes_out} bytes out: {reason}"
+    )
+    both = begin + end  # one look at both, whether there is anything to escape
+    if not both.isprintable() or "\\" in both or len(both) > MAX_LINE:
+        begin, end = _shown(begin), _shown(end)
+    opened, closed = int(moment * 1000), int((moment + duration) * 1000)
+    return f"{_stamp(opened)} {begin}\n{_stamp(closed)} {end}\n"
 
 
 def _opened_json(moment: float, service: str, connection: int, local: Composed, peer: Peer) -> str:
@@ -224,6 +236,15 @@ def _closed_json(
     )
 
 
+def _both_json(
+    moment: float, service: str, connection: int, local: Composed, peer: Peer, *end: Any
+) -> str:
+    closed = moment + end[0]
+    return _opened_json(moment, service, connection, local, peer) + _closed_json(
+        closed, service, connection, local, peer, *end
+    )
+
+
 def _peer_parts(peer: Peer) -> str:
     if peer.host and peer.via is None:
         return f', "peer_address": {quoted(peer.host)}, "peer_port": {peer.port}'
@@ -244,10 +265,12 @@ class Format:
     """The line of `events.opened`: the time, and the same arguments."""
     closed: Callable[[float, str, int, Composed, Peer, float, int, int, Composed], str]
     """The line of `events.closed`."""
+    both: Callable[[float, str, int, Composed, Peer, float, int, int, Composed], str]
+    """Both lines, of a connection in whose time nothing else was said."""
 
 
 FORMATS = {
-    "text": Format(as_text, _opened_text, _closed_text),
-    "json": Format(as_json, _opened_json, _closed_json),
+    "text": Format(as_text, _opened_text, _closed_text, _both_text),
+    "json": Format(as_json, _opened_json, _closed_json, _both_json),
 }
 """The log formats, by name."""

@@ -111,9 +111,14 @@ class LogWriter:
         bytes_out: int,
         reason: Composed,
     ) -> None:
-        """As `events.closed`."""
-        begin = (self.format.closed, time(), service, connection, local, peer)
-        self._lines.append((*begin, duration, bytes_in, bytes_out, reason))
+        """As `events.closed`. It joins the line before it where that is of the same connection."""
+        lines, form = self._lines, self.format
+        end = (duration, bytes_in, bytes_out, reason)
+        last = lines[-1] if lines else ""
+        if last and last[0] is form.opened and last[3] == connection:
+            lines[-1] = (form.both, *last[1:], *end)
+        else:
+            lines.append((form.closed, time(), service, connection, local, peer, *end))
         if not self._is_due or len(self._lines) >= LINES_COLLECTED:
             self._wait()
 
