@@ -23,6 +23,7 @@ def adopt_local_port(
     kind: type[unix.Port] = getattr(reactor, "local_port", unix.Port)
     port = kind(_NO_FILE, factory, backlog, reactor=reactor)
     port._preexistingSocket = socket.fromfd(sock.fileno(), sock.family, sock.type)
+    port._preexistingSocket.setblocking(False)  # else a Twisted port would wait in `accept`
     port._shouldShutdown = False  # other duplicates of the socket go on listening
     port.startListening()
     return port
