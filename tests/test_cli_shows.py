@@ -14,6 +14,7 @@ from sockd.access.limits import Limits
 from sockd.config.annotated import default_config
 from sockd.config.toml import toml
 from sockd.config.uses import limits_for, uses_of
+from sockd.ops.describe import overview
 from tests.commands import FOUND, config, runtime, sockd
 from tests.processes import SOCKD, run
 
@@ -27,7 +28,15 @@ def test_services_lists_every_kind_with_its_summary_and_its_transports() -> None
     assert lines.keys() == FOUND.kinds.keys()
     for name, kind in FOUND.kinds.items():
         assert kind.summary in lines[name]
-        assert lines[name].endswith(f"[{', '.join(kind.transports)}]")
+        assert f"  [{', '.join(kind.transports)}]" in lines[name]
+
+
+def test_in_a_narrow_terminal_a_kind_has_two_lines() -> None:
+    wide, narrow = overview(FOUND), overview(FOUND, 80)
+    assert max(map(len, wide.splitlines())) > 100
+    assert max(map(len, narrow.splitlines())) <= 80
+    assert len(narrow.splitlines()) == 2 * len(wide.splitlines())
+    assert narrow.split() == wide.split()
 
 
 @pytest.mark.parametrize("name", sorted(FOUND.kinds))

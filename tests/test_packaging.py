@@ -199,7 +199,7 @@ def test_another_distribution_adds_a_service_by_one_file(
     third_party: Environment, tmp_path: Path
 ) -> None:
     sockd = third_party.command("sockd")
-    assert re.search(r"^shout +Shout back ", succeed(sockd, "services"), re.M)
+    assert re.search(r"^shout +\[[a-z, ]+\] +Shout back$", succeed(sockd, "services"), re.M)
     assert "Shout back." in succeed(sockd, "services", "shout")
     assert "[service.shout]" in succeed(sockd, "config")
     port = free_port()

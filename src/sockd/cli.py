@@ -7,6 +7,7 @@ on the command line. Modules are imported by the command that needs them: `--hel
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import sys
 from typing import TYPE_CHECKING, NoReturn
@@ -121,7 +122,8 @@ def services(name: str | None) -> None:
 
     found = find()
     if name is None:
-        click.echo(overview(found), nl=False)
+        width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+        click.echo(overview(found, width), nl=False)
         return
     instances = default_instances(found)
     kind = found.kinds.get(name) or (instances[name][0] if name in instances else None)

@@ -80,7 +80,7 @@ def test_its_tests_pass_where_it_is_installed(distribution: Distribution) -> Non
 
 def test_sockd_lists_it_and_prints_its_page(distribution: Distribution) -> None:
     services = ("-m", "sockd.cli", "services")
-    assert re.search(r"^shout +Shout back", distribution.python(*services), re.M)
+    assert re.search(r"^shout +\[[a-z, ]+\] +Shout back", distribution.python(*services), re.M)
     page = distribution.python(*services, "shout")
     assert "with an ending that can be set" in page
     assert "what is put behind each line" in page

@@ -10,18 +10,22 @@ import attrs
 from sockd.access.limits import Limits
 from sockd.config.toml import toml
 from sockd.config.uses import limits_for, uses_of
+from sockd.formats.columns import columns
 from sockd.service import MAIN_KEY, Found, Kind
 
 LIMITS_HEADING = "## Options of every service"
 
 
-def overview(found: Found) -> str:
-    """A line a kind: name, transports, summary; then the files that are broken."""
-    width = max((len(name) for name in found.kinds), default=0)
-    lines = [
-        f"{name:{width}}  {found.kinds[name].summary} [{', '.join(found.kinds[name].transports)}]"
+def overview(found: Found, width: int | None = None) -> str:
+    """A line a kind: name, transports, summary; then the files that are broken.
+
+    Where a line would be longer than `width`, a kind has two.
+    """
+    rows = [
+        (name, f"[{', '.join(found.kinds[name].transports)}]", found.kinds[name].summary)
         for name in sorted(found.kinds)
     ]
+    lines = columns(rows, width)
     lines += [f"{name} is disabled: {why}" for name, why in sorted(found.broken.items())]
     return "\n".join(lines) + "\n"
 

@@ -1,4 +1,4 @@
-"""Run a program for each connection, with the connection as its standard input and output.
+"""Run a program for each connection, which is its input and output.
 
 As inetd's `nowait`: what the client sends is the program's input, what the program prints is sent
 to the client. Programs run side by side, at most 40 of them, each in a session of its own with a
