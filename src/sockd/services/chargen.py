@@ -5,7 +5,7 @@ characters. A stream gets them until it ends, as fast as it reads. A datagram ge
 the pattern: at most 512 bytes, and never more than it brought, so that nobody can use the service
 to flood somebody else.
 
-    $ nc localhost 10019 | head -2
+    $ nc -d localhost 10019 | head -2
      !"#$%&'()*+,-./0123456789:;<=>?@ABCDEFGHIJKLMNOPQRSTUVWXYZ[\\]^_`abcdefg
     !"#$%&'()*+,-./0123456789:;<=>?@ABCDEFGHIJKLMNOPQRSTUVWXYZ[\\]^_`abcdefgh
 """

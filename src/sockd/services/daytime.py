@@ -4,7 +4,7 @@ The line has the form of C's ctime, `Sat Jun 17 18:06:14 2000`, in the server's 
 one that the option names, and ends in CRLF. A stream is closed then; any datagram, an empty one
 too, gets one datagram.
 
-    $ nc localhost 10013
+    $ nc -d localhost 10013
     Sat Jun 17 18:06:14 2000
     $ echo | nc -u -W1 127.0.0.1 10013
     Sat Jun 17 18:06:14 2000

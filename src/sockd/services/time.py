@@ -5,7 +5,7 @@ Four bytes, big-endian, unsigned: seconds since 1900-01-01 00:00 UTC. The number
 
     $ rdate -p -o 10037 localhost
     Sat Jun 17 18:06:14 UTC 2000
-    $ nc localhost 10037 | wc -c
+    $ nc -d localhost 10037 | wc -c
     4
 """
 
