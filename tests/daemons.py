@@ -246,10 +246,26 @@ def join(first: str, second: str) -> tuple[str, str]:
     pair = f"link add {one} netns {first} type veth peer name {other} netns {second}"
     run("ip", *pair.split())
     for number, (host, end) in enumerate(((first, one), (second, other)), start=1):
-        run("ip", "-n", host, "addr", "add", f"10.77.0.{number}/24", "dev", end)
-        run("ip", "-n", host, "addr", "add", f"fd77::{number}/64", "dev", end, "nodad")
         run("ip", "-n", host, "link", "set", end, "up")
+        give(host, f"10.77.0.{number}/24", end)
+    # an address of IPv6 is not local before the cable has both its ends up
+    for number, (host, end) in enumerate(((first, one), (second, other)), start=1):
+        give(host, f"fd77::{number}/64", end)
     return one, other
+
+
+def give(host: str, address: str, device: str) -> None:
+    """Give a device of a host an address, and wait until datagrams to it arrive.
+
+    Linux binds an address of IPv6 at once, but routes to it a little later, in a worker
+    of its own: what is sent to it meanwhile is lost without a word.
+    """
+    if ":" not in address:
+        run("ip", "-n", host, "addr", "add", address, "dev", device)
+        return
+    run("ip", "-n", host, "addr", "add", address, "dev", device, "nodad")
+    local = ("ip", "-n", host, "-6", "route", "show", "table", "local", "type", "local")
+    wait_until(lambda: run(*local, address.partition("/")[0]), f"{address} to be local")
 
 
 def socket_on(host: str, family: int, kind: int) -> socket.socket:

@@ -19,7 +19,7 @@ from twisted.internet.threads import deferToThread
 
 from sockd.daemon.instance import InstanceError, RunningInstance, make_instance
 from sockd.net.listener import RETRY_SECONDS
-from tests.daemons import Daemon, ask, namespace, receive_all, run, socket_on
+from tests.daemons import Daemon, ask, give, namespace, receive_all, run, socket_on
 from tests.helpers import LogRecorder, make_settings, make_world
 from tests.memory import REACTOR
 from tests.processes import NOBODY, PATIENCE, free_port, tcp_says, unix_says
@@ -211,7 +211,7 @@ def host() -> Iterator[str]:
     """A host with every port free and more than one address."""
     with namespace() as name:
         for address in ("10.9.9.1/32", "10.9.9.2/32", "fd99::1/128", "fd99::2/128"):
-            run("ip", "-n", name, "addr", "add", address, "dev", "lo")
+            give(name, address, "lo")
         yield name
 
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 
-from tests.daemons import namespace, run, socket_on
+from tests.daemons import give, namespace, socket_on
 from tests.reactor.ports import (
     BOTH_WAYS,
     LONGEST_UDP,
@@ -99,7 +99,7 @@ def test_each_answer_of_a_batch_leaves_from_the_address_that_was_asked(
     with namespace() as name:
         if family == socket.AF_INET6:
             for host in hosts[1:]:
-                run("ip", "-n", name, "addr", "add", f"{host}/128", "dev", "lo", "nodad")
+                give(name, f"{host}/128", "lo")
         sock, asker, other = (socket_on(name, family, socket.SOCK_DGRAM) for _ in range(3))
         sock.bind(("", 0))
         asker.bind((hosts[0], 0))
@@ -125,7 +125,7 @@ def test_each_answer_of_a_batch_leaves_from_the_address_that_was_asked(
 def test_a_peer_on_the_link_is_known_with_its_interface(place: str, in_batches: bool) -> None:
     protocol = Listens(lambda data, addr: port.write(data, addr))
     with namespace() as name:
-        run("ip", "-n", name, "addr", "add", "fe80::7/64", "dev", "lo", "nodad")
+        give(name, "fe80::7/64", "lo")
         sock, asker = (socket_on(name, socket.AF_INET6, socket.SOCK_DGRAM) for _ in range(2))
         loopback = 1
         sock.bind((place, 0, 0, loopback if place != "::" else 0))

@@ -7,7 +7,7 @@ import sys
 import pytest
 import pytest_twisted
 
-from tests.daemons import inside, namespace, run
+from tests.daemons import give, inside, namespace
 from tests.helpers import LogRecorder, until
 from tests.memory import REACTOR
 
@@ -58,7 +58,7 @@ reactor.run()
 def test_addresses_with_a_scope_log_lines_and_the_end_are_as_on_a_stock_reactor() -> None:
     program = (sys.executable, "-c", PROGRAM)
     with namespace() as host:
-        run("ip", "-n", host, "addr", "add", f"{LINK_LOCAL}/64", "dev", "lo", "nodad")
+        give(host, f"{LINK_LOCAL}/64", "lo")
         interface = f"{LINK_LOCAL}%lo"
         stock, ours = (
             sorted(inside(host, *program, name, interface, seconds=50).splitlines())

@@ -9,7 +9,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from tests.daemons import Daemon, ask, inside, receive_all, run, socket_on, two_hosts
+from tests.daemons import Daemon, ask, give, inside, receive_all, run, socket_on, two_hosts
 
 CONFIG = """
 [defaults]
@@ -90,8 +90,7 @@ def neighbour(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Neighbour]:
                 if "link-netns" in line
             )
             for address in addresses:
-                nodad = ["nodad"] if ":" in address else []
-                run("ip", "-n", host, "addr", "add", address, "dev", end, *nodad)
+                give(host, address, end)
         with Daemon(folder, CONFIG, namespace=first) as daemon:
             yield Neighbour(second, daemon)
 
