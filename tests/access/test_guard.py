@@ -9,10 +9,17 @@ from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sockd.access.guard import NFS_PORT, REPORTS_PER_SECOND, SWEEP_SECONDS, Guard, unanswerable
+from sockd.access.guard import (
+    NFS_PORT,
+    REPORTS_PER_SECOND,
+    SWEEP_AT_ONCE,
+    SWEEP_SECONDS,
+    Guard,
+    unanswerable,
+)
 from sockd.access.peer import Peer
 from sockd.access.prefixes import parse_prefix
-from sockd.access.reasons import because
+from sockd.access.reasons import Reason, because
 from sockd.options.units import Maximum
 from tests.helpers import ENTRANCE, LogRecorder, connect, knock, make_context, make_world
 from tests.memory import Client
@@ -290,6 +297,47 @@ def test_without_a_connection_the_looking_ends(log: LogRecorder) -> None:
         client.end()
     context.world.reactor.advance(SWEEP_SECONDS)
     assert context.world.reactor.getDelayedCalls() == []
+
+
+class Looked:
+    """A connection that counts how often it is looked at."""
+
+    number = bytes_in = bytes_out = times = 0
+    since = 0.0
+    peer = Peer("198.51.100.1", PORT)
+    entrance = ENTRANCE
+
+    def sweep(self, now: float) -> None:
+        self.times += 1
+
+    def stop(self, reason: Reason) -> None:
+        raise AssertionError("nobody stops it")
+
+    abort = stop
+
+
+def test_many_connections_are_looked_at_some_in_a_pass_of_the_loop() -> None:
+    context = make_context("echo")
+    guard, clock = context.guard, context.world.reactor
+    sessions = [Looked() for _ in range(2 * SWEEP_AT_ONCE + 2)]
+    for session in sessions:
+        guard.admit(session)
+
+    def between() -> None:
+        looked_at.append(sum(session.times for session in sessions))
+        guard.leave(sessions[-1])  # before its turn
+
+    looked_at: list[int] = []
+    clock.callLater(SWEEP_SECONDS, between)
+    clock.advance(SWEEP_SECONDS)
+    assert looked_at == [SWEEP_AT_ONCE]
+    assert [session.times for session in sessions] == [1] * (len(sessions) - 1) + [0]
+    clock.callLater(SWEEP_SECONDS, guard.stop)  # in the middle of the next sweep
+    clock.advance(SWEEP_SECONDS)
+    assert sum(session.times for session in sessions) == len(sessions) - 1 + SWEEP_AT_ONCE
+    assert clock.getDelayedCalls() == []
+    for session in sessions:
+        guard.leave(session)
 
 
 # limits that change
