@@ -155,7 +155,7 @@ class Door:
 
 
 def _are_doors(_: Any, attribute: attrs.Attribute[Any], doors: Any) -> None:
-    if not isinstance(doors, (list, tuple)) or not all(isinstance(one, Door) for one in doors):
+    if not isinstance(doors, (list, tuple)) or not all(isinstance(door, Door) for door in doors):
         raise TypeError(f"{attribute.name}: expected a list of doors, got {doors!r}")
     roles = [door.role for door in doors]
     if not all(roles) or len(set(roles)) < len(roles):
@@ -181,7 +181,8 @@ class Kind:
         default=(),
         validator=_only(
             lambda value: (
-                isinstance(value, (list, tuple)) and all(isinstance(one, Instance) for one in value)
+                isinstance(value, (list, tuple))
+                and all(isinstance(instance, Instance) for instance in value)
             ),
             "a list of instances",
         ),
@@ -214,7 +215,7 @@ class Kind:
     def __attrs_post_init__(self) -> None:
         # here, so that it disables this kind: as a mistake in the built-in configuration it would
         # stop the others too
-        own = {one.name for one in (*attrs.fields(Limits), *attrs.fields(self.options))}
+        own = {field.name for field in (*attrs.fields(Limits), *attrs.fields(self.options))}
         doors = {door.key: door for door in self.all_doors}
         if both := own & doors.keys():
             raise ValueError(f"{min(both)} is the key of a door and of an option")

@@ -42,11 +42,11 @@ def _table(name: str, purpose: str, settings: type) -> Iterator[str]:
 
 
 def _options(settings: type, given: Iterable[str]) -> Iterator[str]:
-    for one in attrs.fields(settings):
-        if one.name in given:
+    for field in attrs.fields(settings):
+        if field.name in given:
             continue
-        yield from _comment(one.metadata["help"])
-        yield f"#{one.name} = {toml(one.default)}"
+        yield from _comment(field.metadata["help"])
+        yield f"#{field.name} = {toml(field.default)}"
 
 
 def _instance(kind: Kind, instance: Instance) -> Iterator[str]:

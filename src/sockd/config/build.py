@@ -146,7 +146,7 @@ class _Builder:
         allowed = {"kind"} | doors | field_names(Limits) | field_names(kind.options)
         self.check.only(key, table, allowed, _IN_SOCKD, f"sockd services {kind.name}")
         limits = Limits(**{**self.defaults, **self.check.values(Limits, own, key)})
-        listed = {one: list(texts) for one, texts in preset.listens().items()} if preset else {}
+        listed = {key: list(texts) for key, texts in preset.listens().items()} if preset else {}
         places = self._doors(key, kind, {**listed, **own})
         listens = tuple(listen for _, listen in places)
         options = self._options(key, kind, own)
@@ -209,7 +209,7 @@ class _Builder:
         self, name: str, places: Sequence[tuple[Key, Listen]], limits: Limits
     ) -> None:
         # a string that stands for two addresses is told of once
-        for (key, text), listen in {(key, one.text): one for key, one in places}.items():
+        for (key, text), listen in {(key, listen.text): listen for key, listen in places}.items():
             if why := failure(listen):
                 if limits.required:
                     self.check.mistake(key, why)

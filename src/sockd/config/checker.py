@@ -56,20 +56,20 @@ class Checker:
     def values(self, wanted: type, table: Mapping[str, Any], key: Key) -> dict[str, Any]:
         """The values of a table for an attrs class; the wrong ones are noted, and left out."""
         found = {}
-        for one in attrs.fields(attrs.resolve_types(wanted)):
-            if one.name not in table:
+        for attribute in attrs.fields(attrs.resolve_types(wanted)):
+            if attribute.name not in table:
                 continue
-            where = (*key, one.name)
+            where = (*key, attribute.name)
             try:
-                value = convert(table[one.name], one.type, where, self.document.folder)
-                if one.validator is not None:
-                    one.validator(None, one, value)
-                found[one.name] = value
+                value = convert(table[attribute.name], attribute.type, where, self.document.folder)
+                if attribute.validator is not None:
+                    attribute.validator(None, attribute, value)
+                found[attribute.name] = value
             except Wrong as wrong:
                 for place, message in wrong.mistakes:
                     self.mistake(place, message)
             except (ValueError, TypeError) as error:
-                self.mistake(where, _in_our_words(error, one.name, value))
+                self.mistake(where, _in_our_words(error, attribute.name, value))
         return found
 
 

@@ -20,7 +20,7 @@ Rows = list[tuple[str, Any, Source]]
 def _tables(settings: Settings) -> Iterator[tuple[str, Rows]]:
     """Each table with its name, and all that holds in it."""
     daemon = attrs.fields(type(settings.daemon))
-    yield "sockd", _rows(settings.daemon, [one.name for one in daemon], settings.sources)
+    yield "sockd", _rows(settings.daemon, [field.name for field in daemon], settings.sources)
     for instance in settings.instances:
         yield f"service.{instance.name}", _instance_rows(instance)
 
@@ -32,8 +32,8 @@ def _instance_rows(instance: InstanceSettings) -> Rows:
         strings = texts.setdefault(listen_key(listen.role), [])
         if listen.text not in strings:  # one may stand for two addresses
             strings.append(listen.text)
-    limits = [one.name for one in limits_for(uses_at(instance.kind, instance.listen))]
-    options = [one.name for one in attrs.fields(instance.kind.options)]
+    limits = [field.name for field in limits_for(uses_at(instance.kind, instance.listen))]
+    options = [field.name for field in attrs.fields(instance.kind.options)]
     return [
         ("kind", instance.kind.name, sources.get("kind", Source())),
         *((key, strings, sources.get(key, Source())) for key, strings in texts.items()),

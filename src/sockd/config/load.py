@@ -57,7 +57,7 @@ def load_alone(
     )
     whole = ("service.", "defaults.", "sockd.")
     complete = [
-        one if one.startswith(whole) else f"service.{kind_name}.{one}" for one in assignments
+        text if text.startswith(whole) else f"service.{kind_name}.{text}" for text in assignments
     ]
     return _build(document, complete, found)
 

@@ -82,7 +82,7 @@ class Settings:
 
 def field_names(of: type) -> set[str]:
     """The keys that set an attrs class."""
-    return {one.name for one in attrs.fields(of)}
+    return {field.name for field in attrs.fields(of)}
 
 
 def default_instances(found: Found) -> dict[str, tuple[Kind, Instance]]:

@@ -54,16 +54,19 @@ def _uses(door: Door, transport: str) -> frozenset[Use]:
 
 def limits_for(uses: frozenset[Use]) -> Iterator[attrs.Attribute[object]]:
     """The limits that have an effect on an instance with these uses."""
-    for one in attrs.fields(Limits):
-        applies = one.metadata["applies"]
+    for field in attrs.fields(Limits):
+        applies = field.metadata["applies"]
         if not applies or applies & uses:
-            yield one
+            yield field
 
 
 def without_effect(uses: frozenset[Use], given: Iterable[str]) -> Iterator[tuple[str, str]]:
     """The limits among the given keys that have no effect, and why."""
-    effective = {one.name for one in limits_for(uses)}
-    for one in attrs.fields(Limits):
-        if one.name in given and one.name not in effective:
-            wanted = " or ".join(sorted(one.metadata["applies"]))
-            yield one.name, f"without effect: it is for {wanted}, which this service does not have"
+    effective = {field.name for field in limits_for(uses)}
+    for field in attrs.fields(Limits):
+        if field.name in given and field.name not in effective:
+            wanted = " or ".join(sorted(field.metadata["applies"]))
+            yield (
+                field.name,
+                f"without effect: it is for {wanted}, which this service does not have",
+            )

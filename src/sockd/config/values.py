@@ -69,9 +69,9 @@ def _each(
     """Every value converted. Raises Wrong with every mistake."""
     found: dict[int | str, Any] = {}
     mistakes: list[tuple[Key, str]] = []
-    for one, value in values:
+    for name, value in values:
         try:
-            found[one] = convert(value, wanted, (*key, one), folder)
+            found[name] = convert(value, wanted, (*key, name), folder)
         except Wrong as wrong:
             mistakes += wrong.mistakes
     if mistakes:

@@ -58,7 +58,9 @@ class Daemon(Service):
         left = {old for old in going if old not in plan.moves.values()}
 
         def beside(listen: Listen) -> list[socket.socket]:
-            sockets = [going[one].bound_socket for one in left if _shares_port(one, listen)]
+            sockets = [
+                going[address].bound_socket for address in left if _shares_port(address, listen)
+            ]
             return [sock for sock in sockets if sock is not None]
 
         try:
@@ -89,7 +91,9 @@ class Daemon(Service):
         self, plan: Plan, steps: Sequence[Preparation], going: Mapping[Identity, Listener]
     ) -> None:
         """Have the new hold. All of it is there: nothing here fails."""
-        new = {identity: one for step in steps for identity, one in step.listeners.items()}
+        new = {
+            identity: listener for step in steps for identity, listener in step.listeners.items()
+        }
         for identity, old in plan.moves.items():
             if new[identity].has_taken_over:
                 new[identity].take_over(going[old])
@@ -99,7 +103,7 @@ class Daemon(Service):
             step.switch()
         settings = plan.settings
         every = {**self._running, **{step.plan.name: step.instance for step in steps}}
-        self._running = {one.name: every[one.name] for one in settings.instances}
+        self._running = {instance.name: every[instance.name] for instance in settings.instances}
         self.settings = settings
         if self.world.certificate_check != settings.daemon.certificate_check:
             self.world.certificate_check = settings.daemon.certificate_check
@@ -169,7 +173,7 @@ class Daemon(Service):
     @property
     def instances(self) -> tuple[tuple[InstanceSettings, RunningInstance], ...]:
         """What runs, in the order of the configuration: settings and instance of each."""
-        return tuple((one.settings, one) for one in self._running.values())
+        return tuple((instance.settings, instance) for instance in self._running.values())
 
     def _hang_up(self, *_: object) -> None:
         self.world.reactor.callFromThread(self.check_certificates)

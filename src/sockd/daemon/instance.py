@@ -56,11 +56,11 @@ class RunningInstance:
 
     def stop(self, reason: Reason = because("daemon_stops")) -> Deferred[Any]:  # noqa: B008
         """Listen no more, let connections end, cut off those that do not within `drain`."""
-        return self._end([maybeDeferred(one.close) for one in self.listeners], reason)
+        return self._end([maybeDeferred(listener.close) for listener in self.listeners], reason)
 
     def drain(self, reason: Reason) -> Deferred[Any]:
         """The same, after who waits at the addresses is let in."""
-        return self._end([self.drain_listener(one) for one in self.listeners], reason)
+        return self._end([self.drain_listener(listener) for listener in self.listeners], reason)
 
     def drain_listener(self, listener: Listener) -> Deferred[Any]:
         """Let go of an address, after who waits there is let in, and has an answer."""
@@ -199,7 +199,7 @@ class Preparation:
         for identity, listen in plan.addresses.keep.items():
             old[identity].listen = listen  # it may be written otherwise
         every = {**old, **self.listeners}
-        instance.by_identity = {one: every[one] for one in identities(settings)}
+        instance.by_identity = {identity: every[identity] for identity in identities(settings)}
         if self._context is not None and self._context is not instance.context:
             self._use_context(self._context, closing)
         if plan.has_new_limits:

@@ -85,19 +85,21 @@ class Plan:
 
     def steps(self, *steps: Step) -> tuple[InstancePlan, ...]:
         """The instances that these steps are taken with."""
-        return tuple(one for one in self.instances if one.step in steps)
+        return tuple(instance for instance in self.instances if instance.step in steps)
 
     @property
     def settings(self) -> Settings:
         """What holds in the end."""
-        after = (one.after for one in self.instances)
-        return Settings(self.daemon, tuple(one for one in after if one), self.warnings)
+        after = (instance.after for instance in self.instances)
+        return Settings(
+            self.daemon, tuple(instance for instance in after if instance), self.warnings
+        )
 
 
 def plan(old: Settings | None, new: Settings) -> Plan:
     """What gets from the old settings, or from nothing, to the new ones."""
     restart: list[str] = []
-    before = {one.name: one for one in old.instances} if old else {}
+    before = {instance.name: instance for instance in old.instances} if old else {}
     daemon = _held_back(old.daemon, new.daemon, "sockd", restart) if old else new.daemon
     instances: list[InstancePlan] = []
     drained: list[InstancePlan] = []
@@ -141,7 +143,7 @@ def _changed(before: InstanceSettings, after: InstanceSettings, restart: list[st
         *_differing(before.limits, after.limits),
         *_differing(before.options, after.options),
     ]
-    binds_anew = any(_when(one) == "bind" for one in differing)
+    binds_anew = any(_when(field) == "bind" for field in differing)
     addresses = _addresses(identities(before), identities(after), binds_anew)
     has_new_limits = before.limits != after.limits
     has_new_options = before.options != after.options
@@ -159,17 +161,25 @@ def _addresses(
     if binds_anew:
         return Addresses(add=new, drain=old)
     return Addresses(
-        keep={one: new[one] for one in new if one in old and old[one] == new[one]},
-        change={one: new[one] for one in new if one in old and old[one] != new[one]},
-        add={one: new[one] for one in new if one not in old},
-        drain={one: old[one] for one in old if one not in new},
+        keep={
+            address: new[address]
+            for address in new
+            if address in old and old[address] == new[address]
+        },
+        change={
+            address: new[address]
+            for address in new
+            if address in old and old[address] != new[address]
+        },
+        add={address: new[address] for address in new if address not in old},
+        drain={address: old[address] for address in old if address not in new},
     )
 
 
 def _moves(instances: Sequence[InstancePlan]) -> dict[Identity, Identity]:
     """Who has an address that is bound anew, or that is always one socket, hands it over."""
-    going = {old: old for one in instances for old in one.addresses.drain}
-    coming = [new for one in instances for new in one.addresses.add]
+    going = {old: old for instance in instances for old in instance.addresses.drain}
+    coming = [new for instance in instances for new in instance.addresses.add]
     moves = {new: going.pop(new) for new in coming if new in going}
     free = {old.address: old for old in going if old.address.is_one_socket}
     for new in coming:
@@ -186,11 +196,11 @@ def _when(option: attrs.Attribute[Any]) -> str:
 def _differing(old: Any, new: Any) -> Iterator[attrs.Attribute[Any]]:
     """The fields in which two objects of one attrs class differ."""
     fields: Iterable[attrs.Attribute[Any]] = attrs.fields(type(new))
-    return (one for one in fields if getattr(old, one.name) != getattr(new, one.name))
+    return (field for field in fields if getattr(old, field.name) != getattr(new, field.name))
 
 
 def _held_back(old: T, new: T, path: str, restart: list[str]) -> T:
     """The new object, with the old values of what only a restart changes."""
-    held = [one.name for one in _differing(old, new) if _when(one) == "restart"]
+    held = [field.name for field in _differing(old, new) if _when(field) == "restart"]
     restart += [f"{path}.{name}" for name in held]
     return evolve(new, **{name: getattr(old, name) for name in held})  # type: ignore[misc]

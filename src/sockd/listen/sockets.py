@@ -142,18 +142,18 @@ def _bind(sock: socket.socket, listen: Listen) -> None:
 @contextmanager
 def _sharing_ports(sock: socket.socket, beside: Sequence[socket.socket]) -> Iterator[None]:
     """Let a socket be bound though others of ours hold its port."""
-    sharers = [one for one in (sock, *beside) if one.family != socket.AF_UNIX]
+    sharers = [sharer for sharer in (sock, *beside) if sharer.family != socket.AF_UNIX]
     if not beside:
         yield
         return
-    for one in sharers:
-        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    for sharer in sharers:
+        sharer.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     try:
         yield
     finally:
         # nobody else may join them later
-        for one in sharers:
-            one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 0)
+        for sharer in sharers:
+            sharer.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 0)
 
 
 def _bind_address(sock: socket.socket, listen: Listen) -> None:
@@ -310,11 +310,13 @@ def _holder(listen: Listen) -> str:
 
     wanted = "unix" if listen.path else ("udp" if listen.transport == "udp" else "tcp")
     try:
-        for one in psutil.net_connections(wanted):
-            if one.pid is None or not _is_at(one, listen):
+        for connection in psutil.net_connections(wanted):
+            if connection.pid is None or not _is_at(connection, listen):
                 continue
-            if one.pid != os.getpid():
-                return f", held by {psutil.Process(one.pid).name()} (process {one.pid})"
+            if connection.pid != os.getpid():
+                return (
+                    f", held by {psutil.Process(connection.pid).name()} (process {connection.pid})"
+                )
             return _BY_US
     except (psutil.Error, OSError):
         return ""

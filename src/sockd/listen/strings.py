@@ -52,7 +52,7 @@ def expand(text: str) -> tuple[Listen, ...]:
             f"haproxy needs TCP or TLS, not {found[0].transport}: "
             "without a peer's address there is no telling a proxy from a forger"
         )
-    return tuple(evolve(one, terms=evolve(one.terms, proxies=proxies)) for one in found)
+    return tuple(evolve(listen, terms=evolve(listen.terms, proxies=proxies)) for listen in found)
 
 
 def _proxies(parts: list[Field]) -> tuple[str, ...]:

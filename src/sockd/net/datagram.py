@@ -286,7 +286,9 @@ class Replies(Datagrams):
     def _look_for_late(self) -> None:
         self._look = None
         now, limit = self.context.clock.seconds(), self.context.limits.answer_timeout
-        late = [(one, peer) for one, (peer, since) in self._owed.items() if now - since >= limit]
+        late = [
+            (number, peer) for number, (peer, since) in self._owed.items() if now - since >= limit
+        ]
         for answer, peer in late:
             self._failed(peer, because("answer_timeout", limit=Duration(limit)))
             self._cancel(answer, peer)
@@ -314,7 +316,7 @@ class Replies(Datagrams):
 
 
 def _size(datagrams: Sequence[Answer]) -> int:
-    return sum(len(one[0]) for one in datagrams)
+    return sum(len(datagram[0]) for datagram in datagrams)
 
 
 class Sender(DatagramProtocol):

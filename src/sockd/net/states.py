@@ -85,7 +85,7 @@ class State:
 STATES = (
     State(
         "handshake",
-        lambda one: not one.is_open,
+        lambda session: not session.is_open,
         lambda limits, _: limits.handshake_timeout,
         "handshake_timeout",
         is_abrupt=True,
@@ -93,35 +93,35 @@ STATES = (
     # it is closed, or the peer does not read: what counts is whether it takes anything
     State(
         "closing",
-        lambda one: one.is_closing,
+        lambda session: session.is_closing,
         lambda limits, _: limits.write_timeout,
         "write_timeout",
-        lambda one: one.taken,
+        lambda session: session.taken,
         is_abrupt=True,
     ),
     State(
         "blocked",
-        lambda one: Hold.PEER in one.holds,
+        lambda session: Hold.PEER in session.holds,
         lambda limits, _: limits.write_timeout,
         "write_timeout",
-        lambda one: one.taken,
+        lambda session: session.taken,
         is_abrupt=True,
     ),
     # the peer waits for us: it is not idle
     State(
         "working",
-        lambda one: one.is_working,
-        lambda _, one: one.answer_timeout,
+        lambda session: session.is_working,
+        lambda _, session: session.answer_timeout,
         "answer_timeout",
-        lambda one: (one.requests, one.bytes_out),
+        lambda session: (session.requests, session.bytes_out),
         is_told=True,
     ),
     State(
         "request",
-        lambda one: one.is_partial,
+        lambda session: session.is_partial,
         lambda limits, _: limits.line_timeout,
         "line_timeout",
-        lambda one: one.requests,
+        lambda session: session.requests,
         is_told=True,
     ),
     State(
@@ -129,12 +129,12 @@ STATES = (
         lambda _: True,
         lambda limits, _: limits.idle_timeout,
         "idle_timeout",
-        lambda one: one.transferred,
+        lambda session: session.transferred,
     ),
 )
 """The states, the first that holds counts."""
 
 
-def state_of(one: Facts) -> State:
+def state_of(session: Facts) -> State:
     """The state that a connection is in."""
-    return next(state for state in STATES if state.applies(one))
+    return next(state for state in STATES if state.applies(session))

@@ -52,7 +52,10 @@ def load(terms: Terms) -> SSL.Context:
     certificates = _read_certificates(terms.certificate)
     key = _read_key(terms.key)
     authorities = (
-        [crypto.X509.from_cryptography(one) for one in _read_certificates(terms.client_ca)]
+        [
+            crypto.X509.from_cryptography(certificate)
+            for certificate in _read_certificates(terms.client_ca)
+        ]
         if terms.client_ca
         else None
     )

@@ -41,12 +41,12 @@ class Turns:
         self._spent = 0.0
         self._next_pass: IDelayedCall | None = None
 
-    def take(self, one: Runnable) -> bool:
+    def take(self, runner: Runnable) -> bool:
         """Have a turn now, or wait for one. True if it was now."""
         if not self.are_free:
-            self.wait(one)
+            self.wait(runner)
             return False
-        self._run(one)
+        self._run(runner)
         self.charge(0.0)
         return True
 
@@ -62,15 +62,15 @@ class Turns:
             # before that a call to mark the next pass would cost more than it tells
             self._plan()
 
-    def wait(self, one: Runnable) -> None:
+    def wait(self, runner: Runnable) -> None:
         """Have a turn in one of the next passes, after those that wait already."""
-        self._line[one] = None
+        self._line[runner] = None
         self._plan()
 
-    def leave(self, one: Runnable) -> None:
+    def leave(self, runner: Runnable) -> None:
         """Have no turn any more."""
-        if one in self._line:
-            del self._line[one]
+        if runner in self._line:
+            del self._line[runner]
             is_little = self._spent < PASS_SECONDS / 2
             if not self._line and self._next_pass is not None and is_little:
                 # where much is spent the mark stays: to leave buys nobody a second share
@@ -85,20 +85,20 @@ class Turns:
         self._next_pass = None
         self._spent = 0.0
         try:
-            for one in tuple(self._line):  # and so no more than one turn each
+            for runner in tuple(self._line):  # and so no more than one turn each
                 if self._spent >= PASS_SECONDS:
                     break
-                if one in self._line:  # it may have left because of another's turn
-                    del self._line[one]
-                    self._run(one)
+                if runner in self._line:  # it may have left because of another's turn
+                    del self._line[runner]
+                    self._run(runner)
         finally:
             # what nobody contains, such as SystemExit, must not strand the others
             if self._line:
                 self._plan()
 
-    def _run(self, one: Runnable) -> None:
+    def _run(self, runner: Runnable) -> None:
         start = self._clock.seconds()
         left = PASS_SECONDS - self._spent
         until = start + (min(left, TURN_SECONDS) if self._line else left)
-        one.contain(one.turn, until)
+        runner.contain(runner.turn, until)
         self._spent += self._clock.seconds() - start

@@ -42,7 +42,7 @@ def page(kind: Kind) -> str:
     parts += [f"`{door.key}`: {', '.join(door.transports)}." for door in kind.doors]
     for instance in kind.instances:
         listens = "; ".join(
-            f"`{key}` " * (key != MAIN_KEY) + ", ".join(f"`{one}`" for one in listen)
+            f"`{key}` " * (key != MAIN_KEY) + ", ".join(f"`{text}`" for text in listen)
             for key, listen in instance.listens().items()
         )
         parts.append(f"Default instance `{instance.name}`: {listens}.")
@@ -58,12 +58,14 @@ def limits_text() -> str:
 
 def options_text(options: Iterable[attrs.Attribute[Any]]) -> str:
     """Options, a list item each: name, default, meaning, for what, and when a change applies."""
-    return "\n".join(_option(one) for one in options)
+    return "\n".join(_option(option) for option in options)
 
 
-def _option(one: attrs.Attribute[Any]) -> str:
-    uses = " or ".join(sorted(one.metadata["applies"]))
+def _option(option: attrs.Attribute[Any]) -> str:
+    uses = " or ".join(sorted(option.metadata["applies"]))
     notes = [f"for {uses}"] if uses else []
-    notes.append(f"change: {one.metadata['change']}")
-    default = toml(one.default)
-    return f"- `{one.name}` (default `{default}`): {one.metadata['help']} ({'; '.join(notes)})"
+    notes.append(f"change: {option.metadata['change']}")
+    default = toml(option.default)
+    return (
+        f"- `{option.name}` (default `{default}`): {option.metadata['help']} ({'; '.join(notes)})"
+    )

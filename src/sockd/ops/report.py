@@ -22,9 +22,9 @@ def check_text(settings: Settings) -> str:
     """The files that were read; what they would have listen, a line an address; the warnings."""
     lines = [f"read {escape(file)}" for file in settings.files]
     lines += [
-        f"{one.name}: {escape(str(listen))}" + f" ({listen.role})" * bool(listen.role)
-        for one in settings.instances
-        for listen in one.listen
+        f"{instance.name}: {escape(str(listen))}" + f" ({listen.role})" * bool(listen.role)
+        for instance in settings.instances
+        for listen in instance.listen
     ]
     lines += [f"warning: {escape(warning)}" for warning in _warnings(settings)]
     return "\n".join(lines) + "\n"
@@ -37,7 +37,7 @@ def error_json(error: ConfigError) -> str:
 
 def check_json(settings: Settings, failures: Sequence[str]) -> str:
     """The same for programs; `failures` are the addresses that cannot be bound."""
-    instances = [_instance(one) for one in settings.instances]
+    instances = [_instance(instance) for instance in settings.instances]
     return _report(
         settings.files,
         instances=instances,
@@ -56,12 +56,12 @@ def _report(files: Sequence[str], **found: list[Any]) -> str:
     return json.dumps({"ok": is_ok, "files": list(files), **lists})
 
 
-def _instance(one: InstanceSettings) -> dict[str, Any]:
+def _instance(instance: InstanceSettings) -> dict[str, Any]:
     listens = [
         {"transport": listen.transport, "address": str(listen.address), "text": listen.text}
-        for listen in one.listen
+        for listen in instance.listen
     ]
-    return {"name": one.name, "kind": one.kind.name, "listen": listens}
+    return {"name": instance.name, "kind": instance.kind.name, "listen": listens}
 
 
 def _mistake(mistake: Mistake) -> dict[str, Any]:

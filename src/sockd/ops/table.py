@@ -42,7 +42,7 @@ def all_rows(
     instances: Iterable[tuple[InstanceSettings, RunningInstance]],
 ) -> list[Row]:
     """The rows of what a daemon runs."""
-    return [row for settings, one in instances for row in rows(settings, one.listeners)]
+    return [row for settings, instance in instances for row in rows(settings, instance.listeners)]
 
 
 def rows(instance: InstanceSettings, listeners: Iterable[Listener]) -> Iterator[Row]:
@@ -59,9 +59,9 @@ def rows(instance: InstanceSettings, listeners: Iterable[Listener]) -> Iterator[
                 listener
             )
     for (*_, port), every in groups.items():
-        group = [one for one in every if one.is_listening] or every
+        group = [listener for listener in every if listener.is_listening] or every
         listen = group[0].listen
-        hosts = {one.listen.host for one in group}
+        hosts = {listener.listen.host for listener in group}
         host = TOGETHER.get(frozenset(hosts), listen.host)
         address = group[0].address if len(group) == 1 else f"{host}:{port}"
         if listen.transport == "multicast":

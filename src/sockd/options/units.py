@@ -206,9 +206,9 @@ class Rate:
         if found is None:
             raise wrong
         count, span = found.groups()
-        one = "" if span[0].isdigit() else "1"
+        missing = "" if span[0].isdigit() else "1"
         try:
-            return cls(float(count), Duration.parse(one + span))
+            return cls(float(count), Duration.parse(missing + span))
         except ValueError:
             raise wrong from None
 
@@ -225,5 +225,5 @@ class Rate:
         if self.is_off:
             return OFF
         span = str(Duration(self.per))
-        one = span.startswith("1") and span[1:] in _MILLISECONDS
-        return f"{_decimal(self.count)}/{span[1:] if one else span}"
+        is_one = span.startswith("1") and span[1:] in _MILLISECONDS
+        return f"{_decimal(self.count)}/{span[1:] if is_one else span}"

@@ -100,7 +100,9 @@ def sets(*names: str) -> Shape:
         if function is None:
             return "is no function"
         stored = {
-            str(one.argval) for one in dis.get_instructions(function) if one.opname == "STORE_ATTR"
+            str(step.argval)
+            for step in dis.get_instructions(function)
+            if step.opname == "STORE_ATTR"
         }
         if stored != set(names):
             odd = min(stored ^ set(names))

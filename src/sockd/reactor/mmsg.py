@@ -134,7 +134,10 @@ class Incoming(_Messages):
         return (
             [data[at : at + size] for at, size in zip(_SLOTS, lengths, strict=False)],
             _rows(name, count).unpack_from(self.name_bytes),
-            [controls[one * _CONTROL : one * _CONTROL + control_lengths[one]] for one in told],
+            [
+                controls[index * _CONTROL : index * _CONTROL + control_lengths[index]]
+                for index in told
+            ],
         )
 
 

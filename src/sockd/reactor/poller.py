@@ -29,54 +29,62 @@ class Poller:
         """Readable while something has happened."""
         return self._epoll.fileno()
 
-    def watch(self, one: Any, wanted: int) -> None:
+    def watch(self, connection: Any, wanted: int) -> None:
         """Watch a connection for other events than before; for 0, not at all.
 
         Raises OSError where the kernel cannot watch one more, or its socket was closed by others.
         """
-        descriptor = one.watched_at
+        descriptor = connection.watched_at
         if wanted and descriptor >= 0:
             self._epoll.modify(descriptor, wanted)
         elif wanted:
-            descriptor = one.fileno()
+            descriptor = connection.fileno()
             if descriptor < 0:
                 raise OSError(EBADF, "Bad file descriptor")
             self._epoll.register(descriptor, wanted)
-            self._watched[descriptor] = one
-            one.watched_at = descriptor
+            self._watched[descriptor] = connection
+            connection.watched_at = descriptor
         elif descriptor >= 0:
-            one.watched_at = -1
-            if self._watched.get(descriptor) is one:
+            connection.watched_at = -1
+            if self._watched.get(descriptor) is connection:
                 del self._watched[descriptor]
                 with suppress(OSError):
                     self._epoll.unregister(descriptor)
 
     def watched(self, event: int) -> list[Any]:
         """The connections that are watched for it."""
-        return [one for one in self._watched.values() if one.wanted & event]
+        return [connection for connection in self._watched.values() if connection.wanted & event]
 
     def remove_all(self) -> list[Any]:
         """Watch nothing any more; returns what was watched."""
         watched = [*self._watched.values()]
-        for one in watched:
-            one.stopReading()
-            one.stopWriting()
+        for connection in watched:
+            connection.stopReading()
+            connection.stopWriting()
         return watched
 
     def poll(self) -> None:
         """Let connections to which something has happened have their turn."""
         watched, contexts = self._watched, self._contexts
         for descriptor, event in self._epoll.poll(0, MOST_EVENTS):
-            one = watched.get(descriptor)
-            if one is None:
+            connection = watched.get(descriptor)
+            if connection is None:
                 continue  # serving another one has ended it
-            contexts.append(one)
+            contexts.append(connection)
             try:
-                if event & _READABLE and one.wanted & EPOLLIN and (why := one.doRead()):
-                    one.ends(why, True)
-                elif event & _WRITABLE and one.wanted & EPOLLOUT and (why := one.doWrite()):
-                    one.ends(why, False)
+                if (
+                    event & _READABLE
+                    and connection.wanted & EPOLLIN
+                    and (why := connection.doRead())
+                ):
+                    connection.ends(why, True)
+                elif (
+                    event & _WRITABLE
+                    and connection.wanted & EPOLLOUT
+                    and (why := connection.doWrite())
+                ):
+                    connection.ends(why, False)
             except BaseException as error:  # noqa: BLE001 - as Twisted: it ends that connection
-                one.fails(error)
+                connection.fails(error)
             finally:
                 contexts.pop()

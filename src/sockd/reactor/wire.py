@@ -94,11 +94,11 @@ class Wire:
 
     def send(self, answers: Sequence[Answer]) -> list[Answer]:
         """Send, in order; returns those that the kernel did not take. Never raises."""
-        return [one for one in answers if not self._patiently(self._send_one, *one)]
+        return [answer for answer in answers if not self._patiently(self._send_one, *answer)]
 
     def send_many(self, data: bytes, addresses: Sequence[Address]) -> int:
         """Send the same to each; returns how many the kernel took. Never raises."""
-        return sum(self._patiently(self._send_one, data, one, None) for one in addresses)
+        return sum(self._patiently(self._send_one, data, address, None) for address in addresses)
 
     def _send_one(self, data: bytes, address: Address, source: Destination | None) -> int:
         if self.is_local:
@@ -185,11 +185,11 @@ class BatchWire(Wire):
         asked: Iterable[Destination | None] = _NONE
         told: Iterable[Told | None] = _NONE
         if self._wants:
-            messages = [[*sockaddr.read_ancillary(one)] for one in controls]
-            told = [ancillary.tell(one, self._wants) for one in messages]
-            asked = self._asked([ancillary.read(one) for one in messages])
+            messages = [[*sockaddr.read_ancillary(control)] for control in controls]
+            told = [ancillary.tell(control, self._wants) for control in messages]
+            asked = self._asked([ancillary.read(control) for control in messages])
         elif controls[-1]:
-            asked = self._asked([ancillary.read_bytes(one) for one in controls])
+            asked = self._asked([ancillary.read_bytes(control) for control in controls])
         senders = map(self._read_name, names)
         batch = list(zip(data, senders, asked, _NONE, _NONE, told, strict=False))
         return batch if sum(map(len, data)) < BATCH_BYTES else self._cut(batch)
@@ -197,10 +197,10 @@ class BatchWire(Wire):
     def _asked(self, beside: Sequence[Beside]) -> Iterable[Destination | None]:
         """The address that was asked, of each datagram; what was lost is counted."""
         self._count_lost(beside[-1].lost)  # it only grows, so the last one knows it best
-        return [one.asked for one in beside] if self._tells_asked else _NONE
+        return [facts.asked for facts in beside] if self._tells_asked else _NONE
 
     def _cut(self, batch: Sequence[Datagram]) -> Sequence[Datagram]:
-        ends = accumulate(len(one[0]) for one in batch)
+        ends = accumulate(len(datagram[0]) for datagram in batch)
         count = 1 + sum(end < BATCH_BYTES for end in ends)
         self._rest = batch[count:]
         return batch[:count]
@@ -221,7 +221,7 @@ class BatchWire(Wire):
             return super().send(answers)
         controls: Sequence[bytes] = ()
         if any(sources):
-            controls = [sockaddr.write_ancillary(*one) if one else b"" for one in sources]
+            controls = [sockaddr.write_ancillary(*source) if source else b"" for source in sources]
         self._outgoing.put_data(data)
         self._outgoing.put_names(names, controls)
         return [answers[number] for number in self._send_put(len(answers))]

@@ -68,7 +68,7 @@ def reverse_block(block: bytes) -> bytes:
 
 def _marks(text: str) -> set[str]:
     """The combining marks of a text."""
-    return {one for one in set(text) if unicodedata.category(one).startswith("M")}
+    return {character for character in set(text) if unicodedata.category(character).startswith("M")}
 
 
 def _reverse_text(text: str, marks: set[str]) -> str:

@@ -33,10 +33,10 @@ class DatagramDoor:
         if answer is not None:
             yield context.world.reactor, lambda: bool(port.sent)
         assert len(port.sent) == (answer is not None), f"these came: {port.answers}"
-        for one in port.sent:
-            assert one.to == ASKER, f"an answer went to {one.to}"
+        for sent in port.sent:
+            assert sent.to == ASKER, f"an answer went to {sent.to}"
             assert answer is not None
-            expect(answer, one.data, "in memory")
+            expect(answer, sent.data, "in memory")
         assert not context.guard.counts["errors"], "an error in the service"
 
     def ask_without_a_name(self) -> Pending:
@@ -51,7 +51,9 @@ class DatagramDoor:
 
     async def ask_over_sockets(self, question: bytes, answer: Answer | None, folder: Path) -> None:
         """A datagram gets the same answer over every transport."""
-        answers = [await self._ask_over(one, question, answer, folder) for one in TRANSPORTS]
+        answers = [
+            await self._ask_over(transport, question, answer, folder) for transport in TRANSPORTS
+        ]
         assert len(set(answers)) == 1, answers
 
     async def _ask_over(
@@ -74,7 +76,7 @@ class DatagramDoor:
 
     async def ask_all_over_sockets(self, folder: Path) -> None:
         """Datagrams are answered in their order, each by itself."""
-        rows = [one for one in self.sample.questions.items() if one[1] is not None]
+        rows = [row for row in self.sample.questions.items() if row[1] is not None]
         for transport in TRANSPORTS:
             opened = serve_door(self.kind, self.role, transport, folder, **self.sample.table)
             async with opened as (_, listener):

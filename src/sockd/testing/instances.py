@@ -112,16 +112,16 @@ def make_settings(kind: Kind | str, listen: Sequence[str] = (), **table: Any) ->
         table["listen"] = list(listen)
     elif "listen" not in table and name in found.kinds:
         table["listen"] = [LISTENS[found.kinds[name].transports[0]]]
-    [one] = build(Document({"service": {name: table}}), found, RUNTIME).instances
-    return one
+    [settings] = build(Document({"service": {name: table}}), found, RUNTIME).instances
+    return settings
 
 
 def make_context(kind: Kind | str, world: World | None = None, **table: Any) -> Context[Any, Any]:
     """What an instance of this kind is made of: limits and options are keywords, as in TOML."""
-    one = make_settings(kind, **table)
-    context = make_instance(one, world or make_world()).context
-    if one.kind.shared is not None:
-        context.shared = one.kind.shared(context)
+    settings = make_settings(kind, **table)
+    context = make_instance(settings, world or make_world()).context
+    if settings.kind.shared is not None:
+        context.shared = settings.kind.shared(context)
     WORLD.contexts.append(context)
     return context
 

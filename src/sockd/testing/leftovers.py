@@ -45,7 +45,7 @@ class World:
             loop.settle()
             found += [f"a delayed call: {call}" for call in loop.getDelayedCalls()]
         for context in self.contexts:
-            found += [f"an open session: {one}" for one in context.guard.sessions]
+            found += [f"an open session: {session}" for session in context.guard.sessions]
             sources = context.guard._per_source
             found += [f"a source that is counted: {source}" for source in sources]
         return found

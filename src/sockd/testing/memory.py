@@ -102,16 +102,16 @@ class Loop(_DisconnectSelectableMixin, Clock):
                 self.calls.remove(call)
                 call.called = 1
                 call.func(*call.args, **call.kw)
-        readable = [one for one in self._readers if one.socket.is_readable]
-        for one in readable:
-            self._serve(one, one.doRead, True)
-        writable = [one for one in self._writers if one.socket.is_writable]
-        for one in writable:
-            self._serve(one, one.doWrite, False)
+        readable = [reader for reader in self._readers if reader.socket.is_readable]
+        for reader in readable:
+            self._serve(reader, reader.doRead, True)
+        writable = [writer for writer in self._writers if writer.socket.is_writable]
+        for writer in writable:
+            self._serve(writer, writer.doWrite, False)
         return bool(due or readable or writable)
 
-    def _serve(self, one: Any, work: Callable[[], Any], is_read: bool) -> None:
-        if one not in (self._readers if is_read else self._writers):
+    def _serve(self, transport: Any, work: Callable[[], Any], is_read: bool) -> None:
+        if transport not in (self._readers if is_read else self._writers):
             return
         try:
             why = work()
@@ -119,7 +119,7 @@ class Loop(_DisconnectSelectableMixin, Clock):
             Logger().failure("a transport raised")
             why = error
         if why:
-            self._disconnectSelectable(one, why, is_read)
+            self._disconnectSelectable(transport, why, is_read)
 
 
 def spawn_process(*args: Any, **options: Any) -> Any:
@@ -263,8 +263,8 @@ class Client:
     @property
     def held(self) -> int:
         """Bytes that the daemon's transport holds for this client."""
-        one = self.transport
-        return len(one.dataBuffer) - one.offset + one._tempDataLen
+        transport = self.transport
+        return len(transport.dataBuffer) - transport.offset + transport._tempDataLen
 
 
 @frozen
@@ -316,7 +316,7 @@ class MemoryPort:
     @property
     def answers(self) -> list[bytes]:
         """Everything that was sent."""
-        return [one.data for one in self.sent]
+        return [datagram.data for datagram in self.sent]
 
     @property
     def counted(self) -> Counter[str]:
@@ -334,8 +334,8 @@ class MemoryPort:
         if self.trouble:
             self.last_error = self.trouble
             return answers
-        self.sent += [Sent(*one) for one in answers if one[1] not in self.unreachable]
-        return [one for one in answers if one[1] in self.unreachable]
+        self.sent += [Sent(*answer) for answer in answers if answer[1] not in self.unreachable]
+        return [answer for answer in answers if answer[1] in self.unreachable]
 
     def stopListening(self) -> None:
         """Close."""

@@ -34,14 +34,15 @@ async def serve(
     """
     if listens:
         table["listen"] = listens
-    one = make_settings(kind, **table)
-    instance = make_instance(one, host or make_world(running_reactor()))
+    settings = make_settings(kind, **table)
+    instance = make_instance(settings, host or make_world(running_reactor()))
     instance.start()
     try:
         yield instance
     finally:
         await instance.stop()
-        assert not [one.path for one in one.listen if one.path and Path(one.path).exists()]
+        paths = [listen.path for listen in settings.listen if listen.path]
+        assert not [path for path in paths if Path(path).exists()]
 
 
 @asynccontextmanager
@@ -53,7 +54,7 @@ async def serve_door(
     text = listen_string(transport, folder, tls_files)
     where = {kind.door(role).key: [text]}
     async with serve(kind, **table, **where) as instance:
-        [listener] = [one for one in instance.listeners if one.listen.role == role]
+        [listener] = [listener for listener in instance.listeners if listener.listen.role == role]
         yield instance, listener
 
 

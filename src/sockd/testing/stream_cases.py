@@ -85,7 +85,10 @@ class StreamDoor:
 
     async def talk_over_sockets(self, way: Way, folder: Path) -> None:
         """The same bytes come back over every transport."""
-        answers = {one: await self._talk_over(one, way, folder) for one in STREAM_TRANSPORTS}
+        answers = {
+            transport: await self._talk_over(transport, way, folder)
+            for transport in STREAM_TRANSPORTS
+        }
         assert len(set(answers.values())) == 1, answers
 
     async def _talk_over(self, transport: str, way: Way, folder: Path) -> bytes:
