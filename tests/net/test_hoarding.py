@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import pytest_twisted
+from attrs import evolve
 
 from sockd.net.stream import Stream
 from sockd.service import Kind
@@ -61,6 +62,23 @@ async def test_a_client_that_does_not_read_costs_little(
         tracemalloc.stop()
     assert client.held <= LIMIT
     assert held <= LIMIT, f"{held} bytes"
+
+
+@pytest.mark.parametrize("kind", ["ack", "discard", "echo", "factor", "reverse"])
+def test_a_connection_that_waits_and_then_asks_is_not_given_a_dictionary(kind: str) -> None:
+    # of 800 bytes, by Python, where an object gets an attribute that the first thirty of its class
+    # had not: so the class is a new one
+    fresh: Any = FOUND.kinds[kind]
+    fresh = evolve(fresh, stream=type("Fresh", (fresh.stream,), {}))
+    context = make_context(fresh, max_connections=50, trusted=["0.0.0.0/0"])
+    clients = [connect(fresh, context) for _ in range(50)]
+    context.world.reactor.advance(1)
+    for client in clients:
+        client.send(b"42\n4")
+    context.world.reactor.advance(1)
+    assert len(context.guard.sessions) == 50
+    held = [type(held) for session in context.guard.sessions for held in gc.get_referents(session)]
+    assert dict not in held
 
 
 class Sizes(Stream):

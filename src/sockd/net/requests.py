@@ -19,7 +19,7 @@ from sockd.access.peer import Peer
 from sockd.access.reasons import Reason, because
 from sockd.formats.lines import LineBuffer
 from sockd.net.context import Context
-from sockd.net.states import Hold
+from sockd.net.states import NO_HOLD, Hold
 from sockd.net.stream import DONE, Stream
 
 Pieces = Iterator[bytes]
@@ -112,6 +112,9 @@ class Requests(Stream):
 
     def __init__(self, context: Context[Any, Any], peer: Peer, entrance: Entrance) -> None:
         super().__init__(context, peer, entrance)
+        self.requests = 0
+        self.holds = NO_HOLD
+        self._made = None
         self.buffer = self.make_buffer()
         if (limit := self.buffer.limit) < BATCH_BYTES:
             self._short, self._batch = min(SHORT_LINE, limit), limit

@@ -29,6 +29,9 @@ class Hold(Enum):
     """A child process does not take what the peer has sent."""
 
 
+NO_HOLD: frozenset[Hold] = frozenset()
+
+
 class Facts(Protocol):
     """What the states need to know of a connection."""
 

@@ -41,7 +41,7 @@ from sockd.access.reasons import Reason, because
 from sockd.formats.text import escape
 from sockd.net.context import Context
 from sockd.net.progress import is_lost, taken
-from sockd.net.states import STATES, Hold, State, state_of
+from sockd.net.states import NO_HOLD, STATES, Hold, State, state_of
 
 LINGER_SECONDS = 2.0
 """How long a closed peer may go on sending before it is cut off: were it cut off at once, the
@@ -51,7 +51,6 @@ LINGER_BYTES = 1024 * 1024
 ERROR_CHARACTERS = 200
 """Longest text of an `error: ` line: it may quote what the peer sent."""
 _HANDSHAKE = STATES[0]
-_NOTHING: frozenset[Hold] = frozenset()
 
 DONE = because("done")
 PEER_CLOSED = because("peer_closed")
@@ -90,20 +89,20 @@ class Stream(Protocol):
     """Its number in this daemon: log lines and sessions bear it."""
     since = 0.0
     """When it began, in seconds of the reactor's clock."""
-    bytes_in = 0
-    bytes_out = 0
+    bytes_in: int
+    bytes_out: int
     requests = 0
     is_open = False
     is_closing = False
     peer_finished = False
-    holds: frozenset[Hold] = _NOTHING
+    holds: frozenset[Hold] = NO_HOLD
     """Why the peer is not read from now."""
     reason: Reason | None = None
     """Why it has ended or will end, where we know."""
     _is_secure = False
     _is_counted = False
-    _state: State = _HANDSHAKE
-    _progress: object = None
+    _state: State
+    _progress: object
     _state_since = 0.0
     _linger_until: float | None = None
     _linger_bytes = 0
@@ -112,6 +111,10 @@ class Stream(Protocol):
         self.context = context
         self.peer = peer
         self.entrance = entrance
+        # Python gives an object that gets an attribute late a dictionary of 800 bytes
+        self.bytes_in = self.bytes_out = 0
+        self._state = _HANDSHAKE
+        self._progress = None
 
     # what a service overrides
 
@@ -172,7 +175,7 @@ class Stream(Protocol):
             self.transport.unregisterProducer()
         if self.holds:
             # what still comes is read and dropped: the peer's end has to be heard
-            self.holds = _NOTHING
+            self.holds = NO_HOLD
             if not self.peer_finished:
                 self.transport.resumeProducing()
 
