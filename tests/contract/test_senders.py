@@ -9,10 +9,10 @@ import pytest_twisted
 from twisted.internet.threads import deferToThread
 
 from sockd.testing.samples import matches
+from sockd.testing.sockets import TIMEOUT, serve
 from tests.contract.samples import SENDERS
 from tests.helpers import FOUND, make_world, until
 from tests.memory import NOON, REACTOR, Wall
-from tests.servers import TIMEOUT, serve
 
 GROUP = "224.225.226.227"
 KINDS = sorted(name for name, kind in FOUND.kinds.items() if kind.sender)

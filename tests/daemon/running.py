@@ -19,9 +19,9 @@ from sockd.net.listener import Listener
 from sockd.net.stream import Stream
 from sockd.options.option import option
 from sockd.service import Kind
+from sockd.testing.sockets import Connection, address_of
 from tests.helpers import make_settings, make_world
 from tests.memory import REACTOR
-from tests.servers import Connection, address_of
 
 LOOPBACK = "interface=127.0.0.1"
 

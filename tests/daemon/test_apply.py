@@ -13,6 +13,7 @@ from pytest_twisted import ensureDeferred
 
 from sockd.daemon.daemon import StartError
 from sockd.daemon.plan import plan
+from sockd.testing.sockets import Connection, TLSConnection, address_of
 from tests.daemon.running import (
     ALSO_SAYS,
     LOOPBACK,
@@ -29,7 +30,6 @@ from tests.daemon.running import (
 from tests.helpers import LogRecorder, until
 from tests.net.test_listener import Full, taken
 from tests.processes import free_port
-from tests.servers import Connection, TLSConnection, address_of
 
 
 def guard_of(daemon: Any, number: int = 0) -> Any:

@@ -18,10 +18,10 @@ from sockd.ops.describe import describe
 from sockd.ops.report import check_text
 from sockd.ops.table import all_rows
 from sockd.service import Door, Found, Instance, Kind
+from sockd.testing.sockets import address_of
 from tests.daemon.running import LOOPBACK, apply, aside, daemon_of, listeners, said_at
 from tests.helpers import LogRecorder, make_settings
 from tests.processes import free_port
-from tests.servers import address_of
 
 
 class Names(Stream):

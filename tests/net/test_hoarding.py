@@ -14,11 +14,11 @@ from attrs import evolve
 
 from sockd.net.stream import Stream
 from sockd.service import Kind
+from sockd.testing.sockets import Connection, address_of, listen_string, serve
 from tests.contract.samples import STREAMS
 from tests.helpers import FOUND, connect, held_by, make_context, until
 from tests.memory import Client
 from tests.security.hosts import reset, small_clients
-from tests.servers import Connection, address_of, listen_string, serve
 
 LIMIT = 256 * 1024
 KINDS = sorted(name for name, kind in FOUND.kinds.items() if kind.stream)

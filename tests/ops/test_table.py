@@ -12,9 +12,9 @@ import pytest_twisted
 from sockd.net.listener import Listener
 from sockd.ops.table import Row, note, rows, table
 from sockd.service import find
+from sockd.testing.sockets import listen_string, serve
 from tests.helpers import make_context, make_settings
 from tests.processes import free_port
-from tests.servers import listen_string, serve
 
 
 async def rows_of(kind: str, *listens: str, **settings: Any) -> list[Row]:

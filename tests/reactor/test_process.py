@@ -16,10 +16,10 @@ import pytest_twisted
 from twisted.internet.error import ProcessDone
 from twisted.internet.protocol import ProcessProtocol
 
+from sockd.testing.sockets import Connection
 from tests.helpers import until
 from tests.memory import REACTOR
 from tests.processes import PATIENCE, Running, running, wait_until
-from tests.servers import Connection
 
 SERVER = """
 import sys

@@ -20,6 +20,7 @@ from twisted.internet.protocol import Protocol
 from twisted.internet.threads import deferToThread
 
 from sockd.reactor.poller import MOST_EVENTS
+from sockd.testing.sockets import Connection
 from tests.helpers import until
 from tests.processes import PATIENCE
 from tests.reactor.streams import (
@@ -32,7 +33,6 @@ from tests.reactor.streams import (
     next_turn,
     turns,
 )
-from tests.servers import Connection
 
 SIOCOUTQNSD = 0x894B
 """Tells how many bytes wait to be sent (linux/sockios.h)."""

@@ -19,10 +19,10 @@ from twisted.internet.protocol import Factory
 from twisted.internet.threads import deferToThread
 from zope.interface import implementer
 
+from sockd.testing.sockets import Connection
 from tests.helpers import until
 from tests.memory import REACTOR
 from tests.reactor.streams import Keeping, dialled, listening, turns
-from tests.servers import Connection
 
 
 @implementer(IFileDescriptorReceiver)

@@ -22,11 +22,11 @@ from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.threads import deferToThread
 from zope.interface import implementer
 
+from sockd.testing.sockets import Connection
 from tests.helpers import LogRecorder, until
 from tests.memory import REACTOR
 from tests.reactor.streams import TEXT, Echo, Keeping, Port, dialled, listening, turns
 from tests.reactor.twins import server_context
-from tests.servers import Connection
 
 TCP_INFO_BYTES, TCP_INFO_SEGS_IN = 192, 140
 """Linux's struct tcp_info, and where it counts the segments that have come."""

@@ -11,8 +11,8 @@ from twisted.internet.threads import deferToThread
 
 from sockd.daemon.instance import RunningInstance
 from sockd.services.exec import ExecStream
+from sockd.testing.sockets import TIMEOUT, Connection, address_of, serve
 from tests.helpers import LogRecorder, until
-from tests.servers import TIMEOUT, Connection, address_of, serve
 
 LISTEN = "tcp:0:interface=127.0.0.1"
 

@@ -15,9 +15,9 @@ import pytest_twisted
 from twisted.internet.threads import deferToThread
 
 from sockd.net import child, program
+from sockd.testing.sockets import Connection, address_of, serve
 from tests.helpers import LogRecorder, connect, held_by, make_context, until
 from tests.processes import is_gone
-from tests.servers import Connection, address_of, serve
 from tests.services.programs import LISTEN, fill_up, output, reaped, rests, running, session_of
 
 MOST_HELD = 256 * 1024

@@ -146,7 +146,7 @@ class _Builder:
         allowed = {"kind"} | doors | field_names(Limits) | field_names(kind.options)
         self.check.only(key, table, allowed, _IN_SOCKD, f"sockd services {kind.name}")
         limits = Limits(**{**self.defaults, **self.check.values(Limits, own, key)})
-        listed = {key: list(texts) for key, texts in preset.listens().items()} if preset else {}
+        listed = {door: list(texts) for door, texts in preset.listens().items()} if preset else {}
         places = self._doors(key, kind, {**listed, **own})
         listens = tuple(listen for _, listen in places)
         options = self._options(key, kind, own)

@@ -287,7 +287,7 @@ class Replies(Datagrams):
         self._look = None
         now, limit = self.context.clock.seconds(), self.context.limits.answer_timeout
         late = [
-            (number, peer) for number, (peer, since) in self._owed.items() if now - since >= limit
+            (answer, peer) for answer, (peer, since) in self._owed.items() if now - since >= limit
         ]
         for answer, peer in late:
             self._failed(peer, because("answer_timeout", limit=Duration(limit)))
