@@ -1,0 +1,1 @@
+"""`sock`, the client: it speaks to every service, and measures it."""

@@ -1,0 +1,1 @@
+"""The commands of `sock`: one file a family. Each is imported when it is called."""

@@ -1,0 +1,1 @@
+"""Measuring: what is counted, when it was sent and when it came."""

@@ -1,0 +1,1 @@
+"""What a run is told as: to a person, to programs, to monitoring."""

@@ -1,0 +1,49 @@
+"""Whom to ask: a host, a port and a transport, or the path of a socket."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from attrs import frozen
+
+from sockd.formats.hostport import host_port
+
+
+class Transport(StrEnum):
+    """How to get there."""
+
+    TCP = "tcp"
+    TLS = "tls"
+    UDP = "udp"
+    UNIX = "unix"
+    UNIXGRAM = "unixgram"
+
+    @property
+    def is_stream(self) -> bool:
+        """Whether it carries a stream of bytes, and not datagrams."""
+        return self in (Transport.TCP, Transport.TLS, Transport.UNIX)
+
+    @property
+    def is_local(self) -> bool:
+        """Whether it goes to a socket file."""
+        return self in (Transport.UNIX, Transport.UNIXGRAM)
+
+
+@frozen
+class Target:
+    """One host as the user named it."""
+
+    transport: Transport
+    host: str = ""
+    """A name or an address as the user wrote it; empty for a socket file."""
+    port: int = 0
+    path: str = ""
+    """Of a socket file."""
+
+    @property
+    def name(self) -> str:
+        """What it is called in rows and messages: the host, or the path."""
+        return self.path or self.host
+
+    def __str__(self) -> str:
+        return self.path or host_port(self.host, self.port)
