@@ -1,6 +1,6 @@
 """What happens in a run, as values: each way to tell of it (`outputs`) is fed these, in order.
 
-A run is one `Start`, then `Probe`, `Interval` and `Error` as they come, and at the end one
+A run is one `Start`, then `Data`, `Probe`, `Interval` and `Error` as they come, and at the end one
 `Summary`, whatever ended it. Times are nanoseconds; `None` is "not known" or "does not apply".
 Texts are as the network gave them: whoever shows them escapes them.
 """
@@ -225,4 +225,12 @@ class Error:
     exit: Exit
 
 
-Event = Start | Probe | Interval | Error | Summary
+@frozen(kw_only=True)
+class Data:
+    """Bytes of an answer, as they come. They are no lines and no characters yet."""
+
+    target: str
+    data: bytes
+
+
+Event = Start | Data | Probe | Interval | Error | Summary

@@ -47,3 +47,29 @@ class Target:
 
     def __str__(self) -> str:
         return self.path or host_port(self.host, self.port)
+
+
+def parse_host(text: str) -> tuple[str, int | None]:
+    """Host and port of `HOST`, `HOST:PORT`, `[ADDRESS]:PORT`. Raises ValueError.
+
+    More than one colon without brackets is an address of IPv6.
+    """
+    host, port = text, ""
+    if text.startswith("["):
+        host, bracket, rest = text[1:].partition("]")
+        if not bracket or (rest and not rest.startswith(":")):
+            raise ValueError(f"expected a host such as 'localhost' or '[::1]:7', got {text!r}")
+        port = rest[1:]
+        is_bare = not rest
+    elif text.count(":") == 1:
+        host, _, port = text.partition(":")
+        is_bare = False
+    else:
+        is_bare = True
+    if not host:
+        raise ValueError(f"there is no host in {text!r}")
+    if is_bare:
+        return host, None
+    if not (port.isascii() and port.isdecimal() and 1 <= int(port[:6]) <= 65_535):
+        raise ValueError(f"expected a port of 1 to 65535 in {text!r}, got {port!r}")
+    return host, int(port)

@@ -1,0 +1,282 @@
+"""Asking one host, once or several times, in words that a command declares."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping
+
+from attrs import asdict, define, evolve, field, frozen
+
+from sockd.client.asking import Asking
+from sockd.client.datagrams import Datagrams, open_datagrams
+from sockd.client.dial import dial
+from sockd.client.errors import BadAnswer, ClientError, TimedOut, UsageFault
+from sockd.client.exits import Exit
+from sockd.client.measure.statistics import Durations
+from sockd.client.process import Run
+from sockd.client.report import (
+    Counts,
+    Data,
+    HostSummary,
+    Interval,
+    Outcome,
+    Probe,
+    Stamp,
+    Timing,
+    Value,
+)
+from sockd.client.streams import Stream
+from sockd.client.targets import Target, Transport
+from sockd.client.waiting import sleep
+
+MOST_TEXT = 65_536
+"""Bytes of an answer that are kept to be told as one text: the longest datagram has less."""
+
+
+@frozen
+class Answer:
+    """What a host has said, understood."""
+
+    text: str | None = None
+    """For a reader; None: all that was handed to `Talk.out`."""
+    values: Mapping[str, Value] = field(factory=dict)
+    rtt_ns: int | None = None
+    """Where the conversation itself knows better than the first byte's time."""
+    rate_bps: int | None = None
+
+
+@define(eq=False)
+class Talk:
+    """What a conversation knows and can say of itself."""
+
+    run: Run
+    target: Target
+    seq: int
+    attempt: int = 1
+    said: bytearray = field(factory=bytearray)
+    size: int = 0
+
+    @property
+    def asking(self) -> Asking:
+        """The options."""
+        return self.run.asking
+
+    def out(self, data: bytes) -> None:
+        """Bytes of the answer, for the user."""
+        self.size += len(data)
+        if (room := MOST_TEXT - len(self.said)) > 0:
+            self.said += data[:room]
+        self.run.report(Data(target=self.target.name, data=data))
+
+
+@frozen(kw_only=True)
+class Speech:
+    """How a command speaks: over streams, datagrams, or both; and where its service listens."""
+
+    name: str
+    ports: Mapping[Transport, int] = field(factory=dict)
+    stream: Callable[[Stream, Talk], Awaitable[Answer]] | None = None
+    datagram: Callable[[Datagrams, Talk], Awaitable[Answer]] | None = None
+    kind: str = ""
+    """The kind of service whose documentation explains the protocol."""
+    has_rows: bool = False
+    """What it hands out names the host itself."""
+
+
+@define(eq=False)
+class ConversationHost:
+    """One host that is asked by a speech, `count` times."""
+
+    run: Run
+    speech: Speech
+    target: Target
+    _counted: Counter[str] = field(factory=Counter)
+    _told: Counts = field(factory=Counts)
+    _durations: Durations = field(factory=Durations)
+    _fresh: Durations = field(factory=Durations)
+    _last: Probe | None = None
+    _answer: Answer | None = None
+    _datagrams: Datagrams | None = None
+
+    @property
+    def has_answered(self) -> bool:
+        """Whether there was an answer."""
+        return self._counted["received"] > 0
+
+    @property
+    def counts(self) -> Counts:
+        """What became of the questions so far."""
+        return Counts(**self._counted)
+
+    async def go(self) -> None:
+        """Ask until all is asked."""
+        asking, run = self.run.asking, self.run
+        start = run.monotonic_ns()
+        failed: ClientError | None = None
+        try:
+            for seq in range(asking.count or 1):
+                due_ns = start + round(seq * (asking.interval or 0.0) * 1e9)
+                await sleep(run.reactor, (due_ns - run.monotonic_ns()) / 1e9)
+                failed = await self._ask(seq) or failed
+        finally:
+            if self._datagrams is not None:
+                self._datagrams.close()
+        if failed is not None and not self.has_answered:
+            raise failed
+
+    async def _ask(self, seq: int) -> ClientError | None:
+        """Ask once, and again where no answer came and retries are allowed; why there was none."""
+        failed: ClientError | None = None
+        for attempt in range(1, self.run.asking.retries + 2):
+            talk = Talk(self.run, self.target, seq, attempt)
+            self._counted["sent"] += 1
+            try:
+                answer, found = await self._converse(talk)
+            except ClientError as error:
+                failed = error
+                self._count_failure(talk, error)
+                if isinstance(error, BadAnswer | UsageFault):
+                    break
+            else:
+                self._count_answer(talk, answer, found)
+                return None
+        return failed
+
+    async def _converse(self, talk: Talk) -> tuple[Answer, Probe]:
+        """One conversation; what came of it."""
+        if self.target.transport.is_stream:
+            return await self._over_stream(talk)
+        return await self._over_datagrams(talk)
+
+    async def _over_stream(self, talk: Talk) -> tuple[Answer, Probe]:
+        assert self.speech.stream is not None
+        begun_ns = self.run.monotonic_ns()
+        hooks = self.run.explain(self.target)
+        stream = await dial(
+            self.run.reactor,
+            self.target,
+            self.run.asking,
+            on_write=hooks.wrote,
+            on_read=hooks.read,
+        )
+        try:
+            answer = await self.speech.stream(stream, talk)
+        finally:
+            stream.close()
+        total_ns = self.run.monotonic_ns() - begun_ns
+        first = None if stream.first_byte_ns is None else stream.first_byte_ns - stream.asked_ns
+        timing = evolve(stream.timing, first_byte_ns=first, total_ns=total_ns)
+        rtt_ns = first if answer.rtt_ns is None else answer.rtt_ns
+        return answer, self._probe(talk, answer, stream.peer, rtt_ns, Stamp.USER, timing)
+
+    async def _over_datagrams(self, talk: Talk) -> tuple[Answer, Probe]:
+        assert self.speech.datagram is not None
+        if self._datagrams is None:
+            hooks = self.run.explain(self.target)
+            self._datagrams = await open_datagrams(
+                self.run.reactor,
+                self.target,
+                self.run.asking,
+                on_send=hooks.wrote,
+                on_receive=hooks.read,
+            )
+        datagrams = self._datagrams
+        answer = await self.speech.datagram(datagrams, talk)
+        stamp = Stamp.KERNEL if datagrams.is_kernel_stamp else Stamp.USER
+        return answer, self._probe(talk, answer, datagrams.peer, answer.rtt_ns, stamp, None)
+
+    def _probe(
+        self,
+        talk: Talk,
+        answer: Answer,
+        peer: str,
+        rtt_ns: int | None,
+        stamp: Stamp,
+        timing: Timing | None,
+    ) -> Probe:
+        text = answer.text
+        if text is None:
+            text = bytes(talk.said).decode("utf-8", "surrogateescape")
+        return Probe(
+            target=self.target.name,
+            transport=self.target.transport,
+            address=peer,
+            port=self.target.port or None,
+            seq=talk.seq,
+            attempt=talk.attempt,
+            outcome=Outcome.ANSWERED,
+            rtt_ns=rtt_ns,
+            stamp=None if rtt_ns is None else stamp,
+            size=talk.size,
+            text=text,
+            values=answer.values,
+            timing=timing,
+        )
+
+    def _count_answer(self, talk: Talk, answer: Answer, probe: Probe) -> None:
+        self._last, self._answer = probe, answer
+        self._counted["received"] += 1
+        self._counted["bytes_received"] += talk.size
+        if probe.rtt_ns is not None:
+            self._durations.add(probe.rtt_ns)
+            self._fresh.add(probe.rtt_ns)
+        self.run.report(probe)
+
+    def _count_failure(self, talk: Talk, error: ClientError) -> None:
+        is_lost = isinstance(error, TimedOut)
+        self._counted["lost" if is_lost else "failed"] += 1
+        self.run.report(
+            Probe(
+                target=self.target.name,
+                transport=self.target.transport,
+                port=self.target.port or None,
+                seq=talk.seq,
+                attempt=talk.attempt,
+                outcome=Outcome.LOST if is_lost else Outcome.FAILED,
+                reason=str(error),
+            )
+        )
+
+    def summary(self, error: ClientError | None) -> HostSummary:
+        """What is known of it so far."""
+        probe, answer = self._last, self._answer
+        counts = self.counts
+        known = counts.received + counts.lost + counts.failed
+        return HostSummary(
+            target=self.target.name,
+            transport=self.target.transport,
+            address=probe.address if probe else None,
+            port=self.target.port or None,
+            counts=evolve(counts, in_flight=counts.sent - known),
+            rtt=self._durations.spread(),
+            timing=probe.timing if probe else None,
+            stamps=probe.stamp if probe else None,
+            rate_bps=answer.rate_bps if answer else None,
+            values=answer.values if answer else {},
+            exit=self._exit(error),
+            error=None if error is None else str(error),
+        )
+
+    def _exit(self, error: ClientError | None) -> Exit:
+        if self.has_answered:
+            return Exit.ANSWERED
+        return error.exit if error is not None else Exit.TIMEOUT
+
+    def interval(self, from_ns: int, to_ns: int) -> Interval | None:
+        """What has happened since the last call; nothing where one answer is all that is wanted."""
+        if (self.run.asking.count or 1) == 1:
+            return None
+        before, self._told = self._told, self.counts
+        fresh, self._fresh = self._fresh, Durations()
+        return Interval(
+            target=self.target.name,
+            from_ns=from_ns,
+            to_ns=to_ns,
+            counts=difference(self.counts, before),
+            rtt=fresh.spread(),
+        )
+
+
+def difference(now: Counts, before: Counts) -> Counts:
+    """What was counted in between."""
+    return Counts(**{name: value - getattr(before, name) for name, value in asdict(now).items()})

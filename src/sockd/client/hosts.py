@@ -1,0 +1,152 @@
+"""Many hosts at once: asked side by side, told as they answer, summed up at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from attrs import Factory, define
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.interfaces import IDelayedCall
+
+from sockd.client.errors import ClientError
+from sockd.client.exits import Exit, worst
+from sockd.client.process import Run
+from sockd.client.report import Error, HostSummary, Interval, Start, Summary, Value
+from sockd.client.targets import Target
+from sockd.client.waiting import sleep
+
+INTERVAL = 1.0
+"""Seconds between two looks at what has happened."""
+
+
+class Asked(Protocol):
+    """One host that is being asked."""
+
+    target: Target
+
+    @property
+    def has_answered(self) -> bool:
+        """Whether there was an answer."""
+
+    async def go(self) -> None:
+        """Ask until all is asked. Raises ClientError where there was no answer and why is known."""
+
+    def summary(self, error: ClientError | None) -> HostSummary:
+        """What is known of it so far; `error` is what `go` has raised."""
+
+    def interval(self, from_ns: int, to_ns: int) -> Interval | None:
+        """What has happened since the last call."""
+
+
+@define(eq=False)
+class Hosts:
+    """The hosts of a run."""
+
+    run: Run
+    command: str
+    hosts: Sequence[Asked]
+    _errors: dict[int, ClientError] = Factory(dict)
+    _open: dict[int, Deferred[None]] = Factory(dict)
+    _all: Deferred[None] | None = None
+    _is_over: bool = False
+    _started_ns: int = 0
+    _looked_ns: int = 0
+
+    async def ask(self, options: dict[str, Value] | None = None) -> Exit:
+        """Ask them all. Whatever ends it, a summary is told at the end."""
+        run = self.run
+        self._started_ns = self._looked_ns = run.monotonic_ns()
+        names = tuple(host.target.name for host in self.hosts)
+        run.report(
+            Start(command=self.command, targets=names, at_ns=run.wall_ns(), options=options or {})
+        )
+        run.at_quit = lambda: run.report(self._summary(is_final=False))
+        calls = self._begin()
+        looks = Deferred.fromCoroutine(self._look())
+        looks.addErrback(lambda failure: failure.trap(CancelledError) and None)
+        is_interrupted = True
+        try:
+            if self._open and self._all is not None:
+                await self._all
+            is_interrupted = False
+        finally:
+            self._stop()
+            looks.cancel()
+            for call in calls:
+                if call.active():
+                    call.cancel()
+            summary = self._summary(is_interrupted=is_interrupted)
+            run.report(summary)
+        return summary.exit
+
+    def _begin(self) -> list[IDelayedCall]:
+        self._all = Deferred()
+        for number, host in enumerate(self.hosts):
+            self._open[number] = Deferred.fromCoroutine(self._one(number, host))
+        for number, deferred in list(self._open.items()):
+            deferred.addBoth(self._ended, number)
+        deadline = self.run.asking.deadline
+        return [] if deadline is None else [self.run.reactor.callLater(deadline, self._stop)]
+
+    async def _one(self, number: int, host: Asked) -> None:
+        try:
+            await host.go()
+        except ClientError as error:
+            self._errors[number] = error
+            self.run.report(
+                Error(
+                    target=host.target.name,
+                    reason=error.reason,
+                    message=str(error),
+                    exit=error.exit,
+                )
+            )
+
+    def _ended(self, result: Any, number: int) -> None:
+        self._open.pop(number, None)
+        failure = None if result is None or result.check(CancelledError) else result
+        enough = self.run.asking.enough
+        if failure is not None and self._all is not None:
+            waiting, self._all = self._all, None
+            waiting.errback(failure)
+        elif enough is not None and sum(host.has_answered for host in self.hosts) >= enough:
+            self._stop()
+        if not self._open and self._all is not None:
+            waiting, self._all = self._all, None
+            waiting.callback(None)
+
+    def _stop(self) -> None:
+        """Ask nothing more."""
+        if not self._is_over:
+            self._is_over = True
+            for deferred in list(self._open.values()):
+                deferred.cancel()
+
+    async def _look(self) -> None:
+        while True:
+            await sleep(self.run.reactor, INTERVAL)
+            from_ns, self._looked_ns = self._looked_ns, self.run.monotonic_ns()
+            for host in self.hosts:
+                told = host.interval(from_ns - self._started_ns, self._looked_ns - self._started_ns)
+                if told is not None:
+                    self.run.report(told)
+
+    def _summary(self, *, is_interrupted: bool = False, is_final: bool = True) -> Summary:
+        found = tuple(
+            host.summary(self._errors.get(number)) for number, host in enumerate(self.hosts)
+        )
+        return Summary(
+            command=self.command,
+            elapsed_ns=self.run.monotonic_ns() - self._started_ns,
+            hosts=found,
+            exit=self._exit(found),
+            interrupted=is_interrupted,
+            is_final=is_final,
+        )
+
+    def _exit(self, found: Sequence[HostSummary]) -> Exit:
+        enough = self.run.asking.enough
+        if enough is not None and sum(host.has_answered for host in self.hosts) >= enough:
+            return Exit.ANSWERED
+        return worst(host.exit for host in found)

@@ -1,0 +1,130 @@
+"""The command `sock`: one client for every service, and an instrument.
+
+A command's module is imported when the command is called, so that `--help` is there at once:
+nothing here imports a reactor.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import signal
+import sys
+from typing import NoReturn
+
+import click
+
+from sockd import __version__
+from sockd.client.exits import Exit
+from sockd.formats.nearest import near_miss
+
+COMMANDS = {
+    "ack": ("lines", "send lines, print their acknowledgements"),
+    "beacon": ("beacon", "join the beacon's group, print what it says"),
+    "chargen": ("flows", "read the rotating pattern, and tell how fast it comes"),
+    "completion": ("completion", "print what makes a shell complete sock's commands"),
+    "daytime": ("texts", "ask hosts for the date and time as text"),
+    "discard": ("flows", "send data that is forgotten, and tell how fast it goes"),
+    "discover": ("discover", "look which hosts of this LAN run which services"),
+    "echo": ("echo", "measure round trips: loss, order, duplicates, percentiles"),
+    "factor": ("lines", "ask for prime factors"),
+    "get": ("raw", "print what a TCP service sends"),
+    "greet": ("texts", "print a greeting"),
+    "http": ("http", "fetch a URL"),
+    "localtime": ("localtime", "ask for the time in a zone"),
+    "quote": ("texts", "print a quotation"),
+    "reverse": ("lines", "have lines reversed"),
+    "said": ("lines", "say one line, print what was said"),
+    "send": ("raw", "send data, print the answer"),
+    "time": ("time", "compare the clocks of hosts with ours"),
+    "wrap": ("wrap", "have a text filled into paragraphs"),
+}
+"""By name: the module in `sockd.client.commands`, and what the command does."""
+
+
+class Commands(click.Group):
+    """The table of commands; each is imported when it is wanted."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The names, in order."""
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of this name, imported."""
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"sockd.client.commands.{COMMANDS[cmd_name][0]}")
+        found = getattr(module, cmd_name)
+        assert isinstance(found, click.Command)
+        return found
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click's; a name that is unknown is told with the nearest that is known."""
+        name = args[0]
+        if name not in COMMANDS and not name.startswith("-") and not ctx.resilient_parsing:
+            miss = near_miss(name, COMMANDS)
+            raise click.UsageError(f"there is no command {name!r}{miss}", ctx)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The table, without importing one of them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, COMMANDS[name][1]) for name in self.list_commands(ctx)])
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="sock")
+def sock() -> None:
+    """Talk to the services of sockd, and to others of their kind, and measure them.
+
+    Exit codes: 0 answered; 1 refused or unreachable; 2 a mistake on the command line; 3 no answer
+    in time; 4 an answer that breaks the protocol; 5 a certificate that does not hold; 6 a name that
+    is not found. Of several hosts: the greatest.
+    """
+
+
+def main() -> NoReturn:
+    """Run the command line of this process, and end it."""
+    is_check = "--check" in sys.argv[1:]
+    try:
+        code = sock.main(prog_name="sock", standalone_mode=False)
+    except click.ClickException as error:
+        end(_usage_fault(error, is_check))
+    except (click.Abort, KeyboardInterrupt):
+        end(Exit.ANSWERED, signal.SIGINT)
+    except BrokenPipeError:
+        end(Exit.ANSWERED)
+    end(code if isinstance(code, int) else Exit.ANSWERED)
+
+
+def _usage_fault(error: click.ClickException, is_check: bool) -> int:
+    """Tell a mistake on the command line; its exit code."""
+    if is_check:  # monitoring reads standard output, and knows 0 to 3 only
+        text = " ".join(error.format_message().split()).replace("|", "/")
+        click.echo(f"SOCK UNKNOWN: {text}")
+        return 3
+    error.show()
+    return error.exit_code
+
+
+def end(code: int, number: int | None = None) -> NoReturn:
+    """End this process: with a code, or by a signal as if nobody had caught it.
+
+    A closed pipe is no error: whoever read from it has had enough.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (BrokenPipeError, ValueError):
+            # Python would try again when it ends, and complain
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    if number is not None:
+        signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), number)
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,146 @@
+"""The process of a run: the reactor, the signals, and how it ends."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import time
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from typing import Any
+
+from attrs import define, frozen
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.logger import ILogObserver, LogEvent, LogLevel, formatEvent, globalLogBeginner
+from twisted.python.failure import Failure
+from zope.interface import provider
+
+from sockd.client.asking import Asking
+from sockd.client.errors import ClientError
+from sockd.client.exits import Exit
+from sockd.client.main import end
+from sockd.client.report import Event
+from sockd.client.targets import Target
+from sockd.formats.text import escape
+
+Hook = Callable[[bytes, str | None], None]
+"""Is told of bytes, and of the address where they go or come from, where it is not always one."""
+
+
+@frozen
+class Hooks:
+    """What is told of bytes that go and come; None: nobody looks."""
+
+    wrote: Hook | None = None
+    read: Hook | None = None
+
+
+SILENT = Hooks()
+
+
+@define(eq=False)
+class Run:
+    """What a command works with."""
+
+    reactor: Any
+    asking: Asking
+    report: Callable[[Event], None]
+    """Tell what happened."""
+    explain: Callable[[Target], Hooks] = lambda _: SILENT
+    """What is called with the bytes that go and come (`--explain`)."""
+    at_quit: Callable[[], None] = lambda: None
+    """Called at SIGQUIT: tell how it stands."""
+    monotonic_ns: Callable[[], int] = time.monotonic_ns
+    wall_ns: Callable[[], int] = time.time_ns
+
+
+Body = Callable[[Run], Coroutine[Deferred[Any], Any, Exit]]
+
+
+def install_reactor() -> Any:
+    """sockd's own reactor where it can be had, else Twisted's default one."""
+    from sockd.reactor import entry
+
+    if "twisted.internet.reactor" not in sys.modules:
+        with suppress(ImportError):  # without uvloop, or with a Twisted that it does not know
+            entry.install()
+    from twisted.internet import reactor
+
+    return reactor
+
+
+def run_process(
+    body: Body,
+    asking: Asking,
+    report: Callable[[Event], None],
+    explain: Callable[[Target], Hooks] = lambda _: SILENT,
+) -> int:
+    """Run a command to its end. Returns the exit code; ends the process itself at a signal."""
+    reactor = install_reactor()
+    globalLogBeginner.beginLoggingTo([_complain], redirectStandardIO=False)
+    process = _Process(Run(reactor, asking, report, explain))
+    reactor.callWhenRunning(process.begin, body)
+    reactor.run()
+    if isinstance(process.failure, BrokenPipeError):
+        end(Exit.ANSWERED)
+    if process.failure is not None:
+        raise process.failure
+    if process.signal is not None:
+        end(Exit.ANSWERED, process.signal)
+    return int(process.exit)
+
+
+@define(eq=False)
+class _Process:
+    """One run, from the first signal that it takes to the last."""
+
+    run: Run
+    exit: Exit = Exit.ANSWERED
+    signal: int | None = None
+    failure: BaseException | None = None
+    _task: Deferred[Exit] | None = None
+
+    def begin(self, body: Body) -> None:
+        """Begin, once the reactor runs: it has set its own handlers of signals before."""
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, self._interrupted)
+        signal.signal(signal.SIGQUIT, self._asked)
+        self._task = Deferred.fromCoroutine(body(self.run))
+        self._task.addCallbacks(self._ended, self._failed)
+        self._task.addBoth(lambda _: self.run.reactor.stop())
+
+    def _ended(self, code: Exit) -> None:
+        self.exit = code
+
+    def _failed(self, failure: Failure) -> None:
+        if self.signal is not None and failure.check(CancelledError):
+            return
+        error = failure.value
+        if isinstance(error, ClientError):
+            sys.stderr.write(f"sock: {escape(str(error))}\n")
+            self.exit = error.exit
+        else:
+            self.failure = error
+
+    def _interrupted(self, number: int, _: object) -> None:
+        """A signal that ends: the run tells its summary first; a second one does not wait."""
+        if self.signal is not None:
+            end(Exit.ANSWERED, number)
+        self.signal = number
+        self.run.reactor.callFromThread(self._cancel)
+
+    def _cancel(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+
+    def _asked(self, *_: object) -> None:
+        self.run.reactor.callFromThread(self.run.at_quit)
+
+
+@provider(ILogObserver)
+def _complain(event: LogEvent) -> None:
+    """A fault of ours: what Twisted logs as critical. All else that it logs is for daemons."""
+    if event.get("log_level") is LogLevel.critical:
+        failure = event.get("log_failure")
+        text = failure.getTraceback() if failure is not None else formatEvent(event)
+        sys.stderr.write(f"sock: {escape(text).replace(chr(92) + 'x0a', chr(10))}\n")

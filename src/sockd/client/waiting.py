@@ -1,0 +1,51 @@
+"""Waiting in coroutines: for a moment, or for no longer than that."""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine
+from contextlib import suppress
+from typing import Any, TypeVar
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.error import AlreadyCalled, AlreadyCancelled
+from twisted.internet.interfaces import IReactorTime
+
+T = TypeVar("T")
+
+
+def sleep(clock: IReactorTime, seconds: float) -> Deferred[None]:
+    """Fires after so many seconds; cancelling it cancels the timer."""
+
+    def cancelled(_: Deferred[None]) -> None:
+        with suppress(AlreadyCalled, AlreadyCancelled):
+            call.cancel()
+
+    waits: Deferred[None] = Deferred(cancelled)
+    call = clock.callLater(max(0.0, seconds), waits.callback, None)
+    return waits
+
+
+async def within(
+    clock: IReactorTime, seconds: float | None, task: Coroutine[Deferred[Any], Any, T]
+) -> T:
+    """The result of a coroutine; TimeoutError where it takes longer. None: as long as it takes."""
+    deferred = Deferred.fromCoroutine(task)
+    if seconds is None:
+        return await deferred
+    is_over = False
+
+    def stop() -> None:
+        nonlocal is_over
+        is_over = True
+        deferred.cancel()
+
+    call = clock.callLater(seconds, stop)
+    try:
+        return await deferred
+    except CancelledError:
+        if is_over:
+            raise TimeoutError from None
+        raise
+    finally:
+        if call.active():
+            call.cancel()
