@@ -16,9 +16,9 @@ from twisted.python.failure import Failure
 from zope.interface import provider
 
 from sockd.client.asking import Asking
+from sockd.client.ending import end
 from sockd.client.errors import ClientError
 from sockd.client.exits import Exit
-from sockd.client.main import end
 from sockd.client.report import Event
 from sockd.client.targets import Target
 from sockd.formats.text import escape
@@ -66,7 +66,10 @@ def install_reactor() -> Any:
             entry.install()
     from twisted.internet import reactor
 
-    return reactor
+    installed: Any = reactor
+    # stock reactors run timers on the wall clock: setting it would fire all of them, or none
+    installed.seconds = time.monotonic
+    return installed
 
 
 def run_process(
