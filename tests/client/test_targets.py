@@ -42,7 +42,7 @@ def test_a_host_may_have_a_port_behind_a_colon(text: str, host: str, port: int |
     ],
 )
 def test_what_is_no_host_is_told(text: str, what: str) -> None:
-    with pytest.raises(ValueError, match="host|port") as told:
+    with pytest.raises(ValueError, match=r"host|port") as told:
         parse_host(text)
     assert what in str(told.value)
 
