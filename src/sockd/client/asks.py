@@ -150,7 +150,6 @@ class ConversationHost:
 
     async def _over_stream(self, talk: Talk) -> tuple[Answer, Probe]:
         assert self.speech.stream is not None
-        begun_ns = self.run.monotonic_ns()
         hooks = self.run.explain(self.target)
         stream = await dial(
             self.run.reactor,
@@ -163,10 +162,8 @@ class ConversationHost:
             answer = await self.speech.stream(stream, talk)
         finally:
             stream.close()
-        total_ns = self.run.monotonic_ns() - begun_ns
-        first = None if stream.first_byte_ns is None else stream.first_byte_ns - stream.asked_ns
-        timing = evolve(stream.timing, first_byte_ns=first, total_ns=total_ns)
-        rtt_ns = first if answer.rtt_ns is None else answer.rtt_ns
+        timing = stream.timing
+        rtt_ns = timing.first_byte_ns if answer.rtt_ns is None else answer.rtt_ns
         return answer, self._probe(talk, answer, stream.peer, rtt_ns, Stamp.USER, timing)
 
     async def _over_datagrams(self, talk: Talk) -> tuple[Answer, Probe]:
