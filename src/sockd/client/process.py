@@ -23,6 +23,7 @@ from sockd.client.report import Event
 from sockd.client.targets import Target
 from sockd.formats.text import escape
 
+
 class Hook(Protocol):
     """Is told of bytes, and of the address where they go or come from, where that may change."""
 
