@@ -83,3 +83,12 @@ def difference(counts: Counts, before: Counts) -> Counts:
     earlier = asdict(before)
     changes = {name: value - earlier[name] for name, value in asdict(counts).items()}
     return evolve(counts, **{**changes, "in_flight": counts.in_flight})
+
+
+def stamps_of(received: int, by_kernel: int) -> Stamp | None:
+    """Who said when answers came; None before there was one."""
+    if not received:
+        return None
+    if not by_kernel:
+        return Stamp.USER
+    return Stamp.KERNEL if by_kernel >= received else Stamp.MIXED

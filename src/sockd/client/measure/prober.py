@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from sockd.client.measure.clocks import carry
-from sockd.client.measure.outcomes import Outcomes, Tell, difference
+from sockd.client.measure.outcomes import Outcomes, Tell, difference, stamps_of
 from sockd.client.measure.statistics import Durations, Jitter
 from sockd.client.report import Counts, Outcome, Spread, Stamp
 from sockd.formats.probe import LAST_ATTEMPT, SEQUENCES, ProbeFormat, Verdict
@@ -101,7 +101,7 @@ class Prober:
         return MOST_UNANSWERED - self.in_flight
 
     def payloads(self, count: int = 1) -> list[bytes]:
-        """The next probes to be sent: the same ones until `sent` or `unsent` says that they were."""
+        """The next probes to be sent; the same again until `sent` or `unsent` is called for them."""
         encode, start = self.form.encode, self._first + self._sent
         return [encode(seq & _LAST_SEQ) for seq in range(start, start + count)]
 
@@ -278,11 +278,7 @@ class Prober:
     @property
     def stamps(self) -> Stamp | None:
         """Who said when answers came; None before there was one."""
-        if not self._received:
-            return None
-        if not self._by_kernel:
-            return Stamp.USER
-        return Stamp.KERNEL if self._by_kernel >= self._received else Stamp.MIXED
+        return stamps_of(self._received, self._by_kernel)
 
     # -- inside
 
