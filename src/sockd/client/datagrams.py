@@ -43,6 +43,8 @@ MOST_WAITING = 1_024
 """Datagrams that wait for `receive`: who asks takes them one by one, and a flood must not grow."""
 MOST_KINDS = 64
 """Kinds of errors of the network that are counted apart: their senders can be forged."""
+MOST_READS = 512
+"""Batches that are read at once where all has to be read: 16,384 datagrams, more than wait."""
 SEND_TRIES = 8
 """Of one datagram, while errors of earlier ones keep coming in its way."""
 
@@ -84,6 +86,8 @@ class Datagrams:
     _untold: list[NetworkError] = field(init=False, factory=list)
     _drops: int = field(init=False, default=0)
     _is_open: bool = field(init=False, default=True)
+    _came_count: int = field(init=False, default=0)
+    """Batches."""
 
     def __attrs_post_init__(self) -> None:
         handed = Handed(self.opened.wants, self._came, self._errors_wait)
@@ -179,6 +183,14 @@ class Datagrams:
 
     # receiving
 
+    def read_now(self) -> None:
+        """Hand on what waits, at most as much as the queue of the socket holds at once."""
+        for _ in range(MOST_READS):
+            came = self._came_count
+            self._port.doRead()
+            if self._came_count == came:
+                break
+
     async def receive(self, wait: float = DEFAULT_WAIT) -> Arrival:
         """What comes next. Raises TimedOut, and NotDelivered where the network says that nothing
         will come: from one destination, not from many.
@@ -253,6 +265,7 @@ class Datagrams:
             self._waiting.remove(waiting)
 
     def _came(self, batch: Sequence[Datagram]) -> None:
+        self._came_count += 1
         clocks = self._port.read_at
         came: list[Came] = []
         for data, address, _, _, _, told in batch:

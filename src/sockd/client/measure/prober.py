@@ -211,6 +211,15 @@ class Prober:
         self._outcomes.tell()
         return True
 
+    def fail_all(self, reason: str) -> None:
+        """Nothing that is in flight will come any more."""
+        for n in [*self._waiting, *self._again]:
+            self.failed((self._first + n) & _LAST_SEQ, reason)
+
+    def strangers(self, count: int) -> None:
+        """So many datagrams came from addresses that were not asked."""
+        self._foreign += count
+
     # -- what does not come
 
     @property
