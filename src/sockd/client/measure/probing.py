@@ -17,7 +17,7 @@ from sockd.client.measure.clocks import Clocks
 from sockd.client.measure.prober import Prober
 from sockd.client.measure.schedule import Schedule, Window
 from sockd.client.process import Run
-from sockd.client.report import Counts, HostSummary, Interval
+from sockd.client.report import Answerer, Counts, HostSummary, Interval
 from sockd.client.targets import Target
 from sockd.reactor.mmsg import BATCH
 
@@ -246,6 +246,7 @@ class Probing:
             address=facts.address,
             port=self.target.port or None,
             counts=prober.counts,
+            answerers=_answerers(prober),
             rtt=prober.rtt.spread(),
             histogram=prober.rtt.histogram(),
             jitter_ns=prober.jitter_ns if isinstance(prober, Prober) else None,
@@ -305,3 +306,18 @@ class Probing:
         return TimedOut(
             f"no answer from {self.target} within {self.run.asking.wait:g} s: {counts.sent} sent"
         )
+
+
+def _answerers(prober: Prober | Answerers) -> tuple[Answerer, ...]:
+    """Who answered, of many."""
+    if not isinstance(prober, Answerers):
+        return ()
+    return tuple(
+        Answerer(
+            address=address,
+            counts=prober.counts_of(address),
+            rtt=one.rtt.spread(),
+            jitter_ns=one.jitter.ns,
+        )
+        for address, one in prober.by_address.items()
+    )
