@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from attrs import frozen
@@ -55,7 +55,5 @@ def sock_open(*arguments: str | Path) -> Iterator[subprocess.Popen[bytes]]:
         process.wait(PATIENCE)
         for pipe in (process.stdin, process.stdout, process.stderr):
             if pipe is not None and not pipe.closed:
-                try:
+                with suppress(BrokenPipeError):  # it had not taken all that was written
                     pipe.close()
-                except BrokenPipeError:  # it had not taken all that was written
-                    pass
