@@ -170,10 +170,10 @@ def _use(context: SSL.Context, name: str) -> None:
     except (ValueError, UnsupportedAlgorithm):
         raise UsageFault(f"{name}: there is no private key in it that can be read") from None
     try:
-        context.use_certificate(crypto.X509.from_cryptography(first))
+        context.use_certificate(first)
         for other in others:
-            context.add_extra_chain_cert(crypto.X509.from_cryptography(other))
-        context.use_privatekey(crypto.PKey.from_cryptography_key(key))  # type: ignore[arg-type]
+            context.add_extra_chain_cert(other)
+        context.use_privatekey(key)  # type: ignore[arg-type]  # a kind that TLS has no use for
         context.check_privatekey()
     except (SSL.Error, crypto.Error, TypeError, ValueError):
         raise UsageFault(f"{name}: its key is not that of its first certificate") from None
