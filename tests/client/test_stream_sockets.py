@@ -7,6 +7,7 @@ import time
 
 import pytest
 import pytest_twisted
+from twisted.internet.defer import Deferred
 
 from sockd.client.errors import TimedOut, Unreachable
 from sockd.client.streams import MOST_BUFFERED
@@ -87,6 +88,24 @@ async def test_a_reset_that_a_write_was_told_of_is_no_end() -> None:
             return stream.channel.write_error is not None
 
         await until(is_told)
+        stream.resume()
+        with pytest.raises(Unreachable):
+            await stream.read()
+        stream.close()
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_reset_is_told_to_who_waits_to_send_and_then_to_who_reads() -> None:
+    async with serving(Server(connected=lambda peer: peer.wire.pauseProducing())) as server:
+        stream = await call(server.port)
+        stream.pause()
+        stream.write(b"x" * 32_000_000)  # more than both kernels hold
+        sending = Deferred.fromCoroutine(stream.drained())
+        await until(lambda: server.peers)
+        server.peer.wire.abortConnection()
+        with pytest.raises(Unreachable):
+            await sending
+        assert stream.waiting == 0
         stream.resume()
         with pytest.raises(Unreachable):
             await stream.read()

@@ -63,6 +63,10 @@ class World:
             timers=self.clock, channel=self.channel, name="host:7", peer="192.0.2.1", wait=3.0
         )
 
+    def reads(self) -> bool:
+        """Whether the network may go on."""
+        return self.channel.reads
+
     def ask(self, coroutine: Any) -> list[Any]:
         """What became of it, once something has."""
         results: list[Any] = []
@@ -198,13 +202,13 @@ def test_more_than_was_asked_for_is_a_bad_answer(world: World) -> None:
 
 def test_who_does_not_read_stops_the_network_until_there_is_room(world: World) -> None:
     world.stream.received(b"x" * (MOST_BUFFERED - 1))
-    assert world.channel.reads
+    assert world.reads()
     world.stream.received(b"x")
-    assert not world.channel.reads
+    assert not world.reads()
     world.ask(world.stream.read_exactly(MOST_BUFFERED // 2 - 1))
-    assert not world.channel.reads
+    assert not world.reads()
     world.ask(world.stream.read_exactly(1))
-    assert world.channel.reads
+    assert world.reads()
 
 
 def test_who_gives_up_reading_leaves_what_comes_to_the_next(world: World) -> None:
@@ -232,12 +236,32 @@ def test_who_listens_is_handed_each_piece_first_what_waits(world: World) -> None
     world.stream.received(b"x" * MOST_BUFFERED)
     world.stream.received(b"y")
     assert pieces == [b"before", b"x" * MOST_BUFFERED, b"y"]
-    assert world.channel.reads  # nothing is kept, so nothing is bounded
+    assert world.reads()  # nothing is kept, so nothing is bounded
     results = world.ask(world.stream.ended())
     world.clock.advance(1000)
     assert not results
     world.stream.finished(False)
     assert results == [None]
+
+
+def test_who_listens_late_is_handed_all_and_the_network_goes_on(world: World) -> None:
+    pieces: list[bytes] = []
+    world.stream.received(b"x" * MOST_BUFFERED)
+    assert not world.reads()
+    world.stream.listen(pieces.append)
+    assert world.reads()
+    world.stream.received(b"y")
+    assert pieces == [b"x" * MOST_BUFFERED, b"y"]
+
+
+def test_what_a_listener_raises_of_what_waited_ends_the_reading_too(world: World) -> None:
+    def check(data: bytes) -> None:
+        raise BadAnswer(f"{len(data)}")
+
+    world.stream.received(b"xy")
+    world.stream.listen(check)
+    world.stream.received(b"z")
+    assert text(world.ask(world.stream.ended()), BadAnswer) == "2"
 
 
 def test_what_a_listener_raises_ends_the_reading(world: World) -> None:
@@ -249,7 +273,7 @@ def test_what_a_listener_raises_ends_the_reading(world: World) -> None:
     world.stream.received(b"x")
     world.stream.received(b"y")
     assert text(results, BadAnswer) == "wrong"
-    assert not world.channel.reads
+    assert not world.reads()
 
 
 def test_an_end_that_does_not_come_is_not_waited_for_longer_than_was_said(world: World) -> None:
@@ -263,9 +287,9 @@ def test_an_end_that_does_not_come_is_not_waited_for_longer_than_was_said(world:
 def test_who_listens_can_stop_for_a_while(world: World) -> None:
     world.stream.listen(lambda data: world.stream.pause())
     world.stream.received(b"x")
-    assert not world.channel.reads
+    assert not world.reads()
     world.stream.resume()
-    assert world.channel.reads
+    assert world.reads()
 
 
 # writing

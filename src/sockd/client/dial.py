@@ -21,6 +21,7 @@ from sockd.client.race import AllFailed, Race, interleave
 from sockd.client.report import Timing
 from sockd.client.resolve import LOOKUPS, Address, Lookups, is_address, resolve
 from sockd.client.streams import Hook, Stream
+from sockd.client.system import words
 from sockd.client.targets import Target, Transport
 
 _NO_ANSWER = "no answer"
@@ -196,7 +197,7 @@ def _words(failure: Exception | None) -> str:
     if failure is None:
         return _NO_ANSWER
     if isinstance(failure, OSError):
-        return (failure.strerror or str(failure)).lower()
+        return words(failure)
     return str(failure)
 
 

@@ -19,6 +19,7 @@ from sockd.client.channels import Channel
 from sockd.client.errors import BadCertificate, ClientError, TimedOut, UsageFault
 from sockd.client.loop import Reactor
 from sockd.client.resolve import is_address
+from sockd.client.system import words
 from sockd.client.targets import Target
 from sockd.client.tls import TLSChannel
 from sockd.options.files import read_file
@@ -183,7 +184,7 @@ def _read(name: str) -> bytes:
     try:
         return read_file(name, MOST_FILE)
     except OSError as error:
-        raise UsageFault(f"{name}: {(error.strerror or str(error)).lower()}") from None
+        raise UsageFault(f"{name}: {words(error)}") from None
 
 
 def _certificates(name: str, data: bytes) -> list[Certificate]:
