@@ -105,8 +105,8 @@ def test_no_way_there_is_unreachable() -> None:
                 "text": "cannot send to 10.77.0.2:7007: network is unreachable",
             }
         ]
-        (error,) = outcome(alone, "hear", GROUP6, PORT, 1, "lo0")
-        assert error["text"] == "there is no interface lo0; did you mean 'lo'?"
+        (error,) = outcome(alone, "hear", GROUP6, PORT, 1, "eth0")
+        assert error["text"] == "there is no interface eth0; there are lo"
 
 
 # broadcasts
