@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Sequence
-from enum import Enum
+from enum import StrEnum
 from fractions import Fraction
 
 from attrs import frozen
@@ -20,7 +20,7 @@ from sockd.formats.hostport import host_port
 NANOSECONDS = 10**9
 
 
-class Unit(Enum):
+class Unit(StrEnum):
     """What a figure counts."""
 
     COUNT = ""
