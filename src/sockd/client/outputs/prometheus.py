@@ -139,7 +139,7 @@ def exposition(summary: Summary) -> bytes:
     return generate_latest(registry)
 
 
-@frozen
+@frozen(eq=False)
 class _Figures(Collector):
     summary: Summary
 
