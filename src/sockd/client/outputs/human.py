@@ -169,7 +169,7 @@ class Human:
     def _block(self, summary: Summary, host: HostSummary) -> None:
         screen = self._screen
         head = told.heading(summary, host, screen.signs)
-        screen.say(*fill(head.split(" "), screen.width))
+        screen.say(*fill(head.split(" "), screen.width), style="head")
         screen.say(*told.block(host, screen.signs, screen.width))
         self._histogram(host)
 
@@ -185,9 +185,8 @@ class Human:
         for host in summary.hosts:
             lines = told.remarks(host, screen.signs, screen.width)
             if lines:
-                screen.say(
-                    *fill(told.heading(summary, host, screen.signs).split(" "), screen.width)
-                )
+                head = told.heading(summary, host, screen.signs)
+                screen.say(*fill(head.split(" "), screen.width), style="head")
                 screen.say(*lines)
             if self.asking.verbosity > 0:
                 self._histogram(host)

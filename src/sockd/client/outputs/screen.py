@@ -15,7 +15,7 @@ NO_TERMINAL_WIDTH = 100
 LEAST_WIDTH = 20
 """Columns: a terminal that says it has fewer gets lines that it breaks itself."""
 ERASE = "\r\x1b[K"
-STYLES = {"": "", "bad": "1;31", "loud": "1;7;31", "good": "32", "odd": "33", "faint": "2"}
+STYLES = {"bad": "1;31", "loud": "1;7;31", "odd": "33", "head": "1"}
 """What a line can look like, as terminals are told."""
 
 

@@ -110,8 +110,6 @@ def _remarks(host: HostSummary, signs: Signs) -> Iterator[tuple[str, Sequence[st
         yield "ICMP", f"{error.count} x {escape(error.text)}, from {sender}".split(" ")
     if host.values:
         yield "beside", _listed([named(name, value, signs) for name, value in host.values.items()])
-    if host.error is not None:
-        yield "error", escape(host.error).split(" ")
     for note in host.notes:
         yield "note", escape(note).split(" ")
 
