@@ -29,9 +29,9 @@ ASCII = Signs("u", "#")
 
 
 def signs_for(encoding: str | None) -> Signs:
-    """The characters that can be written in an encoding."""
+    """The characters that can be written in an encoding; None: text that is not encoded."""
     try:
-        f"µ{_BLOCKS}".encode(encoding or "ascii")
+        f"µ{_BLOCKS}".encode(encoding or "utf-8")
     except (LookupError, UnicodeEncodeError):
         return ASCII
     return Signs()

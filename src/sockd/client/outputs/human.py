@@ -193,9 +193,13 @@ class Human:
 
     def _table(self, sheet: Sheet) -> None:
         screen = self._screen
-        screen.say(*table(sheet, screen.width, has_color=screen.has_color))
+        title, *lines = table(sheet, screen.width, has_color=screen.has_color)
+        screen.say(title, style="head")
+        screen.say(*lines)
 
     def _histogram(self, host: HostSummary) -> None:
         screen = self._screen
-        if host.rtt is not None and host.rtt.count > 1:
-            screen.say(*histogram(host.histogram, screen.width, screen.signs))
+        bars = histogram(host.histogram, screen.width, screen.signs)
+        if bars and host.rtt is not None and host.rtt.count > 1:
+            screen.say("Round trips", style="head")
+            screen.say(*bars)

@@ -51,8 +51,7 @@ class Live:
             self._answered.add(event.target)
         elif isinstance(event, Error) and event.target is not None:
             self._failed.add(event.target)
-        if not isinstance(event, Start):
-            self._draw()
+        self._draw()
 
     def feed(self, counts: Counts, rtt: Spread | None) -> None:
         """All that was counted so far. Called as often as one likes: it costs a look at the clock.

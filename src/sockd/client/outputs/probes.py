@@ -7,16 +7,14 @@ from sockd.client.report import Outcome, Probe
 from sockd.formats.text import escape
 
 MARKS = {
-    Outcome.LATE: " (late: it was counted as lost)",
+    Outcome.LOST: " no answer",
+    Outcome.LATE: " (late)",
     Outcome.DUPLICATE: " (duplicate)",
-    Outcome.CORRUPT: " (corrupt: not what was sent)",
-    Outcome.FOREIGN: " (foreign: nothing that was sent here)",
+    Outcome.CORRUPT: " (corrupt)",
+    Outcome.FOREIGN: " (foreign)",
+    Outcome.FAILED: " failed",
 }
-STYLES = {
-    Outcome.ANSWERED: "",
-    Outcome.LOST: "bad",
-    Outcome.FAILED: "bad",
-}
+STYLES = {Outcome.ANSWERED: "", Outcome.LOST: "bad", Outcome.FAILED: "bad"}
 """How a line of an outcome looks; others are odd."""
 
 
@@ -35,8 +33,6 @@ def probe_line(probe: Probe, *, is_alone: bool, has_values: bool = False) -> str
     if probe.rtt_ns is not None:
         text += f" time={milliseconds(probe.rtt_ns)}"
         text += f" ({probe.stamp})" if probe.stamp is not None else ""
-    if probe.outcome is Outcome.LOST:
-        text += " no answer"
     text += MARKS.get(probe.outcome, "")
     if probe.reason:
         text += f": {escape(probe.reason)}"

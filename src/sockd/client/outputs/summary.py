@@ -73,11 +73,13 @@ def block(host: HostSummary, signs: Signs, width: int) -> list[str]:
         if ns is not None
     ]
     lines += labelled("variation", _listed(varied), width)
+    if host.stamps is not None and rtt is not None:
+        lines += labelled("stamps", STAMPS[host.stamps].split(" "), width)
     return lines + remarks(host, signs, width)
 
 
 def remarks(host: HostSummary, signs: Signs, width: int) -> list[str]:
-    """What a reader should know beside the figures of a host."""
+    """What a reader should know beside the figures that every host has."""
     lines: list[str] = []
     for label, pieces in _remarks(host, signs):
         lines += labelled(label, pieces, width)
@@ -93,12 +95,10 @@ def _remarks(host: HostSummary, signs: Signs) -> Iterator[tuple[str, Sequence[st
         spread = [] if late is None else [("avg", late.mean_ns), ("max", late.max_ns)]
         pieces = [f"{name} {duration(ns, signs)}" for name, ns in spread]
         pieces.append(f"{host.missed_slots or 0} missed slots")
-        yield "sent late", [*_listed(pieces), *["(the", "instrument's", "own)"]]
+        yield "lateness", [*_listed(pieces), *["(the", "instrument's", "own)"]]
     if host.window is not None:
         text = f"{host.window} probes on their way at once: a closed loop, it slows with the host"
         yield "window", text.split(" ")
-    if host.stamps is not None and host.rtt is not None:
-        yield "stamps", STAMPS[host.stamps].split(" ")
     if host.stamps_discarded:
         text = f"{host.stamps_discarded} of the kernel discarded: a clock was set meanwhile"
         yield "stamps", text.split(" ")
@@ -109,7 +109,7 @@ def _remarks(host: HostSummary, signs: Signs) -> Iterator[tuple[str, Sequence[st
         sender = "our own kernel" if error.sender is None else escape(error.sender)
         yield "ICMP", f"{error.count} x {escape(error.text)}, from {sender}".split(" ")
     if host.values:
-        yield "beside", _listed([named(name, value, signs) for name, value in host.values.items()])
+        yield "also", _listed([named(name, value, signs) for name, value in host.values.items()])
     for note in host.notes:
         yield "note", escape(note).split(" ")
 
@@ -165,12 +165,13 @@ def probes_sheet(summary: Summary) -> Sheet:
 
 def trips_sheet(summary: Summary, signs: Signs) -> Sheet:
     """Round trips, a row a host."""
-    heads = ("host", "min", "avg", "max", "stddev", "jitter", "PDV p99")
+    heads = ("host", "min", "avg", "max", "stddev", "jitter", "PDV p99", "stamp")
     rows = []
     for host in summary.hosts:
         figures: list[int | None] = [ns for _, ns in _spread(host)] or [None] * 4
         figures += [host.jitter_ns, host.pdv_p99_ns]
-        rows.append((escape(host.target), *(duration(ns, signs) for ns in figures)))
+        stamp = host.stamps or ABSENT
+        rows.append((escape(host.target), *(duration(ns, signs) for ns in figures), stamp))
     return Sheet("Round trips", heads, tuple(rows))
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from io import StringIO
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from attrs import frozen
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 
 GAP = 2
 """Columns between two columns of a table."""
+WIDE = 100
+"""Columns of a terminal on which a row is one line: what does not fit goes into a second table."""
 INDENT = 4
 """Columns before the figures of a row whose name has a line of its own."""
 
@@ -40,27 +43,49 @@ def width_of(sheet: Sheet) -> int:
 def table(sheet: Sheet, width: int, *, has_color: bool = False) -> list[str]:
     """Its lines, none of them wider than `width`.
 
-    A row is one line where all of them fit. Else the name has a line of its own, and the figures
-    stand below it, on as many lines as they need: no cell is broken.
+    A row is one line where all of them fit. On a wide terminal the columns that do not fit have a
+    table of their own. Else the name of a row has a line of its own, and the figures stand below
+    it, on as many lines as they need. No cell is broken.
     """
-    title = [cut(sheet.title, width)]
-    if width_of(sheet) <= width:
-        heads = [[head] for head in sheet.heads]
-        rows = [[[cell] for cell in row] for row in sheet.rows]
-        return title + _render(heads, rows, width, has_color=has_color, names=1)
-    return title + _folded(sheet, width, has_color=has_color)
+    lines = [cut(sheet.title, width)]
+    parts = list(_parts(sheet, width)) if width >= WIDE else [sheet]
+    if any(width_of(part) > width for part in parts):
+        return lines + _folded(sheet, width, has_color=has_color)
+    for part in parts:
+        heads = [[head] for head in part.heads]
+        rows = [[[cell] for cell in row] for row in part.rows]
+        lines += _render(heads, rows, width, has_color=has_color, names=1)
+    return lines
+
+
+def _parts(sheet: Sheet, width: int) -> Iterator[Sheet]:
+    """Tables of as many columns as fit, each with the names of the rows."""
+    taken = [0]
+    for column in range(1, len(sheet.heads)):
+        if len(taken) > 1 and width_of(_only(sheet, [*taken, column])) > width:
+            yield _only(sheet, taken)
+            taken = [0]
+        taken.append(column)
+    yield _only(sheet, taken)
+
+
+def _only(sheet: Sheet, columns: Sequence[int]) -> Sheet:
+    """These columns of a table."""
+    return Sheet(
+        sheet.title,
+        tuple(sheet.heads[column] for column in columns),
+        tuple(tuple(row[column] for column in columns) for row in sheet.rows),
+    )
 
 
 def _folded(sheet: Sheet, width: int, *, has_color: bool) -> list[str]:
     figures = [row[1:] for row in (sheet.heads, *sheet.rows)]
-    for lines in range(1, len(sheet.heads)):
-        heads, *rows = stacked = [_stack(row, lines) for row in figures]
-        taken = sum(
-            max(cells(cell) for row in stacked for cell in row[column]) + GAP
-            for column in range(len(heads))
-        )
-        if taken - GAP + INDENT <= width:
+    for size in range(len(figures[0]), 0, -1):
+        heads, *rows = stacked = [_stack(row, size) for row in figures]
+        columns = [chain.from_iterable(column) for column in zip(*stacked, strict=True)]
+        if sum(max(map(cells, column)) + GAP for column in columns) - GAP + INDENT <= width:
             break
+    lines = len(heads[0])
     # every row has as many lines as the heads: rich may break none of them
     drawn = _render(heads, rows, width - INDENT, has_color=has_color, names=0)
     found: list[str] = []
@@ -71,10 +96,9 @@ def _folded(sheet: Sheet, width: int, *, has_color: bool) -> list[str]:
     return found
 
 
-def _stack(row: Sequence[str], lines: int) -> list[list[str]]:
-    """The cells of a row on so many lines, a list a column."""
-    size = -(-len(row) // lines)
-    padded = [*row, *[""] * (size * lines - len(row))]
+def _stack(row: Sequence[str], size: int) -> list[list[str]]:
+    """The cells of a row, so many a line: a list for each column, from above."""
+    padded = [*row, *[""] * (-len(row) % size)]
     return [padded[column::size] for column in range(size)]
 
 
