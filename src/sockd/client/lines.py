@@ -1,8 +1,8 @@
 """Lines that are asked and the answers to them, on a connection or by datagrams.
 
 On a connection lines go out while answers come in, and what waits is bounded: no more lines are
-read while `MOST_WAITING` bytes of them have no answer. Datagrams go one at a time, so that an answer
-is known by its question and the order stays.
+read while `MOST_WAITING` bytes of them have no answer. Datagrams go one at a time, so that an
+answer is known by its question and the order stays.
 """
 
 from __future__ import annotations
@@ -16,10 +16,11 @@ from twisted.internet.defer import Deferred
 from sockd.client.arrivals import Arrival
 from sockd.client.asks import Answer, Talk
 from sockd.client.datagrams import Datagrams
-from sockd.client.errors import BadAnswer, Refused, TimedOut, Unreachable, UsageFault
+from sockd.client.errors import BadAnswer, TimedOut, Unreachable, UsageFault
 from sockd.client.exits import Exit
 from sockd.client.input import Source
-from sockd.client.report import Error, Value
+from sockd.client.refusing import tell_refusal
+from sockd.client.report import Value
 from sockd.client.streams import Stream
 from sockd.client.waiting import beside
 from sockd.formats.faults import error_in
@@ -112,29 +113,17 @@ class Tally:
     def _refuse(self, line: bytes | None, message: bytes) -> None:
         self.refused += 1
         self.is_refused = True
-        target = self.talk.target
-        said = message.decode("utf-8", "surrogateescape")
-        about = "" if line is None else f" to {shown(line)}"
         if line is not None:
             self._take()
-        refused = Refused(f"{target} said{about}: {said}")
-        self.talk.run.report(
-            Error(
-                target=target.name,
-                reason=refused.reason,
-                message=str(refused),
-                exit=refused.exit,
-            )
-        )
+        tell_refusal(self.talk, "" if line is None else shown(line), message)
 
     def ended(self) -> None:
         """The server has finished. Raises BadAnswer where it owes answers."""
         # after an error that ends the connection the lines that followed are not answered
         if self.waiting and not self.is_refused:
             said = "" if self.greeting is None else f", and said {shown(self.greeting)}"
-            raise BadAnswer(
-                f"{self.talk.target} ended after {self.answered + self.refused} answers to {self.asked} lines{said}"
-            )
+            count = f"{self.answered + self.refused} answers to {self.asked} lines"
+            raise BadAnswer(f"{self.talk.target} ended after {count}{said}")
 
     def result(self, rtt_ns: int | None = None, *, is_kernel: bool = False) -> Answer:
         """What it came to."""
