@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,7 +17,7 @@ TWICE = PATTERN * 2
 def test_lines_have_72_columns_and_each_is_the_last_one_shifted() -> None:
     lines = TWICE.split(b"\r\n")[:-1]
     assert {len(line) for line in lines} == {COLUMNS}
-    assert all(after[:-1] == before[1:] for before, after in zip(lines, lines[1:], strict=False))
+    assert all(after[:-1] == before[1:] for before, after in itertools.pairwise(lines))
     assert set(b"".join(lines)) == set(CHARACTERS)
 
 
