@@ -48,6 +48,8 @@ class Answer:
     is_kernel: bool = False
     """Whether the kernel said when the answer came."""
     rate_bps: int | None = None
+    notes: tuple[str, ...] = ()
+    """What a reader should know of it, a sentence each."""
 
 
 @define(eq=False)
@@ -250,6 +252,7 @@ class ConversationHost:
             stamps=probe.stamp if probe else None,
             rate_bps=answer.rate_bps if answer else None,
             values=answer.values if answer else {},
+            notes=answer.notes if answer else (),
             exit=self._exit(error),
             error=None if error is None else str(error),
         )
