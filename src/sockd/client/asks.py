@@ -126,14 +126,18 @@ class ConversationHost:
                     seq * (INTERVAL if asking.interval is None else asking.interval) * 1e9
                 )
                 await sleep(run.reactor, (due_ns - run.monotonic_ns()) / 1e9)
-                failed = await self._ask(seq) or failed
+                failed = await self.ask(seq) or failed
         finally:
-            if self._datagrams is not None:
-                self._datagrams.close()
+            self.close()
         if failed is not None and not self.has_answered:
             raise failed
 
-    async def _ask(self, seq: int) -> ClientError | None:
+    def close(self) -> None:
+        """Let go of the socket for datagrams, once all is asked."""
+        if self._datagrams is not None:
+            self._datagrams.close()
+
+    async def ask(self, seq: int) -> ClientError | None:
         """Ask once, and again where no answer came and retries are allowed; why there was none."""
         failed: ClientError | None = None
         for attempt in range(1, self.run.asking.retries + 2):
