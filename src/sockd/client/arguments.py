@@ -14,7 +14,7 @@ from attrs import fields
 from sockd.client import asking as limits
 from sockd.client.asking import Asking
 from sockd.client.targets import Transport
-from sockd.options.units import Duration
+from sockd.options.units import Duration, Size
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 FIELDS = frozenset(field.name for field in fields(Asking))
@@ -35,7 +35,21 @@ class Seconds(click.ParamType[float]):
             self.fail(str(error), param, ctx)
 
 
+class Bytes(click.ParamType[int]):
+    """A number of bytes: `512`, `64k`, `4m`."""
+
+    name = "size"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """The number."""
+        try:
+            return int(Size.parse(value))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
 SECONDS = Seconds()
+BYTES = Bytes()
 
 _REPEATING = (
     click.option(
