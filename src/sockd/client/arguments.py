@@ -155,10 +155,15 @@ def _transport_options(transports: tuple[Transport, ...]) -> list[Decorator]:
 _PATHS = (Transport.UNIX, Transport.UNIXGRAM)
 
 
-def asks(*transports: Transport, has_size: bool = False, has_answers: bool = False) -> Decorator:
+def asks(
+    *transports: Transport,
+    has_size: bool = False,
+    has_answers: bool = False,
+    has_tls: bool = False,
+) -> Decorator:
     """The shared options, for a command that speaks over these transports; the first by default.
 
-    The function gets `asking` instead of them.
+    The function gets `asking` instead of them. `has_tls`: it is not the options that choose TLS.
     """
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -177,7 +182,7 @@ def asks(*transports: Transport, has_size: bool = False, has_answers: bool = Fal
         if has_answers:
             options.append(_ANSWERS)
         options += [*_transport_options(transports), *_GETTING_THERE, _ALL_ADDRESSES, _MANY]
-        if Transport.TLS in transports:
+        if has_tls or Transport.TLS in transports:
             options += _TLS
         for option in reversed([*options, *_TELLING]):
             option(called)

@@ -50,6 +50,8 @@ class Answer:
     rate_bps: int | None = None
     notes: tuple[str, ...] = ()
     """What a reader should know of it, a sentence each."""
+    timing: Timing | None = None
+    """Where it came on another connection than the first."""
 
 
 @define(eq=False)
@@ -175,7 +177,7 @@ class ConversationHost:
             answer = await self.speech.stream(stream, talk)
         finally:
             stream.close()
-        timing = stream.timing
+        timing = answer.timing or stream.timing
         rtt_ns = timing.first_byte_ns if answer.rtt_ns is None else answer.rtt_ns
         return answer, self._probe(talk, answer, stream.peer, rtt_ns, Stamp.USER, timing)
 
