@@ -64,6 +64,7 @@ class FlowHost:
     @property
     def has_answered(self) -> bool:
         """Whether anything was carried, or all of nothing."""
+        _ = self.size  # which looks
         return self._until_ns is not None
 
     @property

@@ -32,12 +32,11 @@ class OneWayHost:
     _told: Counts = field(factory=Counts)
     _datagrams: Datagrams | None = None
     _icmp: tuple[IcmpErrors, ...] = ()
-    _is_over: bool = False
 
     @property
     def has_answered(self) -> bool:
-        """Whether all was sent and nothing was reported: no more can be known."""
-        return self._is_over and not self._undelivered
+        """Whether something was sent and nothing was reported: no more can be known."""
+        return self._sent > 0 and not self._undelivered
 
     async def go(self) -> None:
         """Send all. Raises Unreachable where the network reports that it does not arrive."""
@@ -52,7 +51,6 @@ class OneWayHost:
                 datagrams.send(bytes(self.size))
                 self._sent += 1
             await self._listen(datagrams)
-            self._is_over = True
         finally:
             self._icmp = datagrams.icmp()
             datagrams.close()
