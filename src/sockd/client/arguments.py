@@ -14,7 +14,7 @@ from attrs import fields
 from sockd.client import asking as limits
 from sockd.client.asking import Asking
 from sockd.client.targets import Transport
-from sockd.options.units import Duration
+from sockd.options.units import Duration, Size
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 FIELDS = frozenset(field.name for field in fields(Asking))
@@ -35,7 +35,21 @@ class Seconds(click.ParamType[float]):
             self.fail(str(error), param, ctx)
 
 
+class Bytes(click.ParamType[int]):
+    """A number of bytes: `512`, `64k`, `4m`."""
+
+    name = "size"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """The number."""
+        try:
+            return int(Size.parse(value))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
 SECONDS = Seconds()
+BYTES = Bytes()
 
 _REPEATING = (
     click.option(
@@ -151,12 +165,12 @@ def asks(
     *transports: Transport,
     has_size: bool = False,
     has_answers: bool = False,
+    has_tls: bool = False,
     wait: float = limits.DEFAULT_WAIT,
 ) -> Decorator:
     """The shared options, for a command that speaks over these transports; the first by default.
 
-    `wait` is the command's default of `--wait`.
-
+    `wait` is the command's default of `--wait`; `has_tls`: it is not the options that choose TLS.
     The function gets `asking` instead of them.
     """
 
@@ -176,7 +190,7 @@ def asks(
         if has_answers:
             options.append(_ANSWERS)
         options += [*_transport_options(transports), *_GETTING_THERE, _ALL_ADDRESSES, _MANY]
-        if Transport.TLS in transports:
+        if has_tls or Transport.TLS in transports:
             options += _TLS
         for option in reversed([*options, *_TELLING]):
             option(called)

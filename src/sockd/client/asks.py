@@ -50,6 +50,10 @@ class Answer:
     rate_bps: int | None = None
     exit: Exit = Exit.ANSWERED
     """Another where the host has answered that it does not do what was asked."""
+    notes: tuple[str, ...] = ()
+    """What a reader should know of it, a sentence each."""
+    timing: Timing | None = None
+    """Where it came on another connection than the first."""
 
 
 @define(eq=False)
@@ -130,14 +134,18 @@ class ConversationHost:
                     seq * (INTERVAL if asking.interval is None else asking.interval) * 1e9
                 )
                 await sleep(run.reactor, (due_ns - run.monotonic_ns()) / 1e9)
-                failed = await self._ask(seq) or failed
+                failed = await self.ask(seq) or failed
         finally:
-            if self._datagrams is not None:
-                self._datagrams.close()
+            self.close()
         if failed is not None and not self.has_answered:
             raise failed
 
-    async def _ask(self, seq: int) -> ClientError | None:
+    def close(self) -> None:
+        """Let go of the socket for datagrams, once all is asked."""
+        if self._datagrams is not None:
+            self._datagrams.close()
+
+    async def ask(self, seq: int) -> ClientError | None:
         """Ask once, and again where no answer came and retries are allowed; why there was none."""
         failed: ClientError | None = None
         for attempt in range(1, self._tries + 1):
@@ -183,7 +191,7 @@ class ConversationHost:
             answer = await self.speech.stream(stream, talk)
         finally:
             stream.close()
-        timing = stream.timing
+        timing = answer.timing or stream.timing
         rtt_ns = timing.first_byte_ns if answer.rtt_ns is None else answer.rtt_ns
         return answer, self._probe(talk, answer, stream.peer, rtt_ns, Stamp.USER, timing)
 
@@ -265,6 +273,7 @@ class ConversationHost:
             stamps=probe.stamp if probe else None,
             rate_bps=answer.rate_bps if answer else None,
             values=answer.values if answer else {},
+            notes=answer.notes if answer else (),
             exit=self._exit(error),
             error=None if error is None else str(error),
         )
