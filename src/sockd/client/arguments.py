@@ -5,7 +5,7 @@ A command takes the groups that mean something to it. click only: this is import
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import click
@@ -141,10 +141,17 @@ def _transport_options(transports: tuple[Transport, ...]) -> list[Decorator]:
 _PATHS = (Transport.UNIX, Transport.UNIXGRAM)
 
 
-def asks(*transports: Transport, has_size: bool = False, has_answers: bool = False) -> Decorator:
+def asks(
+    *transports: Transport,
+    has_size: bool = False,
+    has_answers: bool = False,
+    leaves_out: Collection[str] = (),
+    wait: float | None = None,
+) -> Decorator:
     """The shared options, for a command that speaks over these transports; the first by default.
 
-    The function gets `asking` instead of them.
+    The function gets `asking` instead of them. `leaves_out` names fields of `Asking` that mean
+    nothing to the command; `wait` is another default for `--wait`.
     """
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -167,9 +174,18 @@ def asks(*transports: Transport, has_size: bool = False, has_answers: bool = Fal
             options += _TLS
         for option in reversed([*options, *_TELLING]):
             option(called)
+        _fit(parameters, leaves_out, wait)
         return called
 
     return decorate
+
+
+def _fit(parameters: list[click.Parameter], leaves_out: Collection[str], wait: float | None) -> None:
+    """Take out the options of these fields, and have `--wait` another default."""
+    parameters[:] = [one for one in parameters if one.name not in leaves_out]
+    for one in parameters:
+        if one.name == "wait" and wait is not None and isinstance(one, click.Option):
+            one.default, one.show_default = wait, f"{wait:g}s"
 
 
 _SHARED = FIELDS | {f"over_{transport}" for transport in Transport}
