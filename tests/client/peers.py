@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -18,6 +19,7 @@ from zope.interface import implementer
 
 from sockd.client.asking import Asking
 from sockd.client.dial import dial
+from sockd.client.resolve import Lookups
 from sockd.client.streams import Stream
 from sockd.client.targets import Target, Transport
 from sockd.testing.running import running_reactor, until
@@ -142,12 +144,22 @@ def server_context(
     return context
 
 
+def known(*hosts: str) -> Lookups:
+    """A resolver that has these addresses for any name."""
+
+    def getaddrinfo(name: str, port: int, family: int, kind: int) -> list[Any]:
+        return [found for host in hosts for found in socket.getaddrinfo(host, port, family, kind)]
+
+    return Lookups(getaddrinfo=getaddrinfo)
+
+
 async def call(port: int, host: str = "127.0.0.1", *, tls: bool = False, **options: Any) -> Stream:
     """A connection to a port of loopback; it has long, unless the options say otherwise."""
-    hooks = {name: options.pop(name) for name in ("on_write", "on_read") if name in options}
+    names = ("on_write", "on_read", "lookups")
+    hooks = {name: options.pop(name) for name in names if name in options}
     transport = Transport.TLS if tls else Transport.TCP
     asking = Asking(**{"wait": 30.0, **options})
     return await dial(running_reactor(), Target(transport, host, port), asking, **hooks)
 
 
-__all__ = ["Peer", "Server", "call", "close", "echo", "server_context", "serving"]
+__all__ = ["Peer", "Server", "call", "close", "echo", "known", "server_context", "serving"]

@@ -120,7 +120,7 @@ def test_however_a_stream_is_cut_the_probes_are_the_same(
     probes = [form.encode(seq) for seq in range(count)]
     whole = b"".join(probes) + rest
     places = sorted(data.draw(st.lists(st.integers(0, len(whole)), max_size=8)))
-    stream, found = ProbeStream(size), []
+    stream, found = ProbeStream(size), list[bytes]()
     for start, end in pairwise([0, *places, len(whole)]):
         found += stream.feed(whole[start:end])
         assert len(stream) < size

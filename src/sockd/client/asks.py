@@ -8,12 +8,13 @@ from collections.abc import Awaitable, Callable, Mapping
 from attrs import asdict, define, evolve, field, frozen
 
 from sockd.client.asking import Asking
-from sockd.client.datagrams import Datagrams, open_datagrams
+from sockd.client.datagrams import Datagrams
 from sockd.client.dial import dial
 from sockd.client.errors import BadAnswer, ClientError, TimedOut, UsageFault
 from sockd.client.exits import Exit
 from sockd.client.measure.statistics import Durations
 from sockd.client.process import Run
+from sockd.client.reach import reach
 from sockd.client.report import (
     Counts,
     Data,
@@ -29,6 +30,8 @@ from sockd.client.streams import Stream
 from sockd.client.targets import Target, Transport
 from sockd.client.waiting import sleep
 
+INTERVAL = 1.0
+"""Seconds between two questions to one host, if nothing else is said."""
 MOST_TEXT = 65_536
 """Bytes of an answer that are kept to be told as one text: the longest datagram has less."""
 
@@ -42,6 +45,8 @@ class Answer:
     values: Mapping[str, Value] = field(factory=dict)
     rtt_ns: int | None = None
     """Where the conversation itself knows better than the first byte's time."""
+    is_kernel: bool = False
+    """Whether the kernel said when the answer came."""
     rate_bps: int | None = None
 
 
@@ -115,7 +120,9 @@ class ConversationHost:
         failed: ClientError | None = None
         try:
             for seq in range(asking.count or 1):
-                due_ns = start + round(seq * (asking.interval or 0.0) * 1e9)
+                due_ns = start + round(
+                    seq * (INTERVAL if asking.interval is None else asking.interval) * 1e9
+                )
                 await sleep(run.reactor, (due_ns - run.monotonic_ns()) / 1e9)
                 failed = await self._ask(seq) or failed
         finally:
@@ -150,7 +157,6 @@ class ConversationHost:
 
     async def _over_stream(self, talk: Talk) -> tuple[Answer, Probe]:
         assert self.speech.stream is not None
-        begun_ns = self.run.monotonic_ns()
         hooks = self.run.explain(self.target)
         stream = await dial(
             self.run.reactor,
@@ -163,27 +169,18 @@ class ConversationHost:
             answer = await self.speech.stream(stream, talk)
         finally:
             stream.close()
-        total_ns = self.run.monotonic_ns() - begun_ns
-        first = None if stream.first_byte_ns is None else stream.first_byte_ns - stream.asked_ns
-        timing = evolve(stream.timing, first_byte_ns=first, total_ns=total_ns)
-        rtt_ns = first if answer.rtt_ns is None else answer.rtt_ns
+        timing = stream.timing
+        rtt_ns = timing.first_byte_ns if answer.rtt_ns is None else answer.rtt_ns
         return answer, self._probe(talk, answer, stream.peer, rtt_ns, Stamp.USER, timing)
 
     async def _over_datagrams(self, talk: Talk) -> tuple[Answer, Probe]:
         assert self.speech.datagram is not None
         if self._datagrams is None:
-            hooks = self.run.explain(self.target)
-            self._datagrams = await open_datagrams(
-                self.run.reactor,
-                self.target,
-                self.run.asking,
-                on_send=hooks.wrote,
-                on_receive=hooks.read,
-            )
+            self._datagrams = await reach(self.run, self.target)
         datagrams = self._datagrams
         answer = await self.speech.datagram(datagrams, talk)
-        stamp = Stamp.KERNEL if datagrams.is_kernel_stamp else Stamp.USER
-        return answer, self._probe(talk, answer, datagrams.peer, answer.rtt_ns, stamp, None)
+        stamp = Stamp.KERNEL if answer.is_kernel else Stamp.USER
+        return answer, self._probe(talk, answer, datagrams.address[0], answer.rtt_ns, stamp, None)
 
     def _probe(
         self,

@@ -20,8 +20,8 @@ from zope.interface import implementer
 from sockd.client.errors import ClientError, Unreachable
 from sockd.client.loop import Reactor
 
-MOST_READ = 256 * 1024
-"""Bytes of one read: what a fast sender has ready, without holding up others for long."""
+MOST_READ = 64 * 1024
+"""Bytes of one read. Room for more would be mapped anew by the allocator for each of them."""
 _LINGER_NOT = struct.pack("ii", 1, 0)
 _LATER = (BlockingIOError, InterruptedError)
 
@@ -94,6 +94,8 @@ class SocketChannel:
     _reads: bool = field(default=False, init=False)
     _is_read_out: bool = field(default=False, init=False)
     """Whether nothing more can be read."""
+    _is_reset: bool = field(default=False, init=False)
+    """Whether a write was told that the other side has reset the connection."""
     _is_closed: bool = field(default=False, init=False)
 
     # what a reactor asks and tells
@@ -114,14 +116,20 @@ class SocketChannel:
             data = self.socket.recv(MOST_READ)
         except _LATER:
             return
+        except BrokenPipeError:  # reset, but after its end had come
+            data = b""
         except OSError as error:
             self._read_out()
             self.receiver.failed(self._fault(error))
             return
         if data:
             self.receiver.received(data)
+            return
+        self._read_out()
+        if self._is_reset and self.write_error is not None:
+            # the kernel tells of a reset once, and a write was told
+            self.receiver.failed(self.write_error)
         else:
-            self._read_out()
             self.receiver.finished(False)
 
     def doWrite(self) -> None:
@@ -140,7 +148,8 @@ class SocketChannel:
             return
         was_reading, self._reads = self._reads, False
         if self._unsent:
-            self._unwritable(self._fault(OSError(errno.ECONNRESET, os.strerror(errno.ECONNRESET))))
+            number = self.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) or errno.EPIPE
+            self._unwritable(OSError(number, os.strerror(number)))
             self.receiver.sent()
         # what has come before it is read, up to the end that the kernel tells
         if was_reading and not self._is_closed:
@@ -209,10 +218,11 @@ class SocketChannel:
         except _LATER:
             pass
         except OSError as error:
-            self._unwritable(self._fault(error))
+            self._unwritable(error)
 
-    def _unwritable(self, error: ClientError) -> None:
-        self.write_error = error
+    def _unwritable(self, error: OSError) -> None:
+        self.write_error = self._fault(error)
+        self._is_reset = error.errno == errno.ECONNRESET
         self._unsent.clear()
 
     def _shut(self) -> None:
@@ -220,7 +230,7 @@ class SocketChannel:
             try:
                 self.socket.shutdown(socket.SHUT_WR)
             except OSError as error:  # it is over already
-                self._unwritable(self._fault(error))
+                self._unwritable(error)
 
     def _read_out(self) -> None:
         self.pause()

@@ -52,9 +52,9 @@ class _Connecting:
 
     def connectionLost(self, reason: Failure) -> None:
         # a reactor may tell of an error so, instead of `doWrite`
-        self._look()
+        self._look(may_wait=False)
 
-    def _look(self) -> None:
+    def _look(self, may_wait: bool = True) -> None:
         if self._is_over:
             return
         number = self.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
@@ -62,7 +62,7 @@ class _Connecting:
             try:
                 self.socket.getpeername()
             except OSError as error:
-                if error.errno == errno.ENOTCONN:
+                if may_wait and error.errno == errno.ENOTCONN:
                     return  # not yet
                 number = error.errno or errno.EIO
         self._stop()

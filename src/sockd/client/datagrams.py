@@ -16,6 +16,7 @@ from typing import Any
 from attrs import define, evolve, field
 from twisted.internet.defer import Deferred
 from twisted.internet.defer import TimeoutError as DeferredTimeout
+from twisted.internet.interfaces import IDelayedCall
 
 from sockd.client import icmp, sockets
 from sockd.client.arrivals import (
@@ -43,6 +44,8 @@ MOST_WAITING = 1_024
 """Datagrams that wait for `receive`: who asks takes them one by one, and a flood must not grow."""
 MOST_KINDS = 64
 """Kinds of errors of the network that are counted apart: their senders can be forged."""
+MOST_READS = 512
+"""Batches that are read at once where all has to be read: 16,384 datagrams, more than wait."""
 SEND_TRIES = 8
 """Of one datagram, while errors of earlier ones keep coming in its way."""
 
@@ -82,13 +85,20 @@ class Datagrams:
     _waiting: deque[Deferred[Arrival]] = field(init=False, factory=deque)
     _failed: NotDelivered | None = field(init=False, default=None)
     _untold: list[NetworkError] = field(init=False, factory=list)
+    _telling: IDelayedCall | None = field(init=False, default=None)
     _drops: int = field(init=False, default=0)
     _is_open: bool = field(init=False, default=True)
+    _came_count: int = field(init=False, default=0)
+    """Batches."""
 
     def __attrs_post_init__(self) -> None:
         handed = Handed(self.opened.wants, self._came, self._errors_wait)
-        self._port = WatchedPort(self.opened, handed, self.reactor)
-        self._port.startListening()
+        try:
+            self._port = WatchedPort(self.opened, handed, self.reactor)
+            self._port.startListening()
+        except OSError as error:  # no descriptor is left
+            self.opened.close()
+            raise sockets.failure(error, "cannot open a socket") from None
 
     # what is known of it
 
@@ -179,6 +189,14 @@ class Datagrams:
 
     # receiving
 
+    def read_now(self) -> None:
+        """Hand on what waits, at most as much as the queue of the socket holds at once."""
+        for _ in range(MOST_READS):
+            came = self._came_count
+            self._port.doRead()
+            if self._came_count == came:
+                break
+
     async def receive(self, wait: float = DEFAULT_WAIT) -> Arrival:
         """What comes next. Raises TimedOut, and NotDelivered where the network says that nothing
         will come: from one destination, not from many.
@@ -253,6 +271,7 @@ class Datagrams:
             self._waiting.remove(waiting)
 
     def _came(self, batch: Sequence[Datagram]) -> None:
+        self._came_count += 1
         clocks = self._port.read_at
         came: list[Came] = []
         for data, address, _, _, _, told in batch:
@@ -302,15 +321,16 @@ class Datagrams:
             return False
         # a datagram that is itself refused leaves an error of our own kernel, which was raised
         found = [e for e in icmp.read(self.opened.sock) if e.origin is not Origin.LOCAL]
-        if found and not self._untold:
-            self.reactor.callLater(0, self._tell)
         self._untold += found
+        if self._untold and self._telling is None:
+            self._telling = self.reactor.callLater(0, self._tell)
         return bool(found)
 
     def _errors_wait(self) -> None:
         self._take_errors()
 
     def _tell(self) -> None:
+        self._telling = None
         untold, self._untold = self._untold, []
         for error in untold:
             self._tell_of(error)
@@ -323,6 +343,8 @@ class Datagrams:
         if kind not in self.errors and len(self.errors) >= MOST_KINDS:
             kind = ("others", None)
         self.errors[kind] += 1
+        if not self._is_open:
+            return
         if self.on_error is not None:
             self.on_error(error)
         if self.on_batch is not None or self.is_many or not error.means_undelivered:
@@ -340,7 +362,11 @@ class Datagrams:
         if not self._is_open:
             return
         _ = self.own_losses  # while it can be asked
+        self._take_errors()
         self._is_open = False
+        if self._telling is not None:
+            self._telling.cancel()
+            self._tell()
         self._port.stopListening()
         self.opened.close()
         while self._waiting:

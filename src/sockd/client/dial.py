@@ -19,7 +19,7 @@ from sockd.client.interface import source_family
 from sockd.client.loop import Reactor
 from sockd.client.race import AllFailed, Race, interleave
 from sockd.client.report import Timing
-from sockd.client.resolve import Address, resolve
+from sockd.client.resolve import LOOKUPS, Address, Lookups, is_address, resolve
 from sockd.client.streams import Hook, Stream
 from sockd.client.targets import Target, Transport
 
@@ -33,13 +33,14 @@ async def dial(
     *,
     on_write: Hook | None = None,
     on_read: Hook | None = None,
+    lookups: Lookups = LOOKUPS,
 ) -> Stream:
     """Connect to a target of a stream transport, with TLS where it is TLS.
 
     All of it together takes at most `asking.wait` seconds. Raises NameNotFound, Unreachable,
     TimedOut, BadCertificate, and UsageFault for an interface or a file of the options.
     """
-    dialling = _Dialling(reactor, target, asking, reactor.seconds() + asking.wait)
+    dialling = _Dialling(reactor, target, asking, lookups, reactor.seconds() + asking.wait)
     began_ns = time.monotonic_ns()
     reached = await dialling.reach()
     channel: Channel = SocketChannel(reactor, reached.sock, str(target))
@@ -88,6 +89,7 @@ class _Dialling:
     reactor: Reactor
     target: Target
     asking: Asking
+    lookups: Lookups
     end: float
     """By the reactor's clock."""
 
@@ -109,6 +111,7 @@ class _Dialling:
                 family=self.asking.family,
                 is_numeric=self.asking.is_numeric,
                 wait=self.left(),
+                lookups=self.lookups,
             )
         )
         resolved_ns = time.monotonic_ns()
@@ -125,7 +128,10 @@ class _Dialling:
         return _Reached(
             sock,
             address.host,
-            Timing(resolve_ns=resolved_ns - began_ns, connect_ns=connected_ns - resolved_ns),
+            Timing(
+                resolve_ns=None if is_address(self.target.host) else resolved_ns - began_ns,
+                connect_ns=connected_ns - resolved_ns,
+            ),
         )
 
     async def _reach_path(self) -> _Reached:

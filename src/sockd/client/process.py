@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
-from typing import Any
+from typing import Any, Protocol
 
 from attrs import define, frozen
 from twisted.internet.defer import CancelledError, Deferred
@@ -23,8 +23,12 @@ from sockd.client.report import Event
 from sockd.client.targets import Target
 from sockd.formats.text import escape
 
-Hook = Callable[[bytes, str | None], None]
-"""Is told of bytes, and of the address where they go or come from, where it is not always one."""
+
+class Hook(Protocol):
+    """Is told of bytes, and of the address where they go or come from, where that may change."""
+
+    def __call__(self, data: bytes, address: str | None = None, /) -> None:
+        """These have just been written, or have just come."""
 
 
 @frozen

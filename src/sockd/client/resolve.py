@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import ipaddress
 import socket
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from functools import partial
 
 from attrs import define, field, frozen
 from twisted.internet.defer import Deferred
@@ -49,69 +52,13 @@ class Address:
         return self.sockaddr[1]
 
 
-async def resolve(
-    reactor: Reactor,
-    host: str,
-    port: int,
-    *,
-    kind: socket.SocketKind,
-    family: int,
-    is_numeric: bool,
-    wait: float,
-) -> list[Address]:
-    """The addresses of a host, the best first; at least one.
-
-    `family` is 4 or 6, or 0 for both. With `is_numeric` nobody is asked: the host is an address.
-    Raises NameNotFound.
-    """
-    wanted = FAMILIES[family]
+def is_address(host: str) -> bool:
+    """Whether it is an address, with or without a scope, and no name."""
     try:
-        return _read(socket.getaddrinfo(host, port, wanted, kind, 0, socket.AI_NUMERICHOST), host)
-    except (socket.gaierror, ValueError) as error:
-        if is_numeric or isinstance(error, ValueError) or not host:
-            raise _not_found(host, family, error, is_numeric) from None
-
-    def look() -> _Infos:
-        return socket.getaddrinfo(host, port, wanted, kind)
-
-    try:
-        return _read(await _LOOKUPS.ask(reactor, host, look, wait), host)
-    except (OSError, ValueError) as error:  # gaierror is an OSError
-        raise _not_found(host, family, error, False) from None
-
-
-def _read(found: _Infos, host: str) -> list[Address]:
-    addresses: dict[Address, None] = {}  # in order, each once
-    for family, _, _, _, sockaddr in found:
-        if family not in (socket.AF_INET, socket.AF_INET6):
-            continue
-        name = str(sockaddr[0]).partition("%")[0]
-        numbers = tuple(int(part) for part in sockaddr[1:])
-        kind = socket.AddressFamily(family)
-        if len(numbers) == 3:
-            addresses[Address(kind, (name, numbers[0], numbers[1], numbers[2]))] = None
-        else:
-            addresses[Address(kind, (name, numbers[0]))] = None
-    if not addresses:
-        raise NameNotFound(f"there is no address of '{host}'")
-    return list(addresses)[:MOST_ADDRESSES]
-
-
-def _not_found(host: str, family: int, error: Exception, is_numeric: bool) -> ClientError:
-    code = error.errno if isinstance(error, socket.gaierror) else None
-    if not host:
-        return NameNotFound("the name of the host is empty")
-    if code in _NO_SUCH_FAMILY:
-        return NameNotFound(f"'{host}' is no address of IPv{family}")
-    if is_numeric:
-        kind = f" of IPv{family}" if family else ""
-        return NameNotFound(f"'{host}' is no address{kind}, and no name server is to be asked")
-    if code in _NOBODY_KNOWS:
-        return NameNotFound(f"nobody can tell who '{host}' is ({_NOBODY_KNOWS[code]})")
-    if isinstance(error, ValueError):
-        return NameNotFound(f"there is no host '{host}' (it is not the form of a name)")
-    why = f"no address of IPv{family}" if family else error.args[-1]
-    return NameNotFound(f"there is no host '{host}' ({why})")
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 @define(eq=False)
@@ -141,6 +88,7 @@ class Lookups:
     """Threads for questions that may hang; they hold up no exit, as the reactor's own would."""
 
     most: int = MOST_LOOKUPS
+    getaddrinfo: Callable[[str, int, int, int], _Infos] = socket.getaddrinfo
     _running: int = field(default=0, init=False)
     _waiting: deque[_Lookup] = field(factory=deque, init=False)
     _lock: threading.Lock = field(factory=threading.Lock, init=False)
@@ -187,12 +135,78 @@ class Lookups:
 
 def _answer(lookup: _Lookup) -> None:
     """In a thread: ask, and have the reactor told."""
+    tell: Callable[[], None]
     try:
-        found = lookup.look()
+        tell = partial(lookup.succeed, lookup.look())
     except Exception as error:  # noqa: BLE001 - whatever it is, it is told to who asked
-        lookup.reactor.callFromThread(lookup.fail, error)
-    else:
-        lookup.reactor.callFromThread(lookup.succeed, found)
+        tell = partial(lookup.fail, error)
+    with suppress(RuntimeError):  # the reactor is gone, and with it who asked
+        lookup.reactor.callFromThread(tell)
 
 
-_LOOKUPS = Lookups()
+LOOKUPS = Lookups()
+"""The process's own."""
+
+
+async def resolve(
+    reactor: Reactor,
+    host: str,
+    port: int,
+    *,
+    kind: socket.SocketKind,
+    family: int,
+    is_numeric: bool,
+    wait: float,
+    lookups: Lookups = LOOKUPS,
+) -> list[Address]:
+    """The addresses of a host, the best first; at least one.
+
+    `family` is 4 or 6, or 0 for both. With `is_numeric` nobody is asked: the host is an address.
+    Raises NameNotFound.
+    """
+    wanted = FAMILIES[family]
+    try:
+        return _read(socket.getaddrinfo(host, port, wanted, kind, 0, socket.AI_NUMERICHOST), host)
+    except (socket.gaierror, ValueError) as error:
+        if is_numeric or isinstance(error, ValueError) or not host:
+            raise _not_found(host, family, error, is_numeric) from None
+
+    look = partial(lookups.getaddrinfo, host, port, wanted, kind)
+    try:
+        return _read(await lookups.ask(reactor, host, look, wait), host)
+    except (OSError, ValueError) as error:  # gaierror is an OSError
+        raise _not_found(host, family, error, False) from None
+
+
+def _read(found: _Infos, host: str) -> list[Address]:
+    addresses: dict[Address, None] = {}  # in order, each once
+    for family, _, _, _, sockaddr in found:
+        if family not in (socket.AF_INET, socket.AF_INET6):
+            continue
+        name = str(sockaddr[0]).partition("%")[0]
+        numbers = tuple(int(part) for part in sockaddr[1:])
+        kind = socket.AddressFamily(family)
+        if len(numbers) == 3:
+            addresses[Address(kind, (name, numbers[0], numbers[1], numbers[2]))] = None
+        else:
+            addresses[Address(kind, (name, numbers[0]))] = None
+    if not addresses:
+        raise NameNotFound(f"there is no address of '{host}'")
+    return list(addresses)[:MOST_ADDRESSES]
+
+
+def _not_found(host: str, family: int, error: Exception, is_numeric: bool) -> ClientError:
+    code = error.errno if isinstance(error, socket.gaierror) else None
+    if not host:
+        return NameNotFound("the name of the host is empty")
+    if code in _NO_SUCH_FAMILY:
+        return NameNotFound(f"'{host}' has no address of IPv{family}")
+    if is_numeric:
+        kind = f" of IPv{family}" if family else ""
+        return NameNotFound(f"'{host}' is no address{kind}, and no name server is to be asked")
+    if code in _NOBODY_KNOWS:
+        return NameNotFound(f"nobody can tell who '{host}' is ({_NOBODY_KNOWS[code]})")
+    if isinstance(error, ValueError):
+        return NameNotFound(f"there is no host '{host}' (it is not the form of a name)")
+    why = f"no address of IPv{family}" if family else error.args[-1]
+    return NameNotFound(f"there is no host '{host}' ({why})")

@@ -30,10 +30,13 @@ RECEIVE_BUFFER = 4 * 1024 * 1024
 The kernel may give less (net.core.rmem_max)."""
 DEFAULT_HOPS = 1
 """Routers that a multicast may pass, and one: it stays on the link (RFC 1112)."""
+MOST_PORT = 65_535
 LONGEST_PATH = 107
 """Bytes of the path of a socket: what a `sockaddr_un` holds."""
 _FOLDER_MODE = 0o711
 _FILE_MODE = 0o666
+
+_WILDCARD = {4: "0.0.0.0", 6: "::"}
 
 # linux/in.h, linux/in6.h, asm-generic/socket.h
 _SO_RCVBUFFORCE = 33
@@ -85,9 +88,7 @@ class Opened:
             remove(self.folder)
 
 
-def to_host(
-    address: Address, *, interface: str = "", hops: int = DEFAULT_HOPS, is_numbered: bool = False
-) -> Opened:
+def to_host(address: Address, *, interface: str = "", hops: int = DEFAULT_HOPS) -> Opened:
     """A socket to one address of IPv4 or IPv6, of a broadcast, or of a group.
 
     It is bound to the address that its datagrams leave from, and not connected: an answer from
@@ -95,7 +96,7 @@ def to_host(
     addresses may send. Raises UsageFault, Unreachable.
     """
     host, port = address
-    version = _version(host)
+    version = _version(address)
     known = () if version == 6 and not interface else interfaces.read()
     way = interfaces.way(interface, known, version)
     target = canonical(host, way.interface), port
@@ -106,11 +107,10 @@ def to_host(
     try:
         receive_buffer = _prepare(sock)
         _aim(sock, way, is_broadcast=is_broadcast, hops=hops if is_group else None)
-        source = "" if is_broadcast or is_group else (way.source or _source(sock, target, way))
-        if source or way.source:
-            sock.bind(_full((source or way.source, 0)))
-        else:
-            sock.bind(("" if version == 4 else "::", 0))
+        source = canonical(way.source, way.interface) if way.source else ""
+        if not (source or is_broadcast or is_group):
+            source = _source(sock, target, way)
+        sock.bind(_full((source or _WILDCARD[version], 0)))
     except OSError as error:
         sock.close()
         raise failure(error, f"cannot send to {name}") from None
@@ -122,7 +122,7 @@ def to_host(
         address=target,
         name=name,
         is_many=is_broadcast or is_group,
-        source=source or way.source,
+        source=source,
         receive_buffer=receive_buffer,
     )
 
@@ -133,7 +133,7 @@ def to_group(address: Address, *, interface: str = "") -> Opened:
     The port may be shared with others on this host. Raises UsageFault, Unreachable.
     """
     host, port = address
-    version = _version(host)
+    version = _version(address)
     known = interfaces.read()
     way = interfaces.way(interface, known, version)
     if not interfaces.is_multicast(host):
@@ -218,14 +218,14 @@ def canonical(host: str, interface: Interface | None = None) -> str:
     text, _, scope = host.partition("%")
     ip = ipaddress.ip_address(text)
     needs = ip.version == 6 and (ip.is_link_local or (ip.is_multicast and int(ip) >> 112 & 15 < 3))
+    family = socket.AF_INET if ip.version == 4 else socket.AF_INET6
+    plain = socket.inet_ntop(family, ip.packed)
     if not needs:
-        return str(ip)
+        return plain
     if not scope:
-        return f"{ip}%{interface.index}" if interface else str(ip)
-    if scope.isdecimal():
-        return f"{ip}%{int(scope)}"
+        return f"{plain}%{interface.index}" if interface else plain
     try:
-        return f"{ip}%{socket.if_nametoindex(scope)}"
+        return f"{plain}%{int(scope) if scope.isdecimal() else socket.if_nametoindex(scope)}"
     except OSError:
         raise UsageFault(f"there is no interface {scope}") from None
 
@@ -252,7 +252,10 @@ _FAULTS: dict[int, type[ClientError]] = {
 }
 
 
-def _version(host: str) -> int:
+def _version(address: Address) -> int:
+    host, port = address
+    if not 1 <= port <= MOST_PORT:
+        raise UsageFault(f"{port} is no port: there are 1 to {MOST_PORT}")
     try:
         return ipaddress.ip_address(host.partition("%")[0]).version
     except ValueError:

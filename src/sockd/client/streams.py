@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import struct
+import sys
 import time
 from collections.abc import Callable
 
@@ -15,7 +16,7 @@ from sockd.client.errors import BadAnswer, ClientError, TimedOut
 from sockd.client.loop import Timers
 from sockd.client.report import Timing
 
-MOST_BUFFERED = 1024 * 1024
+MOST_BUFFERED = 256 * 1024
 """Bytes that wait to be read by the coroutine: then the network waits, and at half of it goes on.
 Four of a channel's reads: a fast sender is not stopped for each of them."""
 _TCP_INFO = struct.Struct("=8x24I")
@@ -232,11 +233,16 @@ class Stream:
 
     def tcp_info(self) -> TcpInfo | None:
         """What the kernel knows of it; None where it does not tell, or it is closed."""
-        option = getattr(socket, "TCP_INFO", None)
-        if option is None or self._is_closed or self.channel.socket.family == socket.AF_UNIX:
+        if (
+            sys.platform != "linux"
+            or self._is_closed
+            or self.channel.socket.family == socket.AF_UNIX
+        ):
             return None
         try:
-            raw = self.channel.socket.getsockopt(socket.IPPROTO_TCP, option, _TCP_INFO.size)
+            raw = self.channel.socket.getsockopt(
+                socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO.size
+            )
         except OSError:
             return None
         if len(raw) < _TCP_INFO.size:

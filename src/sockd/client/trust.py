@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 from functools import lru_cache
 
 from attrs import define, field
@@ -19,6 +18,7 @@ from sockd.client.asking import Asking
 from sockd.client.channels import Channel
 from sockd.client.errors import BadCertificate, ClientError, TimedOut, UsageFault
 from sockd.client.loop import Reactor
+from sockd.client.resolve import is_address
 from sockd.client.targets import Target
 from sockd.client.tls import TLSChannel
 from sockd.options.files import read_file
@@ -101,11 +101,11 @@ async def secure(
     channel is left to whoever called if so.
     """
     context = load(asking.ca, asking.certificate, asking.is_insecure)
-    name = asking.server_name or target.host
+    name = (asking.server_name or target.host).removesuffix(".")
     handshake = _Handshake(target, bool(asking.certificate))
     connection = SSL.Connection(context, None)
     connection.set_app_data(handshake)
-    if name and not _is_address(name):
+    if name and not is_address(name):
         connection.set_tlsext_host_name(_sni(name))
     connection.set_connect_state()
     tls = TLSChannel(channel, connection, handshake.explain)
@@ -154,6 +154,8 @@ def load(ca: str, certificate: str, is_insecure: bool) -> SSL.Context:
 def _trust(context: SSL.Context, name: str) -> None:
     store = context.get_cert_store()
     assert store is not None
+    # a server's own certificate will do, too
+    store.set_flags(crypto.X509StoreFlags.PARTIAL_CHAIN)
     for authority in _certificates(name, _read(name)):
         store.add_cert(crypto.X509.from_cryptography(authority))
 
@@ -216,7 +218,7 @@ def _check_name(connection: SSL.Connection, target: Target, name: str) -> None:
     if not name:
         raise BadCertificate(f"whose certificate {target} should have is not known (--server-name)")
     try:
-        if _is_address(name):
+        if is_address(name):
             verify_ip_address(connection, name.partition("%")[0])
         else:
             verify_hostname(connection, name)
@@ -241,17 +243,9 @@ def _names(certificate: Certificate) -> list[str]:
     return [*kept, f"{len(names) - MOST_NAMES} more"] if len(names) > MOST_NAMES else kept
 
 
-def _is_address(name: str) -> bool:
-    try:
-        ipaddress.ip_address(name.partition("%")[0])
-    except ValueError:
-        return False
-    return True
-
-
 def _sni(name: str) -> bytes:
     try:
-        return name.rstrip(".").encode("idna")
+        return name.encode("idna")
     except UnicodeError:
         raise UsageFault(f"'{name}' is not the form of a server's name") from None
 

@@ -13,6 +13,7 @@ import struct
 import sys
 from collections.abc import Sequence
 from functools import cache
+from itertools import accumulate, chain
 from typing import Any
 
 import cffi
@@ -160,6 +161,12 @@ def _rows(name: int, count: int) -> struct.Struct:
     return struct.Struct(f"{name}s{_NAME - name}x" * count)
 
 
+@cache
+def _vectors(count: int) -> struct.Struct:
+    """Where data begins and how long it is, of so many."""
+    return struct.Struct(f"@{2 * count}N")
+
+
 class Outgoing(_Messages):
     """Where datagrams are sent from: first put what and where to, then `send`."""
 
@@ -174,12 +181,9 @@ class Outgoing(_Messages):
         joined = b"".join(parts)
         self._data = self.ffi.from_buffer(joined)  # which keeps it alive
         at = int(self.ffi.cast("size_t", self._data))
-        vectors: list[int] = []
-        for part in parts:
-            size = len(part)
-            vectors += (at, size)
-            at += size
-        struct.pack_into(f"@{len(vectors)}N", self._iovec_bytes, 0, *vectors)
+        sizes = [*map(len, parts)]
+        vectors = chain.from_iterable(zip(accumulate(sizes, initial=at), sizes, strict=False))
+        _vectors(len(parts)).pack_into(self._iovec_bytes, 0, *vectors)
 
     def put_names(self, names: Sequence[bytes], controls: Sequence[bytes] = ()) -> None:
         """The address of each, all of one size, and the control messages, if there are any.

@@ -34,9 +34,9 @@ async def read_text(stream: Stream, talk: Talk) -> Answer:
 
 async def ask_text(datagrams: Datagrams, talk: Talk) -> Answer:
     """The answer to a datagram with nothing in it, or with as much as `--size` says."""
-    sent = await datagrams.ask(bytes(talk.asking.size or 0), wait=talk.asking.wait)
-    talk.out(sent.data)
-    return Answer(rtt_ns=sent.rtt_ns)
+    came = await datagrams.ask(bytes(talk.asking.size or 0), wait=talk.asking.wait)
+    talk.out(came.data)
+    return Answer(rtt_ns=came.rtt_ns, is_kernel=came.is_kernel)
 
 
 def speech(name: str, *over: Transport, port: int) -> Speech:

@@ -17,6 +17,7 @@ _PENDING = 4_096
 """Durations that wait to be summed up together, which costs a third of one at a time."""
 LONGEST_NS = (1 << 63) - 1
 """Some 292 years: what no clock tells."""
+_IMPOSSIBLE = "a duration is negative, or longer than a clock can tell"
 PERCENTILES = {
     "p50": 50_000,
     "p90": 90_000,
@@ -65,7 +66,11 @@ class Durations:
 
     def add(self, duration_ns: int) -> None:
         """One more. Raises ValueError for one that is negative or longer than `LONGEST_NS`."""
-        self.extend((duration_ns,))
+        if not 0 <= duration_ns <= LONGEST_NS:
+            raise ValueError(_IMPOSSIBLE)
+        self._pending.append(duration_ns)
+        if len(self._pending) >= _PENDING:
+            self._fold()
 
     def extend(self, durations_ns: Iterable[int]) -> None:
         """More of them; either all or none are taken. Raises as `add` does."""
@@ -74,7 +79,7 @@ class Durations:
         new = self._pending[before:] if before else self._pending
         if new and not 0 <= min(new) <= max(new) <= LONGEST_NS:
             del self._pending[before:]
-            raise ValueError("a duration is negative, or longer than a clock can tell")
+            raise ValueError(_IMPOSSIBLE)
         if len(self._pending) >= _PENDING:
             self._fold()
 
@@ -143,10 +148,6 @@ class Durations:
         if not len(self):
             return ()
         return tuple(fill(self._ordered(), edges(self._min, self._max, bins)))
-
-    def clear(self) -> None:
-        """Forget all."""
-        self.__init__(self._exact)  # type: ignore[misc]
 
     def _fold(self) -> None:
         """Sum up what waits."""
