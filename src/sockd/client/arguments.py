@@ -180,7 +180,9 @@ def asks(
     return decorate
 
 
-def _fit(parameters: list[click.Parameter], leaves_out: Collection[str], wait: float | None) -> None:
+def _fit(
+    parameters: list[click.Parameter], leaves_out: Collection[str], wait: float | None
+) -> None:
     """Take out the options of these fields, and have `--wait` another default."""
     parameters[:] = [one for one in parameters if one.name not in leaves_out]
     for one in parameters:
