@@ -172,6 +172,8 @@ def datagram_liar(
             if not select.select([listening], [], [], 0.05)[0]:
                 continue
             data, address = listening.recvfrom(65536)
+            if address is None:  # it was shut down
+                break
             liar.heard.append(bytearray(data))
             for said in answers(data):
                 with suppress(OSError):
