@@ -45,13 +45,13 @@ class Place:
     way: Way
     address: str
     """To send to."""
-    interface: str = ""
+    interface: str
     """To send by: a device, or an address of ours; empty: as the kernel does."""
-    device: str = ""
+    device: str
     """The name of the interface."""
 
     def __str__(self) -> str:
-        return f"{self.address} on {self.device}" if self.device else self.address
+        return f"{self.address.partition('%')[0]} on {self.device}"
 
 
 def places(interfaces: Sequence[Interface], wanted: str = "", family: int = 0) -> tuple[Place, ...]:
@@ -103,14 +103,11 @@ def _version(address: str) -> int:
 
 @frozen
 class Service:
-    """A service that was found; where it is as in a listen string, such as `udp:10007`."""
+    """A service that was found."""
 
     name: str
     transport: Transport
     port: int
-
-    def __str__(self) -> str:
-        return f"{self.name} {self.transport}:{self.port}"
 
 
 @define
@@ -126,9 +123,11 @@ class Host:
     is_own: bool = False
 
     def told(self) -> list[str]:
-        """Its services, sorted."""
-        ordered = sorted(self.services, key=lambda one: (one.name, one.transport, one.port))
-        return [str(service) for service in ordered]
+        """Its services, sorted, each with where it listens: as in listen strings."""
+        found: dict[str, list[str]] = {}
+        for one in sorted(self.services, key=lambda one: (one.name, one.transport, one.port)):
+            found.setdefault(one.name, []).append(f"{one.transport}:{one.port}")
+        return [" ".join([name, *places]) for name, places in found.items()]
 
 
 @define(eq=False)

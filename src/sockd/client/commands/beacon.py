@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import socket
-from contextlib import suppress
-
 import click
 from attrs import define, evolve
 
@@ -16,6 +13,7 @@ from sockd.client.errors import ClientError, TimedOut
 from sockd.client.exits import Exit
 from sockd.client.hosts import Hosts
 from sockd.client.outputs.choose import choose
+from sockd.client.probing import interface_name, named
 from sockd.client.process import Run, run_process
 from sockd.client.report import Counts, Data, HostSummary, Interval, Outcome, Probe, Stamp
 from sockd.client.targets import Target, Transport
@@ -121,21 +119,6 @@ class Listener:
     def interval(self, from_ns: int, to_ns: int) -> Interval | None:
         """Nothing: there is no question whose answers could be counted."""
         return None
-
-
-def interface_name(index: int | None) -> str:
-    """What an interface is called; its number where it has gone, nothing where there is none."""
-    if not index:
-        return ""
-    with suppress(OSError):
-        return socket.if_indextoname(index)
-    return str(index)
-
-
-def named(address: str) -> str:
-    """An address with the name of the interface that it means something on, not its number."""
-    host, _, scope = address.partition("%")
-    return f"{host}%{interface_name(int(scope))}" if scope.isdecimal() else address
 
 
 @click.command()
