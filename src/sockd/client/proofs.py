@@ -68,9 +68,12 @@ def is_text(data: bytes) -> bool:
 
 def says_time_of_day(_: bytes, data: bytes) -> bool | None:
     """A text with a time of day in it, as 17:37; RFC 867 leaves the rest to the server."""
-    if len(data) > MOST_LINE or (data and not is_text(data)):
+    text = data.lstrip(_LINE_END)  # those of NIST begin with a line end
+    if len(data) > MOST_LINE or (text and not is_text(text)):
         return False
-    return bool(_TIME_OF_DAY.search(data)) or (None if b"\n" not in data else False)
+    if _TIME_OF_DAY.search(text):
+        return True
+    return False if b"\n" in text else None
 
 
 def says_seconds(_: bytes, data: bytes) -> bool | None:
