@@ -7,7 +7,7 @@ import os
 import click
 from attrs import frozen
 
-from sockd.client.arguments import asks
+from sockd.client.arguments import Command, asks
 from sockd.client.asking import Asking
 from sockd.client.asks import Answer, Speech, Talk
 from sockd.client.datagrams import Datagrams
@@ -45,7 +45,7 @@ class Zoned:
         return Answer(rtt_ns=came.rtt_ns, is_kernel=came.is_kernel)
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("zone", default="", metavar="[ZONE]")
 @click.option("-H", "--host", "hosts", multiple=True, metavar="HOST[:PORT]", help="Ask this host.")
 @asks(Transport.UNIXGRAM, Transport.UDP)
@@ -53,8 +53,8 @@ def localtime(asking: Asking, zone: str, hosts: tuple[str, ...]) -> int:
     """Ask for the time in a ZONE, such as Europe/Warsaw, or in the service's own.
 
     By the socket file `localtime.sock` of the runtime directory, or the one that --unix names, or
-    of a host with --udp --host. A zone that the service does not know is told on standard error, and
-    the exit code is 1.
+    of a host with --udp --host. A zone that the service does not know is told on standard error,
+    and the exit code is 1.
     """
     if hosts and asking.transport != Transport.UDP:
         raise click.UsageError("--host is for --udp")
