@@ -11,6 +11,10 @@ import pytest
 import pytest_twisted
 import trustme
 from attrs import frozen
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtensionOID
 from OpenSSL import SSL
 from twisted.internet.defer import CancelledError, Deferred
 
@@ -137,6 +141,47 @@ async def test_the_names_of_a_certificate_are_told_up_to_a_bound(issuer: Issuer)
     assert said.count("xxx.yyy") == MOST_NAMES
     assert f"and {100 - MOST_NAMES} more, not for" in said
     assert len(said) < (MOST_NAMES + 2) * MOST_NAME
+
+
+def odd_certificate(folder: Path, names: bytes | None) -> Path:
+    """A self-signed one, whose names are these bytes, which may be none of ASN.1's; its key too."""
+    private = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
+    now = datetime.now(UTC)
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(subject)
+        .public_key(private.public_key())
+        .serial_number(1)
+        .not_valid_before(now - timedelta(hours=1))
+        .not_valid_after(now + timedelta(days=1))
+    )
+    if names is not None:
+        kind = ExtensionOID.SUBJECT_ALTERNATIVE_NAME
+        builder = builder.add_extension(x509.UnrecognizedExtension(kind, names), critical=False)
+    pem = serialization.Encoding.PEM
+    path = folder / "odd.pem"
+    path.write_bytes(
+        builder.sign(private, hashes.SHA256()).public_bytes(pem)
+        + private.private_bytes(
+            pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+    )
+    return path
+
+
+@pytest.mark.parametrize(
+    "names", [None, b"\x30\x03\x82\x01\xff", b"\x30\x00", b"\x30\x03\x87\x01x"]
+)
+@pytest_twisted.ensureDeferred
+async def test_a_certificate_that_names_no_host_is_nobodys(
+    tmp_path: Path, names: bytes | None
+) -> None:
+    path = odd_certificate(tmp_path, names)
+    for host in ("localhost", "127.0.0.1"):
+        said = await refused(one(path), host, ca=str(path))
+        assert said == f"the certificate of {host} names no host, not for {host}"
 
 
 @pytest_twisted.ensureDeferred
