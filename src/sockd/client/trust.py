@@ -225,8 +225,8 @@ def _check_name(connection: SSL.Connection, target: Target, name: str) -> None:
             verify_hostname(connection, name)
     except (VerificationError, CertificateError, ValueError, TypeError):
         names = _names(connection)
-        whose = f"is for {' and '.join(names)}" if names else "names no host"
-        raise BadCertificate(f"the certificate of {target} {whose}, not for {name}") from None
+        whose = f"is for {' and '.join(names)}, not for {name}" if names else "names no host"
+        raise BadCertificate(f"the certificate of {target} {whose}") from None
 
 
 def _names(connection: SSL.Connection) -> list[str]:
