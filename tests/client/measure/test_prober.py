@@ -363,3 +363,10 @@ def test_what_is_remembered_of_a_probe_is_not_taken_for_a_later_ones() -> None:
     for n in (REMEMBERED, REMEMBERED + 1, REMEMBERED + 2):
         prober.received(FORM.encode(n), WAIT + 40)
     assert (prober.counts.late, prober.counts.duplicates) == (3, 0)
+
+
+def test_an_answer_that_was_read_before_its_probe_was_sent_is_an_error_of_the_caller() -> None:
+    prober = asked(100)
+    with pytest.raises(ValueError, match="read before its probe was sent"):
+        prober.received(FORM.encode(0), 99)
+    assert prober.rtt.spread() is None

@@ -111,7 +111,7 @@ class Prober:
         return [encode(seq & _LAST_SEQ) for seq in range(start, start + count)]
 
     def sent(self, at_ns: int, due_ns: int | None = None) -> None:
-        """The next probe is being sent: `at_ns` was read just before. Raises where is no room."""
+        """The next probe was sent; `at_ns` was read just before. Raises where there is no room."""
         n = self._sent
         waiting = self._waiting
         if len(waiting) >= MOST_UNANSWERED:
@@ -126,7 +126,7 @@ class Prober:
             self._outcomes.sent_late(n, late_ns)
 
     def sent_many(self, count: int, at_ns: int) -> None:
-        """The next `count` probes are being sent by one call, before which `at_ns` was read."""
+        """The next `count` probes were sent by one call, just before which `at_ns` was read."""
         for _ in range(count):
             self.sent(at_ns)
 
@@ -145,7 +145,7 @@ class Prober:
         return self.form.encode(seq, self._tries.get(n, 1) + 1)
 
     def sent_again(self, seq: int, at_ns: int) -> None:
-        """Another try is being sent. Of what `expire` did not ask for it says nothing."""
+        """Another try was sent. What `expire` did not ask for changes nothing."""
         n = (seq - self._first) & _LAST_SEQ
         if n in self._again:
             del self._again[n]
@@ -167,7 +167,8 @@ class Prober:
         """Datagrams came, in this order, each with its stamp by the wall clock or None.
 
         `now_ns` was read after they were; `offset_ns` is what to add to a stamp (`Clocks.read` has
-        both). Stamps are discarded where it is None, and where they do not fit.
+        both). Stamps are discarded where it is None, and where they do not fit. Raises ValueError
+        where `now_ns` is before the send of what is answered: it was read too early.
         """
         read, waiting, tries, had = self.form.read, self._waiting, self._tries, self._had
         first, wait_ns, forgotten = self._first, self.wait_ns, self._sent - REMEMBERED
@@ -182,7 +183,7 @@ class Prober:
             at_ns = carry(stamp_ns, offset_ns, sent_ns, now_ns)
             self.stamps_discarded += at_ns is None and stamp_ns is not None
             rtt_ns = (now_ns if at_ns is None else at_ns) - sent_ns
-            if rtt_ns > wait_ns:
+            if not 0 <= rtt_ns <= wait_ns:
                 self._overdue(n, attempt, rtt_ns, at_ns is not None)
                 continue
             by_kernel += at_ns is not None
@@ -198,9 +199,7 @@ class Prober:
                 self._answered(n, attempt, rtt_ns, at_ns is not None)
         self._greatest = greatest
         self._by_kernel += by_kernel
-        if len(rtts) >= _FRESH:
-            self._sum_up()
-        outcomes.tell()
+        self._finish()
 
     def failed(self, seq: int, reason: str) -> bool:
         """An error of the network came back for a probe; whether that was in flight."""
@@ -305,13 +304,20 @@ class Prober:
             self._jitter.extend(fresh)
             self._fresh = []
 
+    def _finish(self) -> None:
+        if len(self._fresh) >= _FRESH:
+            self._sum_up()
+        self._outcomes.tell()
+
     def _answered(self, n: int, attempt: int, rtt_ns: int, by_kernel: bool) -> None:
         """What an ordinary answer needs only where probes are tried again, or outcomes told."""
         self._tries.pop(n, None)
         self._outcomes.add(Outcome.ANSWERED, n, attempt, rtt_ns, by_kernel, size=self.form.size)
 
     def _overdue(self, n: int, attempt: int, rtt_ns: int, by_kernel: bool) -> None:
-        """The answer of a probe whose wait is over, though time has not been told to pass."""
+        """The answer of a probe whose wait is over, though `expire` was not told so yet."""
+        if rtt_ns < 0:
+            raise ValueError("an answer was read before its probe was sent")
         self._end(n)
         self._outcomes.add(self._after(n), n, attempt, rtt_ns, by_kernel, size=self.form.size)
 
