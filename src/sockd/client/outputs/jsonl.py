@@ -24,6 +24,7 @@ from attrs import define
 
 from sockd.client.report import (
     SCHEMA,
+    Answerer,
     Counts,
     Data,
     Error,
@@ -38,7 +39,7 @@ from sockd.client.report import (
     Timing,
 )
 
-Part = Counts | HostSummary | IcmpErrors | Spread | Timing
+Part = Answerer | Counts | HostSummary | IcmpErrors | Spread | Timing
 """What events have in them."""
 Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
 
