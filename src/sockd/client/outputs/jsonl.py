@@ -22,6 +22,7 @@ from typing import BinaryIO
 import attrs
 from attrs import define
 
+from sockd.client.exits import Exit
 from sockd.client.report import (
     SCHEMA,
     Answerer,
@@ -61,6 +62,7 @@ class JsonLines:
     """A line an event."""
 
     out: BinaryIO
+    command: str
     is_quiet: bool = False
     """Probes and intervals are left out."""
     _is_over: bool = False
@@ -76,7 +78,9 @@ class JsonLines:
         self.out.flush()
 
     def exit_code(self, code: int) -> int:
-        """The same."""
+        """The same. A run that failed before it knew its hosts gets its summary here."""
+        if not self._is_over:
+            self(Summary(command=self.command, elapsed_ns=0, hosts=(), exit=Exit(code)))
         return code
 
 
