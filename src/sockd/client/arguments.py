@@ -14,7 +14,7 @@ from attrs import fields
 from sockd.client import asking as limits
 from sockd.client.asking import Asking
 from sockd.client.targets import Transport
-from sockd.options.units import Duration
+from sockd.options.units import Duration, Size
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 FIELDS = frozenset(field.name for field in fields(Asking))
@@ -35,26 +35,46 @@ class Seconds(click.ParamType[float]):
             self.fail(str(error), param, ctx)
 
 
+class Bytes(click.ParamType[int]):
+    """A number of bytes: `512`, `64k`, `4m`."""
+
+    name = "size"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """The number."""
+        try:
+            return int(Size.parse(value))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
 SECONDS = Seconds()
+BYTES = Bytes()
 
 _REPEATING = (
     click.option(
         "-c", "--count", type=click.IntRange(1, limits.MOST_COUNT), help="Ask so many times."
     ),
     click.option("-i", "--interval", type=SECONDS, help="Time between two questions."),
-    click.option(
-        "-W",
-        "--wait",
-        type=SECONDS,
-        default=limits.DEFAULT_WAIT,
-        show_default="3s",
-        help="Wait so long for one answer.",
-    ),
     click.option("-w", "--deadline", type=SECONDS, help="End after this time, whatever is open."),
     click.option(
         "--retries", type=click.IntRange(0, 100), default=0, help="Ask again where no answer came."
     ),
 )
+
+
+def _wait(seconds: float) -> Decorator:
+    return click.option(
+        "-W",
+        "--wait",
+        "--timeout",
+        type=SECONDS,
+        default=seconds,
+        show_default=f"{seconds:g}s",
+        help="Wait so long for one answer.",
+    )
+
+
 _GETTING_THERE = (
     click.option("-4", "family", flag_value=4, type=int, help="IPv4 only."),
     click.option("-6", "family", flag_value=6, type=int, help="IPv6 only."),
@@ -141,9 +161,16 @@ def _transport_options(transports: tuple[Transport, ...]) -> list[Decorator]:
 _PATHS = (Transport.UNIX, Transport.UNIXGRAM)
 
 
-def asks(*transports: Transport, has_size: bool = False, has_answers: bool = False) -> Decorator:
+def asks(
+    *transports: Transport,
+    has_size: bool = False,
+    has_answers: bool = False,
+    has_tls: bool = False,
+    wait: float = limits.DEFAULT_WAIT,
+) -> Decorator:
     """The shared options, for a command that speaks over these transports; the first by default.
 
+    `wait` is the command's default of `--wait`; `has_tls`: it is not the options that choose TLS.
     The function gets `asking` instead of them.
     """
 
@@ -157,13 +184,13 @@ def asks(*transports: Transport, has_size: bool = False, has_answers: bool = Fal
         called.__name__ = function.__name__
         parameters = getattr(function, "__click_params__", [])
         setattr(called, "__click_params__", parameters)  # noqa: B010 - click's place for them
-        options: list[Decorator] = [*_REPEATING]
+        options: list[Decorator] = [*_REPEATING, _wait(wait)]
         if has_size:
             options.append(_SIZE)
         if has_answers:
             options.append(_ANSWERS)
         options += [*_transport_options(transports), *_GETTING_THERE, _ALL_ADDRESSES, _MANY]
-        if Transport.TLS in transports:
+        if has_tls or Transport.TLS in transports:
             options += _TLS
         for option in reversed([*options, *_TELLING]):
             option(called)

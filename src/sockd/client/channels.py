@@ -19,6 +19,7 @@ from zope.interface import implementer
 
 from sockd.client.errors import ClientError, Unreachable
 from sockd.client.loop import Reactor
+from sockd.client.system import words
 
 MOST_READ = 64 * 1024
 """Bytes of one read. Room for more would be mapped anew by the allocator for each of them."""
@@ -239,8 +240,4 @@ class SocketChannel:
     def _fault(self, error: OSError) -> ClientError:
         if error.errno in (errno.ECONNRESET, errno.EPIPE, errno.ENOTCONN):
             return Unreachable(f"{self.name} has reset the connection")
-        return Unreachable(f"the connection to {self.name} broke: {_words(error)}")
-
-
-def _words(error: OSError) -> str:
-    return (error.strerror or str(error)).lower()
+        return Unreachable(f"the connection to {self.name} broke: {words(error)}")

@@ -19,6 +19,7 @@ from sockd.client.channels import Channel
 from sockd.client.errors import BadCertificate, ClientError, TimedOut, UsageFault
 from sockd.client.loop import Reactor
 from sockd.client.resolve import is_address
+from sockd.client.system import words
 from sockd.client.targets import Target
 from sockd.client.tls import TLSChannel
 from sockd.options.files import read_file
@@ -170,10 +171,10 @@ def _use(context: SSL.Context, name: str) -> None:
     except (ValueError, UnsupportedAlgorithm):
         raise UsageFault(f"{name}: there is no private key in it that can be read") from None
     try:
-        context.use_certificate(crypto.X509.from_cryptography(first))
+        context.use_certificate(first)
         for other in others:
-            context.add_extra_chain_cert(crypto.X509.from_cryptography(other))
-        context.use_privatekey(crypto.PKey.from_cryptography_key(key))  # type: ignore[arg-type]
+            context.add_extra_chain_cert(other)
+        context.use_privatekey(key)  # type: ignore[arg-type]  # a kind that TLS has no use for
         context.check_privatekey()
     except (SSL.Error, crypto.Error, TypeError, ValueError):
         raise UsageFault(f"{name}: its key is not that of its first certificate") from None
@@ -183,7 +184,7 @@ def _read(name: str) -> bytes:
     try:
         return read_file(name, MOST_FILE)
     except OSError as error:
-        raise UsageFault(f"{name}: {(error.strerror or str(error)).lower()}") from None
+        raise UsageFault(f"{name}: {words(error)}") from None
 
 
 def _certificates(name: str, data: bytes) -> list[Certificate]:
