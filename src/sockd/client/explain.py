@@ -119,7 +119,7 @@ class Explained:
         if target.transport is Transport.TLS:
             self._comment(INSIDE_TLS)
         if (exchange := self._exchanges.get(protocol)) is not None:
-            self._comment(f"How it ends: {exchange.ends}")
+            self._comment("How it ends: " * target.transport.is_stream + exchange.ends)
 
     def _tell(self, target: Target, data: bytes, address: str | None, *, is_ours: bool) -> None:
         self._begin(target)

@@ -15,7 +15,7 @@ from sockd.client.outputs.histogram import MOST_BARS, Bin, bar, histogram, merge
 from sockd.client.outputs.summary import probes_sheet, ranks_sheet, timing_sheet, trips_sheet
 from sockd.client.outputs.tables import WIDE, Sheet, table
 from sockd.client.report import Counts, Summary
-from tests.client.outputs.runs import HISTOGRAM, MEASURED, SILENT, summary
+from tests.client.outputs.runs import HISTOGRAM, MEASURED, SILENT, SPREAD, summary
 from tests.processes import succeed
 
 ODD = Counts(
@@ -100,7 +100,7 @@ def test_counters_that_are_zero_for_all_have_no_column() -> None:
 
 
 def test_percentiles_stand_in_order_also_where_hosts_have_other_ones() -> None:
-    fewer = evolve(MEASURED, rtt=evolve(MEASURED.rtt, percentiles={"p50": 1, "p75": 2}))
+    fewer = evolve(MEASURED, rtt=evolve(SPREAD, percentiles={"p50": 1, "p75": 2}))
     heads = ranks_sheet(summary([fewer, MEASURED, SILENT]), Signs()).heads
     assert heads == ("host", "p50", "p75", "p90", "p99", "p99.9")
 
@@ -155,11 +155,7 @@ def test_where_the_encoding_has_no_blocks_a_bar_is_of_ascii() -> None:
 
 BINS = st.lists(
     st.tuples(st.integers(0, 10**9), st.integers(0, 10**6)), min_size=1, max_size=200
-).map(
-    lambda pairs: [
-        (low, low + 1, count) for low, count in sorted(dict(pairs).items())
-    ]
-)
+).map(lambda pairs: [(low, low + 1, count) for low, count in sorted(dict(pairs).items())])
 
 
 @given(BINS, st.integers(60, 200))
