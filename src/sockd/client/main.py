@@ -7,7 +7,6 @@ nothing here imports a reactor.
 from __future__ import annotations
 
 import importlib
-import os
 import signal
 import sys
 from typing import NoReturn
@@ -15,6 +14,7 @@ from typing import NoReturn
 import click
 
 from sockd import __version__
+from sockd.client.ending import end
 from sockd.client.exits import Exit
 from sockd.formats.nearest import near_miss
 
@@ -107,23 +107,6 @@ def _usage_fault(error: click.ClickException, is_check: bool) -> int:
         return 3
     error.show()
     return error.exit_code
-
-
-def end(code: int, number: int | None = None) -> NoReturn:
-    """End this process: with a code, or by a signal as if nobody had caught it.
-
-    A closed pipe is no error: whoever read from it has had enough.
-    """
-    for stream in (sys.stdout, sys.stderr):
-        try:
-            stream.flush()
-        except (BrokenPipeError, ValueError):
-            # Python would try again when it ends, and complain
-            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
-    if number is not None:
-        signal.signal(number, signal.SIG_DFL)
-        os.kill(os.getpid(), number)
-    sys.exit(code)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
-from typing import Any
+from typing import Any, Protocol
 
 from attrs import define, frozen
 from twisted.internet.defer import CancelledError, Deferred
@@ -16,15 +16,19 @@ from twisted.python.failure import Failure
 from zope.interface import provider
 
 from sockd.client.asking import Asking
+from sockd.client.ending import end
 from sockd.client.errors import ClientError
 from sockd.client.exits import Exit
-from sockd.client.main import end
 from sockd.client.report import Event
 from sockd.client.targets import Target
 from sockd.formats.text import escape
 
-Hook = Callable[[bytes, str | None], None]
-"""Is told of bytes, and of the address where they go or come from, where it is not always one."""
+
+class Hook(Protocol):
+    """Is told of bytes, and of the address where they go or come from, where that may change."""
+
+    def __call__(self, data: bytes, address: str | None = None, /) -> None:
+        """These have just been written, or have just come."""
 
 
 @frozen
@@ -66,7 +70,10 @@ def install_reactor() -> Any:
             entry.install()
     from twisted.internet import reactor
 
-    return reactor
+    installed: Any = reactor
+    # stock reactors run timers on the wall clock: setting it would fire all of them, or none
+    installed.seconds = time.monotonic
+    return installed
 
 
 def run_process(

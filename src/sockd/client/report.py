@@ -161,6 +161,17 @@ class IcmpErrors:
 
 
 @frozen(kw_only=True)
+class Answerer:
+    """One of those that answered probes to a broadcast or a group."""
+
+    address: str
+    counts: Counts
+    """A probe is lost here that this address did not answer in time."""
+    rtt: Spread | None = None
+    jitter_ns: int | None = None
+
+
+@frozen(kw_only=True)
 class HostSummary:
     """All that is known of one host at the end."""
 
@@ -169,6 +180,9 @@ class HostSummary:
     address: str | None = None
     port: int | None = None
     counts: Counts = Counts()
+    """Of a broadcast or a group, a probe is received that anybody answered in time."""
+    answerers: tuple[Answerer, ...] = ()
+    """Of a broadcast or a group: who answered."""
     rtt: Spread | None = None
     histogram: tuple[tuple[int, int, int], ...] = ()
     """Bins of round trips: from (ns), to before (ns), how many."""

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from typing import Any, TypeVar
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.error import AlreadyCalled, AlreadyCancelled
 from twisted.internet.interfaces import IReactorTime
+from twisted.python.failure import Failure
+
+from sockd.client.errors import ClientError, Unreachable
 
 T = TypeVar("T")
 
@@ -49,3 +52,45 @@ async def within(
     finally:
         if call.active():
             call.cancel()
+
+
+def watch(
+    task: Coroutine[Deferred[Any], Any, None],
+    told: Callable[[ClientError], None],
+    at_end: str,
+) -> None:
+    """Tell of the error that ends a coroutine, or that it ended: `Unreachable` with these words."""
+
+    def ended(failure: Failure | None) -> None:
+        if failure is None:
+            told(Unreachable(at_end))
+        elif isinstance(failure.value, ClientError):
+            told(failure.value)
+        else:
+            failure.raiseException()
+
+    Deferred.fromCoroutine(task).addBoth(ended)
+
+
+async def beside(
+    main: Coroutine[Deferred[Any], Any, T], side: Coroutine[Deferred[Any], Any, None]
+) -> T:
+    """The result of `main`, while `side` runs too; what `side` raises ends both."""
+    failures: list[Failure] = []
+    running = Deferred.fromCoroutine(main)
+
+    def failed(failure: Failure) -> None:
+        if not failure.check(CancelledError):
+            failures.append(failure)
+            running.cancel()
+
+    beside_it = Deferred.fromCoroutine(side)
+    beside_it.addErrback(failed)
+    try:
+        return await running
+    except CancelledError:
+        if failures:
+            failures[0].raiseException()
+        raise
+    finally:
+        beside_it.cancel()

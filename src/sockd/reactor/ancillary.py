@@ -9,10 +9,10 @@ from __future__ import annotations
 import os
 import socket
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from enum import Flag, auto
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import NamedTuple
 
 from sockd.reactor import sockaddr
@@ -131,6 +131,31 @@ def tell(messages: Iterable[Ancillary], wants: Wanted) -> Told:
             (interface,) = struct.unpack_from("=I", data, 16)
             destination = socket.inet_ntop(socket.AF_INET6, data[:16])
     return Told(time_ns, interface, destination)
+
+
+def stamps(control: memoryview, count: int, step: int, lengths: Sequence[int]) -> list[int] | None:
+    """`Told.time_ns` of each of `count` datagrams, whose control messages are `step` bytes apart.
+
+    None where it is not the first thing that is told of each. All others are left out, so that it
+    takes a tenth of the time that `tell` does.
+    """
+    if min(lengths) < _STAMP_LENGTH:
+        return None
+    fields = _stamp_rows(count, step).unpack_from(control)
+    if fields[::3].count(_STAMP_HEADER) != count:
+        return None
+    both = zip(fields[1::3], fields[2::3], strict=True)
+    return [seconds * 1_000_000_000 + nanoseconds for seconds, nanoseconds in both]
+
+
+_STAMP_LENGTH = socket.CMSG_LEN(_TIMESPEC.size)
+_STAMP_HEADER = struct.pack("@Nii", _STAMP_LENGTH, socket.SOL_SOCKET, _SO_TIMESTAMPNS)
+
+
+@cache
+def _stamp_rows(count: int, step: int) -> struct.Struct:
+    size = len(_STAMP_HEADER)
+    return struct.Struct(f"@{f'{size}s2l{step - size - _TIMESPEC.size}x' * count}")
 
 
 def _close_all(sent: bytes) -> None:

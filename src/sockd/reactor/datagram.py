@@ -23,7 +23,15 @@ from zope.interface import implementer
 from sockd.reactor.ancillary import NOTHING, Told, Wanted
 from sockd.reactor.mmsg import BATCH
 from sockd.reactor.sockaddr import Address
-from sockd.reactor.wire import MAX_DATAGRAM, Answer, Datagram, Destination, Wire, open_wire
+from sockd.reactor.wire import (
+    MAX_DATAGRAM,
+    Answer,
+    Clocks,
+    Datagram,
+    Destination,
+    Wire,
+    open_wire,
+)
 
 
 class Receiver(Protocol):
@@ -69,6 +77,11 @@ class Turns(FileDescriptor):
     def counts(self) -> Counter[str]:
         """What went wrong."""
         return self._wire.counts
+
+    @property
+    def read_at(self) -> Clocks:
+        """Both clocks right after what is being handed on was read (`Wanted.TIME`)."""
+        return self._wire.read_at
 
     def doRead(self) -> None:
         """Hand on what waits, at most `BATCH` datagrams, none after `BATCH_BYTES`."""
@@ -121,6 +134,13 @@ class Turns(FileDescriptor):
         """
         self._flush()
         return self._wire.send_many(data, addresses)
+
+    def write_to(self, parts: Sequence[bytes], address: Address) -> Sequence[int]:
+        """Send datagrams to one address, in order; returns the numbers of those that the kernel
+        did not take. Never raises.
+        """
+        self._flush()
+        return self._wire.send_to(parts, address)
 
     def _plan(self) -> None:
         if self._next is None:
@@ -182,6 +202,11 @@ class DatagramPort(Turns):
     def last_error(self) -> str:
         """Why the kernel did not take a datagram, the last time that it did not."""
         return self._wire.last_error
+
+    @property
+    def last_errno(self) -> int:
+        """The same as a number."""
+        return self._wire.last_errno
 
     def getHandle(self) -> socket.socket:
         """The socket."""

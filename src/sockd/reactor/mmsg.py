@@ -13,6 +13,7 @@ import struct
 import sys
 from collections.abc import Sequence
 from functools import cache
+from itertools import accumulate, chain
 from typing import Any
 
 import cffi
@@ -25,7 +26,7 @@ _SLOT = 65_536 + 64
 """Bytes from one datagram to the next in memory; at a power of two they would share cache lines."""
 _NAME = 28
 """Bytes of the longest address, a `sockaddr_in6`."""
-_CONTROL = 128
+CONTROL = 128
 """Room for what the kernel tells beside a datagram: where it was sent to, how many were lost."""
 
 _DECLARATIONS = """
@@ -71,7 +72,7 @@ class _Messages:
         self.headers = self.ffi.new("struct mmsghdr[]", BATCH)
         self.iovecs = self.ffi.new("struct iovec[]", BATCH)
         self._names = self.ffi.new("char[]", BATCH * _NAME)
-        self._controls = self.ffi.new("char[]", BATCH * _CONTROL)
+        self._controls = self.ffi.new("char[]", BATCH * CONTROL)
         self.header_bytes = self.ffi.buffer(self.headers)
         self.name_bytes = self.ffi.buffer(self._names)
         self.control_bytes = self.ffi.buffer(self._controls)
@@ -103,7 +104,7 @@ class Incoming(_Messages):
         for number in range(BATCH):
             self.iovecs[number].iov_base = self._data + number * _SLOT
             self.iovecs[number].iov_len = LONGEST
-        self._fresh = self.layout(_NAME, _CONTROL)
+        self._fresh = self.layout(_NAME, CONTROL)
         self._lengths = self._column("I", "msg_len")
         self._control_lengths = self._column("N", "msg_hdr", "msg_controllen")
 
@@ -128,17 +129,26 @@ class Incoming(_Messages):
         )
         if count < 0:
             raise self.error()
-        data, controls, control_lengths = self._bytes, self.control_bytes, self._control_lengths
+        data = self._bytes
         lengths = self._lengths[:count].tolist()
-        told = range(0 if every else count - 1, count)
         return (
             [data[at : at + size] for at, size in zip(_SLOTS, lengths, strict=False)],
             _rows(name, count).unpack_from(self.name_bytes),
-            [
-                controls[index * _CONTROL : index * _CONTROL + control_lengths[index]]
-                for index in told
-            ],
+            self.controls(0 if every else count - 1, count),
         )
+
+    def controls(self, first: int, last: int) -> list[bytes]:
+        """The control messages of those from `first` to before `last` of the last call."""
+        controls, lengths = self.control_bytes, self._control_lengths
+        return [
+            controls[index * CONTROL : index * CONTROL + lengths[index]]
+            for index in range(first, last)
+        ]
+
+    def control_lengths(self, count: int) -> list[int]:
+        """Bytes of the control messages of the first ones; they are `CONTROL` bytes apart."""
+        lengths: list[int] = self._control_lengths[:count].tolist()
+        return lengths
 
 
 _SLOTS = range(0, BATCH * _SLOT, _SLOT)
@@ -149,6 +159,12 @@ _SLOTS = range(0, BATCH * _SLOT, _SLOT)
 def _rows(name: int, count: int) -> struct.Struct:
     """The first `count` addresses."""
     return struct.Struct(f"{name}s{_NAME - name}x" * count)
+
+
+@cache
+def _vectors(count: int) -> struct.Struct:
+    """Where data begins and how long it is, of so many."""
+    return struct.Struct(f"@{2 * count}N")
 
 
 class Outgoing(_Messages):
@@ -165,12 +181,9 @@ class Outgoing(_Messages):
         joined = b"".join(parts)
         self._data = self.ffi.from_buffer(joined)  # which keeps it alive
         at = int(self.ffi.cast("size_t", self._data))
-        vectors: list[int] = []
-        for part in parts:
-            size = len(part)
-            vectors += (at, size)
-            at += size
-        struct.pack_into(f"@{len(vectors)}N", self._iovec_bytes, 0, *vectors)
+        sizes = [*map(len, parts)]
+        vectors = chain.from_iterable(zip(accumulate(sizes, initial=at), sizes, strict=False))
+        _vectors(len(parts)).pack_into(self._iovec_bytes, 0, *vectors)
 
     def put_names(self, names: Sequence[bytes], controls: Sequence[bytes] = ()) -> None:
         """The address of each, all of one size, and the control messages, if there are any.

@@ -9,9 +9,11 @@ import errno
 import os
 import socket
 import sys
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from itertools import accumulate, repeat
+from typing import NamedTuple
 
 from sockd.reactor import ancillary, mmsg, sockaddr
 from sockd.reactor.ancillary import NOTHING, Beside, Told, Wanted
@@ -35,6 +37,25 @@ Answer = tuple[bytes, Address, Destination | None]
 """Data, where it goes, and the address that it leaves from, where that matters."""
 
 _NONE: Iterable[None] = repeat(None)
+_CLOCKS_NS = 20_000
+"""Between two clocks that are read at one moment: more, and another process ran between them."""
+_CLOCK_TRIES = 3
+
+
+class Clocks(NamedTuple):
+    """Both clocks at one moment, in nanoseconds: what the one says is carried over to the other."""
+
+    monotonic_ns: int
+    wall_ns: int
+
+
+def read_clocks() -> Clocks:
+    """Both clocks, as close together as this process is let."""
+    for _ in range(_CLOCK_TRIES):
+        both = Clocks(time.monotonic_ns(), time.time_ns())
+        if time.monotonic_ns() - both.monotonic_ns < _CLOCKS_NS:
+            break
+    return both
 
 
 class Wire:
@@ -51,12 +72,15 @@ class Wire:
         self.socket = sock
         self.counts: Counter[str] = Counter()
         self.last_error = ""
+        self.last_errno = 0
         self.is_local = sock.family == socket.AF_UNIX
         self._write_name = sockaddr.WRITE.get(sock.family, sockaddr.WRITE[socket.AF_INET])
         self._failed = failed
         self._lost = 0
         self._wants = wants
         self._tells_asked = False
+        self.read_at = Clocks(0, 0)
+        """Right after the last call that read, where the protocol wants the time."""
         if self.is_local:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
         if sys.platform.startswith("linux"):
@@ -79,6 +103,8 @@ class Wire:
             except OSError as error:
                 self._count_failure(error)
                 continue
+            if Wanted.TIME in self._wants:
+                self.read_at = read_clocks()
             known = ancillary.read(beside)
             self._count_lost(known.lost)
             if flags & socket.MSG_TRUNC:
@@ -99,6 +125,17 @@ class Wire:
     def send_many(self, data: bytes, addresses: Sequence[Address]) -> int:
         """Send the same to each; returns how many the kernel took. Never raises."""
         return sum(self._patiently(self._send_one, data, address, None) for address in addresses)
+
+    def send_to(self, parts: Sequence[bytes], address: Address) -> list[int]:
+        """Send datagrams to one address; returns the numbers of those that the kernel did not take.
+
+        Never raises.
+        """
+        return [
+            number
+            for number, data in enumerate(parts)
+            if not self._patiently(self._send_one, data, address, None)
+        ]
 
     def _send_one(self, data: bytes, address: Address, source: Destination | None) -> int:
         if self.is_local:
@@ -121,6 +158,7 @@ class Wire:
                 return send(*args)
             except BlockingIOError:
                 self.last_error = "the send buffer is full"
+                self.last_errno = errno.EAGAIN
                 self.counts["dropped"] += 1
                 break
             except OSError as error:
@@ -130,6 +168,7 @@ class Wire:
 
     def _count_refusal(self, error: OSError) -> None:
         self.last_error = error.strerror or str(error)
+        self.last_errno = error.errno or 0
         self.counts[f"send {_errno_name(error)}"] += 1
 
     def _count_failure(self, error: OSError) -> None:
@@ -173,9 +212,12 @@ class BatchWire(Wire):
     def receive(self) -> Sequence[Datagram]:
         if self._rest:
             return self._cut(self._rest)
+        is_timed = self._wants is Wanted.TIME and not self._tells_asked
         try:
             data, names, controls = self._incoming.receive(
-                self.socket.fileno(), self._name_size, self._tells_asked or bool(self._wants)
+                self.socket.fileno(),
+                self._name_size,
+                not is_timed and (self._tells_asked or bool(self._wants)),
             )
         except BlockingIOError:
             return ()
@@ -184,7 +226,11 @@ class BatchWire(Wire):
             return ()
         asked: Iterable[Destination | None] = _NONE
         told: Iterable[Told | None] = _NONE
-        if self._wants:
+        if Wanted.TIME in self._wants:
+            self.read_at = read_clocks()
+        if is_timed:
+            told = self._stamped(len(data), controls[-1])
+        elif self._wants:
             messages = [[*sockaddr.read_ancillary(control)] for control in controls]
             told = [ancillary.tell(control, self._wants) for control in messages]
             asked = self._asked([ancillary.read(control) for control in messages])
@@ -193,6 +239,17 @@ class BatchWire(Wire):
         senders = map(self._read_name, names)
         batch = list(zip(data, senders, asked, _NONE, _NONE, told, strict=False))
         return batch if sum(map(len, data)) < BATCH_BYTES else self._cut(batch)
+
+    def _stamped(self, count: int, last: bytes) -> Iterable[Told]:
+        """When each came, where nothing else is wanted; what was lost is counted."""
+        self._count_lost(ancillary.read(sockaddr.read_ancillary(last)).lost)
+        incoming = self._incoming
+        lengths = incoming.control_lengths(count)
+        times = ancillary.stamps(incoming.control_bytes, count, mmsg.CONTROL, lengths)
+        if times is not None:
+            return map(Told, times)
+        messages = map(sockaddr.read_ancillary, incoming.controls(0, count))
+        return [ancillary.tell(control, self._wants) for control in messages]
 
     def _asked(self, beside: Sequence[Beside]) -> Iterable[Destination | None]:
         """The address that was asked, of each datagram; what was lost is counted."""
@@ -239,6 +296,19 @@ class BatchWire(Wire):
             self._outgoing.put_names(names)
             taken += len(part) - len(self._send_put(len(part)))
         return taken
+
+    def send_to(self, parts: Sequence[bytes], address: Address) -> list[int]:
+        refused = []
+        for first in range(0, len(parts), BATCH):
+            part = parts[first : first + BATCH]
+            try:
+                name = self._write_name(address)
+            except OSError:  # it is no address
+                return super().send_to(parts, address)
+            self._outgoing.put_data(part)
+            self._outgoing.put_names([name] * len(part))
+            refused += [first + number for number in self._send_put(len(part))]
+        return refused
 
     def _send_put(self, count: int) -> list[int]:
         """Send what is in place; returns the numbers of those that the kernel did not take."""

@@ -14,12 +14,13 @@ from attrs import frozen
 from twisted.internet.defer import Deferred
 
 from sockd.formats import ports
+from sockd.formats.answers import acknowledge
+from sockd.formats.faults import error_line
 from sockd.formats.lines import split_lines
 from sockd.formats.template import Template
 from sockd.net.context import Context
 from sockd.net.datagram import MAX_ANSWER, Replies
 from sockd.net.requests import Requests
-from sockd.net.stream import error_line
 from sockd.options.option import option
 from sockd.service import STANDS_ALONE, Exchange, Instance, Kind
 
@@ -37,11 +38,6 @@ class AckOptions:
         Template(""),
         "a line for each new connection, with the fields of greet's template; empty: none",
     )
-
-
-def acknowledge(lines: list[bytes]) -> bytes:
-    """The answers to lines that come without their ends."""
-    return b"OK : " + b"\r\nOK : ".join(lines) + b"\r\n"
 
 
 class AckStream(Requests):

@@ -28,12 +28,12 @@ from sockd import events
 from sockd.access.reasons import because
 from sockd.formats import ports
 from sockd.formats.factors import SMALL, factors, parse_number
+from sockd.formats.faults import error_line
 from sockd.net.child import Child
 from sockd.net.context import Context
 from sockd.net.datagram import Replies
 from sockd.net.program import Program, missing_tools
 from sockd.net.requests import Requests
-from sockd.net.stream import error_line
 from sockd.options.option import option
 from sockd.options.units import Duration, Size
 from sockd.service import STANDS_ALONE, Exchange, Instance, Kind

@@ -7,13 +7,9 @@ Reads one line, answers `You said:LINE`, and closes. What else the client sends 
 """
 
 from sockd.formats import ports
+from sockd.formats.answers import you_said
 from sockd.net.requests import Requests
 from sockd.service import Exchange, Instance, Kind
-
-
-def you_said(line: bytes) -> bytes:
-    """The answer to a line that comes without its end."""
-    return b"You said:" + line + b"\r\n"
 
 
 class SaidStream(Requests):

@@ -1,0 +1,162 @@
+"""Our own interfaces: which are up, what they are called, where their broadcasts go.
+
+What is there is read in one place (`read`); all else decides from what was read.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+from collections.abc import Iterable, Sequence
+
+import psutil
+from attrs import frozen
+
+from sockd.client.errors import UsageFault
+from sockd.formats.nearest import near_miss
+
+EVERYWHERE = "255.255.255.255"
+"""The broadcast that no router sends on, on whichever interface it goes out (RFC 919)."""
+_POINT_TO_POINT = 31
+"""Bits of the prefix of a network that is too small to have a broadcast address (RFC 3021)."""
+
+IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+
+@frozen
+class Own:
+    """An address of ours."""
+
+    ip: IPAddress
+    """Without the interface, even where it means something on one only."""
+    broadcasts: tuple[str, ...] = ()
+    """Of its network; both that was configured and that follows from the prefix, if they differ."""
+
+
+@frozen(kw_only=True)
+class Interface:
+    """One of our interfaces."""
+
+    name: str
+    index: int
+    is_up: bool = True
+    can_broadcast: bool = False
+    can_multicast: bool = False
+    is_loopback: bool = False
+    addresses: tuple[Own, ...] = ()
+
+    def of_version(self, version: int) -> tuple[str, ...]:
+        """Its addresses of IPv4 or of IPv6."""
+        return tuple(str(own.ip) for own in self.addresses if own.ip.version == version)
+
+    @property
+    def broadcasts(self) -> tuple[str, ...]:
+        """Where a datagram reaches all hosts of a network of its own."""
+        if not (self.is_up and self.can_broadcast):
+            return ()
+        return tuple(dict.fromkeys(to for own in self.addresses for to in own.broadcasts))
+
+
+def read() -> tuple[Interface, ...]:
+    """All interfaces of this host. Asks the kernel: about a millisecond."""
+    states, addresses = psutil.net_if_stats(), psutil.net_if_addrs()
+    found = []
+    for index, name in socket.if_nameindex():
+        state = states.get(name)
+        if state is None:
+            continue  # it has gone meanwhile
+        flags = state.flags.split(",")
+        entries = addresses.get(name, [])
+        owns = [
+            own(entry.address, entry.netmask, entry.broadcast)
+            for entry in entries
+            if entry.family in (socket.AF_INET, socket.AF_INET6)
+        ]
+        found.append(
+            Interface(
+                name=name,
+                index=index,
+                is_up=state.isup,
+                can_broadcast="broadcast" in flags,
+                can_multicast="multicast" in flags,
+                is_loopback="loopback" in flags,
+                addresses=tuple(owns),
+            )
+        )
+    return tuple(found)
+
+
+def own(address: str, netmask: str | None, broadcast: str | None) -> Own:
+    """An address as the system tells it.
+
+    Linux sends to the last address of a network as a broadcast, whatever else was configured.
+    """
+    ip = ipaddress.ip_address(address.partition("%")[0])
+    if ip.version == 6:
+        return Own(ip)
+    broadcasts = [broadcast] if broadcast else []
+    if netmask:
+        network = ipaddress.ip_network(f"{ip}/{netmask}", strict=False)
+        if network.prefixlen < _POINT_TO_POINT:
+            broadcasts.append(str(network.broadcast_address))
+    return Own(ip, tuple(dict.fromkeys(broadcasts)))
+
+
+def is_broadcast(host: str, interfaces: Iterable[Interface]) -> bool:
+    """Whether a datagram to this address reaches many hosts of a network of ours."""
+    return host == EVERYWHERE or any(host in one.broadcasts for one in interfaces)
+
+
+def is_multicast(host: str) -> bool:
+    """Whether it is the address of a group."""
+    return ipaddress.ip_address(host.partition("%")[0]).is_multicast
+
+
+@frozen
+class Way:
+    """Where datagrams leave from: an interface, an address of ours, or as the kernel finds best."""
+
+    interface: Interface | None = None
+    source: str = ""
+
+
+def way(wanted: str, interfaces: Sequence[Interface], version: int) -> Way:
+    """What `-I` means: the name of a device or one of our addresses; empty: as the kernel does.
+
+    Raises UsageFault.
+    """
+    if not wanted:
+        return Way()
+    for one in interfaces:
+        if one.name == wanted:
+            return Way(one) if one.is_up else _refuse(f"the interface {wanted} is down")
+    try:
+        ip = ipaddress.ip_address(wanted.partition("%")[0])
+    except ValueError:
+        miss = near_miss(wanted, [one.name for one in interfaces], or_all=True)
+        return _refuse(f"there is no interface {wanted}{miss}")
+    for one in interfaces:
+        if any(own.ip == ip for own in one.addresses):
+            if ip.version != version:
+                return _refuse(f"{wanted} is no address of IPv{version}, as the one to send to is")
+            return Way(one if ip.is_link_local or "%" in wanted else None, str(ip))
+    if ip.is_loopback and ip.version == 4:
+        return Way(None, str(ip))  # all of 127.0.0.0/8 is ours
+    return _refuse(f"{wanted} is none of this host's own addresses")
+
+
+def to_join(interfaces: Iterable[Interface], version: int) -> tuple[Interface, ...]:
+    """Where to listen for a group: all that can, and the loopback, where a program of this host may
+    speak to its own; Linux does not say of the loopback that it can."""
+    usable = [one for one in interfaces if one.is_up and one.of_version(version)]
+    able = [one for one in usable if one.can_multicast and not one.is_loopback]
+    return (*able, *[one for one in usable if one.is_loopback])
+
+
+def to_broadcast(interfaces: Iterable[Interface]) -> tuple[tuple[Interface, str], ...]:
+    """Each interface with an address that reaches all hosts of its network: first ones only."""
+    return tuple((one, one.broadcasts[0]) for one in interfaces if one.broadcasts)
+
+
+def _refuse(why: str) -> Way:
+    raise UsageFault(why)

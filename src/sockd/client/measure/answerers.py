@@ -1,0 +1,286 @@
+"""Probes to many at once, a broadcast or a group: who answered, and how each of them did.
+
+A probe is answered where anybody answers in time. An answer from a second address is no duplicate:
+each address may answer once, and has counts of its own, in which a probe is lost that the address
+did not answer in time, from the first probe of the run on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from sockd.client.measure.clocks import carry
+from sockd.client.measure.outcomes import Outcomes, Tell, difference, stamps_of
+from sockd.client.measure.statistics import Durations, Jitter
+from sockd.client.report import Counts, Outcome, Spread, Stamp
+from sockd.formats.probe import SEQUENCES, ProbeFormat, Verdict
+
+MOST_ANSWERERS = 1_024
+"""Addresses that are told apart, a large broadcast domain: who forges addresses could fill any
+table. Answers of further ones are counted, and no more."""
+MOST_IN_FLIGHT = 4_096
+"""Probes whose wait is not over: each is answered by everybody, so the rate has to be low."""
+REMEMBERED = 4_096
+"""The latest probes of which it is known whether an address has answered them; answers to older
+ones count as late."""
+EXACT = 4_096
+"""Round trips of one address that are kept one by one: 32 KB, for each of so many addresses."""
+ArrivedFrom = tuple[bytes, int | None, str]
+"""What came, the kernel's stamp of it by the wall clock or None, and the address it came from."""
+
+
+class Answerer:
+    """One address, and how it answered."""
+
+    def __init__(self) -> None:
+        self.rtt = Durations(EXACT)
+        self.jitter = Jitter()
+        self.received = 0
+        self.late = 0
+        self.duplicates = 0
+        self.corrupt = 0
+        self.reordered = 0
+        self.greatest = -1
+        self._had: set[int] = set()
+        """What it has answered, in time or late, of the latest probes."""
+
+    def has_answered(self, n: int) -> bool:
+        """Whether it has answered a probe, as far as is remembered."""
+        return n in self._had
+
+    def take(self, n: int, rtt_ns: int, is_in_time: bool, oldest: int) -> Outcome:
+        """Count an answer; `oldest` is the oldest probe that is remembered."""
+        if n in self._had:
+            self.duplicates += 1
+            return Outcome.DUPLICATE
+        if n >= oldest:
+            self._had.add(n)
+            if len(self._had) > 2 * REMEMBERED:
+                self._had = {number for number in self._had if number >= oldest}
+        if not is_in_time:
+            self.late += 1
+            return Outcome.LATE
+        self.received += 1
+        self.rtt.add(rtt_ns)
+        self.jitter.extend((rtt_ns,))
+        if n < self.greatest:
+            self.reordered += 1
+        else:
+            self.greatest = n
+        return Outcome.ANSWERED
+
+
+class Answerers:
+    """Counts of the probes to an address that many hear, and of everybody who answers.
+
+    It is told of sends and of time as a `Prober` is, and never tries again. In `counts` a probe is
+    received once at least one address answered it in time; late, duplicate and reordered answers
+    are those of all addresses together. `rtt` has the round trips of all of them.
+    """
+
+    def __init__(
+        self,
+        form: ProbeFormat,
+        wait_ns: int,
+        *,
+        first: int = 0,
+        target: str = "",
+        transport: str = "udp",
+        tell: Tell | None = None,
+    ) -> None:
+        self.form = form
+        self.wait_ns = wait_ns
+        self.by_address: dict[str, Answerer] = {}
+        """Who answered, in the order of their first answers."""
+        self.unlisted = 0
+        """Answers of addresses beyond `MOST_ANSWERERS`."""
+        self.rtt = Durations()
+        self.lateness = Durations()
+        self.stamps_discarded = 0
+        self._first = first % SEQUENCES
+        self._outcomes = Outcomes(tell, target, transport, self._first)
+        self._sent = 0
+        self._received = 0
+        self._lost = 0
+        self._failed = 0
+        self._corrupt = 0
+        self._foreign = 0
+        self._answers = 0
+        """In time, of all addresses."""
+        self._by_kernel = 0
+        self._waiting: dict[int, int] = {}
+        """When each probe was sent whose wait is not over, in that order."""
+        self._answered: set[int] = set()
+        """Those of them that somebody has answered."""
+        self._looked = Counts()
+        self._recent = Durations()
+
+    # -- what is sent
+
+    @property
+    def room(self) -> int:
+        """How many probes more may be in flight."""
+        return MOST_IN_FLIGHT - len(self._waiting)
+
+    def payloads(self, count: int = 1) -> list[bytes]:
+        """The next probes to be sent; the same until `sent` or `unsent` is called for them."""
+        start = self._first + self._sent
+        return [self.form.encode(seq % SEQUENCES) for seq in range(start, start + count)]
+
+    def sent(self, at_ns: int, due_ns: int | None = None) -> None:
+        """The next probe is being sent: `at_ns` was read just before. Raises where is no room."""
+        if len(self._waiting) >= MOST_IN_FLIGHT:
+            raise OverflowError(f"the wait of {MOST_IN_FLIGHT} probes is not over")
+        self._waiting[self._sent] = at_ns
+        if due_ns is not None:
+            self.lateness.add(max(0, at_ns - due_ns))
+        self._sent += 1
+
+    def unsent(self, reason: str) -> None:
+        """The next probe could not be sent: it has failed."""
+        self._outcomes.add(Outcome.FAILED, self._sent, reason=reason)
+        self._sent += 1
+        self._failed += 1
+        self._outcomes.tell()
+
+    # -- what comes
+
+    def received_many(
+        self, arrived: Iterable[ArrivedFrom], now_ns: int, offset_ns: int | None = None
+    ) -> None:
+        """Datagrams came, in this order: see `Prober.received_many`."""
+        for data, stamp_ns, address in arrived:
+            verdict, seq, attempt = self.form.read(data)
+            if verdict is Verdict.FOREIGN:
+                self._foreign += 1
+                self._outcomes.add(Outcome.FOREIGN, size=len(data), address=address)
+                continue
+            answerer = self._answerer(address)
+            n = (seq - self._first) % SEQUENCES
+            if verdict is Verdict.CORRUPT or n >= self._sent or attempt != 1:
+                self._corrupt += 1
+                self._outcomes.add(Outcome.CORRUPT, size=len(data), address=address)
+                if answerer:
+                    answerer.corrupt += 1
+            elif answerer is None:
+                self.unlisted += 1
+            else:
+                self._answer(n, answerer, address, (stamp_ns, offset_ns, now_ns))
+        self._outcomes.tell()
+
+    def _answerer(self, address: str) -> Answerer | None:
+        found = self.by_address.get(address)
+        if found is None and len(self.by_address) < MOST_ANSWERERS:
+            found = self.by_address[address] = Answerer()
+        return found
+
+    def _answer(
+        self,
+        n: int,
+        answerer: Answerer,
+        address: str,
+        moment: tuple[int | None, int | None, int],
+    ) -> None:
+        stamp_ns, offset_ns, now_ns = moment
+        sent_ns, rtt_ns, at_ns = self._waiting.get(n), None, None
+        if sent_ns is not None:
+            at_ns = carry(stamp_ns, offset_ns, sent_ns, now_ns)
+            rtt_ns = (now_ns if at_ns is None else at_ns) - sent_ns
+            if stamp_ns is not None and at_ns is None:
+                self.stamps_discarded += 1
+            if rtt_ns > self.wait_ns:
+                self._end(n)
+        is_in_time = n in self._waiting
+        outcome = answerer.take(n, rtt_ns or 0, is_in_time, self._sent - REMEMBERED)
+        if outcome is Outcome.ANSWERED and rtt_ns is not None:
+            self._answers += 1
+            self._by_kernel += at_ns is not None
+            self.rtt.add(rtt_ns)
+            self._recent.add(rtt_ns)
+            if n not in self._answered:
+                self._answered.add(n)
+                self._received += 1
+        self._outcomes.add(
+            outcome, n, 1, rtt_ns, at_ns is not None, size=self.form.size, address=address
+        )
+
+    # -- what does not come
+
+    @property
+    def next_expiry_ns(self) -> int | None:
+        """When `expire` finds something next; None while no wait runs."""
+        sent_ns = next(iter(self._waiting.values()), None)
+        return None if sent_ns is None else sent_ns + self.wait_ns + 1
+
+    def expire(self, now_ns: int) -> None:
+        """Count as lost what nobody answered in its wait. When to call it: `Prober.expire`."""
+        before_ns = now_ns - self.wait_ns
+        over = [n for n, sent_ns in self._waiting.items() if sent_ns < before_ns]
+        for n in over:
+            self._end(n)
+        self._outcomes.tell()
+
+    def _end(self, n: int) -> None:
+        """The wait of a probe is over."""
+        del self._waiting[n]
+        if n in self._answered:
+            self._answered.remove(n)
+        else:
+            self._lost += 1
+            self._outcomes.add(Outcome.LOST, n)
+
+    # -- what is known
+
+    @property
+    def in_flight(self) -> int:
+        """Probes without an answer whose wait is not over."""
+        return len(self._waiting) - len(self._answered)
+
+    @property
+    def counts(self) -> Counts:
+        """All counts, from the beginning, of all addresses together."""
+        everybody, size = self.by_address.values(), self.form.size
+        return Counts(
+            sent=self._sent,
+            received=self._received,
+            lost=self._lost,
+            in_flight=self.in_flight,
+            late=sum(one.late for one in everybody),
+            duplicates=sum(one.duplicates for one in everybody),
+            corrupt=self._corrupt,
+            foreign=self._foreign,
+            reordered=sum(one.reordered for one in everybody),
+            failed=self._failed,
+            bytes_sent=(self._sent - self._failed) * size,
+            bytes_received=self._answers * size,
+        )
+
+    def counts_of(self, address: str) -> Counts:
+        """Counts of one address. Raises KeyError for one that has not answered."""
+        one, size = self.by_address[address], self.form.size
+        in_flight = sum(not one.has_answered(n) for n in self._waiting)
+        return Counts(
+            sent=self._sent,
+            received=one.received,
+            lost=self._sent - self._failed - one.received - in_flight,
+            in_flight=in_flight,
+            late=one.late,
+            duplicates=one.duplicates,
+            corrupt=one.corrupt,
+            reordered=one.reordered,
+            failed=self._failed,
+            bytes_sent=(self._sent - self._failed) * size,
+            bytes_received=one.received * size,
+        )
+
+    def interval(self) -> tuple[Counts, Spread | None]:
+        """Counts and round trips since this was called last; `in_flight` is that of now."""
+        counts, recent = self.counts, self._recent
+        since = difference(counts, self._looked)
+        self._looked, self._recent = counts, Durations()
+        return since, recent.spread()
+
+    @property
+    def stamps(self) -> Stamp | None:
+        """Who said when answers came; None before there was one."""
+        return stamps_of(self._answers, self._by_kernel)

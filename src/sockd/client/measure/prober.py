@@ -1,0 +1,360 @@
+"""What became of the probes to one target: told what is sent and what comes, it counts.
+
+It opens no socket and reads no clock. All times are nanoseconds of one monotonic clock. Probes are
+numbered from 0 here (`n`), and on the wire from `first` on, modulo 2^64.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from sockd.client.measure.clocks import carry
+from sockd.client.measure.outcomes import Outcomes, Tell, difference, stamps_of
+from sockd.client.measure.statistics import Durations, Jitter
+from sockd.client.report import Counts, Outcome, Spread, Stamp
+from sockd.formats.probe import LAST_ATTEMPT, SEQUENCES, ProbeFormat, Verdict
+
+MOST_UNANSWERED = 1_000_000
+"""Probes without an answer whose wait is not over, some 100 MB: 300,000 a second with 3 s each."""
+REMEMBERED = 1 << 20
+"""The latest probes of which it is known whether they had an answer: a byte each, so 1 MB, and 10 s
+at the highest rate that the client reaches. A later answer to an older probe counts as late."""
+LOST_REMEMBERED = 1 << 16
+"""The latest lost probes of which it is known when they were sent, so how late an answer is: up to
+twice as many are held, as the older half is dropped at once."""
+_SLOTS = REMEMBERED - 1
+_LAST_SEQ = SEQUENCES - 1
+
+Datagram = tuple[bytes, int | None]
+"""What came, and the kernel's stamp of it by the wall clock, where there is one."""
+Moment = tuple[int, int | None, int | None]
+"""Now, the kernel's stamp, and what to add to that."""
+
+
+class Prober:
+    """Counts, round trips and outcomes of the probes to one target that answers once.
+
+    `wait_ns` is how long after its own send an answer counts. `attempts` is how often a probe is
+    sent at most: 1 where something is measured. `tell` is told of every outcome, as it is known;
+    without it none is made, which is much faster. `definitions` has what the counts mean; always
+    sent == received + lost + failed + in_flight.
+    """
+
+    def __init__(
+        self,
+        form: ProbeFormat,
+        wait_ns: int,
+        *,
+        first: int = 0,
+        attempts: int = 1,
+        target: str = "",
+        transport: str = "udp",
+        tell: Tell | None = None,
+    ) -> None:
+        if not 1 <= attempts <= LAST_ATTEMPT:
+            raise ValueError(f"a probe is sent 1 to {LAST_ATTEMPT} times, not {attempts}")
+        self.form = form
+        self.wait_ns = wait_ns
+        self.attempts = attempts
+        self.rtt = Durations()
+        """Round trips of what was answered in time."""
+        self.lateness = Durations()
+        """How much later than due probes were sent: the instrument's own delay."""
+        self.stamps_discarded = 0
+        """Stamps of the kernel that did not fit both clocks."""
+        self._first = first % SEQUENCES
+        self._outcomes = Outcomes(tell, target, transport, self._first)
+        self._jitter = Jitter()
+        self._sent = 0
+        self._datagrams = 0
+        self._received = 0
+        self._by_kernel = 0
+        self._lost = 0
+        self._late = 0
+        self._duplicates = 0
+        self._corrupt = 0
+        self._foreign = 0
+        self._reordered = 0
+        self._failed = 0
+        self._greatest = -1
+        self._waiting: dict[int, int] = {}
+        """When the last try of each probe was sent, in that order."""
+        self._tries: dict[int, int] = {}
+        """The number of the last try, where it is not the first, of what is in flight."""
+        self._again: dict[int, None] = {}
+        """In flight, but the wait of its last try is over and the next try not sent yet."""
+        self._had = bytearray(REMEMBERED)
+        """Whether a probe had an answer, in time or late."""
+        self._lost_sent: dict[int, int] = {}
+        self._lost_before: dict[int, int] = {}
+        """When the latest lost probes were sent."""
+        self._due: list[int] = []
+        """What `expire` is to ask another try for."""
+        self._looked = Counts()
+        self._recent = Durations()
+
+    # -- what is sent
+
+    @property
+    def room(self) -> int:
+        """How many probes more may be in flight: `MOST_UNANSWERED` less those that are."""
+        return MOST_UNANSWERED - self.in_flight
+
+    def payloads(self, count: int = 1) -> list[bytes]:
+        """The next probes to be sent; the same until `sent` or `unsent` is called for them."""
+        encode, start = self.form.encode, self._first + self._sent
+        return [encode(seq & _LAST_SEQ) for seq in range(start, start + count)]
+
+    def sent(self, at_ns: int, due_ns: int | None = None) -> None:
+        """The next probe is being sent: `at_ns` was read just before. Raises where is no room."""
+        n = self._sent
+        waiting = self._waiting
+        if len(waiting) >= MOST_UNANSWERED:
+            raise OverflowError(f"{MOST_UNANSWERED} probes have no answer yet")
+        waiting[n] = at_ns
+        self._had[n & _SLOTS] = 0
+        self._sent = n + 1
+        self._datagrams += 1
+        if due_ns is not None:
+            late_ns = max(0, at_ns - due_ns)
+            self.lateness.add(late_ns)
+            self._outcomes.sent_late(n, late_ns)
+
+    def sent_many(self, count: int, at_ns: int) -> None:
+        """The next `count` probes are being sent by one call, before which `at_ns` was read."""
+        for _ in range(count):
+            self.sent(at_ns)
+
+    def unsent(self, reason: str) -> None:
+        """The next probe could not be sent, and is not tried again: it has failed."""
+        n = self._sent
+        self._had[n & _SLOTS] = 0
+        self._sent = n + 1
+        self._failed += 1
+        self._outcomes.add(Outcome.FAILED, n, reason=reason)
+        self._outcomes.tell()
+
+    def next_try(self, seq: int) -> bytes:
+        """The payload of another try of a probe that `expire` has asked for."""
+        n = (seq - self._first) & _LAST_SEQ
+        return self.form.encode(seq, self._tries.get(n, 1) + 1)
+
+    def sent_again(self, seq: int, at_ns: int) -> None:
+        """Another try is being sent. Of what `expire` did not ask for it says nothing."""
+        n = (seq - self._first) & _LAST_SEQ
+        if n in self._again:
+            del self._again[n]
+            self._tries[n] = self._tries.get(n, 1) + 1
+            self._waiting[n] = at_ns
+            self._datagrams += 1
+
+    # -- what comes
+
+    def received(
+        self, data: bytes, now_ns: int, stamp_ns: int | None = None, offset_ns: int | None = None
+    ) -> None:
+        """One datagram came: see `received_many`."""
+        self.received_many(((data, stamp_ns),), now_ns, offset_ns)
+
+    def received_many(
+        self, datagrams: Iterable[Datagram], now_ns: int, offset_ns: int | None = None
+    ) -> None:
+        """Datagrams came, in this order, each with its stamp by the wall clock or None.
+
+        `now_ns` was read after they were; `offset_ns` is what to add to a stamp (`Clocks.read` has
+        both). Stamps are discarded where it is None, and where they do not fit.
+        """
+        read, waiting, tries, had = self.form.read, self._waiting, self._tries, self._had
+        first, wait_ns, forgotten = self._first, self.wait_ns, self._sent - REMEMBERED
+        rtts: list[int] = []
+        by_kernel, outcomes = 0, self._outcomes
+        for data, stamp_ns in datagrams:
+            verdict, seq, attempt = read(data)
+            n = (seq - first) & _LAST_SEQ
+            sent_ns = waiting.get(n)
+            if verdict or sent_ns is None or attempt != (tries.get(n, 1) if tries else 1):
+                self._unexpected(verdict, n, attempt, len(data), (now_ns, stamp_ns, offset_ns))
+                continue
+            at_ns = carry(stamp_ns, offset_ns, sent_ns, now_ns)
+            if at_ns is None:
+                if stamp_ns is not None:
+                    self.stamps_discarded += 1
+                rtt_ns = now_ns - sent_ns
+            else:
+                rtt_ns = at_ns - sent_ns
+            if rtt_ns > wait_ns:
+                self._overdue(n, attempt, rtt_ns, at_ns is not None)
+                continue
+            by_kernel += at_ns is not None
+            del waiting[n]
+            if n >= forgotten:
+                had[n & _SLOTS] = 1
+            if n < self._greatest:
+                self._reordered += 1
+            else:
+                self._greatest = n
+            rtts.append(rtt_ns)
+            if tries or outcomes:
+                self._answered(n, attempt, rtt_ns, at_ns is not None)
+        self._by_kernel += by_kernel
+        self._take(rtts)
+
+    def failed(self, seq: int, reason: str) -> bool:
+        """An error of the network came back for a probe; whether that was in flight."""
+        n = (seq - self._first) & _LAST_SEQ
+        if n not in self._waiting and n not in self._again:
+            return False
+        self._waiting.pop(n, None)
+        self._again.pop(n, None)
+        self._failed += 1
+        self._outcomes.add(Outcome.FAILED, n, self._tries.pop(n, 1), reason=reason)
+        self._outcomes.tell()
+        return True
+
+    def fail_all(self, reason: str) -> None:
+        """Nothing that is in flight will come any more."""
+        for n in [*self._waiting, *self._again]:
+            self.failed((self._first + n) & _LAST_SEQ, reason)
+
+    def strangers(self, count: int) -> None:
+        """So many datagrams came from addresses that were not asked."""
+        self._foreign += count
+
+    # -- what does not come
+
+    @property
+    def next_expiry_ns(self) -> int | None:
+        """When `expire` finds something next; None while no wait runs."""
+        sent_ns = next(iter(self._waiting.values()), None)
+        return None if sent_ns is None else sent_ns + self.wait_ns + 1
+
+    def expire(self, now_ns: int) -> list[int]:
+        """Count as lost whose wait is over. Returns the numbers of which another try is due.
+
+        First read the clock, then read the socket until it is empty, and then hand over that time:
+        else what came in time and was not read yet were lost.
+        """
+        before_ns = now_ns - self.wait_ns
+        over = []
+        for n, sent_ns in self._waiting.items():
+            if sent_ns >= before_ns:
+                break
+            over.append(n)
+        for n in over:
+            self._end(n)
+        due, self._due = self._due, []
+        self._outcomes.tell()
+        return [(self._first + n) & _LAST_SEQ for n in due if n in self._again]
+
+    # -- what is known
+
+    @property
+    def in_flight(self) -> int:
+        """Probes without an answer whose wait is not over."""
+        return len(self._waiting) + len(self._again)
+
+    @property
+    def counts(self) -> Counts:
+        """All counts, from the beginning."""
+        size = self.form.size
+        return Counts(
+            sent=self._sent,
+            received=self._received,
+            lost=self._lost,
+            in_flight=self.in_flight,
+            late=self._late,
+            duplicates=self._duplicates,
+            corrupt=self._corrupt,
+            foreign=self._foreign,
+            reordered=self._reordered,
+            failed=self._failed,
+            bytes_sent=self._datagrams * size,
+            bytes_received=self._received * size,
+        )
+
+    def interval(self) -> tuple[Counts, Spread | None]:
+        """Counts and round trips since this was called last; `in_flight` is that of now."""
+        counts, recent = self.counts, self._recent
+        since = difference(counts, self._looked)
+        self._looked, self._recent = counts, Durations()
+        return since, recent.spread()
+
+    @property
+    def jitter_ns(self) -> int | None:
+        """RFC 3550's jitter of round trips; None before there were two."""
+        return self._jitter.ns
+
+    @property
+    def stamps(self) -> Stamp | None:
+        """Who said when answers came; None before there was one."""
+        return stamps_of(self._received, self._by_kernel)
+
+    # -- inside
+
+    def _take(self, rtts: list[int]) -> None:
+        """Round trips of what was answered in time."""
+        if len(rtts) == 1:  # by far the most frequent, where there is no window
+            self._received += 1
+            self.rtt.add(rtts[0])
+            self._recent.add(rtts[0])
+            self._jitter.extend(rtts)
+        elif rtts:
+            self._received += len(rtts)
+            self.rtt.extend(rtts)
+            self._recent.extend(rtts)
+            self._jitter.extend(rtts)
+        self._outcomes.tell()
+
+    def _answered(self, n: int, attempt: int, rtt_ns: int, by_kernel: bool) -> None:
+        """What an ordinary answer needs only where probes are tried again, or outcomes told."""
+        self._tries.pop(n, None)
+        self._outcomes.add(Outcome.ANSWERED, n, attempt, rtt_ns, by_kernel, size=self.form.size)
+
+    def _overdue(self, n: int, attempt: int, rtt_ns: int, by_kernel: bool) -> None:
+        """The answer of a probe whose wait is over, though time has not been told to pass."""
+        self._end(n)
+        self._outcomes.add(self._after(n), n, attempt, rtt_ns, by_kernel, size=self.form.size)
+
+    def _unexpected(
+        self, verdict: Verdict, n: int, attempt: int, size: int, moment: Moment
+    ) -> None:
+        """What is not the answer that a probe in flight waits for."""
+        most = self._tries.get(n, 1) if n in self._waiting or n in self._again else self.attempts
+        if verdict is Verdict.FOREIGN:
+            self._foreign += 1
+            self._outcomes.add(Outcome.FOREIGN, size=size)
+        elif verdict is Verdict.CORRUPT or n >= self._sent or not 1 <= attempt <= most:
+            self._corrupt += 1
+            self._outcomes.add(Outcome.CORRUPT, size=size)
+        else:
+            now_ns, stamp_ns, offset_ns = moment
+            sent_ns = self._lost_sent.get(n, self._lost_before.get(n))
+            rtt_ns, by_kernel = None, False
+            if sent_ns is not None and attempt == self.attempts:
+                at_ns = carry(stamp_ns, offset_ns, sent_ns, now_ns)
+                rtt_ns, by_kernel = (at_ns or now_ns) - sent_ns, at_ns is not None
+            self._outcomes.add(self._after(n), n, attempt, rtt_ns, by_kernel, size=size)
+
+    def _after(self, n: int) -> Outcome:
+        """Count an answer that is not in time: late, or a duplicate of one that came."""
+        is_known = n >= self._sent - REMEMBERED
+        if is_known and self._had[n & _SLOTS]:
+            self._duplicates += 1
+            return Outcome.DUPLICATE
+        if is_known:
+            self._had[n & _SLOTS] = 1
+        self._late += 1
+        return Outcome.LATE
+
+    def _end(self, n: int) -> None:
+        """The wait of the last try of a probe is over: another one is due, or it is lost."""
+        sent_ns = self._waiting.pop(n)
+        if self._tries.get(n, 1) < self.attempts:
+            self._again[n] = None
+            self._due.append(n)
+            return
+        if len(self._lost_sent) >= LOST_REMEMBERED:
+            self._lost_before, self._lost_sent = self._lost_sent, {}
+        self._lost_sent[n] = sent_ns
+        self._lost += 1
+        self._outcomes.add(Outcome.LOST, n, self._tries.pop(n, 1))

@@ -1,0 +1,327 @@
+"""Measuring one host: probes go out by a schedule or a window, until all is known of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from attrs import define, field, frozen
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall
+
+from sockd.client.errors import BadAnswer, ClientError, TimedOut, Unreachable
+from sockd.client.exits import Exit
+from sockd.client.measure.answerers import Answerers
+from sockd.client.measure.budget import looks_like_budget
+from sockd.client.measure.carriers import Carrier, Facts, Pieces
+from sockd.client.measure.clocks import Clocks
+from sockd.client.measure.prober import Prober
+from sockd.client.measure.schedule import Schedule, Window
+from sockd.client.process import Run
+from sockd.client.report import Answerer, Counts, HostSummary, Interval
+from sockd.client.targets import Target
+from sockd.reactor.mmsg import BATCH
+
+REFUSED_NS = 10_000_000
+"""Until the next try where the kernel takes nothing: its queue is empty by then."""
+COARSE_NS = 2_000_000
+"""By so much a reactor's timer may miss its time: it counts whole milliseconds."""
+MOST_INTERVALS = 600
+"""Seconds whose counts are kept, to see whether losses look like a server's budget."""
+
+
+@frozen(kw_only=True)
+class Plan:
+    """How one host is measured."""
+
+    count: int | None
+    """Probes; None: until something ends it."""
+    interval_ns: int
+    window: int | None = None
+    """Probes on their way at once, instead of one an interval."""
+
+
+@define(eq=False)
+class Probing:
+    """One host that is measured."""
+
+    run: Run
+    target: Target
+    carrier: Carrier
+    make_prober: Callable[[bool], Prober | Answerers]
+    """Told whether many may answer."""
+    plan: Plan
+    _prober: Prober | Answerers | None = None
+    _clocks: Clocks = field()
+    _schedule: Schedule | None = None
+    _window: Window | None = None
+    _sent: int = 0
+    _over: Deferred[None] | None = None
+    _timer: IDelayedCall | None = None
+    _broken: ClientError | None = None
+    _reason: str = ""
+    """Why the network did not deliver the last that it did not."""
+    _intervals: list[Counts] = field(factory=list)
+
+    @_clocks.default
+    def _read_clocks(self) -> Clocks:
+        return Clocks(self.run.monotonic_ns, self.run.wall_ns)
+
+    @property
+    def has_answered(self) -> bool:
+        """Whether there was an answer in time."""
+        return self._prober is not None and self._prober.counts.received > 0
+
+    @property
+    def prober(self) -> Prober | Answerers:
+        """Who counts; before the way there is known it is one that nobody asks."""
+        if self._prober is None:
+            self._prober = self.make_prober(self.carrier.is_many)
+        return self._prober
+
+    async def go(self) -> None:
+        """Measure until all probes are sent, and answered or lost."""
+        try:
+            await self.carrier.open(self)
+            over: Deferred[None] = Deferred()
+            self._over = over
+            now_ns = self.run.monotonic_ns()
+            if self.plan.window is None:
+                self._schedule = Schedule(now_ns, self.plan.interval_ns)
+            else:
+                self._window = Window(self.plan.window)
+            self._turn()
+            await over
+        finally:
+            self._over = None
+            if self._timer is not None and self._timer.active():
+                self._timer.cancel()
+            self.carrier.close()
+        if not self.has_answered:
+            raise self._broken or self._silence()
+
+    # what comes
+
+    def came(self, pieces: Pieces) -> None:
+        """Answers, or what looks like some."""
+        now_ns, offset_ns = self._clocks.read()
+        asked = self.carrier.address
+        prober = self.prober
+        if isinstance(prober, Answerers):
+            arrived = [(data, stamp, address[0]) for data, address, stamp in pieces]
+            prober.received_many(arrived, now_ns, offset_ns)
+        else:
+            mine = [(data, stamp) for data, address, stamp in pieces if address == asked]
+            prober.received_many(mine, now_ns, offset_ns)
+            if len(mine) < len(pieces):
+                prober.strangers(len(pieces) - len(mine))
+        if self._window is not None or self._is_all_sent:
+            self._go_on(now_ns)
+
+    def could_not(self, probe: bytes, reason: str) -> None:
+        """A probe was not delivered."""
+        prober = self.prober
+        head = prober.form.head(probe)
+        if head is not None and isinstance(prober, Prober):
+            self._reason = reason
+            prober.failed(head[0], reason)
+        self._go_on(self.run.monotonic_ns())
+
+    def broke(self, error: ClientError) -> None:
+        """The connection is gone: what is on its way comes no more."""
+        self._broken = error
+        if isinstance(self.prober, Prober):
+            self.prober.fail_all(str(error))
+        self._end()
+
+    # what goes
+
+    @property
+    def _is_all_sent(self) -> bool:
+        return self.plan.count is not None and self._sent >= self.plan.count
+
+    def _turn(self) -> None:
+        """At a timer: see what is lost, and send what is due."""
+        self._timer = None
+        now_ns = self.run.monotonic_ns()
+        # what came in time and waits in the socket's queue is not lost
+        self.carrier.read_now()
+        for seq in self.prober.expire(now_ns) or ():
+            self._send_again(seq)
+        self._go_on(self.run.monotonic_ns())
+
+    def _go_on(self, now_ns: int) -> None:
+        """Send what may be sent, and end where all is known."""
+        if self._over is None or self._over.called:
+            return
+        if self._window is not None:
+            self._fill(self._window)
+        elif self._schedule is not None and not self._is_all_sent:
+            due_ns = self._schedule.take(now_ns)
+            if due_ns is not None:
+                self._send_one(due_ns)
+        # of many, those that are slower than the first may answer to the end of the wait
+        is_known = (
+            self.prober.next_expiry_ns is None
+            if self.carrier.is_many
+            else not self.prober.in_flight
+        )
+        if self._is_all_sent and is_known:
+            self._end()
+        else:
+            self._plan_turn()
+
+    def _fill(self, window: Window) -> None:
+        """Send until the window is full."""
+        while (room := window.room(self.prober.in_flight)) > 0 and not self._is_all_sent:
+            most = min(room, BATCH, self.prober.room)
+            if self.plan.count is not None:
+                most = min(most, self.plan.count - self._sent)
+            sent = self.carrier.send(self.prober.payloads(most))
+            self._sent += most
+            if not sent.refused:
+                for _ in range(most):
+                    self.prober.sent(sent.at_ns)
+                continue
+            for number in range(most):
+                if number in sent.refused:
+                    self.prober.unsent(self.carrier.refusal())
+                else:
+                    self.prober.sent(sent.at_ns)
+            break  # the kernel takes no more now: at the next answer, or the next turn
+
+    def _send_one(self, due_ns: int) -> None:
+        self._sent += 1
+        sent = self.carrier.send(self.prober.payloads())
+        if sent.refused:
+            self.prober.unsent(self.carrier.refusal())
+        else:
+            self.prober.sent(sent.at_ns, due_ns)
+
+    def _send_again(self, seq: int) -> None:
+        prober = self.prober
+        assert isinstance(prober, Prober)
+        sent = self.carrier.send([prober.next_try(seq)])
+        if sent.refused:
+            prober.failed(seq, self.carrier.refusal())
+        else:
+            prober.sent_again(seq, sent.at_ns)
+
+    def _plan_turn(self) -> None:
+        """Have the next turn when something is due."""
+        now_ns = self.run.monotonic_ns()
+        times = [self.prober.next_expiry_ns]
+        if self._schedule is not None and not self._is_all_sent:
+            # timers count whole milliseconds: the rest of the way is waited turn by turn
+            times.append(max(now_ns, self._schedule.due_ns - COARSE_NS))
+        elif self._window is not None and not self.prober.in_flight:
+            times.append(now_ns + REFUSED_NS)
+        known = [at_ns for at_ns in times if at_ns is not None]
+        if not known:
+            return
+        delay = max(0.0, (min(known) - now_ns) / 1e9)
+        timer = self._timer
+        if timer is None or not timer.active():
+            self._timer = self.run.reactor.callLater(delay, self._turn)
+        elif timer.getTime() - self.run.reactor.seconds() > delay:
+            timer.reset(delay)
+
+    def _end(self) -> None:
+        if self._over is not None and not self._over.called:
+            self._over.callback(None)
+
+    # what is known
+
+    def interval(self, from_ns: int, to_ns: int) -> Interval | None:
+        """What has happened since the last call."""
+        counts, rtt = self.prober.interval()
+        if len(self._intervals) < MOST_INTERVALS:
+            self._intervals.append(counts)
+        return Interval(
+            target=self.target.name, from_ns=from_ns, to_ns=to_ns, counts=counts, rtt=rtt
+        )
+
+    def summary(self, error: ClientError | None) -> HostSummary:
+        """What is known so far."""
+        prober, facts = self.prober, self.carrier.facts()
+        is_open_loop = self.plan.window is None
+        return HostSummary(
+            target=self.target.name,
+            transport=self.target.transport,
+            address=facts.address,
+            port=self.target.port or None,
+            counts=prober.counts,
+            answerers=_answerers(prober),
+            rtt=prober.rtt.spread(),
+            histogram=prober.rtt.histogram(),
+            jitter_ns=prober.jitter_ns if isinstance(prober, Prober) else None,
+            pdv_p99_ns=prober.rtt.pdv_p99_ns() if isinstance(prober, Prober) else None,
+            lateness=prober.lateness.spread() if is_open_loop else None,
+            missed_slots=self._schedule.missed if self._schedule is not None else None,
+            window=self.plan.window,
+            stamps=prober.stamps,
+            stamps_discarded=prober.stamps_discarded,
+            own_losses=facts.own_losses,
+            icmp=facts.icmp,
+            timing=facts.timing,
+            values=facts.values,
+            notes=self._notes(facts),
+            exit=self._exit(error),
+            error=None if error is None else str(error),
+        )
+
+    def _notes(self, facts: Facts) -> tuple[str, ...]:
+        counts = self.prober.counts
+        notes = []
+        if self.plan.window is not None:
+            notes.append(
+                f"closed loop: {self.plan.window} probes at most were on their way; a slow answer "
+                "held back the next ones, so round trips look better than by a schedule"
+            )
+        if facts.own_losses:
+            notes.append(
+                f"{facts.own_losses} datagrams found the receive queue of this client full: "
+                "they count as lost, but the network is not to blame"
+            )
+        if looks_like_budget(self._intervals):
+            notes.append(
+                "answers came at an even rate below the one of the probes: that looks like a "
+                "server's budget for one source, not like loss on the way; a longer -i would tell"
+            )
+        if counts.corrupt:
+            notes.append("corrupt answers are lost ones: what came was not what was sent")
+        return tuple(notes)
+
+    def _exit(self, error: ClientError | None) -> Exit:
+        if self.has_answered:
+            return Exit.ANSWERED
+        return (error or self._broken or self._silence()).exit
+
+    def _silence(self) -> ClientError:
+        """Why there was no answer in time."""
+        counts = self.prober.counts
+        if counts.corrupt or counts.foreign:
+            return BadAnswer(
+                f"{self.target} sent {counts.corrupt + counts.foreign} answers, none of which is "
+                "what was sent"
+            )
+        if counts.failed and not counts.lost:
+            reason = self._reason or self.carrier.refusal() or "nothing could be sent"
+            return Unreachable(f"nobody answers at {self.target}: {reason}")
+        return TimedOut(
+            f"no answer from {self.target} within {self.run.asking.wait:g} s: {counts.sent} sent"
+        )
+
+
+def _answerers(prober: Prober | Answerers) -> tuple[Answerer, ...]:
+    """Who answered, of many."""
+    if not isinstance(prober, Answerers):
+        return ()
+    return tuple(
+        Answerer(
+            address=address,
+            counts=prober.counts_of(address),
+            rtt=one.rtt.spread(),
+            jitter_ns=one.jitter.ns,
+        )
+        for address, one in prober.by_address.items()
+    )

@@ -1,0 +1,43 @@
+"""Getting to a target that is asked by datagrams."""
+
+from __future__ import annotations
+
+import socket
+
+from sockd.client.datagrams import Datagrams, open_host, open_path
+from sockd.client.process import Run
+from sockd.client.resolve import resolve
+from sockd.client.targets import Target
+from sockd.formats.hostport import host_port
+from sockd.reactor.sockaddr import Address
+
+
+async def reach(run: Run, target: Target) -> Datagrams:
+    """A socket to a host's first address (RFC 6724), or to a socket file.
+
+    Raises NameNotFound, Unreachable, UsageFault.
+    """
+    if target.path:
+        opened = open_path(run.reactor, target.path)
+    else:
+        asking = run.asking
+        [address, *_] = await resolve(
+            run.reactor,
+            target.host,
+            target.port,
+            kind=socket.SOCK_DGRAM,
+            family=asking.family,
+            is_numeric=asking.is_numeric,
+            wait=asking.wait,
+        )
+        opened = open_host(run.reactor, (address.host, address.port), interface=asking.interface)
+    hooks = run.explain(target)
+    if (wrote := hooks.wrote) is not None:
+        opened.on_send = lambda data, address: wrote(data, _text(address))
+    if (read := hooks.read) is not None:
+        opened.on_receive = lambda data, address: read(data, _text(address))
+    return opened
+
+
+def _text(address: Address) -> str:
+    return host_port(*address) if address[1] else address[0]

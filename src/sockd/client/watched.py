@@ -1,0 +1,62 @@
+"""A datagram port of the client: it hears of errors of the network, too."""
+
+from __future__ import annotations
+
+import select
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from attrs import define
+
+from sockd.client.sockets import Opened
+from sockd.reactor.ancillary import Wanted
+from sockd.reactor.datagram import DatagramPort
+from sockd.reactor.wire import Datagram
+
+
+@define
+class Handed:
+    """What the port tells, and to whom."""
+
+    wants_told: Wanted
+    came: Callable[[Sequence[Datagram]], None]
+    errors_wait: Callable[[], object]
+
+    def datagramsReceived(self, batch: Sequence[Datagram]) -> None:
+        self.came(batch)
+
+    def datagramReceived(self, datagram: bytes, addr: Any, /) -> None:
+        """Never: the port has `datagramsReceived`."""
+
+    def makeConnection(self, transport: Any, /) -> None:
+        """The port is there."""
+
+    def doStop(self) -> None:
+        """The port is gone."""
+
+
+class WatchedPort(DatagramPort):
+    """Reads the queue of errors too. Watched by an epoll of its own, whose descriptor is readable
+    while anything happens: several reactors take an error at a descriptor for its end.
+    """
+
+    def __init__(self, opened: Opened, protocol: Handed, reactor: Any) -> None:
+        super().__init__(opened.sock, protocol, reactor)
+        self._watch = select.epoll()
+        self._watch.register(opened.sock.fileno(), select.EPOLLIN)
+
+    def fileno(self) -> int:
+        """Of the epoll."""
+        return self._watch.fileno()
+
+    def doRead(self) -> None:
+        """Hand on errors of the network, then what waits."""
+        for _, events in self._watch.poll(0, 1):
+            if events & select.EPOLLERR:
+                self.protocol.errors_wait()
+        super().doRead()
+
+    def connectionLost(self, reason: Any = None) -> None:
+        """Close both."""
+        super().connectionLost(reason)
+        self._watch.close()

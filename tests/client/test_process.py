@@ -1,0 +1,157 @@
+"""How a run begins and ends: signals, closed pipes, exit codes."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+
+import pytest
+
+from tests.client.liars import (
+    datagram_liar,
+    hears_end,
+    refusing_port,
+    resets,
+    says,
+    stays,
+    stream_liar,
+)
+from tests.client.running import sock, sock_open
+from tests.processes import PATIENCE
+
+
+def finish(process: subprocess.Popen[bytes]) -> tuple[int, bytes, str]:
+    """Its exit code and all it has said, once it has ended."""
+    out, err = process.communicate(timeout=PATIENCE)
+    return process.returncode, out, err.decode()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_prints_the_summary_and_ends_the_process_itself(number: signal.Signals) -> None:
+    """A shell shows 128 and the number of the signal: 130 for ^C."""
+    with (
+        datagram_liar(lambda data: [data]) as server,
+        sock_open("echo", f"127.0.0.1:{server.port}") as process,
+    ):
+        server.wait_heard(3)
+        os.kill(process.pid, number)
+        code, out, err = finish(process)
+    assert code == -number
+    assert out == b""
+    assert "127.0.0.1" in err
+
+
+def test_an_interrupted_run_of_json_ends_with_one_summary() -> None:
+    with (
+        datagram_liar(lambda data: [data]) as server,
+        sock_open("echo", "-J", f"127.0.0.1:{server.port}") as process,
+    ):
+        server.wait_heard(3)
+        os.kill(process.pid, signal.SIGINT)
+        code, out, err = finish(process)
+    assert (code, err) == (-signal.SIGINT, "")
+    events = [json.loads(line) for line in out.splitlines()]
+    assert [event["type"] for event in events].count("summary") == 1
+    assert events[-1]["type"] == "summary"
+    assert events[-1]["interrupted"] is True
+    assert events[-1]["hosts"][0]["counts"]["sent"] >= 3
+
+
+def test_a_run_that_hangs_in_a_connection_can_be_interrupted() -> None:
+    with stream_liar(stays) as server, sock_open("get", "127.0.0.1", str(server.port)) as process:
+        server.wait_heard(1)
+        os.kill(process.pid, signal.SIGINT)
+        code, _, _ = finish(process)
+    assert code == -signal.SIGINT
+
+
+def test_sigquit_prints_the_summary_so_far_and_goes_on() -> None:
+    with (
+        datagram_liar(lambda data: [data]) as server,
+        sock_open("echo", "-q", "-J", f"127.0.0.1:{server.port}") as process,
+    ):
+        server.wait_heard(2)
+        os.kill(process.pid, signal.SIGQUIT)
+        seen = len(server.heard)
+        server.wait_heard(seen + 3)  # it goes on
+        os.kill(process.pid, signal.SIGINT)
+        code, out, _ = finish(process)
+    assert code == -signal.SIGINT
+    events = [json.loads(line) for line in out.splitlines()]
+    assert any(event["type"] == "summary" and not event["is_final"] for event in events)
+    assert [event["is_final"] for event in events if event["type"] == "summary"][-1] is True
+
+
+def test_a_closed_pipe_is_no_error() -> None:
+    endless = b"line\n" * 20_000
+
+    with (
+        stream_liar(*[says(endless)] * 200) as server,
+        sock_open("get", "127.0.0.1", str(server.port)) as process,
+    ):
+        assert process.stdout is not None
+        assert process.stdout.read(5) == b"line\n"
+        process.stdout.close()
+        process.stdout = None
+        _, err = process.communicate(timeout=PATIENCE)
+    assert (process.returncode, err) == (0, b"")
+
+
+def test_standard_output_that_is_closed_from_the_start_is_no_traceback() -> None:
+    with stream_liar(says(b"hello\n")) as server:
+        argv = ["sh", "-c", f'exec "$0" get 127.0.0.1 {server.port} >&-']
+        from tests.client.running import SOCK
+
+        done = subprocess.run([*argv, SOCK], capture_output=True, timeout=PATIENCE * 2, check=False)
+    assert b"Traceback" not in done.stderr
+
+
+def test_refused_is_1() -> None:
+    with refusing_port() as port:
+        done = sock("get", "127.0.0.1", port)
+    assert (done.code, done.out) == (1, b"")
+    assert "connection refused" in done.err
+
+
+def test_a_reset_is_1() -> None:
+    with stream_liar(resets) as server:
+        assert sock("daytime", f"127.0.0.1:{server.port}").code == 1
+
+
+def test_silence_is_3() -> None:
+    with stream_liar(stays) as server:
+        done = sock("daytime", "-W", "0.2", f"127.0.0.1:{server.port}")
+    assert (done.code, done.out) == (3, b"")
+    assert "within 0.2 s" in done.err
+    with datagram_liar(lambda _: []) as quiet:
+        assert sock("daytime", "--udp", "-W", "0.2", f"127.0.0.1:{quiet.port}").code == 3
+
+
+def test_an_answer_that_breaks_the_protocol_is_4() -> None:
+    with stream_liar(hears_end) as server:
+        assert sock("time", f"127.0.0.1:{server.port}", "-W", "0.2").code in (3, 4)
+    with stream_liar(says(b"12345")) as server:
+        assert sock("time", f"127.0.0.1:{server.port}").code == 4
+
+
+def test_a_name_that_is_not_found_is_6() -> None:
+    done = sock("daytime", "nobody.invalid")
+    assert done.code == 6
+    assert "nobody.invalid" in done.err
+
+
+def test_of_several_hosts_the_worst_code_is_the_run_s() -> None:
+    with refusing_port() as port, stream_liar(says(b"now\n")) as server:
+        done = sock("daytime", f"127.0.0.1:{port}", f"127.0.0.1:{server.port}")
+        assert done.code == 1
+        assert b"now" in done.out
+        enough = sock("daytime", "--any", 1, f"127.0.0.1:{port}", f"127.0.0.1:{server.port}")
+        assert enough.code == 0
+
+
+def test_the_deadline_ends_what_waits() -> None:
+    with datagram_liar(lambda data: [data]) as server:
+        done = sock("echo", "-q", "-w", "0.5", f"127.0.0.1:{server.port}")
+    assert done.code == 0
