@@ -30,8 +30,6 @@ MOST_SHOWN = 256
 """Bytes of one datagram, write or read: sixteen lines. `-v` shows all."""
 COMMENT_WIDTH = 79
 """Columns of a comment: it fits where the dump does."""
-MEASURED = frozenset({"echo"})
-"""Kinds whose commands measure, whatever they are asked for."""
 NO_SEGMENTS = (
     "What follows are this program's writes and reads, not segments: TCP carries a stream of "
     "bytes, which the kernels cut and join as they like."
@@ -93,8 +91,7 @@ class Explained:
 
     def define(self) -> None:
         """Print the definitions of the measures of this command."""
-        is_measured = self.name in MEASURED or (self.asking.count or 1) > 1
-        for name in measures(self.name, is_measured=is_measured):
+        for name in measures(self.name, is_repeated=(self.asking.count or 1) > 1):
             self._comment(f"{name}: {DEFINITIONS[name]}")
 
     def hooks(self, target: Target) -> Hooks:
