@@ -1,7 +1,7 @@
 """`--explain`: each datagram, write and read, and what the protocol says at that point.
 
 What is printed is a hex dump that text2pcap reads: `text2pcap -D -t %H:%M:%S.%f -u 1000,7 FILE OUT`
-(`-T` for TCP). Its times are since the start of the run. All that is for people is a comment.
+(`-T` for TCP). Its times are since the first host was asked. All that is for people is a comment.
 """
 
 from __future__ import annotations
@@ -76,13 +76,14 @@ class Explained:
     asking: Asking
     err: TextIO
     now_ns: Callable[[], int]
-    _started_ns: int = field(init=False)
+    _started_ns: int = field(init=False, default=0)
+    """When the first target was made ready, which is what times are told from."""
     _kind: Kind | None = field(init=False)
+    _targets: int = field(init=False, default=0)
     _begun: set[str] = field(init=False, factory=set)
     """Protocols that were told of."""
 
     def __attrs_post_init__(self) -> None:
-        self._started_ns = self.now_ns()
         self._kind = find_kind(self.name)
 
     @property
@@ -96,6 +97,9 @@ class Explained:
 
     def hooks(self, target: Target) -> Hooks:
         """What is told of the bytes to and from a target."""
+        if not self._targets:
+            self._started_ns = self.now_ns()
+        self._targets += 1
 
         def wrote(data: bytes, address: str | None = None) -> None:
             self._tell(target, data, address, is_ours=True)
@@ -129,7 +133,7 @@ class Explained:
             (False, False): "datagram from",
         }[is_stream, is_ours]
         name = escape(str(target))
-        if address is not None and address != target.host:
+        if address is not None and address not in (target.host, str(target)):
             name += f" at {escape(address)}"
         what = f"{len(data)} byte{'s' * (len(data) != 1)}"
         is_end = is_stream and not is_ours and not data

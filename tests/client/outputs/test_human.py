@@ -6,12 +6,22 @@ import io
 from itertools import pairwise
 
 import pytest
+from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
 from sockd.client.outputs.answers import MOST_LINE, Answers
-from sockd.client.report import Error, Outcome
-from tests.client.outputs.runs import MEASURED, SILENT, error, probe, start, summary
+from sockd.client.report import Answerer, Error, HostSummary, IcmpErrors, Outcome
+from tests.client.outputs.runs import (
+    BROADCAST,
+    FLOW,
+    MEASURED,
+    SILENT,
+    error,
+    probe,
+    start,
+    summary,
+)
 from tests.client.outputs.told import Told, answer
 
 HOSTILE = "".join(
@@ -140,10 +150,6 @@ def test_nothing_but_answers_goes_to_standard_output() -> None:
 
 @pytest.mark.parametrize("is_terminal", [True, False])
 def test_no_escape_of_a_server_gets_to_standard_error_even_into_a_file(is_terminal: bool) -> None:
-    from attrs import evolve
-
-    from sockd.client.report import IcmpErrors
-
     told = Told(command="echo", verbosity=2, tells_timing=True, err_is_terminal=is_terminal)
     text = HOSTILE + "\n"
     hostile = evolve(
@@ -154,6 +160,7 @@ def test_no_escape_of_a_server_gets_to_standard_error_even_into_a_file(is_termin
         notes=(text,),
         icmp=(IcmpErrors(text=text, sender=text, count=1),),
         error=text,
+        answerers=(Answerer(address=text, counts=MEASURED.counts),),
     )
     told(
         evolve(probe(), target=text, address=text, reason=text, values={text: text}),
@@ -279,3 +286,33 @@ def test_beside_a_dump_everything_is_a_comment() -> None:
     told(probe(), error(), summary(is_final=False), summary([MEASURED, SILENT]))
     assert told.lines
     assert all(line.startswith("# ") for line in told.lines)
+
+
+def test_of_a_flow_it_is_told_how_fast_it_went_and_no_probes() -> None:
+    told = Told(summary([FLOW], command="chargen"), command="chargen")
+    assert told.lines == [
+        "chargen localhost (127.0.0.1), tcp port 10019: 12.0 s",
+        "  rate         2.68 Gbit/s, 335 MB",
+        "  also         took 1.00 s",
+    ]
+    told = Told(summary([FLOW, FLOW], command="chargen"), command="chargen", hosts=HOSTS)
+    assert told.lines[:3] == [
+        "Throughput",
+        "host              rate   moved",
+        "localhost  2.68 Gbit/s  335 MB",
+    ]
+    told = Told(summary([FLOW], is_final=False), command="chargen")
+    assert told.lines == ["localhost: 2.68 Gbit/s, 335 MB"]
+
+
+def test_of_a_broadcast_it_is_told_who_answered() -> None:
+    told = Told(summary([BROADCAST]), command="echo", columns=120)
+    at = told.lines.index("Who answered 192.0.2.255")
+    assert told.lines[at + 2].split()[:2] == ["192.0.2.1", "10"]
+    assert told.lines[at + 3].split()[:2] == ["192.0.2.2\\x1b[2J", "9"]
+
+
+def test_where_nothing_could_be_sent_it_is_said() -> None:
+    silent = HostSummary(target="localhost", transport="udp")
+    told = Told(summary([silent]), command="echo")
+    assert told.lines[1] == "  probes       nothing was sent"

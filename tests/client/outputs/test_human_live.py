@@ -72,3 +72,19 @@ def test_there_is_no_live_line_in_a_pipe_or_on_a_dumb_terminal() -> None:
     human(start())
     human(seconds_of(told, 10))
     assert dumb.getvalue() == ""
+
+
+def test_where_each_probe_is_told_there_is_no_live_line() -> None:
+    told = Told(command="echo", err_is_terminal=True)
+    told(probe())
+    told.now_ns = 10**9
+    told(seconds_of(told, 10))
+    assert told.lines == ["64 bytes from 127.0.0.1: seq=3 time=0.123 ms (kernel)"]
+
+
+def test_of_a_flow_it_tells_how_much_and_how_fast() -> None:
+    told = Told(command="chargen", err_is_terminal=True)
+    told.now_ns = 2 * 10**9
+    counts = Counts(bytes_received=10**9)
+    told(Interval(target="localhost", from_ns=0, to_ns=2 * 10**9, counts=counts))
+    assert told.err == "\r\x1b[Klocalhost: 2 s, 1.00 GB, 4.00 Gbit/s"

@@ -168,6 +168,11 @@ def test_a_histogram_fits_and_loses_nothing(bins: list[Bin], width: int) -> None
     assert all(before[1] <= after[0] for before, after in pairwise(rows))
 
 
+def test_few_samples_fill_few_bars() -> None:
+    bins = [(low, low + 1000, 1) for low in range(40_000, 60_000, 1000)]
+    assert len(merged(bins)) == 5
+
+
 def test_one_slow_answer_does_not_make_one_bar_of_all_others() -> None:
     bins = [(low, low + 1000, 10) for low in range(40_000, 80_000, 1000)]
     assert len(merged([*bins, (900_000, 901_000, 1)])) > 3

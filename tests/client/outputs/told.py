@@ -10,8 +10,6 @@ from sockd.client.outputs.human import Human
 from sockd.client.report import Data, Event
 from tests.client.outputs.runs import start
 
-TERMINAL = {"TERM": "xterm", "COLUMNS": "80"}
-
 
 class FakeTerminal(io.StringIO):
     """Text that says it goes to a terminal."""
@@ -30,7 +28,7 @@ class Told:
         command: str = "daytime",
         out_is_terminal: bool = False,
         err_is_terminal: bool = False,
-        encoding: str = "utf-8",
+        columns: int = 80,
         **asking: Any,
     ) -> None:
         self.now_ns = 0
@@ -43,7 +41,7 @@ class Told:
             out=self.binary,
             err=self.text,
             is_terminal=out_is_terminal,
-            environment=TERMINAL,
+            environment={"TERM": "xterm", "COLUMNS": str(columns)},
             now_ns=lambda: self.now_ns,
         )
         self(start(*hosts, command=command))

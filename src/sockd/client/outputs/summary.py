@@ -95,7 +95,7 @@ def _remarks(host: HostSummary, signs: Signs) -> Iterator[tuple[str, Sequence[st
         pieces.append(f"{host.missed_slots or 0} missed slots")
         yield "lateness", [*_listed(pieces), *["(the", "instrument's", "own)"]]
     if host.window is not None:
-        text = f"{host.window} probes on their way at once: a closed loop, it slows with the host"
+        text = f"{host.window} probes on their way at once: a closed loop"
         yield "window", text.split(" ")
     if host.stamps_discarded:
         text = f"{host.stamps_discarded} of the kernel discarded: a clock was set meanwhile"
