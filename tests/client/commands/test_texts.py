@@ -115,8 +115,10 @@ LIES: dict[str, tuple[list[Step], Exit, str]] = {
 }
 
 
-@pytest.mark.parametrize("command", ["daytime", "quote", "greet"])
-@pytest.mark.parametrize("lie", LIES)
+@pytest.mark.parametrize(
+    ("command", "lie"),
+    [*(("daytime", lie) for lie in LIES), ("quote", "empty"), ("greet", "garbage")],
+)
 def test_each_kind_of_wrong_server_has_its_exit_code(command: str, lie: str) -> None:
     script, code, words = LIES[lie]
     wait = SOON if code is Exit.TIMEOUT else LATE

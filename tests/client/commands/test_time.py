@@ -106,7 +106,7 @@ def test_a_clock_that_is_off_is_told_as_far_as_it_is_off(ahead: int, tmp_path: P
 
 
 def test_more_questions_narrow_the_interval(site: Site) -> None:
-    done = sock("time", *site.to("time", "udp"), "-W", LATE, "-q", "-c", "4", "-i", "250ms", "-J")
+    done = sock("time", *site.to("time", "udp"), "-W", LATE, "-c", "4", "-i", "250ms", "-J")
     found = values(done)
     width = found["offset_high_ns"] - found["offset_low_ns"]
     probes = [json.loads(line) for line in done.out.splitlines() if b'"probe"' in line]
@@ -152,15 +152,15 @@ def test_a_clock_that_is_set_between_questions_is_noted() -> None:
     assert values(done)["their_time"] == 1_000_001_000
 
 
-def test_precise_goes_on_though_some_questions_are_lost(site: Site) -> None:
+def test_precise_goes_on_though_a_question_is_lost() -> None:
     turns = itertools.count()
 
     def answer(_: bytes) -> list[bytes]:
-        return [] if next(turns) % 3 == 1 else [time_since_1900(time.time())]
+        return [] if next(turns) == 2 else [time_since_1900(time.time())]
 
     with datagram_liar(answer) as liar:
         to = f"127.0.0.1:{liar.port}"
-        done = sock("time", "--precise", "--udp", to, "-W", "300ms", "-J")
+        done = sock("time", "--precise", "--udp", to, "-W", "3s", "-J")
     assert done.code == Exit.ANSWERED
     assert values(done)["offset_low_ns"] <= 0 < values(done)["offset_high_ns"]
 
