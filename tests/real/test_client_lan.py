@@ -16,7 +16,7 @@ import pytest
 
 from sockd.client.discovery import MOST_HOSTS, MOST_WRONG
 from tests.client.lan import Lan, answering, hear, lan
-from tests.daemons import Daemon, run, socket_on
+from tests.daemons import Daemon, namespace, run, socket_on
 from tests.processes import Running, finish, running, wait_until
 
 WILD = """
@@ -148,10 +148,6 @@ def test_discover_finds_each_service_at_each_address_of_each_host(network: Lan) 
     [summary] = events_of(child, "summary")
     assert summary["interrupted"]
     assert [host["target"] for host in summary["hosts"]] == ["10.78.1.2", "10.78.2.2", "10.78.1.3"]
-    assert [host["values"].get("name") for host in summary["hosts"]] in (
-        ["beta", "beta", "gamma"],
-        *([], []),
-    )
 
 
 def test_discover_finds_hosts_by_their_addresses_on_a_link(network: Lan) -> None:
@@ -176,7 +172,6 @@ def test_discover_asks_one_network_alone(network: Lan, way: str) -> None:
 
 def test_a_host_on_two_networks_is_told_with_both_addresses_under_its_name(network: Lan) -> None:
     """The rows are told at any moment that asks for them, and at the end."""
-    child: Running
     with running(network.sock("discover", "-4", "--tcp", *LONG)) as child:
 
         def has_all() -> bool:
@@ -192,11 +187,9 @@ def test_a_host_on_two_networks_is_told_with_both_addresses_under_its_name(netwo
                 ("gamma", r"10\.78\.1\.3"),
             )
         ]
-        child.wait_for("^$|")  # it runs
-        wait_until(lambda: Path(f"/proc/{child.pid}/status").exists(), "it runs")
         _wait_until_it_catches(child, signal.SIGQUIT)
         wait_until(has_all, child.text)
-        _ = child.stop(signal.SIGINT)
+        child.stop(signal.SIGINT)
     last = child.text().splitlines()[-3:]
     assert [line.split()[:2] for line in last] == [
         ["beta", "10.78.1.2"],
@@ -226,16 +219,16 @@ def test_discover_says_that_nobody_answers_and_what_could_be_done(silent: Lan) -
     assert "interface=*" in said
 
 
-def test_discover_says_why_nobody_can_be_asked(silent: Lan) -> None:
-    done = finish(silent.sock("discover", "-6", "-I", "red", host=silent.gamma))
+def test_discover_ends_at_its_deadline(silent: Lan) -> None:
+    done = finish(silent.sock("discover", "-w", "0.1", *LONG))
     assert done.returncode == 3
-    run("ip", "netns", "exec", silent.gamma, "ip", "link", "set", "lo", "down")
-    run("ip", "netns", "exec", silent.gamma, "ip", "link", "set", "red", "down")
-    try:
-        done = finish(silent.sock("discover", host=silent.gamma))
-    finally:
-        run("ip", "netns", "exec", silent.gamma, "ip", "link", "set", "lo", "up")
-        run("ip", "netns", "exec", silent.gamma, "ip", "link", "set", "red", "up")
+    assert b"nobody answered" in done.stderr
+
+
+def test_discover_says_why_nobody_can_be_asked(silent: Lan) -> None:
+    with namespace() as host:
+        run("ip", "-n", host, "link", "set", "lo", "down")
+        done = finish(silent.sock("discover", host=host))
     assert done.returncode == 1
     assert b"no interface that is up can broadcast or multicast" in done.stderr
 
@@ -263,7 +256,7 @@ def test_garbage_and_floods_are_no_services_and_reach_no_terminal(silent: Lan) -
     assert summary["exit"] == 3
 
 
-def test_forged_sources_fill_no_memory_and_are_said_to_be_possible(silent: Lan) -> None:
+def test_forged_sources_fill_no_memory(silent: Lan) -> None:
     def forge(sock: socket.socket, data: bytes, peer: tuple[str, int]) -> None:
         for number in range(MOST_HOSTS + 100):
             source = socket.inet_pton(socket.AF_INET6, f"fd78:1::1:{number:x}")
@@ -342,17 +335,22 @@ def test_beacon_prints_who_says_what_on_every_network(silent: Lan) -> None:
 
 def test_several_beacons_on_one_host_hear_the_same(silent: Lan) -> None:
     with (
-        running(silent.sock("beacon", "-c", "1")) as first,
-        running(silent.sock("beacon", "-c", "1", "-J")) as second,
+        running(silent.sock("beacon", "-c", "2")) as first,
+        running(silent.sock("beacon", "-c", "2", "-J")) as second,
+        silent.aimed(silent.gamma, "red") as sock,
     ):
         wait_listening(silent.alpha, 2)
-        with silent.aimed(silent.gamma, "red") as sock:
-            sock.sendto(b"hello", (GROUP, BEACON))
+        for message in ("hello", "again"):
+            sock.sendto(message.encode(), (GROUP, BEACON))
+            for child in (first, second):
+                child.wait_for(message)
         assert first.wait() == second.wait() == 0
-    assert first.text() == "10.78.1.3: hello\n"
-    [probe] = events_of(second, "probe")
-    assert (probe["address"], probe["text"]) == ("10.78.1.3", "hello")
-    assert probe["values"] == {"interface": "red"}
+    assert first.text() == "10.78.1.3: hello\n10.78.1.3: again\n"
+    probes = events_of(second, "probe")
+    assert [probe["text"] for probe in probes] == ["hello", "again"]
+    assert {probe["address"] for probe in probes} == {"10.78.1.3"}
+    # what comes to a socket that has just been made may bear no interface
+    assert probes[1]["values"] == {"interface": "red"}
 
 
 @pytest.mark.parametrize("way", ["blue", "10.78.2.1"])
@@ -395,12 +393,3 @@ def test_beacon_says_that_nobody_spoke(silent: Lan) -> None:
     assert (done.returncode, done.stdout) == (3, b"")
     said = f"sock: nobody spoke to {GROUP}:{BEACON} within 0.1 s (listening on red, blue, lo)\n"
     assert done.stderr.decode() == said
-
-
-def test_beacon_ends_well_at_its_deadline_where_somebody_spoke(silent: Lan) -> None:
-    with running(silent.sock("beacon", "-w", "3")) as child:
-        wait_listening(silent.alpha)
-        with silent.aimed(silent.beta, "red") as sock:
-            sock.sendto(b"hello", (GROUP, BEACON))
-        assert child.wait() in (0, 3)
-        assert (child.wait() == 0) == ("10.78.1.2: hello" in child.text())
