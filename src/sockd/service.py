@@ -27,8 +27,15 @@ from sockd.net.stream import Stream
 STREAM_TRANSPORTS = ("tcp", "tls", "unix")
 DATAGRAM_TRANSPORTS = ("udp", "unixgram")
 SENDER_TRANSPORTS = ("multicast",)
+PROTOCOLS = ("stream", "datagram", "sender")
+"""The kinds of protocol that a door can have: fields of `Kind` and of `Door`."""
 MAIN_KEY = "listen"
 """The key of a table that says where the main door listens."""
+
+STANDS_ALONE = "Nothing ends: each datagram stands alone, and either way it may be lost."
+"""How an exchange of datagrams ends."""
+MOST_SENTENCE = 240
+"""Characters of a sentence about the protocol: three lines of a terminal."""
 
 TRIES = {
     "tcp": "nc -d {host} {port}",
@@ -114,6 +121,30 @@ class Instance:
 def listen_key(role: str) -> str:
     """The key of a table that says where a door listens."""
     return f"{MAIN_KEY}_{role}" if role else MAIN_KEY
+
+
+def _is_sentence(value: Any) -> bool:
+    return (
+        isinstance(value, str)
+        and value.isprintable()
+        and value.endswith(".")
+        and len(value) <= MOST_SENTENCE
+    )
+
+
+_SENTENCE = _only(_is_sentence, f"one sentence on one line, at most {MOST_SENTENCE} characters")
+
+
+@frozen(kw_only=True)
+class Exchange:
+    """What a client and a service say to each other, a sentence a step: for who learns."""
+
+    asks: str = field(validator=_SENTENCE)
+    """What the client sends, and when."""
+    answers: str = field(validator=_SENTENCE)
+    """What the service sends."""
+    ends: str = field(validator=_SENTENCE)
+    """Who ends it, and when."""
 
 
 @frozen
@@ -212,7 +243,21 @@ class Kind:
     asks: str = field(default="", validator=_only(lambda value: isinstance(value, str), "a text"))
     """A command that prints something to ask the service; empty where the service speaks first."""
 
+    wire: Mapping[str, Exchange] = field(
+        factory=dict,
+        validator=_only(
+            lambda value: (
+                isinstance(value, Mapping)
+                and all(isinstance(exchange, Exchange) for exchange in value.values())
+            ),
+            "a mapping to exchanges",
+        ),
+    )
+    """What goes over the wire at the main door, for each of `PROTOCOLS` that it has."""
+
     def __attrs_post_init__(self) -> None:
+        if unknown := self.wire.keys() - set(self.protocols):
+            raise ValueError(f"wire: {self.name} has no protocol {min(map(repr, unknown))}")
         # here, so that it disables this kind: as a mistake in the built-in configuration it would
         # stop the others too
         own = {field.name for field in (*attrs.fields(Limits), *attrs.fields(self.options))}
@@ -235,6 +280,11 @@ class Kind:
         """The main door, and the others."""
         main = Door("", stream=self.stream, datagram=self.datagram, sender=self.sender)
         return (main, *self.doors)
+
+    @property
+    def protocols(self) -> tuple[str, ...]:
+        """Those of `PROTOCOLS` that its main door has."""
+        return tuple(name for name in PROTOCOLS if getattr(self, name) is not None)
 
     def door(self, role: str) -> Door:
         """The door with this role."""

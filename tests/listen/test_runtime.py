@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from sockd.listen.runtime import make_runtime_directory, runtime_directory
+from sockd.listen.runtime import make_runtime_directory
 from sockd.listen.sockets import ListenError, bound
 from sockd.listen.strings import parse
+from sockd.options.runtime import runtime_directory
 
 NOBODY = 65_534
 

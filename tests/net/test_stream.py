@@ -14,11 +14,12 @@ from twisted.python.failure import Failure
 
 from sockd.access.peer import Peer
 from sockd.access.reasons import because
+from sockd.formats.faults import error_line
 from sockd.listen.strings import parse
 from sockd.net import tls
 from sockd.net.entry import ConnectionFactory
 from sockd.net.states import Hold
-from sockd.net.stream import LINGER_BYTES, LINGER_SECONDS, Stream, error_line
+from sockd.net.stream import LINGER_BYTES, LINGER_SECONDS, Stream
 from sockd.service import Kind
 from tests.helpers import ENTRANCE, LogRecorder, connect, knock, make_context
 from tests.memory import Client

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 from twisted.logger import LogLevel
 
+from sockd.formats.faults import ERROR_CHARACTERS, error_line
 from sockd.formats.template import Template
-from sockd.net.stream import ERROR_CHARACTERS, error_line
 from sockd.ops.log_lines import FORMATS
 from sockd.services.localtime import local_time
 from tests.daemons import receive_all, two_hosts

@@ -15,12 +15,11 @@ from sockd.config.build import build
 from sockd.config.document import ConfigError, Document
 from sockd.config.settings import DaemonSettings, Settings
 from sockd.daemon.daemon import Daemon, StartError
+from sockd.formats.answers import acknowledge, you_said
 from sockd.formats.chargen import PATTERN
 from sockd.formats.crlf import CrlfEnds
 from sockd.formats.quotes import BUILTIN, builtin_quotes, parse_quotes
 from sockd.formats.template import FIELDS, MAX_NAME, Template
-from sockd.services.ack import acknowledge
-from sockd.services.said import you_said
 from tests.helpers import (
     FOUND,
     HOSTNAME,

@@ -11,7 +11,7 @@ from sockd.client.asking import Asking
 from sockd.client.datagrams import Datagrams
 from sockd.client.dial import dial
 from sockd.client.errors import BadAnswer, ClientError, TimedOut, UsageFault
-from sockd.client.exits import Exit
+from sockd.client.exits import Exit, worst
 from sockd.client.measure.statistics import Durations
 from sockd.client.process import Run
 from sockd.client.reach import reach
@@ -48,6 +48,12 @@ class Answer:
     is_kernel: bool = False
     """Whether the kernel said when the answer came."""
     rate_bps: int | None = None
+    exit: Exit = Exit.ANSWERED
+    """Another where the host has answered that it does not do what was asked."""
+    notes: tuple[str, ...] = ()
+    """What a reader should know of it, a sentence each."""
+    timing: Timing | None = None
+    """Where it came on another connection than the first."""
 
 
 @define(eq=False)
@@ -86,6 +92,8 @@ class Speech:
     """The kind of service whose documentation explains the protocol."""
     has_rows: bool = False
     """What it hands out names the host itself."""
+    retries_itself: bool = False
+    """Over datagrams it repeats what was not answered, and no more."""
 
 
 @define(eq=False)
@@ -101,6 +109,8 @@ class ConversationHost:
     _fresh: Durations = field(factory=Durations)
     _last: Probe | None = None
     _answer: Answer | None = None
+    _refused: Exit = Exit.ANSWERED
+    """The worst that answers have said."""
     _datagrams: Datagrams | None = None
 
     @property
@@ -124,17 +134,21 @@ class ConversationHost:
                     seq * (INTERVAL if asking.interval is None else asking.interval) * 1e9
                 )
                 await sleep(run.reactor, (due_ns - run.monotonic_ns()) / 1e9)
-                failed = await self._ask(seq) or failed
+                failed = await self.ask(seq) or failed
         finally:
-            if self._datagrams is not None:
-                self._datagrams.close()
+            self.close()
         if failed is not None and not self.has_answered:
             raise failed
 
-    async def _ask(self, seq: int) -> ClientError | None:
+    def close(self) -> None:
+        """Let go of the socket for datagrams, once all is asked."""
+        if self._datagrams is not None:
+            self._datagrams.close()
+
+    async def ask(self, seq: int) -> ClientError | None:
         """Ask once, and again where no answer came and retries are allowed; why there was none."""
         failed: ClientError | None = None
-        for attempt in range(1, self.run.asking.retries + 2):
+        for attempt in range(1, self._tries + 1):
             talk = Talk(self.run, self.target, seq, attempt)
             self._counted["sent"] += 1
             try:
@@ -142,12 +156,20 @@ class ConversationHost:
             except ClientError as error:
                 failed = error
                 self._count_failure(talk, error)
-                if isinstance(error, BadAnswer | UsageFault):
+                # what was printed would be printed again
+                if isinstance(error, BadAnswer | UsageFault) or talk.size:
                     break
             else:
                 self._count_answer(talk, answer, found)
                 return None
         return failed
+
+    @property
+    def _tries(self) -> int:
+        """Times that a conversation is begun, if it fails."""
+        if self.speech.retries_itself and not self.target.transport.is_stream:
+            return 1
+        return self.run.asking.retries + 1
 
     async def _converse(self, talk: Talk) -> tuple[Answer, Probe]:
         """One conversation; what came of it."""
@@ -169,7 +191,7 @@ class ConversationHost:
             answer = await self.speech.stream(stream, talk)
         finally:
             stream.close()
-        timing = stream.timing
+        timing = answer.timing or stream.timing
         rtt_ns = timing.first_byte_ns if answer.rtt_ns is None else answer.rtt_ns
         return answer, self._probe(talk, answer, stream.peer, rtt_ns, Stamp.USER, timing)
 
@@ -212,6 +234,7 @@ class ConversationHost:
 
     def _count_answer(self, talk: Talk, answer: Answer, probe: Probe) -> None:
         self._last, self._answer = probe, answer
+        self._refused = worst((self._refused, answer.exit))
         self._counted["received"] += 1
         self._counted["bytes_received"] += talk.size
         if probe.rtt_ns is not None:
@@ -250,13 +273,14 @@ class ConversationHost:
             stamps=probe.stamp if probe else None,
             rate_bps=answer.rate_bps if answer else None,
             values=answer.values if answer else {},
+            notes=answer.notes if answer else (),
             exit=self._exit(error),
             error=None if error is None else str(error),
         )
 
     def _exit(self, error: ClientError | None) -> Exit:
         if self.has_answered:
-            return Exit.ANSWERED
+            return self._refused
         return error.exit if error is not None else Exit.TIMEOUT
 
     def interval(self, from_ns: int, to_ns: int) -> Interval | None:

@@ -9,7 +9,7 @@ from attrs import Factory, define
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IDelayedCall
 
-from sockd.client.errors import ClientError
+from sockd.client.errors import ClientError, TimedOut
 from sockd.client.exits import Exit, worst
 from sockd.client.process import Run
 from sockd.client.report import Error, HostSummary, Interval, Start, Summary, Value
@@ -87,21 +87,35 @@ class Hosts:
         for number, deferred in list(self._open.items()):
             deferred.addBoth(self._ended, number)
         deadline = self.run.asking.deadline
-        return [] if deadline is None else [self.run.reactor.callLater(deadline, self._stop)]
+        return [] if deadline is None else [self.run.reactor.callLater(deadline, self._expire)]
 
     async def _one(self, number: int, host: Asked) -> None:
         try:
             await host.go()
         except ClientError as error:
-            self._errors[number] = error
-            self.run.report(
-                Error(
-                    target=host.target.name,
-                    reason=error.reason,
-                    message=str(error),
-                    exit=error.exit,
-                )
+            self._fail(number, error)
+
+    def _fail(self, number: int, error: ClientError) -> None:
+        self._errors[number] = error
+        self.run.report(
+            Error(
+                target=self.hosts[number].target.name,
+                reason=error.reason,
+                message=str(error),
+                exit=error.exit,
             )
+        )
+
+    def _expire(self) -> None:
+        """The time for all is over (`--deadline`): those that have not answered are told."""
+        for number in list(self._open):
+            host = self.hosts[number]
+            if not host.has_answered:
+                deadline = self.run.asking.deadline
+                self._fail(
+                    number, TimedOut(f"no answer of {host.target} by the end of {deadline:g} s")
+                )
+        self._stop()
 
     def _ended(self, result: Any, number: int) -> None:
         self._open.pop(number, None)

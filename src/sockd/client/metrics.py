@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Sequence
-from enum import Enum
+from enum import StrEnum
 from fractions import Fraction
 
 from attrs import frozen
@@ -20,7 +20,7 @@ from sockd.formats.hostport import host_port
 NANOSECONDS = 10**9
 
 
-class Unit(Enum):
+class Unit(StrEnum):
     """What a figure counts."""
 
     COUNT = ""
@@ -314,16 +314,16 @@ def names(hosts: Sequence[HostSummary]) -> list[str]:
     return distinct(told)
 
 
-def distinct(texts: Sequence[str]) -> list[str]:
+def distinct(texts: Sequence[str], sign: str = " #") -> list[str]:
     """The texts, those with a number that stand there again."""
-    told: list[str] = []
+    told: dict[str, None] = {}
     for text in texts:
         name, number = text, 1
         while name in told:
             number += 1
-            name = f"{text} #{number}"
-        told.append(name)
-    return told
+            name = f"{text}{sign}{number}"
+        told[name] = None
+    return list(told)
 
 
 def _with_port(host: HostSummary) -> str:

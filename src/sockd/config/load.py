@@ -12,7 +12,7 @@ from sockd.config.annotated import default_config
 from sockd.config.build import build
 from sockd.config.document import ConfigError, Document, Mistake, Place, parse, read
 from sockd.config.settings import Settings
-from sockd.listen.runtime import runtime_directory
+from sockd.options.runtime import runtime_directory
 from sockd.service import Found, Kind
 
 BUILT_IN = "the built-in configuration"

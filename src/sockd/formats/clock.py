@@ -11,6 +11,8 @@ from sockd.formats.text import ctime
 
 MAX_ZONE = 128
 """Characters of the longest zone name looked at; real ones have at most 32."""
+_MONTHS = b"JanFebMarAprMayJunJulAugSepOctNovDec"
+_CTIME = re.compile(rb"[A-Z][a-z]{2} ([A-Z][a-z]{2}) ([ \d]\d) (\d\d):(\d\d):(\d\d) (\d{4})")
 _ZONE = re.compile(r"[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+)*", re.ASCII)
 
 
@@ -37,6 +39,21 @@ def is_zone(name: str) -> bool:
     except (ZoneInfoNotFoundError, ValueError, OSError):
         return False
     return True
+
+
+def read_ctime(text: bytes) -> datetime:
+    """The moment, in a zone that it does not say, of C's ctime without a newline.
+
+    Raises ValueError where it is no such text, or names a day that never was.
+    """
+    found = _CTIME.fullmatch(text)
+    if found is None or found[1] not in _MONTHS:
+        raise ValueError("no time as C writes it")
+    day, hour, minute, second, year = (int(part) for part in found.groups()[1:])
+    moment = datetime(year, _MONTHS.index(found[1]) // 3 + 1, day, hour, minute, second)
+    if ctime(moment).encode() != text:
+        raise ValueError("another day of the week")
+    return moment
 
 
 def local_ctime(unix_seconds: float, zone: str = "") -> str:

@@ -7,11 +7,17 @@ killed.
 
 from __future__ import annotations
 
+import math
 import re
 import sys
 
 SMALL = 2**64
 """Numbers below this are factored at once; the slowest of them takes about a millisecond."""
+_MOST_DIGITS = 4000
+"""Of a number whose factors are looked at: as many as a daemon can be told to take."""
+_LONGEST_ANSWER = 7
+"""Bytes of an answer for each of a number's digits: of a power of two, `2 ` for each bit."""
+_FACTORS = re.compile(rb"[0-9]+( [0-9]+)*")
 _NUMBER = re.compile(rb"\+?([0-9]+)")
 
 
@@ -39,6 +45,21 @@ def factors(number: int) -> bytes:
 
     primes = sorted((int(prime), int(power)) for prime, power in fmpz(number).factor())
     return b" ".join(b" ".join([b"%d" % prime] * power) for prime, power in primes)
+
+
+def are_factors(line: bytes, answer: bytes) -> bool:
+    """Whether an answer is ascending factors whose product is the number of the line.
+
+    Whether they are prime is not proven.
+    """
+    if len(answer) > _LONGEST_ANSWER * (len(line) + 1) or not _FACTORS.fullmatch(answer):
+        return False
+    try:
+        number = parse_number(line, _MOST_DIGITS)
+        found = [int(word) for word in answer.split(b" ")]
+    except ValueError:  # also of an int that Python finds too long
+        return False
+    return found == sorted(found) and found[0] >= 2 and math.prod(found) == number
 
 
 def work() -> None:

@@ -1,23 +1,10 @@
-"""Where the socket files of the default configuration lie."""
+"""The directory of the default configuration's socket files: made where it is not there."""
 
 from __future__ import annotations
 
 import os
 import stat
-import tempfile
-from collections.abc import Mapping
 from pathlib import Path
-
-
-def runtime_directory(environment: Mapping[str, str], uid: int) -> str:
-    """The runtime directory: the service manager's, else the session's, else one of our own."""
-    if given := environment.get("RUNTIME_DIRECTORY"):
-        return given.split(":", 1)[0]
-    if session := environment.get("XDG_RUNTIME_DIR"):
-        return str(Path(session) / "sockd")
-    if uid == 0:
-        return "/run/sockd"
-    return str(Path(tempfile.gettempdir()) / f"sockd-{uid}")
 
 
 def make_runtime_directory(name: str) -> None:

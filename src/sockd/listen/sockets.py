@@ -16,7 +16,8 @@ from pathlib import Path
 
 from sockd.listen.address import WILDCARDS
 from sockd.listen.listen import Listen
-from sockd.listen.runtime import make_runtime_directory, runtime_directory
+from sockd.listen.runtime import make_runtime_directory
+from sockd.options.runtime import runtime_directory
 
 _SO_RCVBUFFORCE = 33
 """Linux: a receive buffer beyond net.core.rmem_max, for those who may (CAP_NET_ADMIN)."""

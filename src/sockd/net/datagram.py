@@ -20,8 +20,8 @@ from sockd.access.buckets import Buckets
 from sockd.access.entrance import Entrance
 from sockd.access.peer import Peer
 from sockd.access.reasons import Reason, because
+from sockd.formats.faults import error_line
 from sockd.net.context import Context
-from sockd.net.stream import error_line
 from sockd.options.units import Duration
 from sockd.reactor.ancillary import NOTHING, Told, Wanted
 from sockd.reactor.datagram import DatagramPort

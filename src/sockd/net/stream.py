@@ -38,7 +38,7 @@ from sockd import events
 from sockd.access.entrance import Entrance
 from sockd.access.peer import Peer
 from sockd.access.reasons import Reason, because
-from sockd.formats.text import escape
+from sockd.formats.faults import error_line
 from sockd.net.context import Context
 from sockd.net.progress import is_lost, taken
 from sockd.net.states import NO_HOLD, STATES, Hold, State, state_of
@@ -48,8 +48,6 @@ LINGER_SECONDS = 2.0
 kernel would reset the connection and the peer would lose the answer it has not read yet."""
 LINGER_BYTES = 1024 * 1024
 """And how many bytes it may send in that time."""
-ERROR_CHARACTERS = 200
-"""Longest text of an `error: ` line: it may quote what the peer sent."""
 _HANDSHAKE = STATES[0]
 
 DONE = because("done")
@@ -57,11 +55,6 @@ PEER_CLOSED = because("peer_closed")
 CONNECTION_LOST = because("connection_lost")
 SERVICE_ERROR = because("service_error")
 DAEMON_STOPS = because("daemon_stops")
-
-
-def error_line(message: str) -> bytes:
-    """The line that tells a peer what was wrong: `error: MESSAGE` CRLF, fit for a terminal."""
-    return b"error: " + escape(message, ERROR_CHARACTERS).encode() + b"\r\n"
 
 
 @implementer(IHalfCloseableProtocol, IHandshakeListener, IPushProducer)

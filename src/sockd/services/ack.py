@@ -14,14 +14,15 @@ from attrs import frozen
 from twisted.internet.defer import Deferred
 
 from sockd.formats import ports
+from sockd.formats.answers import acknowledge
+from sockd.formats.faults import error_line
 from sockd.formats.lines import split_lines
 from sockd.formats.template import Template
 from sockd.net.context import Context
 from sockd.net.datagram import MAX_ANSWER, Replies
 from sockd.net.requests import Requests
-from sockd.net.stream import error_line
 from sockd.options.option import option
-from sockd.service import Instance, Kind
+from sockd.service import STANDS_ALONE, Exchange, Instance, Kind
 
 GREETING = "Hello client how are you"
 """The greeting of the default instance: the tutorial's server says it."""
@@ -37,11 +38,6 @@ class AckOptions:
         Template(""),
         "a line for each new connection, with the fields of greet's template; empty: none",
     )
-
-
-def acknowledge(lines: list[bytes]) -> bytes:
-    """The answers to lines that come without their ends."""
-    return b"OK : " + b"\r\nOK : ".join(lines) + b"\r\n"
 
 
 class AckStream(Requests):
@@ -83,4 +79,22 @@ kind = Kind(
         )
     ],
     asks="echo hello",
+    wire={
+        "stream": Exchange(
+            asks="The client connects, and sends lines that end in LF or CRLF.",
+            answers=(
+                "The service greets the connection if that is set, and answers each line with "
+                "'OK : ', the line and CRLF."
+            ),
+            ends=(
+                "The client ends its half when it has asked all; the service answers what it "
+                "has got and closes."
+            ),
+        ),
+        "datagram": Exchange(
+            asks="Each datagram is one line, with or without its line end.",
+            answers=("One datagram comes back: 'OK : ', the line and CRLF; there is no greeting."),
+            ends=STANDS_ALONE,
+        ),
+    },
 )

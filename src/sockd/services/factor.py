@@ -28,15 +28,15 @@ from sockd import events
 from sockd.access.reasons import because
 from sockd.formats import ports
 from sockd.formats.factors import SMALL, factors, parse_number
+from sockd.formats.faults import error_line
 from sockd.net.child import Child
 from sockd.net.context import Context
 from sockd.net.datagram import Replies
 from sockd.net.program import Program, missing_tools
 from sockd.net.requests import Requests
-from sockd.net.stream import error_line
 from sockd.options.option import option
 from sockd.options.units import Duration, Size
-from sockd.service import Instance, Kind
+from sockd.service import STANDS_ALONE, Exchange, Instance, Kind
 
 WORKER_CPU_SECONDS = 365 * 24 * 3600
 """The worker is ended by its deadline, a number at a time, not by what it has used in all."""
@@ -242,4 +242,28 @@ kind = Kind(
         )
     ],
     asks="echo 42",
+    wire={
+        "stream": Exchange(
+            asks=(
+                "The client connects, and sends lines, each an integer of 2 or more in "
+                "decimal digits."
+            ),
+            answers=(
+                "One line for each: its prime factors, ascending, as often as they divide it, "
+                "one space between them; or a line that begins 'error: '."
+            ),
+            ends=(
+                "The client ends its half when it has asked all; the service answers what it "
+                "has got and closes."
+            ),
+        ),
+        "datagram": Exchange(
+            asks="Each datagram is one line, an integer of 2 or more in decimal digits.",
+            answers=(
+                "One datagram comes back: the prime factors on a line, or a line that begins "
+                "'error: '."
+            ),
+            ends=STANDS_ALONE,
+        ),
+    },
 )

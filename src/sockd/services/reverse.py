@@ -12,17 +12,14 @@ and the text reversed, so that a client can tell which of its questions was answ
     42: efil fo gninaem eht
 """
 
-import re
 import unicodedata
 
 from sockd.formats import ports
+from sockd.formats.answers import numbered, split_number
 from sockd.formats.lines import split_lines
 from sockd.net.datagram import Replies
 from sockd.net.requests import Requests
-from sockd.service import Instance, Kind
-
-_NUMBERED = re.compile(rb"(\d+): (.*)")
-"""A sequence number and a text, which ends at the first line end."""
+from sockd.service import STANDS_ALONE, Exchange, Instance, Kind
 
 
 def reverse(line: bytes) -> bytes:
@@ -86,8 +83,8 @@ def _reverse_text(text: str, marks: set[str]) -> str:
 
 def reverse_datagram(data: bytes) -> bytes:
     """The answer to a datagram: never longer than it."""
-    if numbered := _NUMBERED.match(data):
-        return numbered[1] + b": " + reverse(numbered[2])
+    if found := split_number(data):
+        return numbered(found[0], reverse(found[1]))
     return reverse(data)
 
 
@@ -123,5 +120,29 @@ kind = Kind(
     tries={
         "udp": "printf '1: stressed' | nc -u -W1 {host} {port}",
         "unixgram": "printf '1: stressed' | nc -uU -W1 {path}",
+    },
+    wire={
+        "stream": Exchange(
+            asks="The client connects, and sends lines that end in LF or CRLF.",
+            answers=(
+                "Each line comes back reversed and ends in CRLF: text that is UTF-8 by "
+                "characters, anything else by bytes."
+            ),
+            ends=(
+                "The client ends its half when it has asked all; the service answers what it "
+                "has got and closes."
+            ),
+        ),
+        "datagram": Exchange(
+            asks=(
+                "The client sends a text; 'NUMBER: ' before it lets the client tell which of "
+                "its questions was answered."
+            ),
+            answers=(
+                "The same bytes come back reversed in one datagram; a number, its colon and "
+                "the space stay in front."
+            ),
+            ends=STANDS_ALONE,
+        ),
     },
 )

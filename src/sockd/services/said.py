@@ -7,13 +7,9 @@ Reads one line, answers `You said:LINE`, and closes. What else the client sends 
 """
 
 from sockd.formats import ports
+from sockd.formats.answers import you_said
 from sockd.net.requests import Requests
-from sockd.service import Instance, Kind
-
-
-def you_said(line: bytes) -> bytes:
-    """The answer to a line that comes without its end."""
-    return b"You said:" + line + b"\r\n"
+from sockd.service import Exchange, Instance, Kind
 
 
 class SaidStream(Requests):
@@ -30,4 +26,11 @@ kind = Kind(
     stream=SaidStream,
     instances=[Instance("said", [f"tcp:{ports.SAID}:interface=localhost"])],
     asks="echo hello",
+    wire={
+        "stream": Exchange(
+            asks="The client connects and sends one line that ends in LF or CRLF.",
+            answers="One line comes back: 'You said:', the line and CRLF.",
+            ends="The service closes when the answer is sent; more lines are forgotten.",
+        ),
+    },
 )

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import click
 from attrs import define, evolve
 
-from sockd.client.arguments import asks
+from sockd.client.arguments import Command, asks
 from sockd.client.arrivals import Arrival
 from sockd.client.asking import Asking
 from sockd.client.datagrams import Datagrams, open_group
@@ -124,7 +124,7 @@ class Listener:
         return None
 
 
-@click.command()
+@click.command(cls=Command)
 @click.option(
     "--group",
     default=ports.BEACON_GROUP,

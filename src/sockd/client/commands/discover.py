@@ -15,7 +15,7 @@ from attrs import define, field
 from twisted.internet.defer import Deferred, DeferredList
 
 from sockd.client import discovery, interfaces
-from sockd.client.arguments import asks
+from sockd.client.arguments import Command, asks
 from sockd.client.asking import Asking
 from sockd.client.discovery import Findings, Host, Network, Place, Service, as_name, is_near
 from sockd.client.doors import Doors
@@ -291,7 +291,7 @@ def _summary(host: Host) -> HostSummary:
     )
 
 
-@click.command()
+@click.command(cls=Command)
 @click.option("--tcp", "tries_tcp", is_flag=True, help="Try TCP services, too, where hosts are.")
 @asks(Transport.UDP, leaves_out=_MEANINGLESS, wait=WAIT)
 def discover(asking: Asking, tries_tcp: bool) -> int:

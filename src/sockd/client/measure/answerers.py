@@ -123,7 +123,7 @@ class Answerers:
         return MOST_IN_FLIGHT - len(self._waiting)
 
     def payloads(self, count: int = 1) -> list[bytes]:
-        """The next probes to be sent; the same again until `sent` or `unsent` is called for them."""
+        """The next probes to be sent; the same until `sent` or `unsent` is called for them."""
         start = self._first + self._sent
         return [self.form.encode(seq % SEQUENCES) for seq in range(start, start + count)]
 

@@ -101,7 +101,7 @@ class Prober:
         return MOST_UNANSWERED - self.in_flight
 
     def payloads(self, count: int = 1) -> list[bytes]:
-        """The next probes to be sent; the same again until `sent` or `unsent` is called for them."""
+        """The next probes to be sent; the same until `sent` or `unsent` is called for them."""
         encode, start = self.form.encode, self._first + self._sent
         return [encode(seq & _LAST_SEQ) for seq in range(start, start + count)]
 

@@ -10,6 +10,7 @@ code.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from enum import IntEnum
 from fractions import Fraction
@@ -41,6 +42,8 @@ FIGURES = ("rtt_avg", "loss", "offset", "rate", "total")
 
 _UOM = {Unit.SECONDS: "s", Unit.PERCENT: "%", Unit.BYTES: "B"}
 """Units that figures for graphs may have; others have none."""
+_SPACES = re.compile(r"\s")
+_NO_LABEL = re.compile(r"['=|;\s]")
 
 
 class Status(IntEnum):
@@ -230,7 +233,7 @@ def _said(host: HostSummary, limits: Thresholds) -> str:
 
 def _perfdata(summary: Summary, limits: Thresholds) -> Iterator[str]:
     """Figures for graphs: those that matter most, and those that have a threshold."""
-    labels = distinct([_label(name) for name in names(summary.hosts)])
+    labels = distinct([_label(name) for name in names(summary.hosts)], "#")
     for label, host in zip(labels, summary.hosts, strict=True):
         prefix = f"{label}/" if len(labels) > 1 else ""
         for metric in HOST_METRICS:
@@ -254,9 +257,9 @@ def _figure(
 
 def _plain(text: str) -> str:
     """A text that ends neither the line nor what of it is for people."""
-    return escape(text.replace("\t", " "), MOST_TEXT).replace("|", "\\x7c")
+    return _SPACES.sub(" ", escape(text, MOST_TEXT)).replace("|", "\\x7c")
 
 
 def _label(name: str) -> str:
     """A name as a label may be: no quotes, no signs of equality, and no spaces, to be safe."""
-    return "".join("_" if sign in "'=| \t;" else sign for sign in _plain(name))
+    return _NO_LABEL.sub("_", _plain(name))

@@ -1,0 +1,151 @@
+"""`chargen` and `discard`: data that only comes or only goes, and how fast (RFC 863, 864)."""
+
+from __future__ import annotations
+
+import click
+
+from sockd.client.arguments import BYTES, Command, asks
+from sockd.client.asking import LARGEST_SIZE, Asking
+from sockd.client.asks import Answer, ConversationHost, Speech, Talk
+from sockd.client.datagrams import Datagrams
+from sockd.client.errors import BadAnswer
+from sockd.client.flow import FlowHost, send_all
+from sockd.client.hosts import Asked
+from sockd.client.oneway import OneWayHost
+from sockd.client.process import Run
+from sockd.client.start import run_hosts, targets
+from sockd.client.streams import Stream
+from sockd.client.targets import Target, Transport
+from sockd.formats import ports
+from sockd.formats.chargen import MOST_DATAGRAM, BrokenPattern, Follower
+
+TCP, UDP, TLS = Transport.TCP, Transport.UDP, Transport.TLS
+DISCARD_BYTES = 16 * 1024 * 1024
+"""Sent if nothing else is said: a second at 134 Mbit/s, and more than the queues on the way."""
+DISCARD_DATAGRAM = 64
+"""Bytes of a datagram if nothing else is said."""
+
+_SIZE = click.option(
+    "-s", "--size", type=BYTES, metavar="SIZE", help="Bytes: 512, 64k, 4m; of each datagram."
+)
+
+
+def _check_options(asking: Asking) -> Asking:
+    """Raises UsageError where a size or a count does not go with the transport."""
+    if Transport(asking.transport).is_stream:
+        if asking.count is not None:
+            raise click.UsageError("-c counts datagrams: a connection has -s, its bytes")
+    elif asking.size is not None and asking.size > LARGEST_SIZE:
+        raise click.UsageError(f"a datagram has at most {LARGEST_SIZE} bytes, not {asking.size}")
+    return asking
+
+
+# chargen
+
+
+async def read_pattern(host: FlowHost, stream: Stream, *, is_checked: bool = True) -> None:
+    """Read the pattern to the size that was asked for, or to its end. Raises BadAnswer."""
+    asking, follower, size = host.run.asking, Follower(), 0
+    while asking.size is None or size < asking.size:
+        data = await stream.read(asking.wait)
+        if not data:
+            break
+        if asking.size is not None:
+            data = data[: asking.size - size]
+        if is_checked:
+            follow(follower, data, host.target)
+        size += len(data)
+        host.carried(size, stream.last_byte_ns)
+        if not asking.is_quiet:
+            host.out(data)
+    if asking.size is not None and size < asking.size:
+        raise BadAnswer(f"{host.target} ended after {size} of {asking.size} bytes")
+    if not size and asking.size is None:
+        raise BadAnswer(f"{host.target} closed without a word")
+    if not size:
+        host.carried(0, stream.opened_ns)
+
+
+def follow(follower: Follower, data: bytes, target: Target) -> None:
+    """Raises BadAnswer where the pattern breaks."""
+    try:
+        follower.feed(data)
+    except BrokenPattern as broken:
+        raise BadAnswer(
+            f"the pattern of {target} is corrupt {broken} (--unchecked takes any data)"
+        ) from None
+
+
+def pattern_speech(is_checked: bool) -> Speech:
+    """Chargen by datagrams: each question is as long as its answer may be."""
+
+    async def ask(datagrams: Datagrams, talk: Talk) -> Answer:
+        size = MOST_DATAGRAM if talk.asking.size is None else talk.asking.size
+        came = await datagrams.ask(bytes(size), wait=talk.asking.wait)
+        if len(came.data) > MOST_DATAGRAM:
+            raise BadAnswer(
+                f"{talk.target} sent {len(came.data)} bytes: RFC 864 allows {MOST_DATAGRAM}"
+            )
+        if is_checked:
+            follow(Follower(), came.data, talk.target)
+        if talk.asking.is_quiet:
+            talk.size = len(came.data)
+        else:
+            talk.out(came.data)
+        return Answer(rtt_ns=came.rtt_ns, is_kernel=came.is_kernel)
+
+    return Speech(name="chargen", kind="chargen", datagram=ask)
+
+
+@click.command(cls=Command)
+@click.argument("hosts", nargs=-1, metavar="[HOST...]")
+@_SIZE
+@click.option("--unchecked", "is_unchecked", is_flag=True, help="Take any data as the pattern.")
+@asks(TCP, UDP, TLS, Transport.UNIX, Transport.UNIXGRAM)
+def chargen(asking: Asking, hosts: tuple[str, ...], is_unchecked: bool) -> int:
+    """Print the rotating pattern, and tell how fast it comes (RFC 864).
+
+    To -s bytes, -w seconds, ^C or the end of who reads; with -q it is not printed. Lines of 72 of
+    95 characters, each shifted by one, are what the RFC recommends: anything else is corrupt,
+    unless --unchecked. By datagrams, -s bytes are sent (512), and come back at most.
+    """
+    _check_options(asking)
+    found = targets(hosts, asking, dict.fromkeys((TCP, UDP, TLS), ports.CHARGEN))
+
+    async def carry(host: FlowHost, stream: Stream) -> None:
+        await read_pattern(host, stream, is_checked=not is_unchecked)
+
+    def make(run: Run, target: Target) -> Asked:
+        if target.transport.is_stream:
+            return FlowHost(run, target, carry)
+        return ConversationHost(run, pattern_speech(not is_unchecked), target)
+
+    return run_hosts("chargen", found, asking, make, kind="chargen")
+
+
+# discard
+
+
+@click.command(cls=Command)
+@click.argument("hosts", nargs=-1, metavar="[HOST...]")
+@_SIZE
+@asks(TCP, UDP, TLS, Transport.UNIX, Transport.UNIXGRAM)
+def discard(asking: Asking, hosts: tuple[str, ...]) -> int:
+    """Send -s bytes (16m) that are forgotten, and tell how fast they go (RFC 863).
+
+    It counts what the other side has taken: all of it once the service has closed after our end, or
+    once its kernel has acknowledged it. By datagrams: -c of them, of -s bytes (64); nothing comes
+    back, so only what the network reports as undelivered is known to be lost.
+    """
+    _check_options(asking)
+    found = targets(hosts, asking, dict.fromkeys((TCP, UDP, TLS), ports.DISCARD))
+
+    async def carry(host: FlowHost, stream: Stream) -> None:
+        await send_all(host, stream, DISCARD_BYTES if asking.size is None else asking.size)
+
+    def make(run: Run, target: Target) -> Asked:
+        if target.transport.is_stream:
+            return FlowHost(run, target, carry, is_outward=True)
+        return OneWayHost(run, target, DISCARD_DATAGRAM if asking.size is None else asking.size)
+
+    return run_hosts("discard", found, asking, make, kind="discard")
