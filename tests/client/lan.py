@@ -11,19 +11,23 @@ import shutil
 import socket
 import struct
 import sys
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from itertools import count
 from pathlib import Path
 
-from attrs import frozen
+from attrs import define, field, frozen
 
 from tests.daemons import give, namespace, run, socket_on
 from tests.processes import PATIENCE
 
 NETWORKS = {"red": 1, "blue": 2}
-ALPHA, BETA, GAMMA = 1, 2, 3
-PLACES = {"alpha": (ALPHA, "red", "blue"), "beta": (BETA, "red", "blue"), "gamma": (GAMMA, "red")}
+PLACES: dict[str, tuple[int, tuple[str, ...]]] = {
+    "alpha": (1, ("red", "blue")),
+    "beta": (2, ("red", "blue")),
+    "gamma": (3, ("red",)),
+}
 _NUMBERS = count()
 
 
@@ -71,10 +75,10 @@ def lan() -> Iterator[Lan]:
             kind = ("type", "bridge", "mcast_snooping", "0")
             run("ip", "-n", switch, "link", "add", network, *kind)
             run("ip", "-n", switch, "link", "set", network, "up")
-        for host, (_, *networks) in zip(hosts, PLACES.values(), strict=True):
+        for host, (_, networks) in zip(hosts, PLACES.values(), strict=True):
             for network in networks:
                 _plug(switch, host, network)
-        for host, (number, *networks) in zip(hosts, PLACES.values(), strict=True):
+        for host, (number, networks) in zip(hosts, PLACES.values(), strict=True):
             for network in networks:
                 _number(host, network, number)
             stack.enter_context(_names(host))
@@ -106,7 +110,7 @@ def _names(host: str) -> Iterator[None]:
     folder = Path("/etc/netns", host)
     folder.mkdir(parents=True)
     lines = ["127.0.0.1 localhost", "::1 localhost"]
-    for name, (number, *networks) in PLACES.items():
+    for name, (number, networks) in PLACES.items():
         lines += [f"10.78.{NETWORKS[network]}.{number} {name}" for network in networks]
     try:
         (folder / "hosts").write_text("\n".join(lines) + "\n", "ascii")
@@ -124,3 +128,35 @@ def hear(sock: socket.socket, count: int) -> dict[str, bytes]:
         data, (host, *_) = sock.recvfrom(65_535)
         found[host] = data
     return found
+
+
+@define(eq=False)
+class Answerer:
+    """A thread that is called with each datagram that comes to a port of a host, to answer it."""
+
+    sock: socket.socket
+    answer: Callable[[socket.socket, bytes, tuple[str, int]], None]
+    is_over: threading.Event = field(factory=threading.Event)
+
+    def work(self) -> None:
+        self.sock.settimeout(0.05)
+        while not self.is_over.is_set():
+            with suppress(TimeoutError):
+                data, peer = self.sock.recvfrom(65_535)
+                self.answer(self.sock, data, peer)
+
+
+@contextmanager
+def answering(
+    sock: socket.socket, answer: Callable[[socket.socket, bytes, tuple[str, int]], None]
+) -> Iterator[None]:
+    """Datagrams to a socket are answered while the block runs."""
+    made = Answerer(sock, answer)
+    thread = threading.Thread(target=made.work)
+    thread.start()
+    try:
+        yield
+    finally:
+        made.is_over.set()
+        thread.join(PATIENCE)
+        sock.close()

@@ -43,6 +43,11 @@ class Doors:
     _is_going_on: bool = field(default=False, init=False)
     _failure: Failure | None = field(default=None, init=False)
 
+    @property
+    def open_count(self) -> int:
+        """Ports that are being tried."""
+        return len(self._open)
+
     def knock(self, address: str) -> None:
         """Try the ports of an address, unless they have been tried."""
         if address in self._tried or self._is_over:

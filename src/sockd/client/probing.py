@@ -8,13 +8,14 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from itertools import product
+from typing import Protocol
 
 import psutil
 from attrs import define, evolve, field, frozen
 
 from sockd.client.arrivals import Came, carried_over
 from sockd.client.datagrams import Datagrams, open_host
-from sockd.client.discovery import Network, Place, Way
+from sockd.client.discovery import MOST_PLACES, Network, Place, Way
 from sockd.client.errors import ClientError
 from sockd.client.process import Run
 from sockd.client.proofs import MOST_ANSWER, Question
@@ -138,6 +139,25 @@ class Caller:
         return max(0, at - sent[attempt - 1])
 
 
+class Asker(Protocol):
+    """What asks one place; made of the run, the place, the questions, tokens, and who is told."""
+
+    place: Place
+    failure: ClientError | None
+    has_sent: bool
+
+    def ask(self, question: Question, attempt: int) -> None:
+        """Send a question."""
+
+    def close(self) -> None:
+        """Hear no more."""
+
+
+MakeAsker = Callable[
+    [Run, Place, Sequence[Question], Sequence[bytes], Callable[[Reply], None]], Asker
+]
+
+
 @define(eq=False)
 class Probing:
     """All places, asked side by side, no faster than they may be."""
@@ -146,16 +166,21 @@ class Probing:
     questions: Sequence[Question]
     replied: Callable[[Reply], None]
     token: Callable[[], bytes]
+    make: MakeAsker = Caller
     failures: list[str] = field(factory=list, init=False)
     """Places that could not be asked, a sentence each."""
-    _callers: list[Caller] = field(factory=list, init=False)
+    _callers: list[Asker] = field(factory=list, init=False)
 
     def open(self, places: Sequence[Place]) -> None:
         """Make ready to ask there."""
-        for place in places:
+        if len(places) > MOST_PLACES:
+            self.failures.append(
+                f"only {MOST_PLACES} of {len(places)} places are asked: choose one with -I"
+            )
+        for place in places[:MOST_PLACES]:
             tokens = [self.token() for _ in range(TRIES)]
             try:
-                caller = Caller(self.run, place, self.questions, tokens, self.replied)
+                caller = self.make(self.run, place, self.questions, tokens, self.replied)
             except ClientError as error:
                 self.failures.append(str(error))
             else:

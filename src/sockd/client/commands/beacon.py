@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import click
 from attrs import define, evolve
 
@@ -45,6 +47,7 @@ class Listener:
     target: Target
     deadline: float | None = None
     """Seconds."""
+    opens: Callable[..., Datagrams] = open_group
     count: int = 0
     size: int = 0
     _datagrams: Datagrams | None = None
@@ -58,7 +61,7 @@ class Listener:
         """Hear messages, as many as were asked for. Raises TimedOut where none came in time."""
         asking = self.run.asking
         group = (self.target.host, self.target.port)
-        datagrams = open_group(self.run.reactor, group, interface=asking.interface)
+        datagrams = self.opens(self.run.reactor, group, interface=asking.interface)
         self._datagrams = datagrams
         begun_ns = self.run.monotonic_ns()
         try:

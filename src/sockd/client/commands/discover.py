@@ -6,7 +6,8 @@ import secrets
 import shutil
 import socket
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from functools import partial
 
 import click
@@ -57,12 +58,18 @@ def make_token() -> bytes:
     return b"sock" + secrets.token_hex(6).encode()
 
 
+def name_of(address: str) -> str:
+    """The name of an address; it may take long. Raises OSError."""
+    return socket.getnameinfo((address, 0), socket.NI_NAMEREQD)[0]
+
+
 @define(eq=False)
 class Names:
     """The names of addresses, as far as somebody tells them in time."""
 
     run: Run
-    _lookups: Lookups = field(factory=partial(Lookups, MOST_LOOKUPS))
+    look: Callable[[str], str] = name_of
+    _lookups: Lookups = field(factory=partial(Lookups, MOST_LOOKUPS), init=False)
     _open: set[Deferred[None]] = field(factory=set, init=False)
 
     def look_up(self, host: Host) -> None:
@@ -72,7 +79,11 @@ class Names:
         deferred.addBoth(lambda _: self._open.discard(deferred))
 
     async def done(self) -> None:
-        """Wait for those that are still open."""
+        """Wait a moment for those that are still open."""
+        with suppress(TimeoutError):
+            await within(self.run.reactor, NAME_WAIT, self._all())
+
+    async def _all(self) -> None:
         await DeferredList(list(self._open))
 
     def close(self) -> None:
@@ -82,8 +93,7 @@ class Names:
 
     async def _name(self, host: Host) -> None:
         def look() -> list[tuple[int, int, int, str, tuple[()]]]:
-            name, _ = socket.getnameinfo((host.address, 0), socket.NI_NAMEREQD)
-            return [(0, 0, 0, name, ())]  # in the place of a canonical name
+            return [(0, 0, 0, self.look(host.address), ())]  # in a canonical name's place
 
         wait = self.run.asking.wait + NAME_WAIT
         try:
@@ -136,20 +146,14 @@ class Discovery:
         return code
 
     async def _ask(self, places: list[Place]) -> None:
-        if len(places) > discovery.MOST_PLACES:
-            self._warn(f"only {discovery.MOST_PLACES} of {len(places)} places are asked: name one")
-        self.probing.open(places[: discovery.MOST_PLACES])
+        self.probing.open(places)
         if self.tries_tcp:
             for address in localhosts(places):
                 self.doors.knock(address)
         await self.probing.ask()
         await sleep(self.run.reactor, self.run.asking.wait)
         await self.doors.done()
-        if not self.run.asking.is_numeric:
-            try:
-                await within(self.run.reactor, NAME_WAIT, self.names.done())
-            except TimeoutError:
-                return
+        await self.names.done()
 
     # what comes
 
