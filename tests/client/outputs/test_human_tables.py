@@ -155,11 +155,7 @@ def test_where_the_encoding_has_no_blocks_a_bar_is_of_ascii() -> None:
 
 BINS = st.lists(
     st.tuples(st.integers(0, 10**9), st.integers(0, 10**6)), min_size=1, max_size=200
-).map(
-    lambda pairs: [
-        (low, low + 1, count) for low, count in sorted(dict(pairs).items())
-    ]
-)
+).map(lambda pairs: [(low, low + 1, count) for low, count in sorted(dict(pairs).items())])
 
 
 @given(BINS, st.integers(60, 200))
