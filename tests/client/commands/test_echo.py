@@ -191,9 +191,10 @@ def test_a_port_where_nobody_listens_is_1_and_told_by_the_network() -> None:
 
 def test_silence_is_3() -> None:
     with datagram_liar(lambda _: []) as server:
-        done = sock("echo", "-c2", "-i0.01", "-W0.2", f"127.0.0.1:{server.port}")
+        asked = f"127.0.0.1:{server.port}"
+        done = sock("echo", "-c2", "-i0.01", "-W0.2", asked)
     assert done.code == 3
-    assert f"no answer from 127.0.0.1:{server.port} within 0.2 s" in done.err
+    assert f"no answer from {asked} within 0.2 s" in done.err
 
 
 def test_garbage_is_4() -> None:
