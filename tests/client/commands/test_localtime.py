@@ -15,7 +15,6 @@ from tests.client.liars import datagram_liar
 from tests.client.running import sock, sock_open
 from tests.client.served import DATAGRAMS, served, way
 from tests.daemons import Daemon
-from tests.processes import wait_until
 
 Files = tuple[Path, Path, Path]
 
@@ -83,11 +82,13 @@ def test_its_socket_file_goes_when_it_is_interrupted(tmp_path: Path) -> None:
     path = tmp_path / "liar"
     before = left_over()
     for number in (signal.SIGINT, signal.SIGTERM):
-        with datagram_liar(lambda _: [], path) as liar:
-            with sock_open("localtime", "-W", "60", "--unix", path) as process:
-                wait_until(lambda liar=liar: liar.heard, "it has asked")  # type: ignore[misc]
-                os.kill(process.pid, number)
-                assert process.wait(30) == -number
+        with (
+            datagram_liar(lambda _: [], path) as liar,
+            sock_open("localtime", "-W", "60", "--unix", path) as process,
+        ):
+            liar.wait_heard(1)
+            os.kill(process.pid, number)
+            assert process.wait(30) == -number
         assert left_over() <= before
 
 

@@ -15,7 +15,8 @@ from tests.daemons import Daemon
 
 TEXT = "Sockets are where programs on two machines meet and talk.\n\nÜber alles geschrieben.\n"
 FILLED = (
-    "Sockets are where programs on\r\ntwo machines meet and talk.\r\n\r\nÜber alles geschrieben.\r\n"
+    "Sockets are where programs on\r\ntwo machines meet and talk.\r\n\r\n"
+    "Über alles geschrieben.\r\n"
 ).encode()
 Files = tuple[Path, Path, Path]
 
@@ -102,14 +103,9 @@ def test_a_text_that_begins_as_an_error_is_a_text(daemon: Daemon, tls_files: Fil
         pytest.param([hears_end, resets], 1, "reset", id="a reset"),
     ],
 )
-def test_a_server_that_lies_has_its_exit_code(
-    script: list[Step], code: int, said: str, tmp_path: Path
-) -> None:
-    path = tmp_path / "liar"
-    with stream_liar(*script, path=path):
-        done = sock("wrap", "-W", "0.5", "--unix", path, stdin=TEXT.encode())
-    if said == "reset":  # a Unix socket has no reset: it ends
-        code, said = 4, "other words"
+def test_a_server_that_lies_has_its_exit_code(script: list[Step], code: int, said: str) -> None:
+    with stream_liar(*script) as liar:
+        done = sock("wrap", "-W", "0.5", "-H", f"127.0.0.1:{liar.port}", stdin=TEXT.encode())
     assert (done.code, done.out, said in done.err) == (code, b"", True), done.err
     assert "\x1b" not in done.err
 
