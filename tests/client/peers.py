@@ -22,6 +22,7 @@ from sockd.client.dial import dial
 from sockd.client.resolve import Lookups
 from sockd.client.streams import Stream
 from sockd.client.targets import Target, Transport
+from sockd.net.tls import Connections, TLSFactory
 from sockd.testing.running import running_reactor, until
 
 
@@ -99,16 +100,30 @@ class Server:
 
 @asynccontextmanager
 async def serving(
-    server: Server, *, interface: str = "127.0.0.1", context: SSL.Context | None = None
+    server: Server,
+    *,
+    interface: str = "127.0.0.1",
+    context: SSL.Context | None = None,
+    half_close: bool = False,
+    path: str = "",
 ) -> AsyncIterator[Server]:
-    """The server listens on a free port of loopback, with TLS where there is a context."""
+    """The server listens on a free port of loopback, or a path; with TLS where it has a context.
+
+    With `half_close` TLS is that of sockd's services; else it is Twisted's, which closes when the
+    other side has finished.
+    """
     reactor = running_reactor()
     factory: Any = server.factory
-    if context is not None:
+    if context is not None and half_close:
+        factory = _HalfClosing(server, context)
+    elif context is not None:
         factory = TLSMemoryBIOFactory(_Context(context), False, factory, reactor)
         factory.noisy = False
-    port = reactor.listenTCP(server.port, factory, interface=interface)
-    server.port = port.getHost().port
+    if path:
+        port = reactor.listenUNIX(path, factory)
+    else:
+        port = reactor.listenTCP(server.port, factory, interface=interface)
+        server.port = port.getHost().port
     try:
         yield server
     finally:
@@ -127,6 +142,17 @@ class _Context(ssl.ContextFactory):
 
     def getContext(self) -> SSL.Context:
         return self._context
+
+
+class _HalfClosing(Factory):
+    noisy = False
+
+    def __init__(self, server: Server, context: SSL.Context) -> None:
+        self._server = server
+        self._tls = TLSFactory(Connections(context), running_reactor())
+
+    def buildProtocol(self, addr: object) -> Protocol:
+        return self._tls.wrap(Peer(self._server))
 
 
 def server_context(

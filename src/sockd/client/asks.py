@@ -11,7 +11,7 @@ from sockd.client.asking import Asking
 from sockd.client.datagrams import Datagrams
 from sockd.client.dial import dial
 from sockd.client.errors import BadAnswer, ClientError, TimedOut, UsageFault
-from sockd.client.exits import Exit
+from sockd.client.exits import Exit, worst
 from sockd.client.measure.statistics import Durations
 from sockd.client.process import Run
 from sockd.client.reach import reach
@@ -48,6 +48,8 @@ class Answer:
     is_kernel: bool = False
     """Whether the kernel said when the answer came."""
     rate_bps: int | None = None
+    exit: Exit = Exit.ANSWERED
+    """Another where the host has answered that it does not do what was asked."""
     notes: tuple[str, ...] = ()
     """What a reader should know of it, a sentence each."""
     timing: Timing | None = None
@@ -90,6 +92,8 @@ class Speech:
     """The kind of service whose documentation explains the protocol."""
     has_rows: bool = False
     """What it hands out names the host itself."""
+    retries_itself: bool = False
+    """Over datagrams it repeats what was not answered, and no more."""
 
 
 @define(eq=False)
@@ -105,6 +109,8 @@ class ConversationHost:
     _fresh: Durations = field(factory=Durations)
     _last: Probe | None = None
     _answer: Answer | None = None
+    _refused: Exit = Exit.ANSWERED
+    """The worst that answers have said."""
     _datagrams: Datagrams | None = None
 
     @property
@@ -142,7 +148,7 @@ class ConversationHost:
     async def ask(self, seq: int) -> ClientError | None:
         """Ask once, and again where no answer came and retries are allowed; why there was none."""
         failed: ClientError | None = None
-        for attempt in range(1, self.run.asking.retries + 2):
+        for attempt in range(1, self._tries + 1):
             talk = Talk(self.run, self.target, seq, attempt)
             self._counted["sent"] += 1
             try:
@@ -150,12 +156,20 @@ class ConversationHost:
             except ClientError as error:
                 failed = error
                 self._count_failure(talk, error)
-                if isinstance(error, BadAnswer | UsageFault):
+                # what was printed would be printed again
+                if isinstance(error, BadAnswer | UsageFault) or talk.size:
                     break
             else:
                 self._count_answer(talk, answer, found)
                 return None
         return failed
+
+    @property
+    def _tries(self) -> int:
+        """Times that a conversation is begun, if it fails."""
+        if self.speech.retries_itself and not self.target.transport.is_stream:
+            return 1
+        return self.run.asking.retries + 1
 
     async def _converse(self, talk: Talk) -> tuple[Answer, Probe]:
         """One conversation; what came of it."""
@@ -220,6 +234,7 @@ class ConversationHost:
 
     def _count_answer(self, talk: Talk, answer: Answer, probe: Probe) -> None:
         self._last, self._answer = probe, answer
+        self._refused = worst((self._refused, answer.exit))
         self._counted["received"] += 1
         self._counted["bytes_received"] += talk.size
         if probe.rtt_ns is not None:
@@ -265,7 +280,7 @@ class ConversationHost:
 
     def _exit(self, error: ClientError | None) -> Exit:
         if self.has_answered:
-            return Exit.ANSWERED
+            return self._refused
         return error.exit if error is not None else Exit.TIMEOUT
 
     def interval(self, from_ns: int, to_ns: int) -> Interval | None:

@@ -19,10 +19,13 @@ from zope.interface import implementer
 
 from sockd.client.errors import ClientError, Unreachable
 from sockd.client.loop import Reactor
+from sockd.client.system import words
 
 MOST_READ = 64 * 1024
 """Bytes of one read. Room for more would be mapped anew by the allocator for each of them."""
 _LINGER_NOT = struct.pack("ii", 1, 0)
+_NO_SIGNAL = getattr(socket, "MSG_NOSIGNAL", 0)
+"""A socket that is reset is no closed pipe of standard output's: it does not end the process."""
 _LATER = (BlockingIOError, InterruptedError)
 
 
@@ -213,7 +216,7 @@ class SocketChannel:
         try:
             while self._unsent:
                 with memoryview(self._unsent) as view:
-                    sent = self.socket.send(view)
+                    sent = self.socket.send(view, _NO_SIGNAL)
                 del self._unsent[:sent]
         except _LATER:
             pass
@@ -239,8 +242,4 @@ class SocketChannel:
     def _fault(self, error: OSError) -> ClientError:
         if error.errno in (errno.ECONNRESET, errno.EPIPE, errno.ENOTCONN):
             return Unreachable(f"{self.name} has reset the connection")
-        return Unreachable(f"the connection to {self.name} broke: {_words(error)}")
-
-
-def _words(error: OSError) -> str:
-    return (error.strerror or str(error)).lower()
+        return Unreachable(f"the connection to {self.name} broke: {words(error)}")

@@ -7,7 +7,7 @@ import socket
 import time
 from typing import NoReturn, cast
 
-from attrs import define, frozen
+from attrs import define, evolve, frozen
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
@@ -21,6 +21,7 @@ from sockd.client.race import AllFailed, Race, interleave
 from sockd.client.report import Timing
 from sockd.client.resolve import LOOKUPS, Address, Lookups, is_address, resolve
 from sockd.client.streams import Hook, Stream
+from sockd.client.system import words
 from sockd.client.targets import Target, Transport
 
 _NO_ANSWER = "no answer"
@@ -40,25 +41,18 @@ async def dial(
     All of it together takes at most `asking.wait` seconds. Raises NameNotFound, Unreachable,
     TimedOut, BadCertificate, and UsageFault for an interface or a file of the options.
     """
-    dialling = _Dialling(reactor, target, asking, lookups, reactor.seconds() + asking.wait)
+    if target.transport is Transport.TLS:
+        # here, because it takes long to load; and first, because files at fault connect to nobody
+        from sockd.client.trust import load
+
+        load(asking.ca, asking.certificate, asking.is_insecure)
     began_ns = time.monotonic_ns()
+    dialling = _Dialling(reactor, target, asking, lookups, reactor.seconds() + asking.wait)
     reached = await dialling.reach()
     channel: Channel = SocketChannel(reactor, reached.sock, str(target))
     timing = reached.timing
     if target.transport is Transport.TLS:
-        from sockd.client.trust import secure  # for it takes long to load
-
-        tls_ns = time.monotonic_ns()
-        try:
-            channel = await secure(reactor, channel, target, asking, dialling.left())
-        except BaseException:  # a cancellation too
-            channel.close()
-            raise
-        timing = Timing(
-            resolve_ns=timing.resolve_ns,
-            connect_ns=timing.connect_ns,
-            tls_ns=time.monotonic_ns() - tls_ns,
-        )
+        channel, timing = await dialling.secure(channel, timing)
     stream = Stream(
         timers=reactor,
         channel=channel,
@@ -134,6 +128,18 @@ class _Dialling:
             ),
         )
 
+    async def secure(self, channel: Channel, timing: Timing) -> tuple[Channel, Timing]:
+        """TLS over what has been reached, and how long it took."""
+        from sockd.client.trust import secure
+
+        began_ns = time.monotonic_ns()
+        try:
+            tls = await secure(self.reactor, channel, self.target, self.asking, self.left())
+        except BaseException:  # a cancellation too
+            channel.close()
+            raise
+        return tls, evolve(timing, tls_ns=time.monotonic_ns() - began_ns)
+
     async def _reach_path(self) -> _Reached:
         began_ns = time.monotonic_ns()
         path = self.target.path
@@ -191,7 +197,7 @@ def _words(failure: Exception | None) -> str:
     if failure is None:
         return _NO_ANSWER
     if isinstance(failure, OSError):
-        return (failure.strerror or str(failure)).lower()
+        return words(failure)
     return str(failure)
 
 

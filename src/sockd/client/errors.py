@@ -21,6 +21,12 @@ class Unreachable(ClientError):
     reason = "unreachable"
 
 
+class Refused(ClientError):
+    """The service itself says that it does not do what was asked: an answer, but none to have."""
+
+    reason = "refused"
+
+
 class UsageFault(ClientError):
     """What was asked for cannot be meant so."""
 

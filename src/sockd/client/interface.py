@@ -7,6 +7,7 @@ import ipaddress
 import socket
 
 from sockd.client.errors import UsageFault
+from sockd.client.system import words
 
 MOST_NAME = 15
 """Bytes of an interface's name: the kernel's IFNAMSIZ without its NUL."""
@@ -43,7 +44,7 @@ def bind_to(sock: socket.socket, interface: str) -> None:
         elif error.errno == errno.EPERM:
             why = "only root may choose an interface here; one of its addresses will do"
         else:
-            why = (error.strerror or str(error)).lower()
+            why = words(error)
         raise UsageFault(f"-I {interface}: {why}") from None
 
 
@@ -56,5 +57,5 @@ def _bind_to_address(sock: socket.socket, source: str) -> None:
         sock.bind(sockaddr)
     except (OSError, ValueError) as error:
         if isinstance(error, OSError) and error.errno not in (errno.EADDRNOTAVAIL, None):
-            raise UsageFault(f"-I {source}: {(error.strerror or str(error)).lower()}") from None
+            raise UsageFault(f"-I {source}: {words(error)}") from None
         raise UsageFault(f"-I {source}: it is none of our addresses") from None

@@ -12,9 +12,10 @@ import sys
 from typing import NoReturn
 
 import click
+from click.shell_completion import CompletionItem
 
 from sockd import __version__
-from sockd.client.ending import end
+from sockd.client.ending import end, with_streams
 from sockd.client.exits import Exit
 from sockd.formats.nearest import near_miss
 
@@ -68,6 +69,15 @@ class Commands(click.Group):
             raise click.UsageError(f"there is no command {name!r}{miss}", ctx)
         return super().resolve_command(ctx, args)
 
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Names of commands, without importing one of them; and this group's options."""
+        found = [
+            CompletionItem(name, help=COMMANDS[name][1])
+            for name in self.list_commands(ctx)
+            if name.startswith(incomplete)
+        ]
+        return found + click.Command.shell_complete(self, ctx, incomplete)
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The table, without importing one of them."""
         with formatter.section("Commands"):
@@ -87,6 +97,7 @@ def sock() -> None:
 
 def main() -> NoReturn:
     """Run the command line of this process, and end it."""
+    with_streams()
     is_check = "--check" in sys.argv[1:]
     try:
         code = sock.main(prog_name="sock", standalone_mode=False)

@@ -104,9 +104,7 @@ class Lookups:
         lookup = _Lookup(reactor, look, Deferred(cancel))
         timer = reactor.callLater(
             max(0.0, wait),
-            lambda: lookup.fail(
-                NameNotFound(f"nobody told within {wait:g} s who '{host}' is (names are slow)")
-            ),
+            lambda: lookup.fail(NameNotFound(f"nobody told within {wait:.3g} s who '{host}' is")),
         )
         self._begin(lookup)
         try:

@@ -78,7 +78,10 @@ class Stream:
     on_read: Hook | None = None
     _buffer: bytearray = field(factory=bytearray, init=False)
     _callback: Hook | None = field(default=None, init=False)
+    _is_full: bool = field(default=False, init=False)
+    """Whether nothing is read as too much waits already."""
     _is_paused: bool = field(default=False, init=False)
+    """Whether nothing is read as somebody said so."""
     _is_ended: bool = field(default=False, init=False)
     _error: Exception | None = field(default=None, init=False)
     _is_closed: bool = field(default=False, init=False)
@@ -142,9 +145,9 @@ class Stream:
 
         What it raises ends the reading, and `ended` raises it.
         """
-        self._callback = callback
-        if self._buffer:
-            self._hand(self._take(len(self._buffer)))
+        while self._buffer and self._callback is None:
+            self._hand(callback, self._take(len(self._buffer)))
+        self._callback = self._callback or callback
 
     async def ended(self, wait: float | None = None) -> None:
         """Wait for the end, where `listen` reads; as long as it takes if nothing else is said."""
@@ -155,14 +158,14 @@ class Stream:
             raise self._error
 
     def pause(self) -> None:
-        """Read no more for now, where `listen` reads."""
+        """Have the network wait; what has come already can be read."""
         self._is_paused = True
         self.channel.pause()
 
     def resume(self) -> None:
         """Read again."""
         self._is_paused = False
-        if not self._is_closed:
+        if not (self._is_closed or self._is_full):
             self.channel.resume()
 
     # writing
@@ -261,11 +264,12 @@ class Stream:
         if self.on_read is not None:
             self.on_read(data)
         if self._callback is not None:
-            self._hand(data)
+            self._hand(self._callback, data)
             return
         self._buffer += data
-        if len(self._buffer) >= MOST_BUFFERED and not self._is_paused:
-            self.pause()
+        if len(self._buffer) >= MOST_BUFFERED:
+            self._is_full = True
+            self.channel.pause()
         self._tell()
 
     def finished(self, is_cut: bool) -> None:
@@ -286,10 +290,9 @@ class Stream:
         for deferred in room:
             deferred.callback(None)
 
-    def _hand(self, data: bytes) -> None:
-        assert self._callback is not None
+    def _hand(self, callback: Hook, data: bytes) -> None:
         try:
-            self._callback(data)
+            callback(data)
         except Exception as error:  # noqa: BLE001 - it is raised by `ended`
             self._callback = _nowhere
             self._error, self._is_ended = error, True
@@ -299,8 +302,10 @@ class Stream:
     def _take(self, most: int) -> bytes:
         part = bytes(self._buffer[:most])
         del self._buffer[:most]
-        if self._is_paused and self._callback is None and len(self._buffer) <= MOST_BUFFERED // 2:
-            self.resume()
+        if self._is_full and len(self._buffer) <= MOST_BUFFERED // 2:
+            self._is_full = False
+            if not self._is_paused:
+                self.resume()
         return part
 
     async def _have(self, end: _Deadline) -> None:

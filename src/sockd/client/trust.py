@@ -19,6 +19,7 @@ from sockd.client.channels import Channel
 from sockd.client.errors import BadCertificate, ClientError, TimedOut, UsageFault
 from sockd.client.loop import Reactor
 from sockd.client.resolve import is_address
+from sockd.client.system import words
 from sockd.client.targets import Target
 from sockd.client.tls import TLSChannel
 from sockd.options.files import read_file
@@ -170,10 +171,10 @@ def _use(context: SSL.Context, name: str) -> None:
     except (ValueError, UnsupportedAlgorithm):
         raise UsageFault(f"{name}: there is no private key in it that can be read") from None
     try:
-        context.use_certificate(crypto.X509.from_cryptography(first))
+        context.use_certificate(first)
         for other in others:
-            context.add_extra_chain_cert(crypto.X509.from_cryptography(other))
-        context.use_privatekey(crypto.PKey.from_cryptography_key(key))  # type: ignore[arg-type]
+            context.add_extra_chain_cert(other)
+        context.use_privatekey(key)  # type: ignore[arg-type]  # a kind that TLS has no use for
         context.check_privatekey()
     except (SSL.Error, crypto.Error, TypeError, ValueError):
         raise UsageFault(f"{name}: its key is not that of its first certificate") from None
@@ -183,7 +184,7 @@ def _read(name: str) -> bytes:
     try:
         return read_file(name, MOST_FILE)
     except OSError as error:
-        raise UsageFault(f"{name}: {(error.strerror or str(error)).lower()}") from None
+        raise UsageFault(f"{name}: {words(error)}") from None
 
 
 def _certificates(name: str, data: bytes) -> list[Certificate]:
@@ -223,15 +224,17 @@ def _check_name(connection: SSL.Connection, target: Target, name: str) -> None:
         else:
             verify_hostname(connection, name)
     except (VerificationError, CertificateError, ValueError, TypeError):
-        certificate = connection.get_peer_certificate(as_cryptography=True)
-        names = _names(certificate) if certificate is not None else []
-        whose = f"is for {' and '.join(names)}" if names else "names no host"
-        raise BadCertificate(f"the certificate of {target} {whose}, not for {name}") from None
+        names = _names(connection)
+        whose = f"is for {' and '.join(names)}, not for {name}" if names else "names no host"
+        raise BadCertificate(f"the certificate of {target} {whose}") from None
 
 
-def _names(certificate: Certificate) -> list[str]:
+def _names(connection: SSL.Connection) -> list[str]:
     """Whose certificate it is; not escaped, and not too long."""
     try:
+        certificate = connection.get_peer_certificate(as_cryptography=True)
+        if certificate is None:
+            return []
         found = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
         names = [
             *found.get_values_for_type(x509.DNSName),

@@ -70,3 +70,27 @@ def watch(
             failure.raiseException()
 
     Deferred.fromCoroutine(task).addBoth(ended)
+
+
+async def beside(
+    main: Coroutine[Deferred[Any], Any, T], side: Coroutine[Deferred[Any], Any, None]
+) -> T:
+    """The result of `main`, while `side` runs too; what `side` raises ends both."""
+    failures: list[Failure] = []
+    running = Deferred.fromCoroutine(main)
+
+    def failed(failure: Failure) -> None:
+        if not failure.check(CancelledError):
+            failures.append(failure)
+            running.cancel()
+
+    beside_it = Deferred.fromCoroutine(side)
+    beside_it.addErrback(failed)
+    try:
+        return await running
+    except CancelledError:
+        if failures:
+            failures[0].raiseException()
+        raise
+    finally:
+        beside_it.cancel()

@@ -13,6 +13,9 @@ from sockd.config.uses import limits_for, uses_of
 from sockd.formats.columns import columns
 from sockd.service import MAIN_KEY, Found, Kind
 
+WIRE_HEADING = "## On the wire"
+WIRE_NAMES = {"stream": "Streams", "datagram": "Datagrams", "sender": "Unasked"}
+"""What a reader knows the protocols by."""
 LIMITS_HEADING = "## Options of every service"
 
 
@@ -46,9 +49,19 @@ def page(kind: Kind) -> str:
             for key, listen in instance.listens().items()
         )
         parts.append(f"Default instance `{instance.name}`: {listens}.")
+    if kind.wire:
+        parts.append(f"{WIRE_HEADING}\n\n{_exchanges(kind)}")
     options = options_text(attrs.fields(kind.options))
     parts.append(f"## Options\n\n{options}" if options else "It has no options of its own.")
     return "\n\n".join(parts) + "\n"
+
+
+def _exchanges(kind: Kind) -> str:
+    """What goes over the wire, a list item a protocol."""
+    return "\n".join(
+        f"- {WIRE_NAMES[protocol]}: {exchange.asks} {exchange.answers} {exchange.ends}"
+        for protocol, exchange in kind.wire.items()
+    )
 
 
 def limits_text() -> str:

@@ -22,7 +22,7 @@ from sockd.net.context import Context
 from sockd.net.datagram import MAX_ANSWER, Replies
 from sockd.net.requests import Requests
 from sockd.options.option import option
-from sockd.service import Instance, Kind
+from sockd.service import STANDS_ALONE, Exchange, Instance, Kind
 
 GREETING = "Hello client how are you"
 """The greeting of the default instance: the tutorial's server says it."""
@@ -78,5 +78,23 @@ kind = Kind(
             {"greeting": GREETING},
         )
     ],
-    asks="echo hello",
+    command="sock ack {at} hello",
+    wire={
+        "stream": Exchange(
+            asks="The client connects, and sends lines that end in LF or CRLF.",
+            answers=(
+                "The service greets the connection if that is set, and answers each line with "
+                "'OK : ', the line and CRLF."
+            ),
+            ends=(
+                "The client ends its half when it has asked all; the service answers what it "
+                "has got and closes."
+            ),
+        ),
+        "datagram": Exchange(
+            asks="Each datagram is one line, with or without its line end.",
+            answers=("One datagram comes back: 'OK : ', the line and CRLF; there is no greeting."),
+            ends=STANDS_ALONE,
+        ),
+    },
 )

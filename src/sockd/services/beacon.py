@@ -20,7 +20,7 @@ from sockd.net.context import Context
 from sockd.net.datagram import Sender
 from sockd.options.option import Change, option
 from sockd.options.units import Duration
-from sockd.service import Instance, Kind
+from sockd.service import Exchange, Instance, Kind
 
 LOOK_SECONDS = 1.0
 """How often the clock on the wall is looked at: it may be set, and the beacon stays on its beat."""
@@ -82,4 +82,14 @@ kind = Kind(
     instances=[
         Instance("beacon", [f"multicast:{ports.BEACON_GROUP}:{ports.BEACON}:interface=127.0.0.1"])
     ],
+    wire={
+        "sender": Exchange(
+            asks="The client joins the multicast group and listens; it sends nothing.",
+            answers=(
+                "On even multiples of the period on the clock one datagram goes to the group: "
+                "the time as C's ctime writes it, '/', and the host's name."
+            ),
+            ends="Nothing ends: the client leaves the group when it has heard enough.",
+        ),
+    },
 )

@@ -17,7 +17,7 @@ from sockd.formats import ports
 from sockd.formats.chargen import PATTERN
 from sockd.net.datagram import MAX_ANSWER, Replies
 from sockd.net.requests import Once
-from sockd.service import Instance, Kind
+from sockd.service import STANDS_ALONE, Exchange, Instance, Kind
 
 
 class ChargenStream(Once):
@@ -51,11 +51,23 @@ kind = Kind(
             ],
         )
     ],
-    tries={
-        "tcp": "nc -d {host} {port} | head -20",
-        "tls": "openssl s_client -quiet -connect {host}:{port} | head -20",
-        "unix": "nc -d -U {path} | head -20",
-        "udp": "echo 'as long as this' | nc -u -W1 {host} {port}",
-        "unixgram": "echo 'as long as this' | nc -uU -W1 {path}",
+    command="sock chargen -s 1k {to}",
+    wire={
+        "stream": Exchange(
+            asks="The client connects; what it sends is read and forgotten (RFC 864).",
+            answers=(
+                "Lines of 72 characters and CRLF, each shifted by one against the last, over "
+                "the 95 printable ASCII characters, as fast as they are read."
+            ),
+            ends="The client closes when it has enough: the pattern has no end.",
+        ),
+        "datagram": Exchange(
+            asks=("Any datagram asks; its length bounds the answer here, though not in RFC 864."),
+            answers=(
+                "One datagram of at most 512 bytes, the beginning of the pattern, never "
+                "longer than the question, so that nobody is flooded with it."
+            ),
+            ends=STANDS_ALONE,
+        ),
     },
 )

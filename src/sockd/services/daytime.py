@@ -18,7 +18,7 @@ from sockd.net.context import Context
 from sockd.net.datagram import Replies
 from sockd.net.requests import Once
 from sockd.options.option import option
-from sockd.service import Instance, Kind
+from sockd.service import STANDS_ALONE, Exchange, Instance, Kind
 
 
 @frozen
@@ -68,4 +68,23 @@ kind = Kind(
             ],
         )
     ],
+    command="sock daytime {to}",
+    wire={
+        "stream": Exchange(
+            asks="The client connects; what it sends is forgotten (RFC 867).",
+            answers=(
+                "One line with the date and time: RFC 867 fixes no form of it, here it is C's "
+                "ctime and CRLF."
+            ),
+            ends="The service closes when the line is sent.",
+        ),
+        "datagram": Exchange(
+            asks="Any datagram asks, an empty one too (RFC 867).",
+            answers=(
+                "One datagram with the line: RFC 867 fixes no form of it, here it is C's "
+                "ctime and CRLF."
+            ),
+            ends=STANDS_ALONE,
+        ),
+    },
 )

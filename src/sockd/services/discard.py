@@ -8,7 +8,7 @@ Nothing ever comes back, from a stream or for a datagram. The log tells how many
 from sockd.formats import ports
 from sockd.net.datagram import Replies
 from sockd.net.stream import Stream
-from sockd.service import Instance, Kind
+from sockd.service import STANDS_ALONE, Exchange, Instance, Kind
 
 
 class DiscardStream(Stream):
@@ -38,9 +38,19 @@ kind = Kind(
             ],
         )
     ],
-    asks="echo hello",
-    tries={  # nothing comes back that could be waited for
-        "udp": "echo hello | nc -u -w1 {host} {port}",
-        "unixgram": "echo hello | nc -uU -w1 {path}",
+    command="sock discard -s 1k {to}",
+    wire={
+        "stream": Exchange(
+            asks="The client connects and sends what it likes (RFC 863).",
+            answers="Nothing ever comes back: all is read and forgotten.",
+            ends="The client closes; the service then closes too.",
+        ),
+        "datagram": Exchange(
+            asks="The client sends what it likes (RFC 863).",
+            answers=(
+                "No datagram is answered, so a lost one cannot be told from one that arrived."
+            ),
+            ends=STANDS_ALONE,
+        ),
     },
 )

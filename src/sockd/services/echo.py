@@ -10,7 +10,7 @@ A client that does not read what comes back is not read from either.
 from sockd.formats import ports
 from sockd.net.datagram import Replies
 from sockd.net.stream import Stream
-from sockd.service import Instance, Kind
+from sockd.service import STANDS_ALONE, Exchange, Instance, Kind
 
 
 class EchoStream(Stream):
@@ -38,5 +38,23 @@ kind = Kind(
             [f"tcp:{ports.ECHO}:interface=localhost", f"udp:{ports.ECHO}:interface=localhost"],
         )
     ],
-    asks="echo hello",
+    command="sock echo -c 3 {to}",
+    tries={"tcp": "sock echo -c 3 --tcp {address}"},
+    wire={
+        "stream": Exchange(
+            asks="The client connects and sends what it likes (RFC 862).",
+            answers=(
+                "Every byte comes back, in order; TCP may cut the answer into other pieces "
+                "than the question."
+            ),
+            ends=("The client ends its half; the service sends back what is left and closes."),
+        ),
+        "datagram": Exchange(
+            asks=(
+                "The client sends a datagram with what it likes in it, or with nothing (RFC 862)."
+            ),
+            answers="The same bytes come back in one datagram.",
+            ends=STANDS_ALONE,
+        ),
+    },
 )

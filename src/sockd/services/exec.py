@@ -1,10 +1,9 @@
 """Run a program for each connection, which is its input and output.
 
 As inetd's `nowait`: what the client sends is the program's input, what the program prints is sent
-to the client. Programs run side by side, at most 40 of them, each in a session of its own with a
-clean environment; when the client leaves, the program and what it started are ended. Its
-environment has `REMOTE_ADDR`, `REMOTE_PORT` and `SOCKD_SERVICE`. What it prints on standard error
-goes to the log.
+to the client. Programs run side by side, each in a session of its own, in a clean environment; when
+the client leaves, the program and what it started are ended. Its environment has `REMOTE_ADDR`,
+`REMOTE_PORT` and `SOCKD_SERVICE`. What it prints on standard error goes to the log.
 
 A program has bounds on its time, memory, descriptors and files. It runs without any capability, and
 cannot gain one: not through setuid programs either, such as `sudo`. A program that runs as root has
@@ -49,13 +48,12 @@ from sockd.net.stream import Stream
 from sockd.options.option import OptionError, option
 from sockd.options.units import Duration, Size
 from sockd.options.user import User
-from sockd.service import Instance, Kind
+from sockd.service import Exchange, Instance, Kind
 
 QUOTE = "quote"
 """What can be sent where the program is not there."""
 STOP_SECONDS = 2.0
-"""How long a stop waits for killed programs to be reaped: one that has become another user, as sudo
-does, cannot be killed."""
+"""How long a stop waits until killed programs are reaped: one that became another user may live."""
 NEEDS_ROOT = "running a program as another user needs a daemon that stays root"
 
 
@@ -84,8 +82,7 @@ class ExecOptions:
     )
     user: User | None = option(
         None,
-        "run it as this user of the host, by name or number, which needs a daemon that stays root; "
-        "empty: the daemon's own",
+        "run as this user of the host (name or number): the daemon must stay root; empty: its own",
     )
     privileged: bool = option(
         False,
@@ -114,14 +111,12 @@ class ExecOptions:
     )
     file_size: Size = option(
         Size(64 * 1024 * 1024),
-        "the largest file that a program may write, or have grown by it, such as a log; what "
-        "would write more is ended",
+        "the largest file that a program may write or make grow; what would write more is ended",
     )
     processes: int | None = option(
         None,
-        "processes and threads of the program's user at which it can start no more; the kernel "
-        "counts those of the whole host, the daemon's too, so give it a user of its own; does not "
-        "bind root; empty: what binds the daemon",
+        "processes and threads of its user, on the whole host, the daemon's too, at which it can "
+        "start no more: give it its own user; does not bind root; empty: what binds the daemon",
         validator=validators.optional(validators.ge(1)),
     )
     max_time: Duration = option(
@@ -395,4 +390,11 @@ kind = Kind(
             },
         )
     ],
+    wire={
+        "stream": Exchange(
+            asks="What the client sends is the standard input of a program, started for it.",
+            answers="A greeting if that is set, then what the program prints.",
+            ends="The service closes when the program has ended; a client may leave before.",
+        )
+    },
 )

@@ -36,7 +36,7 @@ from sockd.net.program import Program, missing_tools
 from sockd.net.requests import Requests
 from sockd.options.option import option
 from sockd.options.units import Duration, Size
-from sockd.service import Instance, Kind
+from sockd.service import STANDS_ALONE, Exchange, Instance, Kind
 
 WORKER_CPU_SECONDS = 365 * 24 * 3600
 """The worker is ended by its deadline, a number at a time, not by what it has used in all."""
@@ -241,5 +241,29 @@ kind = Kind(
             [f"tcp:{ports.FACTOR}:interface=localhost", f"udp:{ports.FACTOR}:interface=localhost"],
         )
     ],
-    asks="echo 42",
+    command="sock factor {at} 42",
+    wire={
+        "stream": Exchange(
+            asks=(
+                "The client connects, and sends lines, each an integer of 2 or more in "
+                "decimal digits."
+            ),
+            answers=(
+                "One line for each: its prime factors, ascending, as often as they divide it, "
+                "one space between them; or a line that begins 'error: '."
+            ),
+            ends=(
+                "The client ends its half when it has asked all; the service answers what it "
+                "has got and closes."
+            ),
+        ),
+        "datagram": Exchange(
+            asks="Each datagram is one line, an integer of 2 or more in decimal digits.",
+            answers=(
+                "One datagram comes back: the prime factors on a line, or a line that begins "
+                "'error: '."
+            ),
+            ends=STANDS_ALONE,
+        ),
+    },
 )

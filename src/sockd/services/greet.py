@@ -18,7 +18,7 @@ from sockd.formats.template import Template
 from sockd.net.context import Context
 from sockd.net.requests import Once
 from sockd.options.option import option
-from sockd.service import Instance, Kind
+from sockd.service import Exchange, Instance, Kind
 
 GREETING = Template("Hello there, {name}, it's now {time}")
 """The default text, without its line end."""
@@ -55,4 +55,15 @@ kind = Kind(
             {"template": "Hello client how are you"},
         ),
     ],
+    command="sock greet {to}",
+    wire={
+        "stream": Exchange(
+            asks="The client connects; what it sends is forgotten.",
+            answers=(
+                "One line with the client's name as the service knows it, and the time; it "
+                "ends in CRLF."
+            ),
+            ends="The service closes when the line is sent.",
+        ),
+    },
 )

@@ -16,7 +16,7 @@ from sockd.formats import ports
 from sockd.formats.clock import is_zone, local_ctime
 from sockd.formats.text import escape
 from sockd.net.datagram import Replies
-from sockd.service import Instance, Kind
+from sockd.service import Exchange, Instance, Kind
 
 ZONE_SHOWN = 100
 """Characters of an unknown zone's name that are shown back."""
@@ -45,5 +45,18 @@ kind = Kind(
     doc=__doc__,
     datagram=LocaltimeReplies,
     instances=[Instance("localtime", [f"unixgram:${{RUNTIME}}/{ports.LOCALTIME_SOCKET}"])],
-    asks="echo Europe/Warsaw",
+    command="sock localtime {at} Europe/Warsaw",
+    wire={
+        "datagram": Exchange(
+            asks=(
+                "The client binds a socket file of its own to be answered at, and sends the "
+                "name of a time zone, or a space for the local one."
+            ),
+            answers=(
+                "One datagram comes back: the time there as C's ctime writes it, without a "
+                "line end, or a text that begins 'error: '."
+            ),
+            ends="Nothing ends: the client removes its own socket file.",
+        ),
+    },
 )

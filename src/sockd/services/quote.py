@@ -19,7 +19,7 @@ from sockd.net.datagram import Replies
 from sockd.net.requests import Once
 from sockd.options.files import FilePath, read_file
 from sockd.options.option import option
-from sockd.service import Instance, Kind
+from sockd.service import STANDS_ALONE, Exchange, Instance, Kind
 
 MAX_FILE = 16 * 1024 * 1024
 """Bytes of the longest quotation file: it is kept in memory."""
@@ -96,4 +96,17 @@ kind = Kind(
             [f"tcp:{ports.QUOTE}:interface=localhost", f"udp:{ports.QUOTE}:interface=localhost"],
         )
     ],
+    command="sock quote {to}",
+    wire={
+        "stream": Exchange(
+            asks="The client connects; what it sends is forgotten (RFC 865).",
+            answers="One quotation of at most 512 bytes.",
+            ends="The service closes when the quotation is sent.",
+        ),
+        "datagram": Exchange(
+            asks="Any datagram asks, an empty one too (RFC 865).",
+            answers="One datagram with a quotation of at most 512 bytes.",
+            ends=STANDS_ALONE,
+        ),
+    },
 )

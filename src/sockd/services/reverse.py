@@ -19,7 +19,7 @@ from sockd.formats.answers import numbered, split_number
 from sockd.formats.lines import split_lines
 from sockd.net.datagram import Replies
 from sockd.net.requests import Requests
-from sockd.service import Instance, Kind
+from sockd.service import STANDS_ALONE, Exchange, Instance, Kind
 
 
 def reverse(line: bytes) -> bytes:
@@ -116,9 +116,29 @@ kind = Kind(
             ],
         )
     ],
-    asks="echo stressed",
-    tries={
-        "udp": "printf '1: stressed' | nc -u -W1 {host} {port}",
-        "unixgram": "printf '1: stressed' | nc -uU -W1 {path}",
+    command="sock reverse {at} stressed",
+    wire={
+        "stream": Exchange(
+            asks="The client connects, and sends lines that end in LF or CRLF.",
+            answers=(
+                "Each line comes back reversed and ends in CRLF: text that is UTF-8 by "
+                "characters, anything else by bytes."
+            ),
+            ends=(
+                "The client ends its half when it has asked all; the service answers what it "
+                "has got and closes."
+            ),
+        ),
+        "datagram": Exchange(
+            asks=(
+                "The client sends a text; 'NUMBER: ' before it lets the client tell which of "
+                "its questions was answered."
+            ),
+            answers=(
+                "The same bytes come back reversed in one datagram; a number, its colon and "
+                "the space stay in front."
+            ),
+            ends=STANDS_ALONE,
+        ),
     },
 )

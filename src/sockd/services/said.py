@@ -9,7 +9,7 @@ Reads one line, answers `You said:LINE`, and closes. What else the client sends 
 from sockd.formats import ports
 from sockd.formats.answers import you_said
 from sockd.net.requests import Requests
-from sockd.service import Instance, Kind
+from sockd.service import Exchange, Instance, Kind
 
 
 class SaidStream(Requests):
@@ -25,5 +25,12 @@ kind = Kind(
     doc=__doc__,
     stream=SaidStream,
     instances=[Instance("said", [f"tcp:{ports.SAID}:interface=localhost"])],
-    asks="echo hello",
+    command="sock said {at} hello",
+    wire={
+        "stream": Exchange(
+            asks="The client connects and sends one line that ends in LF or CRLF.",
+            answers="One line comes back: 'You said:', the line and CRLF.",
+            ends="The service closes when the answer is sent; more lines are forgotten.",
+        ),
+    },
 )

@@ -13,7 +13,7 @@ from sockd.formats import ports
 from sockd.formats.time import time_since_1900
 from sockd.net.datagram import Replies
 from sockd.net.requests import Once
-from sockd.service import Instance, Kind
+from sockd.service import STANDS_ALONE, Exchange, Instance, Kind
 
 
 class TimeStream(Once):
@@ -43,11 +43,23 @@ kind = Kind(
             [f"tcp:{ports.TIME}:interface=localhost", f"udp:{ports.TIME}:interface=localhost"],
         )
     ],
-    tries={
-        "tcp": "rdate -p -o {port} {host}",
-        "tls": "openssl s_client -quiet -connect {host}:{port} | od -An -tu4 --endian=big",
-        "udp": "rdate -u -p -o {port} {host}",
-        "unix": "nc -d -U {path} | od -An -tu4 --endian=big",
-        "unixgram": "echo | nc -uU -W1 {path} | od -An -tu4 --endian=big",
+    command="sock time {to}",
+    wire={
+        "stream": Exchange(
+            asks="The client connects; what it sends is forgotten (RFC 868).",
+            answers=(
+                "Four bytes, big-endian and unsigned: the seconds since 1900-01-01 00:00 UTC, "
+                "2208988800 more than Unix counts, modulo 2^32."
+            ),
+            ends="The service closes when the four bytes are sent.",
+        ),
+        "datagram": Exchange(
+            asks="Any datagram asks, an empty one too (RFC 868).",
+            answers=(
+                "One datagram of four bytes, big-endian and unsigned: the seconds since "
+                "1900-01-01 00:00 UTC, 2208988800 more than Unix counts, modulo 2^32."
+            ),
+            ends=STANDS_ALONE,
+        ),
     },
 )

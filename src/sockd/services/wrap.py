@@ -24,7 +24,7 @@ from sockd.net.context import Context
 from sockd.net.requests import Requests
 from sockd.options.option import option
 from sockd.options.units import Size
-from sockd.service import Instance, Kind
+from sockd.service import Exchange, Instance, Kind
 
 PIECE = 4096
 """Bytes that are decoded at once: characters may need four times the memory of their bytes."""
@@ -71,7 +71,18 @@ kind = Kind(
     stream=WrapStream,
     options=WrapOptions,
     instances=[Instance("wrap", [f"unix:${{RUNTIME}}/{ports.WRAP_SOCKET}"])],
-    asks="seq -s ' ' 60",
-    # s_client leaves at the end of its input, which is when the answer begins; socat waits
-    tries={"tls": "seq -s ' ' 60 | socat -t9 - OPENSSL:{host}:{port},verify=0"},
+    command="seq -s ' ' 60 | sock wrap {at}",
+    wire={
+        "stream": Exchange(
+            asks=(
+                "The client connects, sends a text, and ends its half so that the service "
+                "knows where the text ends."
+            ),
+            answers=(
+                "The text comes back filled into paragraphs of as many columns as the service "
+                "is set to, lines ending in CRLF."
+            ),
+            ends="The service closes when all of the text is sent back.",
+        ),
+    },
 )

@@ -8,7 +8,7 @@ from typing import Any
 import click
 from attrs import evolve
 
-from sockd.client.arguments import asks
+from sockd.client.arguments import Command, asks
 from sockd.client.asking import MOST_WINDOW, Asking
 from sockd.client.measure.answerers import Answerers
 from sockd.client.measure.carriers import Carrier, DatagramCarrier, StreamCarrier
@@ -29,7 +29,7 @@ TOLD_FROM = 0.01
 """Seconds between probes from which on each is told: more often nobody could read them."""
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("hosts", nargs=-1, metavar="[HOST...]")
 @click.option(
     "--window",

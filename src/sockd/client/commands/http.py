@@ -9,7 +9,7 @@ import click
 from attrs import define
 
 from sockd import __version__
-from sockd.client.arguments import asks
+from sockd.client.arguments import Command, asks
 from sockd.client.asking import Asking
 from sockd.client.asks import Answer, ConversationHost, Speech, Talk
 from sockd.client.dial import dial
@@ -125,7 +125,7 @@ def to_target(url: Url) -> Target:
     return Target(transport, host=url.host, port=url.port)
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("address", metavar="URL")
 @click.option("--headers", "shows_headers", is_flag=True, help="Status and headers, on stderr.")
 @click.option("--follow", "follows", is_flag=True, help="Go on where it leads, 5 times at most.")

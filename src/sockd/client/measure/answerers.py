@@ -123,12 +123,12 @@ class Answerers:
         return MOST_IN_FLIGHT - len(self._waiting)
 
     def payloads(self, count: int = 1) -> list[bytes]:
-        """The next probes to be sent; the same again until `sent` or `unsent` is called for them."""
+        """The next probes to be sent; the same until `sent` or `unsent` is called for them."""
         start = self._first + self._sent
         return [self.form.encode(seq % SEQUENCES) for seq in range(start, start + count)]
 
     def sent(self, at_ns: int, due_ns: int | None = None) -> None:
-        """The next probe is being sent: `at_ns` was read just before. Raises where is no room."""
+        """The next probe was sent; `at_ns` was read just before. Raises where there is no room."""
         if len(self._waiting) >= MOST_IN_FLIGHT:
             raise OverflowError(f"the wait of {MOST_IN_FLIGHT} probes is not over")
         self._waiting[self._sent] = at_ns

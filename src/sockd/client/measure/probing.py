@@ -23,6 +23,8 @@ from sockd.reactor.mmsg import BATCH
 
 REFUSED_NS = 10_000_000
 """Until the next try where the kernel takes nothing: its queue is empty by then."""
+COARSE_NS = 2_000_000
+"""By so much a reactor's timer may miss its time: it counts whole milliseconds."""
 MOST_INTERVALS = 600
 """Seconds whose counts are kept, to see whether losses look like a server's budget."""
 
@@ -206,15 +208,17 @@ class Probing:
 
     def _plan_turn(self) -> None:
         """Have the next turn when something is due."""
+        now_ns = self.run.monotonic_ns()
         times = [self.prober.next_expiry_ns]
         if self._schedule is not None and not self._is_all_sent:
-            times.append(self._schedule.due_ns)
+            # timers count whole milliseconds: the rest of the way is waited turn by turn
+            times.append(max(now_ns, self._schedule.due_ns - COARSE_NS))
         elif self._window is not None and not self.prober.in_flight:
-            times.append(self.run.monotonic_ns() + REFUSED_NS)
+            times.append(now_ns + REFUSED_NS)
         known = [at_ns for at_ns in times if at_ns is not None]
         if not known:
             return
-        delay = max(0.0, (min(known) - self.run.monotonic_ns()) / 1e9)
+        delay = max(0.0, (min(known) - now_ns) / 1e9)
         timer = self._timer
         if timer is None or not timer.active():
             self._timer = self.run.reactor.callLater(delay, self._turn)

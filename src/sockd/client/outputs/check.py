@@ -10,6 +10,7 @@ code.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from enum import IntEnum
 from fractions import Fraction
@@ -41,6 +42,8 @@ FIGURES = ("rtt_avg", "loss", "offset", "rate", "total")
 
 _UOM = {Unit.SECONDS: "s", Unit.PERCENT: "%", Unit.BYTES: "B"}
 """Units that figures for graphs may have; others have none."""
+_SPACES = re.compile(r"\s")
+_NO_LABEL = re.compile(r"['=|;\s]")
 
 
 class Status(IntEnum):
@@ -156,9 +159,15 @@ def _silence(
     for name, host in zip(called, summary.hosts, strict=True):
         if host.exit is not Exit.ANSWERED:
             status = Status.UNKNOWN if host.exit is Exit.USAGE else Status.CRITICAL
-            yield Problem(status, f"{name}: {_plain(host.error or 'no answer')}")
+            yield Problem(status, _why_silent(name, host))
     if not summary.hosts:
         yield Problem(Status.CRITICAL, "nobody answered")
+
+
+def _why_silent(name: str, host: HostSummary) -> str:
+    """Why a host has not answered; errors mostly name it themselves."""
+    why = host.error or "no answer"
+    return _plain(why) if host.target in why else f"{name}: {_plain(why)}"
 
 
 def _of_hosts(summary: Summary, called: Sequence[str], limits: Thresholds) -> Iterator[Problem]:
@@ -210,15 +219,13 @@ def _below(
     if len(problems) > 1:
         yield from (f"{problem.status.name}: {problem.text}" for problem in problems)
     for name, host in zip(called, summary.hosts, strict=True):
-        if len(called) > 1 or problems:
+        if host.exit is Exit.ANSWERED and (len(called) > 1 or problems):
             yield f"{name}: {_said(host, limits)}"
         yield from (f"{name}: {_plain(note)}" for note in host.notes)
 
 
 def _said(host: HostSummary, limits: Thresholds) -> str:
     """A host in words."""
-    if host.exit is not Exit.ANSWERED:
-        return _plain(host.error or "no answer")
     told = [
         f"{metric.name} {say(value, metric.unit)}"
         for metric in HOST_METRICS
@@ -230,7 +237,7 @@ def _said(host: HostSummary, limits: Thresholds) -> str:
 
 def _perfdata(summary: Summary, limits: Thresholds) -> Iterator[str]:
     """Figures for graphs: those that matter most, and those that have a threshold."""
-    labels = distinct([_label(name) for name in names(summary.hosts)])
+    labels = distinct([_label(name) for name in names(summary.hosts)], "#")
     for label, host in zip(labels, summary.hosts, strict=True):
         prefix = f"{label}/" if len(labels) > 1 else ""
         for metric in HOST_METRICS:
@@ -254,9 +261,9 @@ def _figure(
 
 def _plain(text: str) -> str:
     """A text that ends neither the line nor what of it is for people."""
-    return escape(text.replace("\t", " "), MOST_TEXT).replace("|", "\\x7c")
+    return _SPACES.sub(" ", escape(text, MOST_TEXT)).replace("|", "\\x7c")
 
 
 def _label(name: str) -> str:
     """A name as a label may be: no quotes, no signs of equality, and no spaces, to be safe."""
-    return "".join("_" if sign in "'=| \t;" else sign for sign in _plain(name))
+    return _NO_LABEL.sub("_", _plain(name))

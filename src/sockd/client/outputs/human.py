@@ -2,18 +2,48 @@
 
 from __future__ import annotations
 
+import os
+import time
+from collections.abc import Callable, Mapping
 from typing import BinaryIO, TextIO
 
-from attrs import Factory, define
+from attrs import define, field
 
 from sockd.client.asking import Asking
-from sockd.client.report import Data, Error, Event, HostSummary, Probe, Summary
+from sockd.client.outputs import summary as told
+from sockd.client.outputs.answers import Answers
+from sockd.client.outputs.figures import fill
+from sockd.client.outputs.histogram import histogram
+from sockd.client.outputs.live import Live
+from sockd.client.outputs.probes import STYLES, probe_line
+from sockd.client.outputs.screen import Screen
+from sockd.client.outputs.tables import Sheet, table
+from sockd.client.report import (
+    Counts,
+    Data,
+    Error,
+    Event,
+    HostSummary,
+    Probe,
+    Spread,
+    Start,
+    Summary,
+)
 from sockd.formats.text import escape
+
+MEASURING = frozenset({"echo"})
+"""Commands that measure, whatever they are asked for."""
+FASTEST_LINES = 0.01
+"""Seconds between two probes: where they come faster, nobody reads a line for each."""
+INSECURE = (
+    "sock: --insecure: THE CERTIFICATE IS NOT CHECKED. Whoever answers may be anybody, and may "
+    "read and change all that is said."
+)
 
 
 @define(eq=False)
 class Human:
-    """Answers as they come; what went wrong; and a summary where there is something to sum up."""
+    """Answers as they come; what went wrong; and a summary where something was measured."""
 
     command: str
     asking: Asking
@@ -22,56 +52,162 @@ class Human:
     out: BinaryIO
     err: TextIO
     is_terminal: bool
-    _rests: dict[str, bytes] = Factory(dict)
-    """What has come of a line whose end has not."""
+    """Whether `out` is one."""
+    environment: Mapping[str, str] = field(factory=lambda: os.environ)
+    now_ns: Callable[[], int] = time.monotonic_ns
+    _screen: Screen = field(init=False)
+    _answers: Answers = field(init=False)
+    _live: Live | None = field(init=False, default=None)
+    _shows_probes: bool = field(init=False, default=False)
+    _is_one: bool = field(init=False)
+    """Whether one host is asked, who needs no name."""
+
+    def __attrs_post_init__(self) -> None:
+        self._is_one = self.is_alone
+        self._answers = Answers(
+            self.out, self.is_terminal, self.err.encoding or "utf-8", is_named=not self.is_alone
+        )
+        self._screen = Screen(
+            self.err,
+            self.asking.color,
+            self.environment,
+            # what --explain shows is read by text2pcap, which skips comments
+            mark="# " if self.asking.explains else "",
+        )
+        if self.is_terminal and self._screen.is_terminal:
+            self._screen.before = self._answers.end_line
 
     def __call__(self, event: Event) -> None:
-        """Tell of it."""
-        if isinstance(event, Data):
-            self._data(event)
+        """Tell of it. Raises BrokenPipeError where nobody reads the answers."""
+        if isinstance(event, Start):
+            self._start(event)
+        elif isinstance(event, Data):
+            if self.is_terminal:
+                self._screen.clear()
+            self._answers.data(event.target, event.data)
         elif isinstance(event, Probe):
-            self._end_line(event.target)
+            self._probe(event)
         elif isinstance(event, Error):
-            self.err.write(f"sock: {escape(event.message)}\n")
+            self._answers.end(event.target or "")
+            self._screen.say(f"sock: {self._error(event)}", style="bad")
         elif isinstance(event, Summary):
             self._sum_up(event)
+            return
+        if self._live is not None:
+            self._live(event)
 
     def exit_code(self, code: int) -> int:
         """The same."""
         return code
 
-    def _data(self, event: Data) -> None:
-        if self.is_alone:
-            self._write(event.data)
-            return
-        *lines, rest = (self._rests.get(event.target, b"") + event.data).split(b"\n")
-        for line in lines:
-            self._write(f"{escape(event.target)}: ".encode() + line + b"\n")
-        self._rests[event.target] = rest
+    def live(self, counts: Counts, rtt: Spread | None = None) -> None:
+        """All that was counted so far, in all hosts: for the live line. Cheap, where there is none
+        and where it is not due."""
+        if self._live is not None:
+            self._live.feed(counts, rtt)
 
-    def _end_line(self, target: str) -> None:
-        if rest := self._rests.pop(target, b""):
-            self._write(f"{escape(target)}: ".encode() + rest + b"\n")
+    def _start(self, event: Start) -> None:
+        self._is_one = len(event.targets) == 1
+        is_fast = "window" in event.options or (
+            self.asking.interval is not None and self.asking.interval < FASTEST_LINES
+        )
+        self._shows_probes = not self.asking.is_quiet and (
+            self.asking.verbosity > 0 or (self.command in MEASURING and not is_fast)
+        )
+        if self._screen.can_erase and not (self.asking.is_quiet or self.asking.explains):
+            self._live = Live(self._screen, self.now_ns, lambda: self._answers.is_open)
+        if self.asking.is_insecure:
+            self._screen.say(*fill(INSECURE.split(" "), self._screen.width), style="loud")
 
-    def _write(self, data: bytes) -> None:
-        """To a terminal escaped, elsewhere as it is."""
-        if self.is_terminal:
-            lines = data.replace(b"\r\n", b"\n").split(b"\n")
-            data = "\n".join(map(escape, lines)).encode()
-        self.out.write(data)
-        self.out.flush()
+    def _probe(self, probe: Probe) -> None:
+        self._answers.end(probe.target)
+        if self.asking.explains and self.is_terminal:
+            self._answers.end_line()
+        if self._shows_probes:
+            self._live = None  # the lines tell that it goes on
+            line = probe_line(probe, is_alone=self._is_one, has_values=self.asking.verbosity > 1)
+            self._screen.say(line, style=STYLES.get(probe.outcome, "odd"))
+
+    def _error(self, error: Error) -> str:
+        """Of several hosts it begins with the one that it is of."""
+        text = escape(error.message)
+        if error.target is None or self._is_one:
+            return text
+        target = escape(error.target)
+        if text.startswith((f"{target}:", f"{target} ")):
+            return text
+        return f"{target}: {text}"
+
+    # the end
 
     def _sum_up(self, summary: Summary) -> None:
-        if self.asking.is_quiet:
+        screen = self._screen
+        if not summary.is_final:
+            # asked for: told whatever else is not
+            screen.say(*(told.short(host, screen.signs, screen.width) for host in summary.hosts))
             return
+        self._live = None
+        screen.clear()
+        self._answers.end_all()
+        if self._has_measured(summary) and not self.asking.is_quiet:
+            if len(summary.hosts) == 1:
+                self._block(summary, summary.hosts[0])
+            else:
+                self._tables(summary)
+        if self.asking.tells_timing:
+            self._table(told.timing_sheet(summary, screen.signs))
+        self._answers.end_line()
+
+    def _has_measured(self, summary: Summary) -> bool:
+        return (
+            self.command in MEASURING
+            or (self.asking.count or 1) > 1
+            or any(host.rate_bps is not None for host in summary.hosts)
+        )
+
+    def _block(self, summary: Summary, host: HostSummary) -> None:
+        screen = self._screen
+        head = told.heading(summary, host, screen.signs)
+        screen.say(*fill(head.split(" "), screen.width), style="head")
+        screen.say(*told.block(host, screen.signs, screen.width))
+        self._answerers(host)
+        self._histogram(host)
+
+    def _tables(self, summary: Summary) -> None:
+        """Of several hosts; below, what there is to say of one of them."""
+        screen = self._screen
+        if any(host.rate_bps is not None for host in summary.hosts):
+            self._table(told.rates_sheet(summary))
+        else:
+            self._table(told.probes_sheet(summary))
+        if any(host.rtt is not None for host in summary.hosts):
+            self._table(told.trips_sheet(summary, screen.signs))
+            ranks = told.ranks_sheet(summary, screen.signs)
+            if len(ranks.heads) > 1:
+                self._table(ranks)
         for host in summary.hosts:
-            if host.counts.sent > 1 or not summary.is_final:
-                self.err.write(f"{_figures(host)}\n")
+            self._answerers(host)
+            lines = told.remarks(host, screen.signs, screen.width)
+            if lines:
+                head = told.heading(summary, host, screen.signs)
+                screen.say(*fill(head.split(" "), screen.width), style="head")
+                screen.say(*lines)
+            if self.asking.verbosity > 0:
+                self._histogram(host)
 
+    def _answerers(self, host: HostSummary) -> None:
+        if host.answerers:
+            self._table(told.answerers_sheet(host, self._screen.signs))
 
-def _figures(host: HostSummary) -> str:
-    counts = host.counts
-    text = f"{escape(host.target)}: {counts.sent} sent, {counts.received} answered"
-    if host.rtt is not None:
-        text += f", {host.rtt.min_ns}/{host.rtt.mean_ns}/{host.rtt.max_ns} ns"
-    return text
+    def _table(self, sheet: Sheet) -> None:
+        screen = self._screen
+        title, *lines = table(sheet, screen.width, has_color=screen.has_color)
+        screen.say(title, style="head")
+        screen.say(*lines)
+
+    def _histogram(self, host: HostSummary) -> None:
+        screen = self._screen
+        bars = histogram(host.histogram, screen.width, screen.signs)
+        if bars and host.rtt is not None and host.rtt.count > 1:
+            screen.say("Round trips", style="head")
+            screen.say(*bars)

@@ -118,7 +118,7 @@ class Textfile:
         # the collector reads what ends in .prom
         number, name = tempfile.mkstemp(".tmp", ".sock-", self.path.parent)
         try:
-            with open(number, "wb") as file:
+            with os.fdopen(number, "wb") as file:
                 os.fchmod(number, MODE)
                 file.write(data)
             Path(name).replace(self.path)
@@ -139,7 +139,7 @@ def exposition(summary: Summary) -> bytes:
     return generate_latest(registry)
 
 
-@frozen
+@frozen(eq=False)
 class _Figures(Collector):
     summary: Summary
 

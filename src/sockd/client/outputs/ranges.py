@@ -162,7 +162,7 @@ def say(value: Fraction, unit: Unit) -> str:
             if abs(value) >= scale:
                 return f"{_short(value / scale)} {prefix}bit/s"
         return f"{_short(value)} bit/s"
-    return _short(value) + {Unit.DAYS: " days", Unit.BYTES: "B"}.get(unit, unit.value)
+    return _short(value) + {Unit.DAYS: " days", Unit.BYTES: "B"}.get(unit, str(unit))
 
 
 def _short(value: Fraction) -> str:
