@@ -134,6 +134,14 @@ def test_headers_are_told_on_standard_error(plain: str) -> None:
     assert f"Content-Length: {len(LONG)}\n" in done.err
 
 
+def test_headers_of_preliminary_answers_are_told_too() -> None:
+    heads = b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n" + OK + b"X: y\r\n\r\n"
+    with stream_liar(hears_request, says(heads + b"a\r\n\r\nb")) as liar:
+        done = http(f"http://127.0.0.1:{liar.port}", "--headers")
+    assert done.out == b"a\r\n\r\nb"
+    assert done.err == "HTTP/1.1 103 Early Hints\nLink: x\n\nHTTP/1.1 200 OK\nX: y\n\n"
+
+
 def test_headers_are_escaped() -> None:
     head = b"HTTP/1.1 200 \x1b[2J\r\nX: \x1b[31m\r\nContent-Length: 0\r\n\r\n"
     with stream_liar(hears_request, says(head)) as liar:
