@@ -224,8 +224,11 @@ class Discovery:
     # what is told
 
     def _tell_so_far(self) -> None:
-        self._tell_rows()
-        self._sum_up(is_final=False)
+        """For a reader, rows say it all; for programs, a summary does."""
+        if self.run.asking.as_json:
+            self._sum_up(is_final=False)
+        else:
+            self._tell_rows()
 
     def _tell_rows(self) -> None:
         for host, row in discovery.rows(self.findings.in_order(), self.width):
