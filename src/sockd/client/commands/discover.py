@@ -128,8 +128,8 @@ class Discovery:
         run, is_interrupted = self.run, True
         places = list(places)
         self._begun_ns = run.monotonic_ns()
-        targets = tuple(map(str, places))
-        run.report(Start(command="discover", targets=targets, at_ns=run.wall_ns()))
+        told = {"places": ", ".join(map(str, places))}
+        run.report(Start(command="discover", targets=(), at_ns=run.wall_ns(), options=told))
         run.at_quit = self._tell_so_far
         try:
             await within(run.reactor, run.asking.deadline, self._ask(places))
