@@ -110,6 +110,10 @@ class NetworkError:
         is_size = _NAMES.get((self.origin, self.type, self.code)) is _TOO_LONG
         return (self.origin, self.type) in _UNDELIVERED and not is_size
 
+    def is_about(self, data: bytes) -> bool:
+        """Whether it is about this datagram, as far as it was sent back."""
+        return data.startswith(self.payload) or self.payload.startswith(data)
+
     def __str__(self) -> str:
         return f"{self.text}, said by {self.sender or 'our own kernel'}"
 

@@ -126,16 +126,22 @@ class Wire:
         """Send the same to each; returns how many the kernel took. Never raises."""
         return sum(self._patiently(self._send_one, data, address, None) for address in addresses)
 
-    def send_to(self, parts: Sequence[bytes], address: Address) -> list[int]:
-        """Send datagrams to one address; returns the numbers of those that the kernel did not take.
+    def send_to(self, parts: Sequence[bytes], address: Address | None) -> list[int]:
+        """Send datagrams to one address, or where the socket is connected to.
 
-        Never raises.
+        Returns the numbers of those that the kernel did not take. Never raises.
         """
         return [
             number
             for number, data in enumerate(parts)
-            if not self._patiently(self._send_one, data, address, None)
+            if not self._patiently(self._send_there, data, address)
         ]
+
+    def _send_there(self, data: bytes, address: Address | None) -> int:
+        if address is not None:
+            return self._send_one(data, address, None)
+        self.socket.send(data)
+        return 1
 
     def _send_one(self, data: bytes, address: Address, source: Destination | None) -> int:
         if self.is_local:
@@ -297,12 +303,12 @@ class BatchWire(Wire):
             taken += len(part) - len(self._send_put(len(part)))
         return taken
 
-    def send_to(self, parts: Sequence[bytes], address: Address) -> list[int]:
+    def send_to(self, parts: Sequence[bytes], address: Address | None) -> list[int]:
         refused = []
         for first in range(0, len(parts), BATCH):
             part = parts[first : first + BATCH]
             try:
-                name = self._write_name(address)
+                name = b"" if address is None else self._write_name(address)
             except OSError:  # it is no address
                 return super().send_to(parts, address)
             self._outgoing.put_data(part)
