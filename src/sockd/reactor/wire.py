@@ -78,6 +78,7 @@ class Wire:
         self._failed = failed
         self._lost = 0
         self._wants = wants
+        self._wants_time = Wanted.TIME in wants  # here: flags take a while
         self._tells_asked = False
         self.read_at = Clocks(0, 0)
         """Right after the last call that read, where the protocol wants the time."""
@@ -103,7 +104,7 @@ class Wire:
             except OSError as error:
                 self._count_failure(error)
                 continue
-            if Wanted.TIME in self._wants:
+            if self._wants_time:
                 self.read_at = read_clocks()
             known = ancillary.read(beside)
             self._count_lost(known.lost)
@@ -210,6 +211,8 @@ class BatchWire(Wire):
         self._name_size = sockaddr.SIZE[sock.family]
         self._read_name = sockaddr.READ[sock.family]
         self._rest: Sequence[Datagram] = ()
+        self._is_timed = wants == Wanted.TIME and not self._tells_asked
+        """Whether the time is all that is told: then it is read for a batch at once."""
 
     @property
     def has_rest(self) -> bool:
@@ -218,7 +221,7 @@ class BatchWire(Wire):
     def receive(self) -> Sequence[Datagram]:
         if self._rest:
             return self._cut(self._rest)
-        is_timed = self._wants is Wanted.TIME and not self._tells_asked
+        is_timed = self._is_timed
         try:
             data, names, controls = self._incoming.receive(
                 self.socket.fileno(),
@@ -232,7 +235,7 @@ class BatchWire(Wire):
             return ()
         asked: Iterable[Destination | None] = _NONE
         told: Iterable[Told | None] = _NONE
-        if Wanted.TIME in self._wants:
+        if self._wants_time:
             self.read_at = read_clocks()
         if is_timed:
             told = self._stamped(len(data), controls[-1])
