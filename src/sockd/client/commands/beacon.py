@@ -18,6 +18,7 @@ from sockd.client.outputs.choose import choose
 from sockd.client.probing import interface_name, named
 from sockd.client.process import Run, run_process
 from sockd.client.report import Counts, Data, HostSummary, Interval, Outcome, Probe, Stamp
+from sockd.client.start import hooks_for
 from sockd.client.targets import Target, Transport
 from sockd.formats import ports
 
@@ -147,4 +148,6 @@ def beacon(asking: Asking, group: str) -> int:
     async def body(run: Run) -> Exit:
         return await Hosts(run, "beacon", [Listener(run, target, asking.deadline)]).ask()
 
-    return report.exit_code(run_process(body, evolve(asking, deadline=None), report))
+    return report.exit_code(
+        run_process(body, evolve(asking, deadline=None), report, hooks_for("beacon", asking))
+    )
