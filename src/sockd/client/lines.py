@@ -22,7 +22,7 @@ from sockd.client.input import Source
 from sockd.client.refusing import tell_refusal
 from sockd.client.report import Value
 from sockd.client.streams import Stream
-from sockd.client.waiting import beside
+from sockd.client.waiting import beside, wake
 from sockd.formats.faults import error_in
 from sockd.formats.lines import LineBuffer, split_lines
 
@@ -257,7 +257,7 @@ class _Conversation:
                 self.talk.out(b"\n".join(answers) + b"\n")
             room, self._room = self._room, None
             if room is not None:
-                room.callback(None)
+                wake(self.talk.run.reactor, room)
 
 
 def _too_long(number: int) -> UsageFault:
