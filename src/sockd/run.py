@@ -17,7 +17,7 @@ from sockd.config.settings import Settings
 from sockd.daemon.daemon import Daemon, StartError, make_daemon
 from sockd.ops.log_lines import FORMATS
 from sockd.ops.logs import LogWriter
-from sockd.ops.table import all_rows, nc_on_path, note, table
+from sockd.ops.table import all_rows, client_command, table
 from sockd.reactor import entry
 from sockd.reactor.foundations import UnknownTwisted
 
@@ -118,9 +118,8 @@ def _serve(daemon: Daemon, reactor: Any) -> int:
 def _print_table(daemon: Daemon) -> None:
     rows = all_rows(daemon.instances)
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
-    parts = [table(rows, width), note(rows, nc_on_path())]
     sys.stdout.write(
         f"sockd {__version__} runs {daemon.count} on the {type(daemon.world.reactor).__name__}; "
-        f"^C stops it\n\n{chr(10).join(filter(None, parts))}\n"
+        f"^C stops it\n\n{table(rows, width, client_command())}\n"
     )
     sys.stdout.flush()

@@ -37,22 +37,31 @@ STANDS_ALONE = "Nothing ends: each datagram stands alone, and either way it may 
 MOST_SENTENCE = 240
 """Characters of a sentence about the protocol: three lines of a terminal."""
 
-TRIES = {
-    "tcp": "nc -d {host} {port}",
-    "tls": "openssl s_client -quiet -connect {host}:{port}",
-    "unix": "nc -d -U {path}",
-    "udp": "echo | nc -u -W1 {host} {port}",
-    "unixgram": "echo | nc -uU -W1 {path}",
-    "multicast": "socat -u UDP4-RECVFROM:{port},ip-add-membership={group}:{interface} -",
+TO = {
+    "tcp": "{address}",
+    "tls": "--tls --insecure {address}",
+    "unix": "--unix {path}",
+    "udp": "--udp {address}",
+    "unixgram": "--udp --unix {path}",
 }
-"""What to type to try a service that speaks first, by transport. Each ends by itself, also in a
-terminal: `-d` has nc (OpenBSD's) read nothing, `-W1` has it leave after one datagram."""
+"""How a command of the client is told whom to speak to, by transport. Whoever tries a service over
+TLS has no authority to trust yet."""
+TRIES = {
+    "tcp": "sock get {host} {port}",
+    "tls": "sock get --tls --insecure {host} {port}",
+    "unix": "sock get --unix {path}",
+    "udp": "sock send --udp {host} {port} ''",
+    "unixgram": "sock send --udp --unix {path} ''",
+    "multicast": "sock beacon -c 1 -I {interface} --group {group} --port {port}",
+}
+"""What to type to try a service that speaks first and that the client has no command for, by
+transport. Each ends by itself, also in a terminal."""
 ASKING = {
-    "tcp": "{asks} | nc -N {host} {port}",
-    "tls": "({asks}; sleep 1) | openssl s_client -quiet -no_ign_eof -connect {host}:{port}",
-    "unix": "{asks} | nc -N -U {path}",
-    "udp": "{asks} | nc -u -W1 {host} {port}",
-    "unixgram": "{asks} | nc -uU -W1 {path}",
+    "tcp": "{asks} | sock send {host} {port}",
+    "tls": "{asks} | sock send --tls --insecure {host} {port}",
+    "unix": "{asks} | sock send --unix {path}",
+    "udp": "{asks} | sock send --udp {host} {port}",
+    "unixgram": "{asks} | sock send --udp --unix {path}",
 }
 """The same for a service that waits to be asked."""
 
@@ -236,10 +245,15 @@ class Kind:
     )
     """Called at start, and when options change. Raises OSError or ValueError where it cannot run;
     what else it raises is told with its type."""
+    command: str = field(
+        default="", validator=_only(lambda value: isinstance(value, str), "a text")
+    )
+    """What to type to try it with a command of the client, where that has one: `{to}` stands for
+    whom to ask, `{at}` for the same behind `--host`."""
     tries: Mapping[str, str] = field(
         factory=dict, validator=_only(lambda value: isinstance(value, Mapping), "a mapping")
     )
-    """What to type to try it, by transport, where `TRIES` and `ASKING` are not good enough."""
+    """The same by transport, where that and `TRIES` and `ASKING` are not good enough."""
     asks: str = field(default="", validator=_only(lambda value: isinstance(value, str), "a text"))
     """A command that prints something to ask the service; empty where the service speaks first."""
 
@@ -291,9 +305,18 @@ class Kind:
         return next(door for door in self.all_doors if door.role == role)
 
     def try_with(self, transport: str) -> str:
-        """What to type to try it over a transport, with {host}, {port}, {path} to fill in."""
+        """What to type to try it over a transport.
+
+        {host}, {port}, {address} (both of them) and {path} are to be filled in; for a group {group}
+        and {interface}.
+        """
         if transport in self.tries:
             return self.tries[transport]
+        if self.command and transport in TO:
+            to = TO[transport]
+            return self.command.replace("{to}", to).replace(
+                "{at}", to.replace("{address}", "--host {address}")
+            )
         if self.asks and transport in ASKING:
             return ASKING[transport].replace("{asks}", self.asks)
         return TRIES[transport]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -10,54 +9,27 @@ from typing import Any
 import pytest
 import pytest_twisted
 import trustme
-from attrs import frozen
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtensionOID
 from OpenSSL import SSL
 from twisted.internet.defer import CancelledError, Deferred
 
-from sockd.client.asking import Asking
-from sockd.client.dial import dial
 from sockd.client.errors import BadCertificate, ClientError, TimedOut, UsageFault
-from sockd.client.streams import MOST_BUFFERED
-from sockd.client.targets import Target, Transport
 from sockd.client.trust import MOST_FILE, MOST_NAME, MOST_NAMES
 from sockd.testing.certificate import make_certificate
-from sockd.testing.running import running_reactor, until
-from tests.client.peers import Peer, Server, call, close, echo, known, server_context, serving
+from sockd.testing.running import until
+from tests.client.issuers import VERSIONS, Issuer, one
+from tests.client.peers import Server, call, close, echo, known, server_context, serving
 
 Files = tuple[Path, Path, Path]
-
-
-@frozen
-class Issuer:
-    """An authority, and a folder for what it issues."""
-
-    folder: Path
-    authority: trustme.CA
-
-    @property
-    def ca(self) -> str:
-        """The file of its certificate."""
-        path = self.folder / "ca.pem"
-        self.authority.cert_pem.write_to_path(str(path))
-        return str(path)
-
-    def issue(self, *names: str, **dates: Any) -> Path:
-        """A file with a certificate and its key."""
-        path = self.folder / f"{len(list(self.folder.iterdir()))}.pem"
-        issued = self.authority.issue_cert(*names, **dates)
-        issued.private_key_and_cert_chain_pem.write_to_path(str(path))
-        return path
 
 
 @pytest.fixture
 def issuer(tmp_path: Path) -> Issuer:
     """One of them."""
     return Issuer(tmp_path, trustme.CA())
-
-
-def one(path: Path, **options: Any) -> SSL.Context:
-    """A server's TLS, from one file."""
-    return server_context(path, path, **options)
 
 
 async def talk(server: Server, host: str = "127.0.0.1", **options: Any) -> None:
@@ -139,6 +111,47 @@ async def test_the_names_of_a_certificate_are_told_up_to_a_bound(issuer: Issuer)
     assert len(said) < (MOST_NAMES + 2) * MOST_NAME
 
 
+def odd_certificate(folder: Path, names: bytes | None) -> Path:
+    """A self-signed one, whose names are these bytes, which may be none of ASN.1's; its key too."""
+    private = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
+    now = datetime.now(UTC)
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(subject)
+        .public_key(private.public_key())
+        .serial_number(1)
+        .not_valid_before(now - timedelta(hours=1))
+        .not_valid_after(now + timedelta(days=1))
+    )
+    if names is not None:
+        kind = ExtensionOID.SUBJECT_ALTERNATIVE_NAME
+        builder = builder.add_extension(x509.UnrecognizedExtension(kind, names), critical=False)
+    pem = serialization.Encoding.PEM
+    path = folder / "odd.pem"
+    path.write_bytes(
+        builder.sign(private, hashes.SHA256()).public_bytes(pem)
+        + private.private_bytes(
+            pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+    )
+    return path
+
+
+@pytest.mark.parametrize(
+    "names", [None, b"\x30\x03\x82\x01\xff", b"\x30\x00", b"\x30\x03\x87\x01x"]
+)
+@pytest_twisted.ensureDeferred
+async def test_a_certificate_that_names_no_host_is_nobodys(
+    tmp_path: Path, names: bytes | None
+) -> None:
+    path = odd_certificate(tmp_path, names)
+    for host in ("localhost", "127.0.0.1"):
+        said = await refused(one(path), host, ca=str(path))
+        assert said == f"the certificate of {host} names no host"
+
+
 @pytest_twisted.ensureDeferred
 async def test_a_certificate_that_has_expired_is_said_so(issuer: Issuer) -> None:
     now = datetime.now(UTC)
@@ -188,8 +201,6 @@ async def test_who_insists_takes_any_certificate(issuer: Issuer) -> None:
 
 
 # certificates of clients
-
-VERSIONS = pytest.mark.parametrize("version", [SSL.TLS1_2_VERSION, SSL.TLS1_3_VERSION])
 
 
 def wanting(issuer: Issuer, version: int) -> SSL.Context:
@@ -293,75 +304,3 @@ async def test_who_gives_up_in_a_handshake_leaves_nothing_behind() -> None:
         dialling.cancel()
         with pytest.raises(CancelledError):
             await dialling
-
-
-# the stream
-
-
-@VERSIONS
-@pytest_twisted.ensureDeferred
-async def test_after_the_end_of_sending_an_answer_is_read(issuer: Issuer, version: int) -> None:
-    def answer(peer: Peer) -> None:
-        peer.wire.write(b"of %d bytes" % len(peer.got))
-        peer.wire.loseConnection()
-
-    context = one(issuer.issue("127.0.0.1"), versions=version)
-    async with serving(Server(finished=answer), context=context, half_close=True) as server:
-        stream = await call(server.port, tls=True, ca=issuer.ca)
-        stream.write(b"x" * 1_000_000)
-        stream.finish()
-        stream.finish()
-        stream.write(b"too late")
-        await stream.drained()
-        assert await stream.read_all(100) == b"of 1000000 bytes"
-        assert not stream.is_cut
-        stream.close()
-
-
-@pytest_twisted.ensureDeferred
-async def test_an_end_of_tcp_alone_is_told_from_an_end_of_tls(issuer: Issuer) -> None:
-    def cut(peer: Peer, data: bytes) -> None:
-        peer.wire.write(b"half of it")
-        peer.wire.transport.loseConnection()
-
-    for server, is_cut in ((Server(received=cut), True), (Server(received=close), False)):
-        async with serving(server, context=one(issuer.issue("127.0.0.1"))):
-            stream = await call(server.port, tls=True, ca=issuer.ca)
-            stream.write(b"x")
-            assert await stream.read_all(100) in (b"half of it", b"")
-            assert stream.is_cut is is_cut
-            stream.close()
-
-
-@pytest_twisted.ensureDeferred
-async def test_much_goes_both_ways_while_who_reads_is_slow(issuer: Issuer) -> None:
-    context = one(issuer.issue("127.0.0.1"))
-    async with serving(Server(received=echo), context=context, half_close=True) as server:
-        stream = await call(server.port, tls=True, ca=issuer.ca)
-        sent = bytes(range(256)) * 4096 * 8
-        stream.write(sent)
-        stream.finish()
-        assert stream.waiting > 0
-        await until(lambda: stream.bytes_received >= MOST_BUFFERED)
-        assert stream.bytes_received < 2 * MOST_BUFFERED
-        assert await stream.read_all(len(sent)) == sent
-        assert not stream.is_cut
-        stream.close()
-
-
-@pytest_twisted.ensureDeferred
-async def test_tls_works_over_a_socket_file_whose_name_is_given(issuer: Issuer) -> None:
-    # the listening socket is TCP's nowhere: what TLS needs is a stream
-    server = Server(received=echo)
-    path = issuer.folder / "s"
-    async with serving(server, context=one(issuer.issue("host.test")), path=str(path)):
-        target = Target(Transport.TLS, path=str(path))
-        asking = Asking(wait=30.0, ca=issuer.ca)
-        with pytest.raises(BadCertificate, match="--server-name"):
-            await dial(running_reactor(), target, asking)
-        asking = Asking(wait=30.0, ca=issuer.ca, server_name="host.test")
-        stream = await dial(running_reactor(), target, asking)
-        assert stream.channel.socket.family == socket.AF_UNIX
-        stream.write(b"hello")
-        assert await stream.read_exactly(5) == b"hello"
-        stream.abort()

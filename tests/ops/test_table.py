@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,9 @@ import pytest
 import pytest_twisted
 
 from sockd.net.listener import Listener
-from sockd.ops.table import Row, note, rows, table
-from sockd.service import find
+from sockd.ops.table import Row, client_command, rows, table
+from sockd.service import Kind
+from sockd.services.echo import EchoStream
 from sockd.testing.sockets import listen_string, serve
 from tests.helpers import make_context, make_settings
 from tests.processes import free_port
@@ -29,15 +31,15 @@ def port_of(row: Row) -> str:
 
 
 @pytest.mark.parametrize("interface", ["127.0.0.1", "127.0.0.2"])
-@pytest.mark.parametrize(("transport", "tool"), [("tcp", "nc -N"), ("udp", "nc -u -W1")])
+@pytest.mark.parametrize(("transport", "option"), [("tcp", "--tcp"), ("udp", "--udp")])
 @pytest_twisted.ensureDeferred
 async def test_a_row_has_the_port_that_the_kernel_chose_and_what_to_type(
-    transport: str, tool: str, interface: str
+    transport: str, option: str, interface: str
 ) -> None:
     [row] = await rows_of("echo", f"{transport}:0:interface={interface}")
     port = port_of(row)
     assert int(port) > 0
-    command = f"echo hello | {tool} {interface} {port}"
+    command = f"sock echo -c 3 {option} {interface}:{port}"
     assert row == Row("echo", transport, f"{interface}:{port}", command)
 
 
@@ -52,7 +54,7 @@ async def test_what_listens_on_every_address_is_tried_on_loopback(
     escaped = interface if interface.startswith("[") else f"[{interface}]"
     [row] = await rows_of("said", f"tcp:0:interface={escaped}")
     port = port_of(row)
-    command = f"echo hello | nc -N {host} {port}"
+    command = f"sock said --host {host}:{port} hello"
     assert row == Row("said", "tcp", f"{address}:{port}", command)
 
 
@@ -60,7 +62,7 @@ async def test_what_listens_on_every_address_is_tried_on_loopback(
 async def test_localhost_is_one_row_for_both_families() -> None:
     port = free_port()
     assert await rows_of("said", f"tcp:{port}:interface=localhost") == [
-        Row("said", "tcp", f"localhost:{port}", f"echo hello | nc -N localhost {port}")
+        Row("said", "tcp", f"localhost:{port}", f"sock said --host localhost:{port} hello")
     ]
 
 
@@ -68,7 +70,7 @@ async def test_localhost_is_one_row_for_both_families() -> None:
 async def test_every_interface_is_one_row_for_both_families() -> None:
     port = free_port()
     assert await rows_of("said", f"tcp:{port}:interface=*") == [
-        Row("said", "tcp", f"*:{port}", f"echo hello | nc -N localhost {port}")
+        Row("said", "tcp", f"*:{port}", f"sock said --host localhost:{port} hello")
     ]
 
 
@@ -77,7 +79,7 @@ async def test_two_families_on_two_ports_are_two_rows() -> None:
     four, six = await rows_of("said", "tcp:0:interface=localhost")
     assert four.address == f"127.0.0.1:{port_of(four)}"
     assert six.address == f"[::1]:{port_of(six)}"
-    assert six.command == f"echo hello | nc -N ::1 {port_of(six)}"
+    assert six.command == f"sock said --host [::1]:{port_of(six)} hello"
 
 
 @pytest_twisted.ensureDeferred
@@ -87,7 +89,7 @@ async def test_an_address_that_is_not_listened_on_has_no_row() -> None:
         holder.bind(("::1", port))
         holder.listen()
         assert await rows_of("said", f"tcp:{port}:interface=localhost", required=False) == [
-            Row("said", "tcp", f"127.0.0.1:{port}", f"echo hello | nc -N 127.0.0.1 {port}")
+            Row("said", "tcp", f"127.0.0.1:{port}", f"sock said --host 127.0.0.1:{port} hello")
         ]
 
 
@@ -107,22 +109,24 @@ async def test_an_address_that_cannot_be_had_yet_is_a_row_that_says_why() -> Non
 async def test_a_path_that_a_shell_would_take_apart_is_quoted(tmp_path: Path) -> None:
     path = f"{tmp_path}/two words.sock"
     [row] = await rows_of("echo", f"unix:{path}")
-    assert row.command == f"echo hello | nc -N -U '{path}'"
+    assert row.command == f"sock echo -c 3 --unix '{path}'"
 
 
-def test_a_kind_that_is_asked_is_asked_over_tls_too() -> None:
-    for kind in find().kinds.values():
-        if kind.stream and kind.asks:
-            assert kind.asks in kind.try_with("tls")
-    assert find().kinds["factor"].try_with("tls").startswith("(echo 42; sleep 1) | openssl")
+def test_a_kind_without_a_command_of_the_client_is_asked_over_every_transport() -> None:
+    kind = Kind(name="odd", doc="Odd.", stream=EchoStream, asks="echo hello")
+    assert kind.try_with("tcp") == "echo hello | sock send {host} {port}"
+    assert kind.try_with("tls") == "echo hello | sock send --tls --insecure {host} {port}"
+    assert kind.try_with("unix") == "echo hello | sock send --unix {path}"
+    first = Kind(name="odd", doc="Odd.", stream=EchoStream)
+    assert first.try_with("tcp") == "sock get {host} {port}"
 
 
 @pytest.mark.parametrize(
     ("kind", "transport", "tool"),
     [
-        ("echo", "unix", "echo hello | nc -N -U"),
-        ("echo", "unixgram", "echo hello | nc -uU -W1"),
-        ("daytime", "unix", "nc -d -U"),
+        ("echo", "unix", "sock echo -c 3 --unix"),
+        ("echo", "unixgram", "sock echo -c 3 --udp --unix"),
+        ("daytime", "unix", "sock daytime --unix"),
     ],
 )
 @pytest_twisted.ensureDeferred
@@ -143,7 +147,7 @@ async def test_tls_is_tried_with_a_host_and_a_port_in_one_word(
     listen = f"tls:0:interface={interface}:privateKey={key}:certKey={certificate}"
     [row] = await rows_of("echo", listen)
     port = port_of(row)
-    command = f"(echo hello; sleep 1) | openssl s_client -quiet -no_ign_eof -connect {host}:{port}"
+    command = f"sock echo -c 3 --tls --insecure {host}:{port}"
     assert row == Row("echo", "tls", f"{host}:{port}", command)
 
 
@@ -213,15 +217,23 @@ def test_what_is_too_long_for_the_terminal_has_a_line_of_its_own() -> None:
     assert len(wide) == 77
 
 
-@pytest.mark.parametrize(
-    ("nc", "is_told"),
-    [("/usr/bin/nc.openbsd", False), ("/usr/bin/nc.traditional", True), (None, True)],
-)
-def test_the_netcat_that_is_meant_is_named_where_it_is_not_there(
-    nc: str | None, is_told: bool
+def test_the_client_is_called_as_it_has_to_be_typed() -> None:
+    rows = [
+        Row("echo", "tcp", "localhost:7", "sock echo --tcp localhost:7"),
+        Row("wrap", "unix", "/run/sock wrap", "seq 60 | sock wrap --unix '/run/sock wrap'"),
+    ]
+    text = table(rows, client=".venv/bin/sock")
+    assert "  .venv/bin/sock echo --tcp localhost:7\n" in text
+    assert "  seq 60 | .venv/bin/sock wrap --unix '/run/sock wrap'\n" in text
+
+
+def test_the_client_is_the_one_of_this_installation(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    rows = [Row("echo", "tcp", "localhost:7", "echo hello | nc -N localhost 7")]
-    assert note(rows, nc) == (
-        "nc is OpenBSD's netcat here (on Debian: apt install netcat-openbsd)\n" if is_told else ""
-    )
-    assert note([Row("time", "tcp", "localhost:37", "rdate -p localhost")], None) == ""
+    here = Path(sys.executable).parent
+    monkeypatch.setenv("PATH", str(here))
+    assert client_command() == "sock"
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert client_command() == str(here / "sock").removeprefix(f"{Path.cwd()}/")
+    monkeypatch.chdir(here.parent)
+    assert client_command() == "bin/sock"

@@ -5,7 +5,7 @@ A command takes the groups that mean something to it. click only: this is import
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import click
@@ -51,114 +51,142 @@ class Bytes(click.ParamType[int]):
 SECONDS = Seconds()
 BYTES = Bytes()
 
-_REPEATING = (
-    click.option(
-        "-c", "--count", type=click.IntRange(1, limits.MOST_COUNT), help="Ask so many times."
-    ),
-    click.option("-i", "--interval", type=SECONDS, help="Time between two questions."),
-    click.option("-w", "--deadline", type=SECONDS, help="End after this time, whatever is open."),
-    click.option(
-        "--retries", type=click.IntRange(0, 100), default=0, help="Ask again where no answer came."
-    ),
-)
+
+class Shared(click.Option):
+    """An option of many commands, under a heading of its own in their help."""
+
+    def __init__(self, heading: str, *declarations: str, **settings: Any) -> None:
+        super().__init__(declarations, **settings)
+        self.heading = heading
 
 
-def _wait(seconds: float) -> Decorator:
-    return click.option(
-        "-W",
-        "--wait",
-        "--timeout",
-        type=SECONDS,
-        default=seconds,
-        show_default=f"{seconds:g}s",
-        help="Wait so long for one answer.",
-    )
+class Command(click.Command):
+    """A command whose help has its own options first, and then the shared ones by headings."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """As click's, in parts."""
+        parts: dict[str, list[tuple[str, str]]] = {"Options": []}
+        for param in self.get_params(ctx):
+            record = param.get_help_record(ctx)
+            if record is not None and isinstance(param, click.Option):
+                heading = param.heading if isinstance(param, Shared) else "Options"
+                parts.setdefault(heading, []).append(record)
+        for heading, records in parts.items():
+            if records:
+                with formatter.section(heading):
+                    formatter.write_dl(records)
 
 
-_GETTING_THERE = (
-    click.option("-4", "family", flag_value=4, type=int, help="IPv4 only."),
-    click.option("-6", "family", flag_value=6, type=int, help="IPv6 only."),
-    click.option(
-        "-I",
-        "--interface",
-        metavar="NAME",
-        default="",
-        help="Go out by this device, or from this address of ours.",
-    ),
-    click.option(
-        "-n", "--numeric", "is_numeric", is_flag=True, help="Addresses only: look up no names."
-    ),
-    click.option("--port", type=click.IntRange(1, 65_535), help="Another port than the usual one."),
-)
-_TLS = (
-    click.option("--ca", metavar="FILE", default="", help="Trust these certificates alone."),
-    click.option(
-        "--cert", "certificate", metavar="FILE", default="", help="Our certificate and its key."
-    ),
-    click.option(
-        "--server-name", metavar="NAME", default="", help="Whom the certificate must be for."
-    ),
-    click.option(
-        "--insecure", "is_insecure", is_flag=True, help="Take any certificate: nothing is proven."
-    ),
-)
-_TELLING = (
-    click.option("-q", "--quiet", "is_quiet", is_flag=True, help="Only what must be told."),
-    click.option("-v", "--verbose", "verbosity", count=True, help="Tell more."),
-    click.option("-J", "--json", "as_json", is_flag=True, help="JSON Lines on standard output."),
-    click.option("--timing", "tells_timing", is_flag=True, help="Tell how long each step took."),
-    click.option(
-        "--explain", "explains", is_flag=True, help="Show each byte, and what the protocol says."
-    ),
-    click.option(
-        "--color",
-        type=click.Choice(["auto", "always", "never"]),
-        default="auto",
-        help="Colour: on a terminal without NO_COLOR, always, or never.",
-    ),
-    click.option("--check", "is_check", is_flag=True, help="Be a monitoring plugin."),
-    click.option("--warn", multiple=True, metavar="METRIC=RANGE", help="With --check: a warning."),
-    click.option("--crit", multiple=True, metavar="METRIC=RANGE", help="With --check: critical."),
-    click.option("--prometheus", metavar="FILE", default="", help="Write metrics; - prints them."),
-)
-_MANY = click.option(
-    "--any", "enough", type=click.IntRange(1), metavar="N", help="Answers of N hosts suffice."
-)
-_SIZE = click.option(
-    "-s", "--size", type=click.IntRange(0, limits.LARGEST_SIZE), help="Bytes of a question."
-)
-_ALL_ADDRESSES = click.option(
-    "--all-addresses", is_flag=True, help="Ask every address that a name has."
-)
-_ANSWERS = click.option(
-    "--answers", type=click.IntRange(1), metavar="N", help="End after N answers."
-)
+def _repeating(wait: float) -> list[Shared]:
+    def made(*names: str, **settings: Any) -> Shared:
+        return Shared("How often, how long", *names, **settings)
+
+    return [
+        made(
+            "-c",
+            "--count",
+            type=click.IntRange(1, limits.MOST_COUNT),
+            metavar="N",
+            help="Ask so many times.",
+        ),
+        made("-i", "--interval", type=SECONDS, help="Time between two questions."),
+        made(
+            "-W",
+            "--wait",
+            "--timeout",
+            type=SECONDS,
+            default=wait,
+            show_default=f"{wait:g}s",
+            help="Wait so long for one answer.",
+        ),
+        made("-w", "--deadline", type=SECONDS, help="End after this time, whatever is open."),
+        made(
+            "--retries",
+            type=click.IntRange(0, limits.MOST_RETRIES),
+            default=0,
+            metavar="N",
+            help="Ask again where no answer came.",
+        ),
+        made("-s", "--size", type=BYTES, help="Bytes of a question, as 64 or 4k."),
+        made("--answers", type=click.IntRange(1), metavar="N", help="End after so many answers."),
+        made(
+            "--any",
+            "enough",
+            type=click.IntRange(1),
+            metavar="N",
+            help="Answers of N hosts suffice.",
+        ),
+    ]
 
 
-def _transport_options(transports: tuple[Transport, ...]) -> list[Decorator]:
-    """A flag for each transport but the first, which is the default."""
-    made: list[Decorator] = []
-    for transport in dict.fromkeys((*transports, *_PATHS)):
-        if transport not in transports:
-            continue
-        if transport.is_local:
-            continue
-        made.append(
-            click.option(
-                f"--{transport}",
-                f"over_{transport}",
-                is_flag=True,
-                help=f"Over {transport.upper()}{' (the default)' * (transport == transports[0])}.",
-            )
+def _getting_there(transports: tuple[Transport, ...]) -> list[Shared]:
+    def made(*names: str, **settings: Any) -> Shared:
+        return Shared("How to get there", *names, **settings)
+
+    options = [
+        made(
+            f"--{transport}",
+            f"over_{transport}",
+            is_flag=True,
+            help=f"Over {transport.upper()}{' (the default)' * (transport == transports[0])}.",
         )
+        for transport in transports
+        if not transport.is_local
+    ]
     if any(transport.is_local for transport in transports):
-        made.append(
-            click.option("--unix", "path", metavar="PATH", default="", help="By a socket file.")
-        )
-    return made
+        options.append(made("--unix", "path", metavar="PATH", default="", help="By a socket file."))
+    return [
+        *options,
+        made("--port", type=click.IntRange(1, 65_535), metavar="N", help="Not the usual port."),
+        made("-4", "family", flag_value=4, type=int, help="IPv4 only."),
+        made("-6", "family", flag_value=6, type=int, help="IPv6 only."),
+        made(
+            "-I",
+            "--interface",
+            metavar="NAME",
+            default="",
+            help="By this device, or from this address of ours.",
+        ),
+        made("-n", "--numeric", "is_numeric", is_flag=True, help="Addresses only, no names."),
+        made("--all-addresses", is_flag=True, help="Ask every address that a name has."),
+    ]
 
 
-_PATHS = (Transport.UNIX, Transport.UNIXGRAM)
+def _tls() -> list[Shared]:
+    def made(*names: str, **settings: Any) -> Shared:
+        return Shared("TLS", *names, **settings)
+
+    return [
+        made("--ca", metavar="FILE", default="", help="Trust these certificates alone."),
+        made(
+            "--cert", "certificate", metavar="FILE", default="", help="Our certificate and its key."
+        ),
+        made("--server-name", metavar="NAME", default="", help="Whom the certificate must be for."),
+        made("--insecure", "is_insecure", is_flag=True, help="Any certificate: nothing is proven."),
+    ]
+
+
+def _telling() -> list[Shared]:
+    def made(*names: str, **settings: Any) -> Shared:
+        return Shared("What is told", *names, **settings)
+
+    return [
+        made("-q", "--quiet", "is_quiet", is_flag=True, help="Only what must be told."),
+        made("-v", "--verbose", "verbosity", count=True, help="More."),
+        made("--timing", "tells_timing", is_flag=True, help="How long each step took."),
+        made("--explain", "explains", is_flag=True, help="Each byte, and what the protocol says."),
+        made(
+            "--color",
+            type=click.Choice(["auto", "always", "never"]),
+            default="auto",
+            help="auto: on a terminal without NO_COLOR.",
+        ),
+        made("-J", "--json", "as_json", is_flag=True, help="JSON Lines on standard output."),
+        made("--prometheus", metavar="FILE", default="", help="Write metrics; - prints them."),
+        made("--check", "is_check", is_flag=True, help="Be a monitoring plugin."),
+        made("--warn", multiple=True, metavar="METRIC=RANGE", help="With --check: a warning."),
+        made("--crit", multiple=True, metavar="METRIC=RANGE", help="With --check: critical."),
+    ]
 
 
 def asks(
@@ -166,13 +194,24 @@ def asks(
     has_size: bool = False,
     has_answers: bool = False,
     has_tls: bool = False,
+    leaves_out: Collection[str] = (),
     wait: float = limits.DEFAULT_WAIT,
 ) -> Decorator:
     """The shared options, for a command that speaks over these transports; the first by default.
 
     `wait` is the command's default of `--wait`; `has_tls`: it is not the options that choose TLS.
-    The function gets `asking` instead of them.
+    `leaves_out` names fields of `Asking` that mean nothing to the command. The function gets
+    `asking` instead of the options.
     """
+    options = [*_repeating(wait), *_getting_there(transports)]
+    if has_tls or Transport.TLS in transports:
+        options += _tls()
+    unwanted = {
+        *leaves_out,
+        *(() if has_size else ("size",)),
+        *(() if has_answers else ("answers",)),
+    }
+    wanted = [option for option in (*options, *_telling()) if option.name not in unwanted]
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
         def called(**given: Any) -> Any:
@@ -182,18 +221,9 @@ def asks(
 
         called.__doc__ = function.__doc__
         called.__name__ = function.__name__
-        parameters = getattr(function, "__click_params__", [])
-        setattr(called, "__click_params__", parameters)  # noqa: B010 - click's place for them
-        options: list[Decorator] = [*_REPEATING, _wait(wait)]
-        if has_size:
-            options.append(_SIZE)
-        if has_answers:
-            options.append(_ANSWERS)
-        options += [*_transport_options(transports), *_GETTING_THERE, _ALL_ADDRESSES, _MANY]
-        if has_tls or Transport.TLS in transports:
-            options += _TLS
-        for option in reversed([*options, *_TELLING]):
-            option(called)
+        own_options = getattr(function, "__click_params__", [])
+        # click's place for them, in reverse
+        setattr(called, "__click_params__", [*own_options, *reversed(wanted)])  # noqa: B010
         return called
 
     return decorate

@@ -9,6 +9,8 @@ DEFAULT_WAIT = 3.0
 LARGEST_SIZE = 65_507
 """Bytes of a probe: what a datagram of UDP over IPv4 carries."""
 MOST_COUNT = 1_000_000_000
+MOST_RETRIES = 100
+"""More than that is no retry but a flood."""
 MOST_WINDOW = 4_096
 """Probes on their way at once: more than that overflow the queue of any socket."""
 

@@ -24,6 +24,8 @@ from sockd.client.system import words
 MOST_READ = 64 * 1024
 """Bytes of one read. Room for more would be mapped anew by the allocator for each of them."""
 _LINGER_NOT = struct.pack("ii", 1, 0)
+_NO_SIGNAL = getattr(socket, "MSG_NOSIGNAL", 0)
+"""A socket that is reset is no closed pipe of standard output's: it does not end the process."""
 _LATER = (BlockingIOError, InterruptedError)
 
 
@@ -214,7 +216,7 @@ class SocketChannel:
         try:
             while self._unsent:
                 with memoryview(self._unsent) as view:
-                    sent = self.socket.send(view)
+                    sent = self.socket.send(view, _NO_SIGNAL)
                 del self._unsent[:sent]
         except _LATER:
             pass

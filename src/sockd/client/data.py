@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+from sockd.client.arguments import Command
+
 _NUMBER = re.compile(r"-[0-9][0-9.,_]*")
 _FAMILIES = ("-4", "-6")
 _MARK = "\0"
@@ -26,7 +28,7 @@ class DataType(click.ParamType[str]):
 DATA = DataType()
 
 
-class DataCommand(click.Command):
+class DataCommand(Command):
     """A command whose arguments, of type `DATA`, may be negative numbers.
 
     `-4` and `-6` are options still; after `--` all is data.

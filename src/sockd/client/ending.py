@@ -1,4 +1,4 @@
-"""How this process ends."""
+"""What this process is given and how it ends."""
 
 from __future__ import annotations
 
@@ -6,6 +6,15 @@ import os
 import signal
 import sys
 from typing import NoReturn
+
+
+def with_streams() -> None:
+    """Have standard output and standard error, where whoever started this has closed them."""
+    for number, name in ((1, "stdout"), (2, "stderr")):
+        if getattr(sys, name) is None:
+            # opened in order, so the descriptor is the one that was closed
+            os.dup2(os.open(os.devnull, os.O_WRONLY), number)
+            setattr(sys, name, os.fdopen(number, "w"))
 
 
 def end(code: int, number: int | None = None) -> NoReturn:

@@ -1,7 +1,7 @@
 """`--explain`: each datagram, write and read, and what the protocol says at that point.
 
 What is printed is a hex dump that text2pcap reads: `text2pcap -D -t %H:%M:%S.%f -u 1000,7 FILE OUT`
-(`-T` for TCP). Its times are since the start of the run. All that is for people is a comment.
+(`-T` for TCP). Its times are since the first host was asked. All that is for people is a comment.
 """
 
 from __future__ import annotations
@@ -30,8 +30,6 @@ MOST_SHOWN = 256
 """Bytes of one datagram, write or read: sixteen lines. `-v` shows all."""
 COMMENT_WIDTH = 79
 """Columns of a comment: it fits where the dump does."""
-MEASURED = frozenset({"echo"})
-"""Kinds whose commands measure, whatever they are asked for."""
 NO_SEGMENTS = (
     "What follows are this program's writes and reads, not segments: TCP carries a stream of "
     "bytes, which the kernels cut and join as they like."
@@ -78,13 +76,14 @@ class Explained:
     asking: Asking
     err: TextIO
     now_ns: Callable[[], int]
-    _started_ns: int = field(init=False)
+    _started_ns: int = field(init=False, default=0)
+    """When the first target was made ready, which is what times are told from."""
     _kind: Kind | None = field(init=False)
+    _targets: int = field(init=False, default=0)
     _begun: set[str] = field(init=False, factory=set)
     """Protocols that were told of."""
 
     def __attrs_post_init__(self) -> None:
-        self._started_ns = self.now_ns()
         self._kind = find_kind(self.name)
 
     @property
@@ -93,12 +92,14 @@ class Explained:
 
     def define(self) -> None:
         """Print the definitions of the measures of this command."""
-        is_measured = self.name in MEASURED or (self.asking.count or 1) > 1
-        for name in measures(self.name, is_measured=is_measured):
+        for name in measures(self.name, is_repeated=(self.asking.count or 1) > 1):
             self._comment(f"{name}: {DEFINITIONS[name]}")
 
     def hooks(self, target: Target) -> Hooks:
         """What is told of the bytes to and from a target."""
+        if not self._targets:
+            self._started_ns = self.now_ns()
+        self._targets += 1
 
         def wrote(data: bytes, address: str | None = None) -> None:
             self._tell(target, data, address, is_ours=True)
@@ -119,7 +120,7 @@ class Explained:
         if target.transport is Transport.TLS:
             self._comment(INSIDE_TLS)
         if (exchange := self._exchanges.get(protocol)) is not None:
-            self._comment(f"How it ends: {exchange.ends}")
+            self._comment("How it ends: " * target.transport.is_stream + exchange.ends)
 
     def _tell(self, target: Target, data: bytes, address: str | None, *, is_ours: bool) -> None:
         self._begin(target)
@@ -132,7 +133,7 @@ class Explained:
             (False, False): "datagram from",
         }[is_stream, is_ours]
         name = escape(str(target))
-        if address is not None and address != target.host:
+        if address is not None and address not in (target.host, str(target)):
             name += f" at {escape(address)}"
         what = f"{len(data)} byte{'s' * (len(data) != 1)}"
         is_end = is_stream and not is_ours and not data

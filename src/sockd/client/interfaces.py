@@ -146,10 +146,11 @@ def way(wanted: str, interfaces: Sequence[Interface], version: int) -> Way:
 
 
 def to_join(interfaces: Iterable[Interface], version: int) -> tuple[Interface, ...]:
-    """Where to listen for a group: all that can, or the loopback where there is nothing else."""
+    """Where to listen for a group: all that can, and the loopback, where a program of this host may
+    speak to its own; Linux does not say of the loopback that it can."""
     usable = [one for one in interfaces if one.is_up and one.of_version(version)]
     able = [one for one in usable if one.can_multicast and not one.is_loopback]
-    return tuple(able or [one for one in usable if one.is_loopback])
+    return (*able, *[one for one in usable if one.is_loopback])
 
 
 def to_broadcast(interfaces: Iterable[Interface]) -> tuple[tuple[Interface, str], ...]:

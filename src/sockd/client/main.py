@@ -15,7 +15,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from sockd import __version__
-from sockd.client.ending import end
+from sockd.client.ending import end, with_streams
 from sockd.client.exits import Exit
 from sockd.formats.nearest import near_miss
 
@@ -97,6 +97,7 @@ def sock() -> None:
 
 def main() -> NoReturn:
     """Run the command line of this process, and end it."""
+    with_streams()
     is_check = "--check" in sys.argv[1:]
     try:
         code = sock.main(prog_name="sock", standalone_mode=False)

@@ -64,18 +64,18 @@ class RunMetric:
 AnyMetric = Metric | RunMetric
 
 
-def _seconds(ns: float | None) -> Fraction | None:
-    return None if ns is None else Fraction(ns) / NANOSECONDS
+def _seconds(ns: int | None) -> Fraction | None:
+    return None if ns is None else Fraction(ns, NANOSECONDS)
 
 
-def _value(host: HostSummary, name: str) -> Fraction | None:
-    """A number among what else is known of a host."""
+def _of_values(host: HostSummary, name: str, scale: int = 1) -> Fraction | None:
+    """A number among what else is known of a host, divided by `scale`."""
     found = host.values.get(name)
     if found is None or isinstance(found, bool | str):
         return None
     if isinstance(found, float) and not math.isfinite(found):
         return None
-    return Fraction(found)
+    return Fraction(found) / scale
 
 
 def _spread(
@@ -138,8 +138,7 @@ def _count(
         count = of(host)
         return None if count is None else Fraction(count)
 
-    missing = "nothing was sent by a schedule"
-    return Metric(name=name, unit=unit, help=help, get=get, missing=missing)
+    return Metric(name=name, unit=unit, help=help, get=get, missing=_NO_SCHEDULE)
 
 
 def _loss(host: HostSummary) -> Fraction | None:
@@ -151,23 +150,26 @@ def _loss(host: HostSummary) -> Fraction | None:
 
 def _offset(host: HostSummary) -> Fraction | None:
     """The offset that is nearest to none, of those that are possible."""
-    low, high = _value(host, "offset_low_ns"), _value(host, "offset_high_ns")
+    low = _of_values(host, "offset_low_ns", NANOSECONDS)
+    high = _of_values(host, "offset_high_ns", NANOSECONDS)
     if low is None or high is None:
         return None
-    return max(low, min(high, Fraction(0))) / NANOSECONDS
+    return max(low, min(high, Fraction(0)))
 
 
 def _bound(name: str, help: str) -> Metric:
-    def get(host: HostSummary) -> Fraction | None:
-        found = _value(host, f"{name}_ns")
-        return None if found is None else found / NANOSECONDS
-
     return Metric(
-        name=name, unit=Unit.SECONDS, help=help, get=get, missing=_NO_CLOCK, is_signed=True
+        name=name,
+        unit=Unit.SECONDS,
+        help=help,
+        get=lambda host: _of_values(host, f"{name}_ns", NANOSECONDS),
+        missing=_NO_CLOCK,
+        is_signed=True,
     )
 
 
 _NO_CLOCK = "no clock was compared"
+_NO_SCHEDULE = "nothing was sent by a schedule"
 _NO_CONNECTION = "no connection was made"
 
 HOST_METRICS = (
@@ -184,9 +186,10 @@ HOST_METRICS = (
     _spread("rtt_stddev", lambda rtt: rtt.stddev_ns, "Standard deviation of round trips"),
     _percentile("50"),
     _percentile("90"),
-    _percentile("95"),
     _percentile("99", is_main=True),
     _percentile("99.9"),
+    _percentile("99.99"),
+    _percentile("99.999"),
     _duration(
         "jitter",
         lambda host: host.jitter_ns,
@@ -204,7 +207,7 @@ HOST_METRICS = (
     Metric(
         name="loss",
         unit=Unit.PERCENT,
-        help="Part of the probes that were not answered in time",
+        help="Part of the probes that were lost or failed, of those whose fate is known",
         get=_loss,
         missing="the fate of no probe is known",
         is_main=True,
@@ -213,6 +216,7 @@ HOST_METRICS = (
     _count("received", lambda host: host.counts.received, "Probes that were answered in time"),
     _count("lost", lambda host: host.counts.lost, "Probes that were not answered in time"),
     _count("failed", lambda host: host.counts.failed, "Probes that an error ended"),
+    _count("in_flight", lambda host: host.counts.in_flight, "Probes whose wait was not over"),
     _count("late", lambda host: host.counts.late, "Answers after the wait was over"),
     _count("duplicates", lambda host: host.counts.duplicates, "Second and further answers"),
     _count("corrupt", lambda host: host.counts.corrupt, "Answers that were changed on the way"),
@@ -226,7 +230,35 @@ HOST_METRICS = (
         Unit.BYTES,
     ),
     _count("own_losses", lambda host: host.own_losses, "Answers that our own full queue lost"),
+    _duration(
+        "lateness_max",
+        lambda host: None if host.lateness is None else host.lateness.max_ns,
+        "How much later than planned a probe was sent at most: our own delay",
+        _NO_SCHEDULE,
+        is_main=False,
+    ),
     _count("missed_slots", lambda host: host.missed_slots, "Slots of the schedule that we missed"),
+    Metric(
+        name="answerers",
+        unit=Unit.COUNT,
+        help="Who answered a broadcast or a group",
+        get=lambda host: Fraction(len(host.answerers)) if host.answerers else None,
+        missing="it is no broadcast and no group",
+    ),
+    Metric(
+        name="kernel_rtt",
+        unit=Unit.SECONDS,
+        help="Round trip of the connection as the kernel has it",
+        get=lambda host: _of_values(host, "kernel_rtt_ns", NANOSECONDS),
+        missing=_NO_CONNECTION,
+    ),
+    Metric(
+        name="retransmits",
+        unit=Unit.COUNT,
+        help="Segments that the kernel sent again",
+        get=lambda host: _of_values(host, "retransmits"),
+        missing=_NO_CONNECTION,
+    ),
     Metric(
         name="offset",
         unit=Unit.SECONDS,
@@ -260,7 +292,7 @@ HOST_METRICS = (
         name="certificate_days",
         unit=Unit.DAYS,
         help="Days until the server's certificate expires",
-        get=lambda host: _value(host, "certificate_days"),
+        get=lambda host: _of_values(host, "certificate_days"),
         missing="no certificate was seen",
         is_signed=True,
         is_main=True,

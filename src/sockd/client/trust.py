@@ -224,15 +224,17 @@ def _check_name(connection: SSL.Connection, target: Target, name: str) -> None:
         else:
             verify_hostname(connection, name)
     except (VerificationError, CertificateError, ValueError, TypeError):
-        certificate = connection.get_peer_certificate(as_cryptography=True)
-        names = _names(certificate) if certificate is not None else []
-        whose = f"is for {' and '.join(names)}" if names else "names no host"
-        raise BadCertificate(f"the certificate of {target} {whose}, not for {name}") from None
+        names = _names(connection)
+        whose = f"is for {' and '.join(names)}, not for {name}" if names else "names no host"
+        raise BadCertificate(f"the certificate of {target} {whose}") from None
 
 
-def _names(certificate: Certificate) -> list[str]:
+def _names(connection: SSL.Connection) -> list[str]:
     """Whose certificate it is; not escaped, and not too long."""
     try:
+        certificate = connection.get_peer_certificate(as_cryptography=True)
+        if certificate is None:
+            return []
         found = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
         names = [
             *found.get_values_for_type(x509.DNSName),

@@ -10,6 +10,7 @@ from attrs import frozen
 MOST_URL = 8_000
 """Characters of a URL: what servers are to take (RFC 9110, 4.1)."""
 PORTS = {"http": 80, "https": 443}
+_HOST = re.compile(r"[a-z0-9._~-]+|[0-9a-f:.]+")
 _NEVER = re.compile(r"[\x00-\x20\x7f]")
 _KEPT = "%/:;=&?@!$'()*+,~#[]"
 """Stays as it is: what separates, and what is encoded already."""
@@ -39,21 +40,29 @@ class Url:
     def joined(self, reference: str) -> Url:
         """Where a reference in an answer leads. Raises ValueError."""
         _look(reference)
-        return parse_url(urljoin(str(self), reference))
+        target = urljoin(str(self), reference)
+        if not target.lower().startswith(("http://", "https://")):
+            raise ValueError(f"expected a URL of http or https, got {target!r}")
+        return parse_url(target)
 
 
 def parse_url(text: str) -> Url:
     """Read one; without a scheme it is of `http`. Raises ValueError."""
     _look(text)
-    parts = urlsplit(text if "://" in text else f"http://{text}")
+    try:
+        parts = urlsplit(text if "://" in text else f"http://{text}")
+    except ValueError as error:
+        raise ValueError(f"expected a URL of http or https, got {text!r}: {error}") from None
     if parts.scheme not in PORTS:
         raise ValueError(f"expected a URL of http or https, got {text!r}")
     if parts.username is not None or parts.password is not None:
         raise ValueError("a URL with a user's name is not asked for: whose eyes would see it?")
     try:
-        port = parts.port or PORTS[parts.scheme]
+        port = PORTS[parts.scheme] if parts.port is None else parts.port
     except ValueError:
-        raise ValueError(f"expected a port of 1 to 65535 in {text!r}") from None
+        port = 0
+    if port == 0:
+        raise ValueError(f"expected a port of 1 to 65535 in {text!r}")
     path = quote(parts.path or "/", safe=_KEPT)
     query = f"?{quote(parts.query, safe=_KEPT)}" if parts.query else ""
     return Url(parts.scheme, _ascii(parts.hostname or "", text), port, path + query)
@@ -69,9 +78,11 @@ def _look(text: str) -> None:
 def _ascii(host: str, text: str) -> str:
     if not host:
         raise ValueError(f"there is no host in {text!r}")
-    if host.isascii():
-        return host
-    try:
-        return host.encode("idna").decode("ascii")
-    except UnicodeError as error:
-        raise ValueError(f"{host!r} is no name of a host: {error}") from None
+    if not host.isascii():
+        try:
+            host = host.encode("idna").decode("ascii")
+        except UnicodeError as error:
+            raise ValueError(f"{host!r} is no name of a host: {error}") from None
+    if not _HOST.fullmatch(host):
+        raise ValueError(f"{host!r} is no name of a host")
+    return host

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import os
+import re
 import shlex
 import shutil
+import sys
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from attrs import frozen
@@ -24,8 +26,7 @@ TOGETHER = {
 }
 """What a listen string calls an address of each family."""
 
-OPENBSD_NC = "nc.openbsd"
-"""What Debian calls the netcat that the commands are for."""
+_CLIENT = re.compile(r"(^|\| )sock ")
 
 
 @frozen
@@ -81,44 +82,38 @@ def _command(instance: InstanceSettings, listen: Listen, host: str, port: str) -
     # header, a group that is joined by the name of an interface
     if listen.systemd or listen.proxies or (listen.transport == "multicast" and ":" in host):
         return ""
-    template = instance.kind.try_with(listen.transport)
-    if ":" in host and "{host}:" in template:
-        host = f"[{host}]"
-    return template.format(
+    return instance.kind.try_with(listen.transport).format(
         host=host,
         port=port,
+        address=f"[{host}]:{port}" if ":" in host else f"{host}:{port}",
         path=shlex.quote(listen.path),
         group=listen.host,
         interface=listen.interface,
     )
 
 
-def table(rows: Iterable[Row], width: int | None = None) -> str:
+def table(rows: Iterable[Row], width: int | None = None, client: str = "sock") -> str:
     """The rows as aligned columns under a heading; a service is named once.
 
-    Where a line would be longer than `width`, what to type has a line of its own.
+    Where a line would be longer than `width`, what to type has a line of its own. `client` is what
+    has to be typed for `sock`.
     """
     cells = [("service", "transport", "address", "try it with")]
     last = ""
     for row in rows:
         name = "" if row.service == last else row.service
-        cells.append((name, row.transport, row.address, row.command))
+        command = _CLIENT.sub(rf"\g<1>{client} ", row.command)
+        cells.append((name, row.transport, row.address, command))
         last = row.service
     return "\n".join(columns(cells, width)) + "\n"
 
 
-def note(rows: Iterable[Row], nc: str | None) -> str:
-    """What is to be said below a table whose commands need OpenBSD's nc, where `nc` is another.
-
-    `nc` is the file that would run, its links followed; None where there is none.
-    """
-    needs_it = any("nc" in row.command.split() for row in rows)
-    if not needs_it or (nc is not None and Path(nc).name == OPENBSD_NC):
-        return ""
-    return "nc is OpenBSD's netcat here (on Debian: apt install netcat-openbsd)\n"
-
-
-def nc_on_path() -> str | None:
-    """The file that runs when `nc` is typed."""
-    found = shutil.which("nc")
-    return found and os.path.realpath(found)
+def client_command() -> str:
+    """What has to be typed for the client that belongs to this installation."""
+    ours = Path(sys.executable).with_name("sock")
+    found = shutil.which("sock")
+    if not ours.exists() or (found and Path(found).samefile(ours)):
+        return "sock"
+    with suppress(ValueError):
+        ours = ours.relative_to(Path.cwd())
+    return shlex.quote(str(ours))

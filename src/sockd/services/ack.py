@@ -78,7 +78,7 @@ kind = Kind(
             {"greeting": GREETING},
         )
     ],
-    asks="echo hello",
+    command="sock ack {at} hello",
     wire={
         "stream": Exchange(
             asks="The client connects, and sends lines that end in LF or CRLF.",

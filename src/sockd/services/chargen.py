@@ -51,13 +51,7 @@ kind = Kind(
             ],
         )
     ],
-    tries={
-        "tcp": "nc -d {host} {port} | head -20",
-        "tls": "openssl s_client -quiet -connect {host}:{port} | head -20",
-        "unix": "nc -d -U {path} | head -20",
-        "udp": "echo 'as long as this' | nc -u -W1 {host} {port}",
-        "unixgram": "echo 'as long as this' | nc -uU -W1 {path}",
-    },
+    command="sock chargen -s 1k {to}",
     wire={
         "stream": Exchange(
             asks="The client connects; what it sends is read and forgotten (RFC 864).",

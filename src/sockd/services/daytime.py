@@ -68,6 +68,7 @@ kind = Kind(
             ],
         )
     ],
+    command="sock daytime {to}",
     wire={
         "stream": Exchange(
             asks="The client connects; what it sends is forgotten (RFC 867).",

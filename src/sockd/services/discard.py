@@ -38,11 +38,7 @@ kind = Kind(
             ],
         )
     ],
-    asks="echo hello",
-    tries={  # nothing comes back that could be waited for
-        "udp": "echo hello | nc -u -w1 {host} {port}",
-        "unixgram": "echo hello | nc -uU -w1 {path}",
-    },
+    command="sock discard -s 1k {to}",
     wire={
         "stream": Exchange(
             asks="The client connects and sends what it likes (RFC 863).",

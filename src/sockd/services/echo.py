@@ -38,7 +38,8 @@ kind = Kind(
             [f"tcp:{ports.ECHO}:interface=localhost", f"udp:{ports.ECHO}:interface=localhost"],
         )
     ],
-    asks="echo hello",
+    command="sock echo -c 3 {to}",
+    tries={"tcp": "sock echo -c 3 --tcp {address}"},
     wire={
         "stream": Exchange(
             asks="The client connects and sends what it likes (RFC 862).",

@@ -241,7 +241,7 @@ kind = Kind(
             [f"tcp:{ports.FACTOR}:interface=localhost", f"udp:{ports.FACTOR}:interface=localhost"],
         )
     ],
-    asks="echo 42",
+    command="sock factor {at} 42",
     wire={
         "stream": Exchange(
             asks=(

@@ -55,6 +55,7 @@ kind = Kind(
             {"template": "Hello client how are you"},
         ),
     ],
+    command="sock greet {to}",
     wire={
         "stream": Exchange(
             asks="The client connects; what it sends is forgotten.",

@@ -45,7 +45,7 @@ kind = Kind(
     doc=__doc__,
     datagram=LocaltimeReplies,
     instances=[Instance("localtime", [f"unixgram:${{RUNTIME}}/{ports.LOCALTIME_SOCKET}"])],
-    asks="echo Europe/Warsaw",
+    command="sock localtime {at} Europe/Warsaw",
     wire={
         "datagram": Exchange(
             asks=(

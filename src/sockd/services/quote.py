@@ -96,6 +96,7 @@ kind = Kind(
             [f"tcp:{ports.QUOTE}:interface=localhost", f"udp:{ports.QUOTE}:interface=localhost"],
         )
     ],
+    command="sock quote {to}",
     wire={
         "stream": Exchange(
             asks="The client connects; what it sends is forgotten (RFC 865).",

@@ -116,11 +116,7 @@ kind = Kind(
             ],
         )
     ],
-    asks="echo stressed",
-    tries={
-        "udp": "printf '1: stressed' | nc -u -W1 {host} {port}",
-        "unixgram": "printf '1: stressed' | nc -uU -W1 {path}",
-    },
+    command="sock reverse {at} stressed",
     wire={
         "stream": Exchange(
             asks="The client connects, and sends lines that end in LF or CRLF.",

@@ -25,7 +25,7 @@ kind = Kind(
     doc=__doc__,
     stream=SaidStream,
     instances=[Instance("said", [f"tcp:{ports.SAID}:interface=localhost"])],
-    asks="echo hello",
+    command="sock said {at} hello",
     wire={
         "stream": Exchange(
             asks="The client connects and sends one line that ends in LF or CRLF.",

@@ -43,13 +43,7 @@ kind = Kind(
             [f"tcp:{ports.TIME}:interface=localhost", f"udp:{ports.TIME}:interface=localhost"],
         )
     ],
-    tries={
-        "tcp": "rdate -p -o {port} {host}",
-        "tls": "openssl s_client -quiet -connect {host}:{port} | od -An -tu4 --endian=big",
-        "udp": "rdate -u -p -o {port} {host}",
-        "unix": "nc -d -U {path} | od -An -tu4 --endian=big",
-        "unixgram": "echo | nc -uU -W1 {path} | od -An -tu4 --endian=big",
-    },
+    command="sock time {to}",
     wire={
         "stream": Exchange(
             asks="The client connects; what it sends is forgotten (RFC 868).",

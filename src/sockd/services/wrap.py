@@ -71,9 +71,7 @@ kind = Kind(
     stream=WrapStream,
     options=WrapOptions,
     instances=[Instance("wrap", [f"unix:${{RUNTIME}}/{ports.WRAP_SOCKET}"])],
-    asks="seq -s ' ' 60",
-    # s_client leaves at the end of its input, which is when the answer begins; socat waits
-    tries={"tls": "seq -s ' ' 60 | socat -t9 - OPENSSL:{host}:{port},verify=0"},
+    command="seq -s ' ' 60 | sock wrap {at}",
     wire={
         "stream": Exchange(
             asks=(

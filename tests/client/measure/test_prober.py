@@ -178,6 +178,7 @@ def test_a_try_again_is_due_after_the_wait_of_the_last_and_measured_by_its_own_s
     }  # fmt: skip
     assert prober.rtt.max_ns == 20
     assert prober.counts.bytes_sent == 3 * 40
+    assert prober._tries == {}, "what is not in flight needs no memory"
 
 
 def test_a_probe_is_lost_when_the_wait_of_its_last_try_is_over() -> None:
@@ -190,6 +191,16 @@ def test_a_probe_is_lost_when_the_wait_of_its_last_try_is_over() -> None:
     assert prober.expire(3 * WAIT + 1) == []
     assert counts(prober) == {"sent": 1, "lost": 1}
     assert prober.counts.bytes_sent == 2 * 40
+
+
+def test_what_has_failed_is_not_tried_again() -> None:
+    prober = asked(0, 0, attempts=2)
+    prober.received(FORM.encode(0), WAIT + 1)
+    assert counts(prober) == {"sent": 2, "late": 1, "in_flight": 2}
+    assert prober.failed(0, "unreachable")
+    assert prober.expire(WAIT + 1) == [1]
+    assert prober.failed(1, "no buffer space")
+    assert counts(prober) == {"sent": 2, "late": 1, "failed": 2}
 
 
 @pytest.mark.parametrize("attempts", [0, 65_536])
@@ -334,3 +345,28 @@ def test_what_is_older_than_is_remembered_counts_as_late() -> None:
     assert (prober.counts.duplicates, prober.counts.late) == (1, 1), "the first that is not"
     prober.received(FORM.encode(0), 10)
     assert prober.counts.late == 2
+
+
+def test_what_is_remembered_of_a_probe_is_not_taken_for_a_later_ones() -> None:
+    prober = asked(0, 0, 0)
+    prober.received(FORM.encode(1), 10)
+    prober.received(FORM.encode(2), 10)
+    prober.sent_many(REMEMBERED // 2, 20)
+    for n in range(3, 3 + REMEMBERED // 2):
+        assert prober.failed(n, "unreachable")
+    prober.sent_many(REMEMBERED // 2 - 2, 30)  # so that the next takes the place of the second
+    prober.unsent("no buffer space")
+    prober.sent(30)
+    prober.received(FORM.encode(0), WAIT)
+    assert prober.counts.received == 3
+    prober.expire(WAIT + 31)
+    for n in (REMEMBERED, REMEMBERED + 1, REMEMBERED + 2):
+        prober.received(FORM.encode(n), WAIT + 40)
+    assert (prober.counts.late, prober.counts.duplicates) == (3, 0)
+
+
+def test_an_answer_that_was_read_before_its_probe_was_sent_is_an_error_of_the_caller() -> None:
+    prober = asked(100)
+    with pytest.raises(ValueError, match="read before its probe was sent"):
+        prober.received(FORM.encode(0), 99)
+    assert prober.rtt.spread() is None

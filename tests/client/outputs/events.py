@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from sockd.client.errors import ClientError
 from sockd.client.exits import Exit
 from sockd.client.report import (
+    Answerer,
     Counts,
     Error,
     HostSummary,
@@ -81,7 +82,7 @@ class ClosedPipe(BytesIO):
 ANY_TEXT = st.text(
     st.one_of(
         st.characters(exclude_categories=()),
-        st.characters(min_codepoint=0xDC80, max_codepoint=0xDCFF, categories=("Cs",)),
+        st.integers(0xDC80, 0xDCFF).map(chr),
         st.sampled_from("|'\"=;\\\n\r\t\x00\x1b\x7f\x85\u2028\u202e%~@: "),
     ),
     max_size=20,
@@ -121,6 +122,9 @@ HOSTS = st.builds(
     address=st.none() | ANY_TEXT,
     port=PORTS,
     counts=COUNTS,
+    answerers=st.lists(
+        st.builds(Answerer, address=ANY_TEXT, counts=COUNTS, rtt=st.none() | SPREADS), max_size=2
+    ).map(tuple),
     rtt=st.none() | SPREADS,
     lateness=st.none() | SPREADS,
     histogram=st.lists(st.tuples(NS, NS, st.integers(0)), max_size=2).map(tuple),

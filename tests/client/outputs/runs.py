@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from sockd.client.exits import Exit
 from sockd.client.report import (
+    Answerer,
     Counts,
     Error,
     HostSummary,
@@ -69,6 +70,25 @@ MEASURED = HostSummary(
     notes=(
         "About one answer in ten is missing at a steady pace: the server may have a budget for "
         "one source, which looks like loss.",
+    ),
+)
+FLOW = HostSummary(
+    target="localhost",
+    transport="tcp",
+    address="127.0.0.1",
+    port=10019,
+    counts=Counts(sent=1, received=1, bytes_received=335_000_000),
+    rate_bps=2_680_000_000,
+    values={"took_ns": 1 * S},
+)
+BROADCAST = HostSummary(
+    target="192.0.2.255",
+    transport="udp",
+    port=10007,
+    counts=Counts(sent=10, received=10),
+    answerers=(
+        Answerer(address="192.0.2.1", counts=Counts(sent=10, received=10), rtt=SPREAD),
+        Answerer(address="192.0.2.2\x1b[2J", counts=Counts(sent=10, received=9, lost=1)),
     ),
 )
 SILENT = HostSummary(

@@ -130,20 +130,17 @@ def test_a_loss_of_seven_percent_is_within_seven_percent() -> None:
 def test_a_host_that_gives_no_answer_is_critical(code: Exit, status: str) -> None:
     told = tell(summary(silent(exit=code)), code=code)
     assert told.status == status
-    assert told.text.startswith("echo nobody: nobody does not answer") is (status != "OK")
+    assert told.text.startswith("echo nobody does not answer") is (status != "OK")
 
 
 def test_of_several_hosts_one_that_is_silent_is_critical() -> None:
     told = tell(summary(host(), silent()))
     assert told.status == "CRITICAL"
-    assert told.text == "echo nobody: nobody does not answer within 3s"
+    assert told.text == "echo nobody does not answer within 3s"
     assert told.figures["example/rtt_avg"]["value"] == "0.12s"
     assert "nobody/rtt_avg" not in told.figures
     assert told.figures["hosts_silent"]["value"] == "1"
-    assert told.below == [
-        "example: rtt_avg 120ms, loss 0%",
-        "nobody: nobody does not answer within 3s",
-    ]
+    assert told.below == ["example: rtt_avg 120ms, loss 0%"]
 
 
 def test_where_answers_of_fewer_suffice_a_silent_one_is_not_critical() -> None:
@@ -218,6 +215,11 @@ def test_a_summary_on_the_way_is_not_told_and_the_end_is_told_once() -> None:
     told = tell(summary(silent(), is_final=False), end, end)
     assert told.status == "OK"
     assert told.below == []
+
+
+def test_a_host_is_named_where_its_error_does_not_name_it() -> None:
+    assert tell(summary(silent(error="refused"))).text == "echo nobody: refused"
+    assert tell(summary(silent(error=None))).text == "echo nobody: no answer"
 
 
 def test_more_problems_than_fit_the_line_stand_below_it() -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 import pytest
+from attrs import evolve
 
 from sockd.client.asking import Asking
 from sockd.client.outputs.check import Check
@@ -39,7 +40,7 @@ def test_a_file_for_prometheus_is_written_beside_any_other_output(
     asking: Asking, tmp_path: Path, capsysbinary: pytest.CaptureFixture[bytes]
 ) -> None:
     path = tmp_path / "sock.prom"
-    both = choose("echo", ["a"], Asking(**_fields(asking), prometheus=str(path)))
+    both = choose("echo", ["a"], evolve(asking, prometheus=str(path)))
     assert isinstance(both, Several)
     both(summary(host()))
     assert b"sock_up" in path.read_bytes()
@@ -47,10 +48,6 @@ def test_a_file_for_prometheus_is_written_beside_any_other_output(
     alone = choose("echo", ["a"], asking)
     alone(summary(host()))
     assert capsysbinary.readouterr().out == beside
-
-
-def _fields(asking: Asking) -> dict[str, bool]:
-    return {name: getattr(asking, name) for name in ("is_quiet", "as_json", "is_check")}
 
 
 def test_with_check_the_exit_code_is_the_plugins(

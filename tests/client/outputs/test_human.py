@@ -4,17 +4,25 @@ from __future__ import annotations
 
 import io
 from itertools import pairwise
-from typing import Any
 
 import pytest
+from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sockd.client.asking import Asking
 from sockd.client.outputs.answers import MOST_LINE, Answers
-from sockd.client.outputs.human import Human
-from sockd.client.report import Data, Error, Event, Interval, Outcome
-from tests.client.outputs.runs import MEASURED, SILENT, error, probe, start, summary
+from sockd.client.report import Answerer, Error, HostSummary, IcmpErrors, Outcome
+from tests.client.outputs.runs import (
+    BROADCAST,
+    FLOW,
+    MEASURED,
+    SILENT,
+    error,
+    probe,
+    start,
+    summary,
+)
+from tests.client.outputs.told import Told, answer
 
 HOSTILE = "".join(
     map(
@@ -33,66 +41,6 @@ HOSTILE = "".join(
     )
 )
 """Controls of C0 and C1 but tab and LF, and characters that change the order of what is shown."""
-TERMINAL = {"TERM": "xterm", "COLUMNS": "80"}
-
-
-class FakeTerminal(io.StringIO):
-    """Text that says it goes to a terminal."""
-
-    def isatty(self) -> bool:
-        return True
-
-
-class Told:
-    """A `Human`, and what it has written."""
-
-    def __init__(
-        self,
-        *events: Event,
-        hosts: tuple[str, ...] = ("localhost",),
-        command: str = "daytime",
-        out_is_terminal: bool = False,
-        err_is_terminal: bool = False,
-        encoding: str = "utf-8",
-        **asking: Any,
-    ) -> None:
-        self.now_ns = 0
-        self.binary = io.BytesIO()
-        self.text: io.StringIO = FakeTerminal() if err_is_terminal else io.StringIO()
-        self.human = Human(
-            command,
-            Asking(**{"color": "never", **asking}),
-            is_alone=len(hosts) == 1,
-            out=self.binary,
-            err=self.text,
-            is_terminal=out_is_terminal,
-            environment=TERMINAL,
-            now_ns=lambda: self.now_ns,
-        )
-        self(start(*hosts, command=command))
-        self(*events)
-
-    def __call__(self, *events: Event) -> None:
-        for event in events:
-            self.human(event)
-
-    @property
-    def out(self) -> bytes:
-        return self.binary.getvalue()
-
-    @property
-    def err(self) -> str:
-        return self.text.getvalue()
-
-    @property
-    def lines(self) -> list[str]:
-        return self.err.splitlines()
-
-
-def answer(data: bytes, target: str = "localhost") -> Data:
-    return Data(target=target, data=data)
-
-
 # answers
 
 
@@ -202,10 +150,6 @@ def test_nothing_but_answers_goes_to_standard_output() -> None:
 
 @pytest.mark.parametrize("is_terminal", [True, False])
 def test_no_escape_of_a_server_gets_to_standard_error_even_into_a_file(is_terminal: bool) -> None:
-    from attrs import evolve
-
-    from sockd.client.report import IcmpErrors
-
     told = Told(command="echo", verbosity=2, tells_timing=True, err_is_terminal=is_terminal)
     text = HOSTILE + "\n"
     hostile = evolve(
@@ -216,6 +160,7 @@ def test_no_escape_of_a_server_gets_to_standard_error_even_into_a_file(is_termin
         notes=(text,),
         icmp=(IcmpErrors(text=text, sender=text, count=1),),
         error=text,
+        answerers=(Answerer(address=text, counts=MEASURED.counts),),
     )
     told(
         evolve(probe(), target=text, address=text, reason=text, values={text: text}),
@@ -224,9 +169,10 @@ def test_no_escape_of_a_server_gets_to_standard_error_even_into_a_file(is_termin
         summary([hostile]),
         summary([hostile, hostile], is_final=False),
     )
-    assert all(line.isprintable() for line in told.err.split("\n"))
     told(summary([hostile, hostile]))
-    assert all(line.isprintable() for line in told.err.split("\n"))
+    # the one escape that is ours: before a summary that a key has asked for
+    lines = told.err.replace("\r\x1b[K", "").split("\n")
+    assert all(line.isprintable() for line in lines)
 
 
 def test_an_error_of_several_hosts_begins_with_the_host() -> None:
@@ -296,8 +242,9 @@ def test_a_snapshot_is_a_line_a_host_and_the_run_goes_on() -> None:
 
 
 def test_one_question_has_no_summary_and_several_have() -> None:
-    assert Told(summary(command="daytime")).lines == []
-    assert Told(summary(command="daytime"), count=2).lines
+    host = evolve(MEASURED, notes=())
+    assert Told(summary([host], command="daytime")).lines == []
+    assert Told(summary([host], command="daytime"), count=2).lines
     assert Told(summary(), command="echo", count=1).lines
 
 
@@ -328,7 +275,7 @@ def test_a_summary_says_all_that_is_known() -> None:
 
 
 def test_timing_is_a_table_of_steps() -> None:
-    told = Told(summary(command="daytime"), tells_timing=True)
+    told = Told(summary([evolve(MEASURED, notes=())], command="daytime"), tells_timing=True)
     assert told.lines == [
         "Timing of the last connection",
         "host       resolve  connect  TLS  first byte    total",
@@ -343,69 +290,45 @@ def test_beside_a_dump_everything_is_a_comment() -> None:
     assert all(line.startswith("# ") for line in told.lines)
 
 
-# the live line
+def test_of_a_flow_it_is_told_how_fast_it_went_and_no_probes() -> None:
+    told = Told(summary([FLOW], command="chargen"), command="chargen")
+    assert told.lines == [
+        "chargen localhost (127.0.0.1), tcp port 10019: 12.0 s",
+        "  rate         2.68 Gbit/s, 335 MB",
+        "  also         took 1.00 s",
+    ]
+    told = Told(summary([FLOW, FLOW], command="chargen"), command="chargen", hosts=HOSTS)
+    assert told.lines[:3] == [
+        "Throughput",
+        "host              rate   moved",
+        "localhost  2.68 Gbit/s  335 MB",
+    ]
+    told = Told(summary([FLOW], is_final=False), command="chargen")
+    assert told.lines == ["localhost: 2.68 Gbit/s, 335 MB"]
 
 
-def seconds_of(told: Told, events: int) -> Interval:
-    from sockd.client.report import Counts
-
-    return Interval(target="localhost", from_ns=0, to_ns=1, counts=Counts(sent=events))
-
-
-def test_the_live_line_is_drawn_at_most_four_times_a_second() -> None:
-    told = Told(command="echo", interval=0.001, err_is_terminal=True)
-    for millisecond in range(2_000):
-        told.now_ns = millisecond * 1_000_000
-        told.human.live(MEASURED.counts, MEASURED.rtt)
-    assert told.err.count("1000 sent") == 8
+def test_of_a_broadcast_it_is_told_who_answered() -> None:
+    told = Told(summary([BROADCAST]), command="echo", columns=120)
+    at = told.lines.index("Who answered 192.0.2.255")
+    assert told.lines[at + 2].split()[:2] == ["192.0.2.1", "10"]
+    assert told.lines[at + 3].split()[:2] == ["192.0.2.2\\x1b[2J", "9"]
 
 
-def test_the_live_line_is_made_of_intervals_where_nobody_feeds_it() -> None:
-    told = Told(command="echo", interval=0.001, err_is_terminal=True)
-    told(seconds_of(told, 10))
-    told.now_ns = 1_000_000_000
-    told(seconds_of(told, 10))
-    assert "\r\x1b[Klocalhost: 1 s, 20 sent" in told.err
+def test_where_nothing_could_be_sent_it_is_said() -> None:
+    silent = HostSummary(target="localhost", transport="udp")
+    told = Told(summary([silent]), command="echo")
+    assert told.lines[1] == "  probes       nothing was sent"
 
 
-def test_the_live_line_is_erased_before_another_is_written_and_at_the_end() -> None:
-    told = Told(command="echo", interval=0.001, err_is_terminal=True)
-    told(seconds_of(told, 10), error())
-    assert told.err.endswith("\r\x1b[Ksock: refused\n")
-    told.now_ns = 10**9
-    told(seconds_of(told, 10), summary())
-    assert "\r\x1b[Kecho localhost" in told.err
+def test_notes_are_told_where_nothing_is_measured_too() -> None:
+    noted = evolve(MEASURED, notes=("its clock was set meanwhile \x1b[2J",))
+    told = Told(summary([noted], command="time"), command="time")
+    assert told.lines == ["localhost: its clock was set meanwhile \\x1b[2J"]
+    assert Told(summary([noted], command="time"), command="time", is_quiet=True).lines == []
 
 
-def test_the_live_line_is_no_wider_than_the_terminal() -> None:
-    hosts = tuple(f"{'long' * 30}{number}" for number in range(2))
-    told = Told(hosts=hosts, err_is_terminal=True)
-    told(probe(target=hosts[0]))
-    told.now_ns = 10**9
-    told.human.live(MEASURED.counts)
-    assert all(len(line) < 80 for line in told.err.split("\r\x1b[K"))
-
-
-def test_of_several_hosts_it_tells_how_many_have_answered() -> None:
-    told = Told(hosts=("one", "two", "three"), err_is_terminal=True)
-    told(probe(target="one"), probe(target="one"))
-    told.now_ns = 10**9
-    told(error("two"))
-    assert told.err.endswith("\r\x1b[K1 of 3 hosts have answered, 1 failed")
-
-
-def test_there_is_no_live_line_where_a_line_of_an_answer_stands_open() -> None:
-    told = Told(command="daytime", count=9, out_is_terminal=True, err_is_terminal=True)
-    told(answer(b"open"), seconds_of(told, 10))
-    assert told.err == ""
-
-
-def test_there_is_no_live_line_in_a_pipe_or_on_a_dumb_terminal() -> None:
-    told = Told(command="echo", interval=0.001)
-    told(seconds_of(told, 10))
-    assert told.err == ""
-    dumb = FakeTerminal()
-    human = Human("echo", Asking(interval=0.001), True, io.BytesIO(), dumb, True, {"TERM": "dumb"})
-    human(start())
-    human(seconds_of(told, 10))
-    assert dumb.getvalue() == ""
+def test_what_the_terminal_shows_of_a_key_is_erased_before_the_summary() -> None:
+    for asked in (summary(interrupted=True), summary(is_final=False)):
+        told = Told(asked, command="echo", err_is_terminal=True)
+        assert told.err.startswith("\r\x1b[K")
+        assert "\x1b" not in Told(asked, command="echo").err

@@ -15,7 +15,7 @@ from sockd.client.outputs.histogram import MOST_BARS, Bin, bar, histogram, merge
 from sockd.client.outputs.summary import probes_sheet, ranks_sheet, timing_sheet, trips_sheet
 from sockd.client.outputs.tables import WIDE, Sheet, table
 from sockd.client.report import Counts, Summary
-from tests.client.outputs.runs import HISTOGRAM, MEASURED, SILENT, summary
+from tests.client.outputs.runs import HISTOGRAM, MEASURED, SILENT, SPREAD, summary
 from tests.processes import succeed
 
 ODD = Counts(
@@ -100,7 +100,7 @@ def test_counters_that_are_zero_for_all_have_no_column() -> None:
 
 
 def test_percentiles_stand_in_order_also_where_hosts_have_other_ones() -> None:
-    fewer = evolve(MEASURED, rtt=evolve(MEASURED.rtt, percentiles={"p50": 1, "p75": 2}))
+    fewer = evolve(MEASURED, rtt=evolve(SPREAD, percentiles={"p50": 1, "p75": 2}))
     heads = ranks_sheet(summary([fewer, MEASURED, SILENT]), Signs()).heads
     assert heads == ("host", "p50", "p75", "p90", "p99", "p99.9")
 
@@ -166,6 +166,11 @@ def test_a_histogram_fits_and_loses_nothing(bins: list[Bin], width: int) -> None
     assert len(rows) <= MOST_BARS
     assert sum(row[2] for row in rows) == sum(one[2] for one in bins)
     assert all(before[1] <= after[0] for before, after in pairwise(rows))
+
+
+def test_few_samples_fill_few_bars() -> None:
+    bins = [(low, low + 1000, 1) for low in range(40_000, 60_000, 1000)]
+    assert len(merged(bins)) == 5
 
 
 def test_one_slow_answer_does_not_make_one_bar_of_all_others() -> None:

@@ -48,7 +48,7 @@ RUN: tuple[Event, ...] = (
 def told(*events: Event, is_quiet: bool = False) -> list[Any]:
     """What is told of these events: each line parsed as strictly as can be, and validated."""
     out = BytesIO()
-    tell = JsonLines(out, is_quiet)
+    tell = JsonLines(out, "echo", is_quiet)
     for event in events:
         tell(event)
     text = out.getvalue().decode("ascii")
@@ -136,11 +136,24 @@ def test_the_part_that_was_lost_is_told_and_null_where_none_is_known() -> None:
 
 def test_where_nobody_reads_any_more_that_is_raised() -> None:
     with pytest.raises(BrokenPipeError):
-        JsonLines(ClosedPipe())(RUN[0])
+        JsonLines(ClosedPipe(), "echo")(RUN[0])
 
 
-def test_the_exit_code_is_the_runs() -> None:
-    assert JsonLines(BytesIO()).exit_code(6) == 6
+def test_the_exit_code_is_the_runs_and_adds_nothing_to_its_summary() -> None:
+    out = BytesIO()
+    tell = JsonLines(out, "echo")
+    tell(RUN[-1])
+    before = out.getvalue()
+    assert tell.exit_code(6) == 6
+    assert out.getvalue() == before
+
+
+def test_a_run_that_failed_before_it_knew_its_hosts_ends_with_a_summary_too() -> None:
+    out = BytesIO()
+    assert JsonLines(out, "discover", is_quiet=True).exit_code(Exit.USAGE) == 2
+    found = json.loads(out.getvalue())
+    VALIDATOR.validate(found)
+    assert (found["command"], found["hosts"], found["exit"]) == ("discover", [], 2)
 
 
 def fields(of: type[attrs.AttrsInstance]) -> list[str]:

@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sockd.client.exits import Exit
+from sockd.client.measure.statistics import PERCENTILES
 from sockd.client.metrics import HOST_METRICS, METRICS, RUN_METRICS, Metric, RunMetric, names
-from sockd.client.report import Counts, HostSummary, Summary, Timing, Value
+from sockd.client.report import Answerer, Counts, HostSummary, Summary, Timing, Value
 from tests.client.outputs.events import HOSTS, SUMMARIES, host, silent, summary
 
 
@@ -111,3 +112,17 @@ def test_hosts_of_one_name_are_told_apart_by_port_address_or_number() -> None:
 def test_no_two_hosts_are_called_the_same(hosts: list[HostSummary]) -> None:
     found = names(hosts)
     assert len(set(found)) == len(found) == len(hosts)
+
+
+def test_every_percentile_that_is_measured_is_a_metric() -> None:
+    found = {name for name in METRICS if name.startswith("rtt_p")}
+    assert found == {f"rtt_{name}" for name in PERCENTILES}
+
+
+def test_what_the_kernel_knows_of_a_connection_and_who_answered_a_broadcast() -> None:
+    answerers = tuple(Answerer(address=f"192.0.2.{of}", counts=Counts()) for of in (1, 2))
+    found = host(values={"kernel_rtt_ns": 2000, "retransmits": 3}, answerers=answerers)
+    assert value("kernel_rtt", found) == Fraction(2, 10**6)
+    assert value("retransmits", found) == 3
+    assert value("answerers", found) == 2
+    assert value("answerers", host()) is value("kernel_rtt", host()) is None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import resource
 import stat
 from io import BytesIO, StringIO
 from pathlib import Path
@@ -18,7 +19,7 @@ from sockd.client.errors import UsageFault
 from sockd.client.exits import Exit
 from sockd.client.metrics import METRICS, Unit
 from sockd.client.outputs import prometheus
-from sockd.client.outputs.prometheus import Textfile, exported_name, exposition, into_file
+from sockd.client.outputs.prometheus import exported_name, exposition, into_file
 from sockd.client.report import Counts, Error, HostSummary, Summary, Timing
 from tests.client.outputs.events import SUMMARIES, ClosedPipe, host, silent, summary
 
@@ -193,11 +194,17 @@ def test_where_the_file_cannot_be_put_in_its_place_nothing_is_left(tmp_path: Pat
     assert [path.name for path in tmp_path.iterdir()] == ["sock.prom"]
 
 
-def test_where_the_disk_is_full_the_old_file_stays_and_nothing_is_left(tmp_path: Path) -> None:
+def test_where_it_cannot_be_written_the_old_file_stays_and_nothing_is_left(tmp_path: Path) -> None:
     path = tmp_path / "sock.prom"
     path.write_text("old")
-    with pytest.raises(TypeError):
-        Textfile.at(str(path)).write("no bytes")  # type: ignore[arg-type]
+    tell = into_file(str(path))
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, limits[1]))
+    try:
+        with pytest.raises(UsageFault, match="File too large"):
+            tell(summary(host()))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
 

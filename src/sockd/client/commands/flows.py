@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from sockd.client.arguments import BYTES, asks
+from sockd.client.arguments import BYTES, Command, asks
 from sockd.client.asking import LARGEST_SIZE, Asking
 from sockd.client.asks import Answer, ConversationHost, Speech, Talk
 from sockd.client.datagrams import Datagrams
@@ -97,7 +97,7 @@ def pattern_speech(is_checked: bool) -> Speech:
     return Speech(name="chargen", kind="chargen", datagram=ask)
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("hosts", nargs=-1, metavar="[HOST...]")
 @_SIZE
 @click.option("--unchecked", "is_unchecked", is_flag=True, help="Take any data as the pattern.")
@@ -126,7 +126,7 @@ def chargen(asking: Asking, hosts: tuple[str, ...], is_unchecked: bool) -> int:
 # discard
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("hosts", nargs=-1, metavar="[HOST...]")
 @_SIZE
 @asks(TCP, UDP, TLS, Transport.UNIX, Transport.UNIXGRAM)

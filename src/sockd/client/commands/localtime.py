@@ -7,7 +7,7 @@ import os
 import click
 from attrs import frozen
 
-from sockd.client.arguments import asks
+from sockd.client.arguments import Command, asks
 from sockd.client.asking import Asking
 from sockd.client.asks import Answer, Speech, Talk
 from sockd.client.datagrams import Datagrams
@@ -45,7 +45,7 @@ class Zoned:
         return Answer(rtt_ns=came.rtt_ns, is_kernel=came.is_kernel)
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("zone", default="", metavar="[ZONE]")
 @click.option("-H", "--host", "hosts", multiple=True, metavar="HOST[:PORT]", help="Ask this host.")
 @asks(Transport.UNIXGRAM, Transport.UDP)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 import click
 from attrs import evolve
 
-from sockd.client.arguments import asks
+from sockd.client.arguments import Command, asks
 from sockd.client.asking import LARGEST_SIZE, Asking
 from sockd.client.asks import Answer, ConversationHost, Speech, Talk
 from sockd.client.data import DATA, DataCommand
@@ -175,7 +175,7 @@ def read_datagram() -> bytes:
     return data
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("words", nargs=-1, metavar="HOST PORT")
 @asks(TCP, TLS, UNIX)
 def get(asking: Asking, words: tuple[str, ...]) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 from attrs import evolve
 
-from sockd.client.arguments import asks
+from sockd.client.arguments import Command, asks
 from sockd.client.asking import Asking
 from sockd.client.asks import Answer, Speech, Talk
 from sockd.client.datagrams import Datagrams
@@ -106,7 +106,7 @@ QUOTE = Speech(
 GREET = Speech(name="greet", kind="greet", ports=usual(ports.GREET), stream=read_text)
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("hosts", nargs=-1, metavar="[HOST...]")
 @asks(TCP, UDP, TLS, UNIX, UNIXGRAM, has_size=True)
 def daytime(asking: Asking, hosts: tuple[str, ...]) -> int:
@@ -114,7 +114,7 @@ def daytime(asking: Asking, hosts: tuple[str, ...]) -> int:
     return ask_hosts(DAYTIME, hosts, asking)
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("hosts", nargs=-1, metavar="[HOST...]")
 @asks(TCP, UDP, TLS, UNIX, UNIXGRAM, has_size=True)
 def quote(asking: Asking, hosts: tuple[str, ...]) -> int:
@@ -122,7 +122,7 @@ def quote(asking: Asking, hosts: tuple[str, ...]) -> int:
     return ask_hosts(QUOTE, hosts, asking)
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("hosts", nargs=-1, metavar="[HOST...]")
 @asks(TCP, TLS, UNIX)
 def greet(asking: Asking, hosts: tuple[str, ...]) -> int:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import click
 from attrs import define, evolve, field
 
-from sockd.client.arguments import asks
+from sockd.client.arguments import Command, asks
 from sockd.client.asking import Asking
 from sockd.client.asks import INTERVAL, Answer, ConversationHost, Speech, Talk
 from sockd.client.clock_offset import Bounds, ClockWasSet, Estimate, Exchange, Reading
@@ -229,7 +229,7 @@ def row(name: str, offset: str, rest: str, columns: int) -> str:
     return f"{escape(name):<{columns}}  {offset:>{OFFSET_COLUMNS}}  {escape(rest)}"
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("hosts", nargs=-1, metavar="[HOST...]")
 @click.option(
     "--precise", "is_precise", is_flag=True, help="Ask near the tick, until 5 ms are left open."

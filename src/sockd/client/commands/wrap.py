@@ -10,7 +10,7 @@ from typing import BinaryIO
 import click
 from attrs import frozen
 
-from sockd.client.arguments import asks
+from sockd.client.arguments import Command, asks
 from sockd.client.asking import Asking
 from sockd.client.asks import Answer, Speech, Talk
 from sockd.client.errors import BadAnswer
@@ -98,7 +98,7 @@ def _read(file: BinaryIO, room: int) -> bytes:
     return data
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("files", nargs=-1, metavar="[FILE...]")
 @click.option("-H", "--host", "hosts", multiple=True, metavar="HOST[:PORT]", help="Ask this host.")
 @asks(Transport.TCP, Transport.TLS, Transport.UNIX)

@@ -128,7 +128,7 @@ class Answerers:
         return [self.form.encode(seq % SEQUENCES) for seq in range(start, start + count)]
 
     def sent(self, at_ns: int, due_ns: int | None = None) -> None:
-        """The next probe is being sent: `at_ns` was read just before. Raises where is no room."""
+        """The next probe was sent; `at_ns` was read just before. Raises where there is no room."""
         if len(self._waiting) >= MOST_IN_FLIGHT:
             raise OverflowError(f"the wait of {MOST_IN_FLIGHT} probes is not over")
         self._waiting[self._sent] = at_ns

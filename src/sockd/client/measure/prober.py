@@ -22,6 +22,8 @@ at the highest rate that the client reaches. A later answer to an older probe co
 LOST_REMEMBERED = 1 << 16
 """The latest lost probes of which it is known when they were sent, so how late an answer is: up to
 twice as many are held, as the older half is dropped at once."""
+_FRESH = 1_024
+"""Round trips that are summed up together: one at a time would take twice as long."""
 _SLOTS = REMEMBERED - 1
 _LAST_SEQ = SEQUENCES - 1
 
@@ -40,6 +42,22 @@ class Prober:
     sent == received + lost + failed + in_flight.
     """
 
+    stamps_discarded = 0
+    """Stamps of the kernel that did not fit both clocks."""
+    _sent = 0
+    _datagrams = 0
+    """With every try."""
+    _by_kernel = 0
+    _lost = 0
+    _late = 0
+    _duplicates = 0
+    _corrupt = 0
+    _foreign = 0
+    _reordered = 0
+    _failed = 0
+    _greatest = -1
+    """Of what was answered in time."""
+
     def __init__(
         self,
         form: ProbeFormat,
@@ -56,27 +74,11 @@ class Prober:
         self.form = form
         self.wait_ns = wait_ns
         self.attempts = attempts
-        self.rtt = Durations()
-        """Round trips of what was answered in time."""
         self.lateness = Durations()
         """How much later than due probes were sent: the instrument's own delay."""
-        self.stamps_discarded = 0
-        """Stamps of the kernel that did not fit both clocks."""
         self._first = first % SEQUENCES
         self._outcomes = Outcomes(tell, target, transport, self._first)
         self._jitter = Jitter()
-        self._sent = 0
-        self._datagrams = 0
-        self._received = 0
-        self._by_kernel = 0
-        self._lost = 0
-        self._late = 0
-        self._duplicates = 0
-        self._corrupt = 0
-        self._foreign = 0
-        self._reordered = 0
-        self._failed = 0
-        self._greatest = -1
         self._waiting: dict[int, int] = {}
         """When the last try of each probe was sent, in that order."""
         self._tries: dict[int, int] = {}
@@ -90,6 +92,9 @@ class Prober:
         """When the latest lost probes were sent."""
         self._due: list[int] = []
         """What `expire` is to ask another try for."""
+        self._fresh: list[int] = []
+        """Round trips that are not summed up yet."""
+        self._rtt = Durations()
         self._looked = Counts()
         self._recent = Durations()
 
@@ -106,7 +111,7 @@ class Prober:
         return [encode(seq & _LAST_SEQ) for seq in range(start, start + count)]
 
     def sent(self, at_ns: int, due_ns: int | None = None) -> None:
-        """The next probe is being sent: `at_ns` was read just before. Raises where is no room."""
+        """The next probe was sent; `at_ns` was read just before. Raises where there is no room."""
         n = self._sent
         waiting = self._waiting
         if len(waiting) >= MOST_UNANSWERED:
@@ -121,7 +126,7 @@ class Prober:
             self._outcomes.sent_late(n, late_ns)
 
     def sent_many(self, count: int, at_ns: int) -> None:
-        """The next `count` probes are being sent by one call, before which `at_ns` was read."""
+        """The next `count` probes were sent by one call, just before which `at_ns` was read."""
         for _ in range(count):
             self.sent(at_ns)
 
@@ -140,7 +145,7 @@ class Prober:
         return self.form.encode(seq, self._tries.get(n, 1) + 1)
 
     def sent_again(self, seq: int, at_ns: int) -> None:
-        """Another try is being sent. Of what `expire` did not ask for it says nothing."""
+        """Another try was sent. What `expire` did not ask for changes nothing."""
         n = (seq - self._first) & _LAST_SEQ
         if n in self._again:
             del self._again[n]
@@ -162,12 +167,12 @@ class Prober:
         """Datagrams came, in this order, each with its stamp by the wall clock or None.
 
         `now_ns` was read after they were; `offset_ns` is what to add to a stamp (`Clocks.read` has
-        both). Stamps are discarded where it is None, and where they do not fit.
+        both). Stamps are discarded where it is None, and where they do not fit. Raises ValueError
+        where `now_ns` is before the send of what is answered: it was read too early.
         """
         read, waiting, tries, had = self.form.read, self._waiting, self._tries, self._had
         first, wait_ns, forgotten = self._first, self.wait_ns, self._sent - REMEMBERED
-        rtts: list[int] = []
-        by_kernel, outcomes = 0, self._outcomes
+        rtts, outcomes, greatest, by_kernel = self._fresh, self._outcomes, self._greatest, 0
         for data, stamp_ns in datagrams:
             verdict, seq, attempt = read(data)
             n = (seq - first) & _LAST_SEQ
@@ -176,28 +181,25 @@ class Prober:
                 self._unexpected(verdict, n, attempt, len(data), (now_ns, stamp_ns, offset_ns))
                 continue
             at_ns = carry(stamp_ns, offset_ns, sent_ns, now_ns)
-            if at_ns is None:
-                if stamp_ns is not None:
-                    self.stamps_discarded += 1
-                rtt_ns = now_ns - sent_ns
-            else:
-                rtt_ns = at_ns - sent_ns
-            if rtt_ns > wait_ns:
+            self.stamps_discarded += at_ns is None and stamp_ns is not None
+            rtt_ns = (now_ns if at_ns is None else at_ns) - sent_ns
+            if not 0 <= rtt_ns <= wait_ns:
                 self._overdue(n, attempt, rtt_ns, at_ns is not None)
                 continue
             by_kernel += at_ns is not None
             del waiting[n]
             if n >= forgotten:
                 had[n & _SLOTS] = 1
-            if n < self._greatest:
+            if n < greatest:
                 self._reordered += 1
             else:
-                self._greatest = n
+                greatest = n
             rtts.append(rtt_ns)
             if tries or outcomes:
                 self._answered(n, attempt, rtt_ns, at_ns is not None)
+        self._greatest = greatest
         self._by_kernel += by_kernel
-        self._take(rtts)
+        self._finish()
 
     def failed(self, seq: int, reason: str) -> bool:
         """An error of the network came back for a probe; whether that was in flight."""
@@ -256,10 +258,10 @@ class Prober:
     @property
     def counts(self) -> Counts:
         """All counts, from the beginning."""
-        size = self.form.size
+        received, size = self._received, self.form.size
         return Counts(
             sent=self._sent,
-            received=self._received,
+            received=received,
             lost=self._lost,
             in_flight=self.in_flight,
             late=self._late,
@@ -269,19 +271,27 @@ class Prober:
             reordered=self._reordered,
             failed=self._failed,
             bytes_sent=self._datagrams * size,
-            bytes_received=self._received * size,
+            bytes_received=received * size,
         )
 
     def interval(self) -> tuple[Counts, Spread | None]:
         """Counts and round trips since this was called last; `in_flight` is that of now."""
+        self._sum_up()
         counts, recent = self.counts, self._recent
         since = difference(counts, self._looked)
         self._looked, self._recent = counts, Durations()
         return since, recent.spread()
 
     @property
+    def rtt(self) -> Durations:
+        """Round trips of what was answered in time."""
+        self._sum_up()
+        return self._rtt
+
+    @property
     def jitter_ns(self) -> int | None:
         """RFC 3550's jitter of round trips; None before there were two."""
+        self._sum_up()
         return self._jitter.ns
 
     @property
@@ -291,18 +301,21 @@ class Prober:
 
     # -- inside
 
-    def _take(self, rtts: list[int]) -> None:
-        """Round trips of what was answered in time."""
-        if len(rtts) == 1:  # by far the most frequent, where there is no window
-            self._received += 1
-            self.rtt.add(rtts[0])
-            self._recent.add(rtts[0])
-            self._jitter.extend(rtts)
-        elif rtts:
-            self._received += len(rtts)
-            self.rtt.extend(rtts)
-            self._recent.extend(rtts)
-            self._jitter.extend(rtts)
+    @property
+    def _received(self) -> int:
+        return len(self._rtt) + len(self._fresh)
+
+    def _sum_up(self) -> None:
+        """Sum up the round trips that came since this was done last."""
+        if fresh := self._fresh:
+            self._rtt.extend(fresh)
+            self._recent.extend(fresh)
+            self._jitter.extend(fresh)
+            self._fresh = []
+
+    def _finish(self) -> None:
+        if len(self._fresh) >= _FRESH:
+            self._sum_up()
         self._outcomes.tell()
 
     def _answered(self, n: int, attempt: int, rtt_ns: int, by_kernel: bool) -> None:
@@ -311,7 +324,9 @@ class Prober:
         self._outcomes.add(Outcome.ANSWERED, n, attempt, rtt_ns, by_kernel, size=self.form.size)
 
     def _overdue(self, n: int, attempt: int, rtt_ns: int, by_kernel: bool) -> None:
-        """The answer of a probe whose wait is over, though time has not been told to pass."""
+        """The answer of a probe whose wait is over, though `expire` was not told so yet."""
+        if rtt_ns < 0:
+            raise ValueError("an answer was read before its probe was sent")
         self._end(n)
         self._outcomes.add(self._after(n), n, attempt, rtt_ns, by_kernel, size=self.form.size)
 

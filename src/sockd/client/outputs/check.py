@@ -159,9 +159,15 @@ def _silence(
     for name, host in zip(called, summary.hosts, strict=True):
         if host.exit is not Exit.ANSWERED:
             status = Status.UNKNOWN if host.exit is Exit.USAGE else Status.CRITICAL
-            yield Problem(status, f"{name}: {_plain(host.error or 'no answer')}")
+            yield Problem(status, _why_silent(name, host))
     if not summary.hosts:
         yield Problem(Status.CRITICAL, "nobody answered")
+
+
+def _why_silent(name: str, host: HostSummary) -> str:
+    """Why a host has not answered; errors mostly name it themselves."""
+    why = host.error or "no answer"
+    return _plain(why) if host.target in why else f"{name}: {_plain(why)}"
 
 
 def _of_hosts(summary: Summary, called: Sequence[str], limits: Thresholds) -> Iterator[Problem]:
@@ -213,15 +219,13 @@ def _below(
     if len(problems) > 1:
         yield from (f"{problem.status.name}: {problem.text}" for problem in problems)
     for name, host in zip(called, summary.hosts, strict=True):
-        if len(called) > 1 or problems:
+        if host.exit is Exit.ANSWERED and (len(called) > 1 or problems):
             yield f"{name}: {_said(host, limits)}"
         yield from (f"{name}: {_plain(note)}" for note in host.notes)
 
 
 def _said(host: HostSummary, limits: Thresholds) -> str:
     """A host in words."""
-    if host.exit is not Exit.ANSWERED:
-        return _plain(host.error or "no answer")
     told = [
         f"{metric.name} {say(value, metric.unit)}"
         for metric in HOST_METRICS

@@ -33,7 +33,7 @@ def _main(command: str, targets: Sequence[str], asking: Asking, *, has_rows: boo
     if asking.as_json:
         from sockd.client.outputs.jsonl import JsonLines
 
-        return JsonLines(sys.stdout.buffer, asking.is_quiet)
+        return JsonLines(sys.stdout.buffer, command, asking.is_quiet)
     from sockd.client.outputs.human import Human
 
     return Human(

@@ -18,10 +18,12 @@ MOST_WIDTH = 100
 def merged(bins: Sequence[Bin], most: int = MOST_BARS) -> list[Bin]:
     """The bins, neighbours put together until there are no more than `most`.
 
-    Those that are put together lie in one of `most` equal parts of a logarithmic scale, so that
+    Few samples fill fewer bars: by Rice's rule, twice the cube root of their number. Those that are
+    put together lie in one of `most` equal parts of a logarithmic scale, so that
     one slow answer among a thousand does not make one bar of all others.
     """
     filled = [one for one in bins if one[2] > 0]
+    most = min(most, max(1, round(2 * sum(one[2] for one in filled) ** (1 / 3))))
     if len(filled) <= most:
         return filled
     first = log(max(filled[0][0], 1))

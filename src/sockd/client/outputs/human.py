@@ -114,9 +114,7 @@ class Human:
         self._shows_probes = not self.asking.is_quiet and (
             self.asking.verbosity > 0 or (self.command in MEASURING and not is_fast)
         )
-        if self._screen.can_erase and not (
-            self.asking.is_quiet or self._shows_probes or self.asking.explains
-        ):
+        if self._screen.can_erase and not (self.asking.is_quiet or self.asking.explains):
             self._live = Live(self._screen, self.now_ns, lambda: self._answers.is_open)
         if self.asking.is_insecure:
             self._screen.say(*fill(INSECURE.split(" "), self._screen.width), style="loud")
@@ -126,6 +124,7 @@ class Human:
         if self.asking.explains and self.is_terminal:
             self._answers.end_line()
         if self._shows_probes:
+            self._live = None  # the lines tell that it goes on
             line = probe_line(probe, is_alone=self._is_one, has_values=self.asking.verbosity > 1)
             self._screen.say(line, style=STYLES.get(probe.outcome, "odd"))
 
@@ -143,6 +142,8 @@ class Human:
 
     def _sum_up(self, summary: Summary) -> None:
         screen = self._screen
+        if (summary.interrupted or not summary.is_final) and not self._answers.is_open:
+            screen.wipe()
         if not summary.is_final:
             # asked for: told whatever else is not
             screen.say(*(told.short(host, screen.signs, screen.width) for host in summary.hosts))
@@ -150,8 +151,10 @@ class Human:
         self._live = None
         screen.clear()
         self._answers.end_all()
-        if self._has_measured(summary) and not self.asking.is_quiet:
-            if len(summary.hosts) == 1:
+        if not self.asking.is_quiet:
+            if not self._has_measured(summary):
+                self._notes(summary)
+            elif len(summary.hosts) == 1:
                 self._block(summary, summary.hosts[0])
             else:
                 self._tables(summary)
@@ -166,23 +169,35 @@ class Human:
             or any(host.rate_bps is not None for host in summary.hosts)
         )
 
+    def _notes(self, summary: Summary) -> None:
+        """What a reader should know to judge the answers, where no figures are told."""
+        for host in summary.hosts:
+            for note in host.notes:
+                text = f"{escape(host.target)}: {escape(note)}"
+                self._screen.say(*fill(text.split(" "), self._screen.width))
+
     def _block(self, summary: Summary, host: HostSummary) -> None:
         screen = self._screen
         head = told.heading(summary, host, screen.signs)
         screen.say(*fill(head.split(" "), screen.width), style="head")
         screen.say(*told.block(host, screen.signs, screen.width))
+        self._answerers(host)
         self._histogram(host)
 
     def _tables(self, summary: Summary) -> None:
         """Of several hosts; below, what there is to say of one of them."""
         screen = self._screen
-        self._table(told.probes_sheet(summary))
+        if any(host.rate_bps is not None for host in summary.hosts):
+            self._table(told.rates_sheet(summary))
+        else:
+            self._table(told.probes_sheet(summary))
         if any(host.rtt is not None for host in summary.hosts):
             self._table(told.trips_sheet(summary, screen.signs))
             ranks = told.ranks_sheet(summary, screen.signs)
             if len(ranks.heads) > 1:
                 self._table(ranks)
         for host in summary.hosts:
+            self._answerers(host)
             lines = told.remarks(host, screen.signs, screen.width)
             if lines:
                 head = told.heading(summary, host, screen.signs)
@@ -190,6 +205,10 @@ class Human:
                 screen.say(*lines)
             if self.asking.verbosity > 0:
                 self._histogram(host)
+
+    def _answerers(self, host: HostSummary) -> None:
+        if host.answerers:
+            self._table(told.answerers_sheet(host, self._screen.signs))
 
     def _table(self, sheet: Sheet) -> None:
         screen = self._screen

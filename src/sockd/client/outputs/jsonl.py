@@ -22,8 +22,10 @@ from typing import BinaryIO
 import attrs
 from attrs import define
 
+from sockd.client.exits import Exit
 from sockd.client.report import (
     SCHEMA,
+    Answerer,
     Counts,
     Data,
     Error,
@@ -38,7 +40,7 @@ from sockd.client.report import (
     Timing,
 )
 
-Part = Counts | HostSummary | IcmpErrors | Spread | Timing
+Part = Answerer | Counts | HostSummary | IcmpErrors | Spread | Timing
 """What events have in them."""
 Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
 
@@ -60,6 +62,7 @@ class JsonLines:
     """A line an event."""
 
     out: BinaryIO
+    command: str
     is_quiet: bool = False
     """Probes and intervals are left out."""
     _is_over: bool = False
@@ -75,7 +78,9 @@ class JsonLines:
         self.out.flush()
 
     def exit_code(self, code: int) -> int:
-        """The same."""
+        """The same. A run that failed before it knew its hosts gets its summary here."""
+        if not self._is_over:
+            self(Summary(command=self.command, elapsed_ns=0, hosts=(), exit=Exit(code)))
         return code
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from attrs import asdict, define, field
 
-from sockd.client.outputs.figures import duration, percent
+from sockd.client.outputs.figures import amount, duration, percent, rate
 from sockd.client.outputs.screen import Screen
 from sockd.client.report import Counts, Error, Event, Interval, Outcome, Probe, Spread, Start
 from sockd.formats.text import escape
@@ -73,11 +73,17 @@ class Live:
         """How it stands; empty where there is nothing to tell."""
         counts = self._counts
         is_one = len(self._names) == 1
-        if not counts.sent:
+        size = max(counts.bytes_sent, counts.bytes_received)
+        if not counts.sent and not size:
             return "" if is_one else self._progress()
         name = escape(self._names[0]) if is_one else self._progress()
+        elapsed_ns = max(0, now_ns - self._began_ns)
+        head = f"{name}: {elapsed_ns / 1e9:.0f} s"
+        if not counts.sent:  # a flow, which has no probes
+            speed = f", {rate(size * 8 * 10**9 // elapsed_ns)}" if elapsed_ns else ""
+            return f"{head}, {amount(size)}{speed}"
         parts = [
-            f"{name}: {max(0, now_ns - self._began_ns) / 1e9:.0f} s",
+            head,
             f"{counts.sent} sent",
             f"{counts.received} received",
             f"{percent(counts.loss)} loss",

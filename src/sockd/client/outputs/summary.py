@@ -16,7 +16,7 @@ from sockd.client.outputs.figures import (
     rate,
 )
 from sockd.client.outputs.tables import Sheet
-from sockd.client.report import HostSummary, Stamp, Summary
+from sockd.client.report import Answerer, Counts, HostSummary, Stamp, Summary
 from sockd.formats.text import escape
 
 ODDITIES = (
@@ -40,11 +40,11 @@ def short(host: HostSummary, signs: Signs, width: int) -> str:
     """A line on how it stands, as ping's at SIGQUIT."""
     counts, rtt = host.counts, host.rtt
     text = f"{counts.received}/{counts.sent} answered, {percent(counts.loss)} loss"
+    if host.rate_bps is not None:
+        text = f"{rate(host.rate_bps)}, {amount(moved(counts))}"
     if rtt is not None:
         figures = (rtt.min_ns, rtt.mean_ns, rtt.max_ns)
         text += f", min/avg/max {'/'.join(duration(ns, signs) for ns in figures)}"
-    if host.rate_bps is not None:
-        text += f", {rate(host.rate_bps)}"
     name = cut(escape(host.target), max(width - len(text) - 2, 3))
     return cut(f"{name}: {text}", width)
 
@@ -61,7 +61,7 @@ def heading(summary: Summary, host: HostSummary, signs: Signs) -> str:
 
 def block(host: HostSummary, signs: Signs, width: int) -> list[str]:
     """All that is known of one host."""
-    lines = labelled("probes", _counted(host), width)
+    lines = [] if host.rate_bps is not None else labelled("probes", _counted(host), width)
     if (rtt := host.rtt) is not None:
         spread = [f"{name} {duration(ns, signs)}" for name, ns in _spread(host)]
         lines += labelled("round trip", _listed(spread), width)
@@ -88,16 +88,14 @@ def remarks(host: HostSummary, signs: Signs, width: int) -> list[str]:
 
 def _remarks(host: HostSummary, signs: Signs) -> Iterator[tuple[str, Sequence[str]]]:
     if host.rate_bps is not None:
-        counts = host.counts
-        moved = max(counts.bytes_sent, counts.bytes_received)
-        yield "rate", _listed([rate(host.rate_bps), amount(moved)])
+        yield "rate", _listed([rate(host.rate_bps), amount(moved(host.counts))])
     if (late := host.lateness) is not None or host.missed_slots:
         spread = [] if late is None else [("avg", late.mean_ns), ("max", late.max_ns)]
         pieces = [f"{name} {duration(ns, signs)}" for name, ns in spread]
         pieces.append(f"{host.missed_slots or 0} missed slots")
         yield "lateness", [*_listed(pieces), *["(the", "instrument's", "own)"]]
     if host.window is not None:
-        text = f"{host.window} probes on their way at once: a closed loop, it slows with the host"
+        text = f"{host.window} probes on their way at once: a closed loop"
         yield "window", text.split(" ")
     if host.stamps_discarded:
         text = f"{host.stamps_discarded} of the kernel discarded: a clock was set meanwhile"
@@ -114,8 +112,15 @@ def _remarks(host: HostSummary, signs: Signs) -> Iterator[tuple[str, Sequence[st
         yield "note", escape(note).split(" ")
 
 
+def moved(counts: Counts) -> int:
+    """Bytes of a flow, whichever way it goes."""
+    return max(counts.bytes_sent, counts.bytes_received)
+
+
 def _counted(host: HostSummary) -> list[str]:
     counts = host.counts
+    if not counts.sent:
+        return ["nothing", "was", "sent"]
     pieces = [f"{counts.sent} sent", f"{counts.received} received", f"{percent(counts.loss)} loss"]
     for name, word in ODDITIES:
         if count := getattr(counts, name):
@@ -123,7 +128,7 @@ def _counted(host: HostSummary) -> list[str]:
     return _listed(pieces)
 
 
-def _spread(host: HostSummary) -> list[tuple[str, int]]:
+def _spread(host: HostSummary | Answerer) -> list[tuple[str, int]]:
     rtt = host.rtt
     if rtt is None:
         return []
@@ -150,17 +155,14 @@ def probes_sheet(summary: Summary) -> Sheet:
         for name, word in ODDITIES
         if any(getattr(host.counts, name) for host in summary.hosts)
     ]
-    rated = any(host.rate_bps is not None for host in summary.hosts)
     heads = ["host", "sent", "received", "loss", *(name.replace("_", " ") for name, _ in told)]
     rows = []
     for host in summary.hosts:
         counts = host.counts
         row = [escape(host.target), str(counts.sent), str(counts.received), percent(counts.loss)]
         row += [str(getattr(counts, name)) for name, _ in told]
-        if rated:
-            row.append(ABSENT if host.rate_bps is None else rate(host.rate_bps))
         rows.append(tuple(row))
-    return Sheet("Probes", (*heads, *["rate"] * rated), tuple(rows))
+    return Sheet("Probes", tuple(heads), tuple(rows))
 
 
 def trips_sheet(summary: Summary, signs: Signs) -> Sheet:
@@ -191,6 +193,38 @@ def _rank(name: str) -> tuple[float, str]:
         return float(name.removeprefix("p")), name
     except ValueError:
         return 0.0, name
+
+
+def rates_sheet(summary: Summary) -> Sheet:
+    """How fast it went, a row a host."""
+    rows = tuple(
+        (
+            escape(host.target),
+            ABSENT if host.rate_bps is None else rate(host.rate_bps),
+            amount(moved(host.counts)),
+        )
+        for host in summary.hosts
+    )
+    return Sheet("Throughput", ("host", "rate", "moved"), rows)
+
+
+def answerers_sheet(host: HostSummary, signs: Signs) -> Sheet:
+    """Who answered a broadcast or a group, a row each."""
+    rows = []
+    for one in host.answerers:
+        counts = one.counts
+        figures: list[int | None] = [ns for _, ns in _spread(one)] or [None] * 4
+        rows.append(
+            (
+                escape(one.address),
+                str(counts.received),
+                percent(counts.loss),
+                str(counts.duplicates),
+                *(duration(ns, signs) for ns in (*figures, one.jitter_ns)),
+            )
+        )
+    heads = ("address", "received", "loss", "duplicates", "min", "avg", "max", "stddev", "jitter")
+    return Sheet(f"Who answered {escape(host.target)}", heads, tuple(rows))
 
 
 def timing_sheet(summary: Summary, signs: Signs) -> Sheet:

@@ -1,0 +1,215 @@
+"""`sock daytime`, `quote`, `greet`: texts of our server, and of servers that lie."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from sockd.client.commands.texts import MOST_TEXT
+from sockd.client.exits import Exit
+from sockd.formats.quotes import builtin_quotes
+from sockd.formats.said import MOST_QUOTE
+from tests.client.commands.site import STREAMS, TRANSPORTS, Site, certify, served
+from tests.client.liars import (
+    Step,
+    datagram_liar,
+    drips,
+    refusing_port,
+    resets,
+    says,
+    stays,
+    stream_liar,
+)
+from tests.client.running import Done, sock
+from tests.real.programs import ctimes
+
+SOON = "200ms"
+"""A wait that must run out."""
+LATE = "60s"
+"""A wait that must not."""
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    with served(tmp_path_factory.mktemp("texts"), ["daytime", "quote", "greet"]) as running:
+        yield running
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_daytime_prints_the_date_and_the_time(site: Site, transport: str) -> None:
+    begin = time.time()
+    done = sock("daytime", *site.to("daytime", transport), "-W", LATE)
+    assert done.code == Exit.ANSWERED, done.err
+    assert done.out.removesuffix(b"\r\n") in ctimes(begin, time.time())
+    assert done.err == ""
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_quote_prints_a_quotation(site: Site, transport: str) -> None:
+    done = sock("quote", *site.to("quote", transport), "-W", LATE)
+    assert (done.code, done.out in builtin_quotes(), done.err) == (Exit.ANSWERED, True, "")
+
+
+@pytest.mark.parametrize("transport", STREAMS)
+def test_greet_prints_the_greeting(site: Site, transport: str) -> None:
+    done = sock("greet", *site.to("greet", transport), "-W", LATE)
+    assert done.code == Exit.ANSWERED, done.err
+    assert done.out.startswith(b"Hello there, ")
+    assert b", it's now " in done.out
+
+
+def test_greet_has_no_datagrams(site: Site) -> None:
+    assert sock("greet", "--udp", "127.0.0.1").code == Exit.USAGE
+
+
+def test_several_hosts_are_asked_at_once_and_each_answer_is_named(site: Site) -> None:
+    with stream_liar(stays) as silent, refusing_port() as nobody:
+        unheard = f"127.0.0.1:{silent.port}"
+        hosts = [
+            unheard,
+            f"localhost:{site.port('daytime')}",
+            f"127.0.0.2:{nobody}",
+        ]
+        begin = time.time()
+        # the silent one and the dead one are told, and end nothing
+        done = sock("daytime", *hosts, "-W", "4s", "-4")
+    assert done.code == Exit.TIMEOUT
+    name, _, text = done.out.decode().partition(": ")
+    assert name == "localhost"
+    assert text.rstrip().encode() in ctimes(begin, time.time())
+    assert f"{unheard} sent no answer within 4 s" in done.err
+    assert f"127.0.0.2:{nobody}" in done.err
+
+
+def test_any_is_content_with_so_many_answers(site: Site) -> None:
+    with stream_liar(stays) as silent:
+        hosts = [f"127.0.0.1:{silent.port}", f"localhost:{site.port('daytime')}"]
+        done = sock("daytime", *hosts, "-W", LATE, "--any", "1", "-4", seconds=50)
+    assert (done.code, done.err) == (Exit.ANSWERED, "")
+    assert done.out.startswith(b"localhost: ")
+
+
+def test_who_has_not_answered_by_the_deadline_is_told(site: Site) -> None:
+    with stream_liar(stays) as silent:
+        unheard = f"127.0.0.1:{silent.port}"
+        hosts = [unheard, f"localhost:{site.port('daytime')}"]
+        done = sock("daytime", *hosts, "-W", LATE, "-w", "4s", "-4", seconds=50)
+    assert done.code == Exit.TIMEOUT
+    assert f"no answer of {unheard} by the end of 4 s" in done.err
+    assert done.out.startswith(b"localhost: ")
+
+
+LIES: dict[str, tuple[list[Step], Exit, str]] = {
+    "silent": ([stays], Exit.TIMEOUT, "within 0.2 s"),
+    "empty": ([], Exit.BAD_ANSWER, "closed without a word"),
+    "resetting": ([resets], Exit.UNREACHABLE, "reset"),
+    "garbage": ([says(b"\0\1\2\xff")], Exit.BAD_ANSWER, "sent no text: its byte 0 is 0x00"),
+    "escaping": ([says(b"it is \x1b[2J")], Exit.BAD_ANSWER, "its byte 6 is 0x1b"),
+    "endless": ([says(b"x" * (MOST_TEXT + 1)), stays], Exit.BAD_ANSWER, "sent more than 65536"),
+    "unfinished": ([says(b"Sat Nov"), stays], Exit.TIMEOUT, "within 0.2 s"),
+}
+
+
+@pytest.mark.parametrize(
+    ("command", "lie"),
+    [*(("daytime", lie) for lie in LIES), ("quote", "empty"), ("greet", "garbage")],
+)
+def test_each_kind_of_wrong_server_has_its_exit_code(command: str, lie: str) -> None:
+    script, code, words = LIES[lie]
+    wait = SOON if code is Exit.TIMEOUT else LATE
+    with stream_liar(*script) as liar:
+        done = sock(command, f"127.0.0.1:{liar.port}", "-W", wait)
+    assert (done.code, words in done.err) == (code, True), done.err
+
+
+def test_a_text_of_the_greatest_size_is_taken_and_one_more_is_not() -> None:
+    with stream_liar(says(b"x" * MOST_TEXT)) as liar:
+        done = sock("daytime", f"127.0.0.1:{liar.port}", "-W", LATE)
+    assert (done.code, len(done.out)) == (Exit.ANSWERED, MOST_TEXT)
+    with stream_liar(says(b"x" * (MOST_TEXT + 1))) as liar:
+        done = sock("daytime", f"127.0.0.1:{liar.port}", "-W", LATE)
+    assert done.code == Exit.BAD_ANSWER
+
+
+def test_an_answer_that_drips_must_end_within_the_wait() -> None:
+    # each byte comes in time, the end never does
+    with stream_liar(drips(b"x" * 100_000, lambda: time.sleep(0.01))) as liar:
+        done = sock("daytime", f"127.0.0.1:{liar.port}", "-W", "500ms")
+    assert (done.code, "within 0.5 s" in done.err) == (Exit.TIMEOUT, True)
+
+
+def test_a_text_that_tls_does_not_end_may_be_cut_short(tmp_path: Path) -> None:
+    authority, key = certify(tmp_path)
+    # the liar closes TCP without TLS's close_notify
+    with stream_liar(says(b"Sat Nov 28 20:00:00 2026\r\n"), tls=(key, key)) as liar:
+        done = sock("daytime", f"127.0.0.1:{liar.port}", "--tls", "--ca", authority, "-W", LATE)
+    assert (done.code, "closed without TLS's end" in done.err) == (Exit.BAD_ANSWER, True), done.err
+
+
+def test_a_refused_connection_is_told() -> None:
+    with refusing_port() as port:
+        done = sock("daytime", f"127.0.0.1:{port}")
+    assert (done.code, "connection refused" in done.err) == (Exit.UNREACHABLE, True)
+
+
+def test_a_name_that_is_not_found_is_told() -> None:
+    done = sock("daytime", "no-such-host.invalid", "-W", LATE)
+    assert (done.code, "no-such-host.invalid" in done.err) == (Exit.NAME, True)
+
+
+def test_a_certificate_that_nobody_vouches_for_is_refused_unless_insecure(site: Site) -> None:
+    port = site.port("daytime", "tls")
+    done = sock("daytime", f"127.0.0.1:{port}", "--tls", "-W", LATE)
+    assert (done.code, done.out) == (Exit.CERTIFICATE, b"")
+    done = sock("daytime", f"127.0.0.1:{port}", "--tls", "--insecure", "-W", LATE)
+    assert (done.code, done.out.endswith(b"\r\n")) == (Exit.ANSWERED, True)
+
+
+DATAGRAMS: dict[str, tuple[Callable[[bytes], list[bytes]], Exit, str]] = {
+    "silent": (lambda _: [], Exit.TIMEOUT, "no answer"),
+    "empty": (lambda _: [b""], Exit.BAD_ANSWER, "sent an empty answer"),
+    "garbage": (lambda _: [b"ab\0"], Exit.BAD_ANSWER, "its byte 2 is 0x00"),
+}
+
+
+@pytest.mark.parametrize("lie", DATAGRAMS)
+def test_each_kind_of_wrong_datagram_has_its_exit_code(lie: str) -> None:
+    answers, code, words = DATAGRAMS[lie]
+    with datagram_liar(answers) as liar:
+        done = sock("daytime", "--udp", f"127.0.0.1:{liar.port}", "-W", "1s")
+    assert (done.code, words in done.err) == (code, True), done.err
+
+
+def test_a_lost_question_is_asked_again_where_that_is_allowed() -> None:
+    asked = itertools.count(1)
+    with datagram_liar(lambda _: [b"late\r\n"] if next(asked) == 3 else []) as liar:
+        done = sock("daytime", "--udp", f"127.0.0.1:{liar.port}", "-W", "300ms", "--retries", "9")
+    assert (done.code, done.out) == (Exit.ANSWERED, b"late\r\n")
+
+
+def test_a_question_has_the_size_that_is_asked_for() -> None:
+    with datagram_liar(lambda data: [b"%d" % len(data)]) as liar:
+        assert sock("quote", "--udp", f"127.0.0.1:{liar.port}").out == b"0"
+        assert sock("quote", "--udp", f"127.0.0.1:{liar.port}", "-s", "77").out == b"77"
+
+
+@pytest.mark.parametrize("size", [MOST_QUOTE, MOST_QUOTE + 1])
+def test_a_quotation_that_is_too_long_is_printed_with_a_note(size: int) -> None:
+    with stream_liar(says(b"q" * size)) as liar:
+        done = sock("quote", f"127.0.0.1:{liar.port}", "-J")
+    notes = summary(done)["hosts"][0]["notes"]
+    assert done.code == Exit.ANSWERED
+    assert notes == (
+        [] if size == MOST_QUOTE else [f"the quotation has {size} bytes, RFC 865 allows 512"]
+    )
+
+
+def summary(done: Done) -> dict[str, list[dict[str, object]]]:
+    """The last line of a run that was told as JSON."""
+    found: dict[str, list[dict[str, object]]] = json.loads(done.out.splitlines()[-1])
+    return found

@@ -1,0 +1,90 @@
+"""The line that is redrawn while a run goes on."""
+
+from __future__ import annotations
+
+import io
+
+from sockd.client.asking import Asking
+from sockd.client.outputs.human import Human
+from sockd.client.report import Counts, Interval
+from tests.client.outputs.runs import MEASURED, error, probe, start, summary
+from tests.client.outputs.told import FakeTerminal, Told, answer
+
+
+def seconds_of(told: Told, events: int) -> Interval:
+    return Interval(target="localhost", from_ns=0, to_ns=1, counts=Counts(sent=events))
+
+
+def test_the_live_line_is_drawn_at_most_four_times_a_second() -> None:
+    told = Told(command="echo", interval=0.001, err_is_terminal=True)
+    for millisecond in range(2_000):
+        told.now_ns = millisecond * 1_000_000
+        told.human.live(MEASURED.counts, MEASURED.rtt)
+    assert told.err.count("1000 sent") == 8
+
+
+def test_the_live_line_is_made_of_intervals_where_nobody_feeds_it() -> None:
+    told = Told(command="echo", interval=0.001, err_is_terminal=True)
+    told(seconds_of(told, 10))
+    told.now_ns = 1_000_000_000
+    told(seconds_of(told, 10))
+    assert "\r\x1b[Klocalhost: 1 s, 20 sent" in told.err
+
+
+def test_the_live_line_is_erased_before_another_is_written_and_at_the_end() -> None:
+    told = Told(command="echo", interval=0.001, err_is_terminal=True)
+    told(seconds_of(told, 10), error())
+    assert told.err.endswith("\r\x1b[Ksock: refused\n")
+    told.now_ns = 10**9
+    told(seconds_of(told, 10), summary())
+    assert "\r\x1b[Kecho localhost" in told.err
+
+
+def test_the_live_line_is_no_wider_than_the_terminal() -> None:
+    hosts = tuple(f"{'long' * 30}{number}" for number in range(2))
+    told = Told(hosts=hosts, err_is_terminal=True)
+    told(probe(target=hosts[0]))
+    told.now_ns = 10**9
+    told.human.live(MEASURED.counts)
+    assert all(len(line) < 80 for line in told.err.split("\r\x1b[K"))
+
+
+def test_of_several_hosts_it_tells_how_many_have_answered() -> None:
+    told = Told(hosts=("one", "two", "three"), err_is_terminal=True)
+    told(probe(target="one"), probe(target="one"))
+    told.now_ns = 10**9
+    told(error("two"))
+    assert told.err.endswith("\r\x1b[K1 of 3 hosts have answered, 1 failed")
+
+
+def test_there_is_no_live_line_where_a_line_of_an_answer_stands_open() -> None:
+    told = Told(command="daytime", count=9, out_is_terminal=True, err_is_terminal=True)
+    told(answer(b"open"), seconds_of(told, 10))
+    assert told.err == ""
+
+
+def test_there_is_no_live_line_in_a_pipe_or_on_a_dumb_terminal() -> None:
+    told = Told(command="echo", interval=0.001)
+    told(seconds_of(told, 10))
+    assert told.err == ""
+    dumb = FakeTerminal()
+    human = Human("echo", Asking(interval=0.001), True, io.BytesIO(), dumb, True, {"TERM": "dumb"})
+    human(start())
+    human(seconds_of(told, 10))
+    assert dumb.getvalue() == ""
+
+
+def test_where_each_probe_is_told_there_is_no_live_line() -> None:
+    told = Told(command="echo", err_is_terminal=True)
+    told(probe())
+    told.now_ns = 10**9
+    told(seconds_of(told, 10))
+    assert told.lines == ["64 bytes from 127.0.0.1: seq=3 time=0.123 ms (kernel)"]
+
+
+def test_of_a_flow_it_tells_how_much_and_how_fast() -> None:
+    told = Told(command="chargen", err_is_terminal=True)
+    told.now_ns = 2 * 10**9
+    counts = Counts(bytes_received=10**9)
+    told(Interval(target="localhost", from_ns=0, to_ns=2 * 10**9, counts=counts))
+    assert told.err == "\r\x1b[Klocalhost: 2 s, 1.00 GB, 4.00 Gbit/s"
