@@ -109,7 +109,8 @@ def chargen(asking: Asking, hosts: tuple[str, ...], is_rate: bool, is_unchecked:
     """Print the rotating pattern, and tell how fast it comes (RFC 864).
 
     To -s bytes, -w seconds, ^C or the end of who reads. Lines of 72 of 95 characters, each shifted
-    by one, are what the RFC recommends: anything else is corrupt, unless --unchecked. By datagrams, -s bytes are sent (512), and come back at most.
+    by one, are what the RFC recommends: anything else is corrupt, unless --unchecked. By datagrams,
+    -s bytes are sent (512), and come back at most.
     """
     _check_options(asking)
     found = targets(hosts, asking, dict.fromkeys((TCP, UDP, TLS), ports.CHARGEN))
