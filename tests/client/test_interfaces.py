@@ -132,9 +132,9 @@ def test_an_interface_that_cannot_be_used_is_refused(wanted: str, version: int, 
     assert str(refused.value) == why
 
 
-def test_a_group_is_heard_on_all_interfaces_that_can_or_on_the_loopback() -> None:
-    assert to_join(ALL, 4) == (ETH, TUN)
-    assert to_join(ALL, 6) == (ETH,)
+def test_a_group_is_heard_on_all_interfaces_that_can_and_on_the_loopback() -> None:
+    assert to_join(ALL, 4) == (ETH, TUN, LO)
+    assert to_join(ALL, 6) == (ETH, LO)
     assert to_join((LO, DOWN), 4) == (LO,)
     assert to_join((DOWN,), 4) == ()
 

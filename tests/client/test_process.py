@@ -110,7 +110,7 @@ def test_standard_output_that_is_closed_from_the_start_is_no_traceback() -> None
 
 def test_refused_is_1() -> None:
     with refusing_port() as port:
-        done = sock("get", "127.0.0.1", port)
+        done = sock("get", "127.0.0.1", str(port))
     assert (done.code, done.out) == (1, b"")
     assert "connection refused" in done.err
 
@@ -147,7 +147,7 @@ def test_of_several_hosts_the_worst_code_is_the_run_s() -> None:
         done = sock("daytime", f"127.0.0.1:{port}", f"127.0.0.1:{server.port}")
         assert done.code == 1
         assert b"now" in done.out
-        enough = sock("daytime", "--any", 1, f"127.0.0.1:{port}", f"127.0.0.1:{server.port}")
+        enough = sock("daytime", "--any", "1", f"127.0.0.1:{port}", f"127.0.0.1:{server.port}")
         assert enough.code == 0
 
 

@@ -166,7 +166,8 @@ def test_discover_asks_one_network_alone(network: Lan, way: str) -> None:
         wait_until(lambda: wanted <= set(found_by(child)), child.text)
         child.stop(signal.SIGINT)
     [start] = events_of(child, "start")
-    assert all(target.endswith(" on red") for target in start["targets"])
+    places = start["options"]["places"].split(", ")
+    assert all(place.endswith(" on red") for place in places)
     assert set(found_by(child)) == wanted
 
 

@@ -140,7 +140,9 @@ def beacon(asking: Asking, group: str) -> int:
     over: exit 3 where there was none.
     """
     target = Target(Transport.UDP, group, asking.port or ports.BEACON)
-    report = choose("beacon", [target.name], asking, has_rows=True)
+    # what -c counts here are no questions, about which there would be figures to tell
+    told = evolve(asking, count=None)
+    report = choose("beacon", [target.name], told, has_rows=True)
 
     async def body(run: Run) -> Exit:
         return await Hosts(run, "beacon", [Listener(run, target, asking.deadline)]).ask()

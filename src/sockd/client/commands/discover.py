@@ -128,8 +128,8 @@ class Discovery:
         run, is_interrupted = self.run, True
         places = list(places)
         self._begun_ns = run.monotonic_ns()
-        targets = tuple(map(str, places))
-        run.report(Start(command="discover", targets=targets, at_ns=run.wall_ns()))
+        told = {"places": ", ".join(map(str, places))}
+        run.report(Start(command="discover", targets=(), at_ns=run.wall_ns(), options=told))
         run.at_quit = self._tell_so_far
         try:
             await within(run.reactor, run.asking.deadline, self._ask(places))
@@ -224,8 +224,11 @@ class Discovery:
     # what is told
 
     def _tell_so_far(self) -> None:
-        self._tell_rows()
-        self._sum_up(is_final=False)
+        """For a reader, rows say it all; for programs, a summary does."""
+        if self.run.asking.as_json:
+            self._sum_up(is_final=False)
+        else:
+            self._tell_rows()
 
     def _tell_rows(self) -> None:
         for host, row in discovery.rows(self.findings.in_order(), self.width):

@@ -162,9 +162,9 @@ def reverse(asking: Asking, texts: tuple[str, ...], hosts: tuple[str, ...]) -> i
 def factor(asking: Asking, texts: tuple[str, ...], hosts: tuple[str, ...]) -> int:
     """Ask for the prime factors of numbers: the arguments, or the lines of standard input.
 
-    Their product must be the number; whether they are prime is not proven. What the service refuses
-    is told on standard error, as -5, which has none; the exit code is then 1. -4 and -6 are
-    options: `sock factor -- -4`.
+    They are checked: primes whose product is the number. What the service refuses is told on
+    standard error, as -5, which has none; the exit code is then 1. -4 and -6 are options:
+    `sock factor -- -4`.
     """
     return ask_lines(FACTOR, asking, hosts, data_of(texts))
 

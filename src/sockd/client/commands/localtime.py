@@ -53,8 +53,8 @@ def localtime(asking: Asking, zone: str, hosts: tuple[str, ...]) -> int:
     """Ask for the time in a ZONE, such as Europe/Warsaw, or in the service's own.
 
     By the socket file `localtime.sock` of the runtime directory, or the one that --unix names, or
-    of a host with --udp --host. A zone that the service does not know is told on standard error,
-    and the exit code is 1.
+    of a host with --udp --host. A zone that the service does not know is told on standard
+    error, and the exit code is 1.
     """
     if hosts and asking.transport != Transport.UDP:
         raise click.UsageError("--host is for --udp")
