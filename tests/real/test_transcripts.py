@@ -76,6 +76,11 @@ def replay(daemon: Daemon, host: str, folder: Path, steps: list[Step]) -> None:
         ("at noon\n", ["at Sat Jun 17 18:06:14 2000"], False),
         ("2.3\n", ["2.3"], True),
         ("2 3\n", ["2.3"], False),
+        ("time=12 µs\n", ["time=0.35 ms"], True),
+        ("time=12 sec\n", ["time=0.35 s"], False),
+        ("-0.002..+0.013 s\n", ["-0.45..+0.56 s"], True),
+        ("0.013 s\n", ["0.013 Mbit/s"], False),
+        ("9 kbit/s\n", ["3.21 Gbit/s"], True),
     ],
 )
 def test_a_transcript_that_is_not_so_is_noticed(output: str, said: list[str], is_so: bool) -> None:
