@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from sockd.ops.table import client_command
 from sockd.service import find
 from tests.daemons import Daemon, inside, namespace
 from tests.processes import SOCKD, finish, running
@@ -124,8 +125,8 @@ def test_a_start_prints_what_the_readme_shows(tmp_path: Path) -> None:
             assert inside(alone, "nc", "-N", "127.0.0.1", "10007", data=b"there?") == b"there?"
             assert daemon.stop() == 0
     lines = text.splitlines()
-    printed = "\n".join(" ".join(line.split()) for line in lines).replace(
-        str(runtime), "/run/sockd"
-    )
+    printed = "\n".join(" ".join(line.split()) for line in lines)
+    printed = printed.replace(str(runtime), "/run/sockd")
+    printed = printed.replace(f" {client_command()} ", " .venv/bin/sock ")
     said = tuple(" ".join(line.split()) for line in shown.splitlines())
     assert is_as_said(printed, said), printed
