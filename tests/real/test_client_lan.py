@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from jsonschema import Draft202012Validator
 
 from sockd.client.discovery import MOST_HOSTS, MOST_WRONG
 from tests.client.lan import Lan, answering, hear, lan
@@ -35,6 +36,8 @@ GROUP, GROUP_6 = "224.225.226.227", "ff15::2070"
 BEACON = 2070
 LONG = ("-W", "60")
 """A discovery that is ended by the test, once it has found what is there."""
+SCHEMA = json.loads((Path(__file__).parents[2] / "docs/sock.schema.json").read_text("utf-8"))
+VALIDATOR = Draft202012Validator(SCHEMA)
 IPV6_FREEBIND = 78  # linux/in6.h
 
 
@@ -123,8 +126,10 @@ def found_by(child: Running) -> dict[str, dict[str, Any]]:
 
 
 def events_of(child: Running, kind: str) -> list[dict[str, Any]]:
-    """Its events of one type."""
+    """Its events of one type; all of them are as the schema says."""
     events = [json.loads(line) for line in child.text().splitlines()]
+    for event in events:
+        VALIDATOR.validate(event)
     return [event for event in events if event["type"] == kind]
 
 
@@ -218,6 +223,14 @@ def test_discover_says_that_nobody_answers_and_what_could_be_done(silent: Lan) -
     assert "nobody answered (127.0.0.1 on lo, ::1 on lo" in said
     assert "10.78.1.255 on red" in said
     assert "interface=*" in said
+
+
+def test_discover_explains_each_datagram(silent: Lan) -> None:
+    done = finish(silent.sock("discover", "--explain", "-4", "-I", "red", "-W", "0.1"))
+    assert done.returncode == 3
+    said = done.stderr.decode()
+    assert re.search(r"^# .* datagram to 10\.78\.1\.255:10007 \(udp\), 16 bytes$", said, re.M)
+    assert re.search(r"^# .* datagram to 224\.0\.0\.1:13 \(udp\), 0 bytes$", said, re.M)
 
 
 def test_discover_ends_at_its_deadline(silent: Lan) -> None:
@@ -332,6 +345,16 @@ def test_beacon_prints_who_says_what_on_every_network(silent: Lan) -> None:
             child.wait_for(message[:1].decode())
         assert child.wait() == 0
     assert child.text() == "10.78.1.2: one\n10.78.2.2: two\n10.78.1.2: a 10.0.0.9: b\n"
+
+
+def test_beacon_explains_each_datagram_and_ends_by_a_signal(silent: Lan) -> None:
+    with running(silent.sock("beacon", "--explain")) as child:
+        wait_listening(silent.alpha)
+        with silent.aimed(silent.beta, "red") as sock:
+            sock.sendto(b"one", (GROUP, BEACON))
+        child.wait_for("^10.78.1.2: one$")
+        assert child.stop(signal.SIGINT) == -signal.SIGINT
+    assert re.search(rf"datagram from {GROUP}:{BEACON} at 10\.78\.1\.2:\d+ ", child.text())
 
 
 def test_several_beacons_on_one_host_hear_the_same(silent: Lan) -> None:

@@ -21,10 +21,11 @@ from sockd.client.discovery import Findings, Host, Network, Place, Service, as_n
 from sockd.client.doors import Doors
 from sockd.client.errors import ClientError, Unreachable
 from sockd.client.exits import Exit
+from sockd.client.explain import explainer
 from sockd.client.interface import source_family
 from sockd.client.outputs.choose import choose
 from sockd.client.probing import Probing, Reply, localhosts, networks
-from sockd.client.process import Run, run_process
+from sockd.client.process import SILENT, Run, run_process
 from sockd.client.proofs import DATAGRAM_QUESTIONS, STREAM_QUESTIONS, Question
 from sockd.client.report import (
     Counts,
@@ -325,4 +326,5 @@ def discover(asking: Asking, tries_tcp: bool) -> int:
         findings = Findings(frozenset(own))
         return await Discovery(run, tries_tcp, width, findings, networks()).look(places)
 
-    return report.exit_code(run_process(body, asking, report))
+    explain = explainer("discover", asking) if asking.explains else lambda _: SILENT
+    return report.exit_code(run_process(body, asking, report, explain))
