@@ -27,6 +27,14 @@ listen = ["udp:10007:interface=*", "tcp:10007:interface=*"]
 listen = ["udp:37:interface=*"]
 [service.reverse]
 listen = ["udp:2007:interface=*", "tcp:7800:interface=*"]
+[service.quote]
+listen = ["udp:17:interface=*"]
+[service.chargen]
+listen = ["udp:10019:interface=*"]
+[service.ack]
+listen = ["udp:8888:interface=*"]
+[service.factor]
+listen = ["udp:7801:interface=*"]
 """
 NARROW = """
 [service.daytime]
@@ -133,7 +141,10 @@ def events_of(child: Running, kind: str) -> list[dict[str, Any]]:
     return [event for event in events if event["type"] == kind]
 
 
-SERVICES = ("echo udp:10007", "time udp:37", "reverse udp:2007")
+SERVICES = (
+    *("ack udp:8888", "chargen udp:10019", "echo udp:10007", "factor udp:7801", "quote udp:17"),
+    *("reverse udp:2007", "time udp:37"),
+)
 
 
 def expected(*addresses: str) -> set[str]:
@@ -184,7 +195,10 @@ def test_a_host_on_two_networks_is_told_with_both_addresses_under_its_name(netwo
             child.process.send_signal(signal.SIGQUIT)
             return all(re.search(row, child.text(), re.MULTILINE) for row in rows)
 
-        services = "echo tcp:10007 udp:10007, reverse tcp:7800 udp:2007, time udp:37"
+        services = (
+            "ack udp:8888, chargen udp:10019, echo tcp:10007 udp:10007, factor udp:7801, "
+            "quote udp:17, reverse tcp:7800 udp:2007, time udp:37"
+        )
         rows = [
             rf"^{name} +{address} +\S+ ms  {services}$"
             for name, address in (
