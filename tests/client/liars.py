@@ -171,7 +171,10 @@ def datagram_liar(
         while not liar.over.is_set():
             if not select.select([listening], [], [], 0.05)[0]:
                 continue
-            data, address = listening.recvfrom(65536)
+            try:
+                data, address = listening.recvfrom(65536)
+            except OSError:  # it was closed
+                break
             if address is None:  # it was shut down
                 break
             liar.heard.append(bytearray(data))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -34,6 +35,8 @@ from sockd.client.streams import Stream
 
 MOST_HEAD = 256 * 1024
 """Bytes before the body: servers take 8 to 64 KiB of it, and an endless head must end."""
+_BLANK = re.compile(rb"\r?\n\r?\n")
+_PRELIMINARY = re.compile(rb"HTTP/[\d.]+ 1\d\d")
 
 
 @implementer(ITransport, IPushProducer)
@@ -135,7 +138,8 @@ class HttpExchange:
     url: str
     _wire: _Wire = field(init=False)
     _pumps: Deferred[None] | None = None
-    _head: int = 0
+    _head: bytearray = field(factory=bytearray)
+    """What came before the body, and a part of it."""
     _has_head: bool = False
 
     def __attrs_post_init__(self) -> None:
@@ -156,6 +160,16 @@ class HttpExchange:
             raise self._fault(error) from None
         self._has_head = True
         return response
+
+    @property
+    def head(self) -> bytes:
+        """The lines of the answer before its body as they came, and those of preliminary ones."""
+        start = 0
+        while (found := _BLANK.search(self._head, start)) is not None:
+            if not _PRELIMINARY.match(self._head, start):
+                return bytes(self._head[: found.start()])
+            start = found.end()
+        return bytes(self._head)
 
     async def read(self, response: IResponse, out: Callable[[bytes], None]) -> None:
         """Hand each piece of the body to `out`, to its end. Raises as `get`, and as `out`."""
@@ -190,8 +204,8 @@ class HttpExchange:
 
     def _count(self, data: bytes) -> None:
         if not self._has_head:
-            self._head += len(data)
-            if self._head > MOST_HEAD:
+            self._head += data
+            if len(self._head) > MOST_HEAD:
                 raise BadAnswer(f"{self.stream.name} sent a head of more than {MOST_HEAD} bytes")
 
     def _fault(self, error: BaseException | None) -> Exception:

@@ -5,10 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from attrs import define
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
 
 from sockd.client.errors import TimedOut, Unreachable
 from sockd.client.input import Source
 from sockd.client.streams import Stream
+from sockd.client.waiting import within
+
+PAUSE = 0.5
+"""Seconds without input after which the other side's end is ours: a file has more at once, and
+somebody who types need not type to nobody."""
 
 
 @define(eq=False)
@@ -21,26 +28,32 @@ class Sending:
     """Seconds of silence after which no answer comes."""
     monotonic_ns: Callable[[], int]
     keeps_open: bool = False
-    is_behind: bool = False
+    _is_behind: bool = False
     """Whether there are bytes that have been read and not been sent."""
     _is_sent: bool = False
+    _failure: Unreachable | None = None
+    """Why nothing more can be sent."""
     _since_ns: int = 0
     """When the silence began, once all is sent."""
+    _news: Deferred[None] | None = None
+    """Of who waits for the rest to be sent."""
 
     async def send(self) -> None:
         """Send it all, then say so."""
         try:
             while data := await self.source.read():
-                self.is_behind = True
+                self._tell(is_behind=True)
                 self.stream.write(data)
                 await self.stream.drained()
-                self.is_behind = False
-        except Unreachable:
-            return  # what the server has said before is there to read
-        self._is_sent = True
-        self._since_ns = self.monotonic_ns()
-        if not self.keeps_open:
-            self.stream.finish()
+                self._tell(is_behind=False)
+        except Unreachable as error:  # what the other side has said before is there to read
+            self._failure = error
+        else:
+            self._is_sent = True
+            self._since_ns = self.monotonic_ns()
+            if not self.keeps_open:
+                self.stream.finish()
+        self._tell(is_behind=False)
 
     async def read(self) -> bytes:
         """What comes next; b"" at the end. Raises TimedOut."""
@@ -54,6 +67,31 @@ class Sending:
             else:
                 self._since_ns = self.monotonic_ns()
                 return data
+
+    async def rest(self, clock: IReactorTime) -> None:
+        """After the other side's end: until all is sent, or there is nothing to be sent for now.
+
+        Raises Unreachable where the other side takes no more.
+        """
+        while not self._is_sent and self._failure is None:
+            try:
+                await within(clock, None if self._is_behind else PAUSE, self._change())
+            except TimeoutError:
+                return
+        if self._failure is not None:
+            raise self._failure
+
+    async def _change(self) -> None:
+        self._news = Deferred()
+        try:
+            await self._news
+        finally:
+            self._news = None
+
+    def _tell(self, *, is_behind: bool) -> None:
+        self._is_behind = is_behind
+        if self._news is not None:
+            self._news.callback(None)
 
     def _silent(self) -> float:
         return (self.monotonic_ns() - self._since_ns) / 1e9

@@ -20,7 +20,7 @@ _LONGEST_ANSWER = 7
 _MOST_PROVEN = 2**512
 """To look at a larger one takes longer than a reactor has time."""
 _WITNESSES = (2, 3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37)
-"""No number below 3.3 * 10**24 passes for a prime with all of these (Sorenson and Webster, 2015)."""
+"""No composite below 3.3 * 10**24 passes with all of these (Sorenson and Webster, 2015)."""
 _FACTORS = re.compile(rb"[0-9]+( [0-9]+)*")
 _NUMBER = re.compile(rb"\+?([0-9]+)")
 
@@ -68,7 +68,7 @@ def are_factors(line: bytes, answer: bytes) -> bool:
 
 
 def is_prime(number: int) -> bool:
-    """Whether a number is prime: certainly below 3.3 * 10**24, most likely above (Miller, Rabin)."""
+    """Whether a number is prime: for certain below 3.3 * 10**24, likely above (Miller, Rabin)."""
     if number < 2 or any(number % witness == 0 for witness in _WITNESSES):
         return number in _WITNESSES
     twos = ((number - 1) & (1 - number)).bit_length() - 1

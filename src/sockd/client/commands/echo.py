@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable
 from typing import Any
 
 import click
-from attrs import evolve
+from attrs import evolve, frozen
 
 from sockd.client.arguments import Command, asks
-from sockd.client.asking import MOST_WINDOW, Asking
+from sockd.client.asking import LARGEST_SIZE, MOST_WINDOW, Asking
 from sockd.client.measure.answerers import Answerers
 from sockd.client.measure.carriers import Carrier, DatagramCarrier, StreamCarrier
 from sockd.client.measure.prober import Prober
@@ -19,7 +20,7 @@ from sockd.client.process import Run
 from sockd.client.start import run_hosts, targets
 from sockd.client.targets import Target, Transport
 from sockd.formats import ports
-from sockd.formats.probe import LARGEST, SEQUENCES, SMALLEST, TOKEN_BYTES, ProbeFormat
+from sockd.formats.probe import SEQUENCES, SMALLEST, TOKEN_BYTES, ProbeFormat
 
 INTERVAL = 0.1
 """Seconds between two probes: ten a second harm no network, and 100 in 10 s tell a p99."""
@@ -38,7 +39,11 @@ TOLD_FROM = 0.01
     help="A closed loop: N probes on their way, instead of one an interval.",
 )
 @click.option(
-    "--first", type=click.IntRange(0, SEQUENCES - 1), default=0, help="The first sequence number."
+    "--first",
+    type=click.IntRange(0, SEQUENCES - 1),
+    default=0,
+    metavar="N",
+    help="The first sequence number; after 2^64 - 1 comes 0.",
 )
 @asks(
     Transport.UDP,
@@ -53,48 +58,73 @@ def echo(asking: Asking, hosts: tuple[str, ...], window: int | None, first: int)
 
     A HOST may be a broadcast or a multicast address: then it is told who answered. Loss, order,
     duplicates and the spread of round trips are told at the end; --explain says what they mean.
+    Ten probes of 64 bytes a second, if nothing else is said.
     """
+    asking = evolve(asking, size=_size(asking))
+    interval = _interval(asking, window)
+    measuring = Measuring(
+        plan=Plan(count=asking.count, interval_ns=round(interval * 1e9), window=window),
+        token=secrets.token_bytes(TOKEN_BYTES),
+        first=first,
+        is_told=(window is None and interval >= TOLD_FROM) or asking.verbosity > 0,
+    )
+    found = targets(hosts, asking, dict.fromkeys(Transport, ports.ECHO))
+    with undisturbed():
+        return run_hosts("echo", found, asking, measuring.host, kind="echo")
+
+
+def _size(asking: Asking) -> int:
+    """Bytes of a probe. Raises UsageError."""
     size = SIZE if asking.size is None else asking.size
-    if not SMALLEST <= size <= LARGEST:
-        raise click.UsageError(
-            f"-s {size}: a probe has {SMALLEST} bytes at least, to tell what it answers"
-        )
+    if not SMALLEST <= size <= LARGEST_SIZE:
+        raise click.UsageError(f"-s {size}: a probe has {SMALLEST} to {LARGEST_SIZE} bytes")
+    return size
+
+
+def _interval(asking: Asking, window: int | None) -> float:
+    """Seconds between two probes. Raises UsageError."""
     if window is not None and asking.interval is not None:
         raise click.UsageError("--window sends when an answer comes, -i by the clock: choose one")
     interval = INTERVAL if asking.interval is None else asking.interval
     if not interval:
         raise click.UsageError("-i 0 is no schedule: for as fast as it goes there is --window")
-    plan = Plan(count=asking.count, interval_ns=round(interval * 1e9), window=window)
-    token = secrets.token_bytes(TOKEN_BYTES)
-    is_told = (window is None and interval >= TOLD_FROM) or asking.verbosity > 0
+    return interval
 
-    def make(run: Run, target: Target) -> Probing:
-        def make_prober(is_many: bool) -> Prober | Answerers:
-            form, wait_ns = ProbeFormat(token, size), round(asking.wait * 1e9)
+
+@frozen(kw_only=True)
+class Measuring:
+    """What all hosts of a run are measured by."""
+
+    plan: Plan
+    token: bytes
+    first: int
+    is_told: bool
+    """Whether each outcome is told."""
+
+    def host(self, run: Run, target: Target) -> Probing:
+        """One host of it."""
+        return Probing(
+            run, target, self._carrier(run, target), self._prober(run, target), self.plan
+        )
+
+    def _carrier(self, run: Run, target: Target) -> Carrier:
+        if target.transport.is_stream:
+            return StreamCarrier(run, target, run.asking.size or SIZE)
+        return DatagramCarrier(run, target)
+
+    def _prober(self, run: Run, target: Target) -> Callable[[bool], Prober | Answerers]:
+        asking = run.asking
+        form, wait_ns = ProbeFormat(self.token, asking.size or SIZE), round(asking.wait * 1e9)
+
+        def make(is_many: bool) -> Prober | Answerers:
             about: dict[str, Any] = {
-                "first": first,
+                "first": self.first,
                 "target": target.name,
                 "transport": target.transport,
-                "tell": run.report if is_told else None,
+                "tell": run.report if self.is_told else None,
             }
             if is_many:
                 return Answerers(form, wait_ns, **about)
             return Prober(form, wait_ns, attempts=asking.retries + 1, **about)
 
-        return Probing(run, target, _carrier(run, target, size), make_prober, plan)
-
-    asking = evolve(asking, size=size)
-    with undisturbed():
-        return run_hosts(
-            "echo",
-            targets(hosts, asking, dict.fromkeys(Transport, ports.ECHO)),
-            asking,
-            make,
-            kind="echo",
-        )
-
-
-def _carrier(run: Run, target: Target, size: int) -> Carrier:
-    if target.transport.is_stream:
-        return StreamCarrier(run, target, size)
-    return DatagramCarrier(run, target)
+        return make

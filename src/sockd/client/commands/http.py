@@ -81,7 +81,7 @@ class Fetching:
         try:
             response = await exchange.get(HEADERS)
             if self.shows_headers:
-                show_head(response)
+                show_head(exchange.head)
             further = self._further(url, response)
             if further is None:
                 await exchange.read(response, talk.out)
@@ -109,14 +109,10 @@ def _phrase(response: IResponse) -> str:
     return phrase.decode("utf-8", "surrogateescape")
 
 
-def show_head(response: IResponse) -> None:
+def show_head(head: bytes) -> None:
     """The status and the headers, on standard error: the body has standard output for itself."""
-    name, major, minor = response.version
-    lines = [f"{name.decode()}/{major}.{minor} {response.code} {_phrase(response)}"]
-    for header, values in response.headers.getAllRawHeaders():
-        lines += [escape(header + b": " + value) for value in values]
-    lines[0] = escape(lines[0])
-    sys.stderr.write("".join(f"{line}\n" for line in [*lines, ""]))
+    lines = head.replace(b"\r\n", b"\n").split(b"\n")
+    sys.stderr.write("".join(f"{escape(line)}\n" for line in [*lines, b""]))
 
 
 def to_target(url: Url) -> Target:

@@ -14,7 +14,7 @@ from sockd.client.asking import LARGEST_SIZE, Asking
 from sockd.client.asks import Answer, ConversationHost, Speech, Talk
 from sockd.client.data import DATA, DataCommand
 from sockd.client.datagrams import Datagrams
-from sockd.client.errors import TimedOut, Unreachable
+from sockd.client.errors import TimedOut
 from sockd.client.exits import Exit
 from sockd.client.input import Given, Input, Source
 from sockd.client.process import Run
@@ -74,8 +74,7 @@ async def print_answer(sending: Sending, talk: Talk) -> Answer:
         talk.out(data)
         if left == 0:
             return Answer()
-    if sending.is_behind:
-        raise Unreachable(f"{talk.target} ended before all was sent")
+    await sending.rest(talk.run.reactor)
     _tell_cut(sending.stream, talk)
     return Answer()
 

@@ -14,6 +14,7 @@ from sockd.client.measure.answerers import Answerers
 from sockd.client.measure.budget import looks_like_budget
 from sockd.client.measure.carriers import Carrier, Facts, Pieces
 from sockd.client.measure.clocks import Clocks
+from sockd.client.measure.figures import measured
 from sockd.client.measure.prober import Prober
 from sockd.client.measure.schedule import Schedule, Window
 from sockd.client.process import Run
@@ -128,6 +129,8 @@ class Probing:
 
     def broke(self, error: ClientError) -> None:
         """The connection is gone: what is on its way comes no more."""
+        if self._over is None or self._over.called:
+            return  # it was ours to end
         self._broken = error
         if isinstance(self.prober, Prober):
             self.prober.fail_all(str(error))
@@ -242,24 +245,15 @@ class Probing:
 
     def summary(self, error: ClientError | None) -> HostSummary:
         """What is known so far."""
-        prober, facts = self.prober, self.carrier.facts()
-        is_open_loop = self.plan.window is None
-        return HostSummary(
+        facts = self.carrier.facts()
+        about = HostSummary(
             target=self.target.name,
             transport=self.target.transport,
             address=facts.address,
             port=self.target.port or None,
-            counts=prober.counts,
-            answerers=_answerers(prober),
-            rtt=prober.rtt.spread(),
-            histogram=prober.rtt.histogram(),
-            jitter_ns=prober.jitter_ns if isinstance(prober, Prober) else None,
-            pdv_p99_ns=prober.rtt.pdv_p99_ns() if isinstance(prober, Prober) else None,
-            lateness=prober.lateness.spread() if is_open_loop else None,
+            answerers=_answerers(self.prober),
             missed_slots=self._schedule.missed if self._schedule is not None else None,
             window=self.plan.window,
-            stamps=prober.stamps,
-            stamps_discarded=prober.stamps_discarded,
             own_losses=facts.own_losses,
             icmp=facts.icmp,
             timing=facts.timing,
@@ -268,6 +262,7 @@ class Probing:
             exit=self._exit(error),
             error=None if error is None else str(error),
         )
+        return measured(self.prober, about)
 
     def _notes(self, facts: Facts) -> tuple[str, ...]:
         counts = self.prober.counts

@@ -142,6 +142,8 @@ class Human:
 
     def _sum_up(self, summary: Summary) -> None:
         screen = self._screen
+        if (summary.interrupted or not summary.is_final) and not self._answers.is_open:
+            screen.wipe()
         if not summary.is_final:
             # asked for: told whatever else is not
             screen.say(*(told.short(host, screen.signs, screen.width) for host in summary.hosts))
@@ -149,8 +151,10 @@ class Human:
         self._live = None
         screen.clear()
         self._answers.end_all()
-        if self._has_measured(summary) and not self.asking.is_quiet:
-            if len(summary.hosts) == 1:
+        if not self.asking.is_quiet:
+            if not self._has_measured(summary):
+                self._notes(summary)
+            elif len(summary.hosts) == 1:
                 self._block(summary, summary.hosts[0])
             else:
                 self._tables(summary)
@@ -164,6 +168,13 @@ class Human:
             or (self.asking.count or 1) > 1
             or any(host.rate_bps is not None for host in summary.hosts)
         )
+
+    def _notes(self, summary: Summary) -> None:
+        """What a reader should know to judge the answers, where no figures are told."""
+        for host in summary.hosts:
+            for note in host.notes:
+                text = f"{escape(host.target)}: {escape(note)}"
+                self._screen.say(*fill(text.split(" "), self._screen.width))
 
     def _block(self, summary: Summary, host: HostSummary) -> None:
         screen = self._screen

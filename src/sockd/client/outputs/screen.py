@@ -99,3 +99,9 @@ class Screen:
             self._has_live = False
             self.err.write(ERASE)
             self.err.flush()
+
+    def wipe(self) -> None:
+        """Erase what the terminal itself has shown of a key, as `^C`."""
+        self.clear()
+        if self.can_erase:
+            self.err.write(ERASE)
