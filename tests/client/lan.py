@@ -126,7 +126,7 @@ def _names(host: str) -> Iterator[None]:
 
 
 def events_of(child: Running, kind: str) -> list[dict[str, Any]]:
-    """The events of one type that a child with `-J` has told; all of them are as the schema says."""
+    """Events of one type that a child with `-J` has told; all of them are as the schema says."""
     events = [json.loads(line) for line in child.text().splitlines()]
     for event in events:
         VALIDATOR.validate(event)
