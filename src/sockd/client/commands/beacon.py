@@ -21,6 +21,7 @@ from sockd.client.report import Counts, Data, HostSummary, Interval, Outcome, Pr
 from sockd.client.start import hooks_for
 from sockd.client.targets import Target, Transport
 from sockd.formats import ports
+from sockd.formats.hostport import host_port
 
 MOST_SHOWN = 1024
 """Bytes of a message in its row: a screen full. JSON has all of it."""
@@ -64,6 +65,8 @@ class Listener:
         group = (self.target.host, self.target.port)
         datagrams = self.opens(self.run.reactor, group, interface=asking.interface)
         self._datagrams = datagrams
+        if (read := self.run.explain(self.target).read) is not None:
+            datagrams.on_receive = lambda data, of: read(data, host_port(*of))
         begun_ns = self.run.monotonic_ns()
         try:
             while self.count < (asking.count or self.count + 1):

@@ -326,4 +326,4 @@ def discover(asking: Asking, tries_tcp: bool) -> int:
         findings = Findings(frozenset(own))
         return await Discovery(run, tries_tcp, width, findings, networks()).look(places)
 
-    return report.exit_code(run_process(body, asking, report, hooks_for("", asking)))
+    return report.exit_code(run_process(body, asking, report, hooks_for("discover", asking)))
