@@ -135,6 +135,7 @@ LIES: dict[str, tuple[list[Step], Exit, str]] = {
     "short": ([says(PATTERN[:4999])], Exit.BAD_ANSWER, "ended after 4999 of 5000 bytes"),
     "falling silent": ([says(PATTERN[:100]), stays], Exit.TIMEOUT, "within 0.3 s"),
     "resetting": ([resets], Exit.UNREACHABLE, "reset"),
+    "resetting in between": ([says(PATTERN[:100]), resets], Exit.UNREACHABLE, "reset"),
     "garbage": ([says(b"\0" * 5000)], Exit.BAD_ANSWER, "at byte 0 (line 1, column 1)"),
     "corrupt": ([says(BROKEN), stays], Exit.BAD_ANSWER, "at byte 1000 (line 14, column 39)"),
     "beginning elsewhere": ([says(PATTERN[LINE * 5 :]), stays], Exit.ANSWERED, ""),
