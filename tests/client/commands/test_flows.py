@@ -157,6 +157,13 @@ def test_a_server_that_closes_without_a_word_generates_nothing() -> None:
     assert (done.code, "closed without a word" in done.err) == (Exit.BAD_ANSWER, True)
 
 
+def test_a_server_that_ends_the_pattern_is_noted() -> None:
+    with stream_liar(says(PATTERN)) as liar:
+        done = sock("chargen", f"127.0.0.1:{liar.port}", "-W", LATE, "-J")
+    [note] = host(done)["notes"]
+    assert (done.code, "has ended it" in note) == (Exit.ANSWERED, True)
+
+
 def test_unchecked_takes_any_data() -> None:
     with stream_liar(says(b"\0\1\2")) as liar:
         done = sock("chargen", f"127.0.0.1:{liar.port}", "-W", LATE, "--unchecked")
