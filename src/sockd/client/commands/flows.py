@@ -62,8 +62,10 @@ async def read_pattern(
             host.out(data)
     if asking.size is not None and size < asking.size:
         raise BadAnswer(f"{host.target} ended after {size} of {asking.size} bytes")
-    if not size and asking.size is None:
-        raise BadAnswer(f"{host.target} closed without a word")
+    if asking.size is None:
+        if not size:
+            raise BadAnswer(f"{host.target} closed without a word")
+        host.notes.append("the service has ended it: RFC 864 leaves that to the client")
     if not size:
         host.carried(0, stream.opened_ns)
 
