@@ -35,6 +35,8 @@ def _check_options(asking: Asking) -> Asking:
     if Transport(asking.transport).is_stream:
         if asking.count is not None:
             raise click.UsageError("-c counts datagrams: a connection has -s, its bytes")
+        if asking.interval is not None or asking.retries:
+            raise click.UsageError("-i and --retries are for datagrams: a connection flows")
     elif asking.size is not None and asking.size > LARGEST_SIZE:
         raise click.UsageError(f"a datagram has at most {LARGEST_SIZE} bytes, not {asking.size}")
     return asking
