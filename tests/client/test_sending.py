@@ -17,7 +17,7 @@ from sockd.client.streams import Stream
 
 @define(eq=False)
 class Wire:
-    """Both sides of a conversation, on a clock that is moved: what is read and asked of a stream."""
+    """Both sides of a conversation, on a clock that is moved."""
 
     clock: Clock = field(factory=Clock)
     answers: list[bytes] = field(factory=list)
