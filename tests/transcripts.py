@@ -2,7 +2,8 @@
 
 A transcript is an indented block, or a fenced one, with lines that begin with `$ `: a command each,
 its output below it. In the output `...` stands for anything on its line, a line that is `...` alone
-for one or more lines, and a time in the form of ctime for any time.
+for one or more lines, a time in the form of ctime for any time, and a figure that was measured,
+such as `0.35 ms` or `-0.45..+0.56 s`, for any with that kind of unit.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from attrs import frozen
 
 README = Path(__file__).parents[1] / "README.md"
 _CTIME = re.compile(r"[A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d (?:[A-Z]+ )?\d{4}")
+_FIGURE = re.compile(r"(?:[+-]\d+\.\d+\.\.)?[+-]?\d+(?:\.\d+)? (?:[nµm]?(s)|[kMG]?(bit/s))(?!\w)")
 _FENCED = re.compile(
     r"(?:^`(?P<name>[^`\n]+)`:\n\n)?^```(?P<kind>\w*)\n(?P<text>.*?)^```$", re.M | re.S
 )
@@ -82,10 +84,15 @@ def is_as_said(output: str, said: tuple[str, ...]) -> bool:
     """Whether a command printed what its transcript says. Line ends count only as line ends."""
     pattern = "".join(map(_pattern, said))
     actual = "".join(f"{line}\n" for line in output.replace("\r\n", "\n").splitlines())
-    return re.fullmatch(pattern, _CTIME.sub("<time>", actual)) is not None
+    return re.fullmatch(pattern, _any_figure(actual)) is not None
+
+
+def _any_figure(text: str) -> str:
+    """The text without what is another one each time."""
+    return _FIGURE.sub(r"<\1\2>", _CTIME.sub("<time>", text))
 
 
 def _pattern(line: str) -> str:
     if line == "...":
         return "(?:.*\n)+"
-    return ".*".join(map(re.escape, _CTIME.sub("<time>", line).split("..."))) + "\n"
+    return ".*".join(map(re.escape, _any_figure(line).split("..."))) + "\n"

@@ -84,6 +84,7 @@ async def test_what_is_no_answer_is_passed_over_and_counted() -> None:
         )
         _, asker = sock.recvfrom(100)
         other.sendto(b"right", asker)
+        await until(lambda: datagrams.strangers)
         sock.sendto(b"wrong", asker)
         sock.sendto(b"right", asker)
         assert (await asked).data == b"right"
@@ -210,6 +211,17 @@ def test_it_is_known_what_the_kernel_gave_to_receive() -> None:
     with server() as sock, to(sock) as datagrams:
         given = datagrams.opened.sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) // 2
         assert datagrams.receive_buffer == given > 0
+
+
+@pytest_twisted.ensureDeferred
+async def test_two_that_ask_the_same_server_have_ports_of_their_own() -> None:
+    with server() as sock, to(sock) as one, to(sock) as other:
+        ports = {each.opened.sock.getsockname()[1] for each in (one, other)}
+        assert len(ports) == 2
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as thief:
+            thief.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            with pytest.raises(OSError, match="in use"):
+                thief.bind(one.opened.sock.getsockname())
 
 
 # what cannot be meant

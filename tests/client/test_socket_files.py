@@ -20,7 +20,8 @@ from sockd.client.datagrams import (
     open_path,
 )
 from sockd.client.errors import Unreachable, UsageFault
-from sockd.client.sockets import LONGEST_PATH, NotSent
+from sockd.client.socket_files import LONGEST_PATH
+from sockd.client.sockets import NotSent
 from tests.client.askers import bounce
 from tests.memory import REACTOR
 from tests.processes import NOBODY, PATIENCE

@@ -45,7 +45,7 @@ async def test_a_row_has_the_port_that_the_kernel_chose_and_what_to_type(
 
 @pytest.mark.parametrize(
     ("interface", "address", "host"),
-    [("0.0.0.0", "0.0.0.0", "127.0.0.1"), ("::", "[::]", "::1"), ("[::1]", "[::1]", "::1")],
+    [("0.0.0.0", "0.0.0.0", "127.0.0.1"), ("::", "[::]", "[::1]"), ("[::1]", "[::1]", "[::1]")],
 )
 @pytest_twisted.ensureDeferred
 async def test_what_listens_on_every_address_is_tried_on_loopback(
@@ -159,7 +159,7 @@ async def test_multicast_is_a_row_with_its_group_and_its_interface() -> None:
             "beacon",
             "multicast",
             "224.225.226.227:2070 via 127.0.0.1",
-            "socat -u UDP4-RECVFROM:2070,ip-add-membership=224.225.226.227:127.0.0.1 -",
+            "sock beacon -c 1 -I 127.0.0.1 --group 224.225.226.227 --port 2070",
         )
     ]
 
@@ -176,18 +176,18 @@ def test_nobody_knows_how_to_try_what_the_service_manager_hands_over() -> None:
 def test_the_columns_are_aligned_and_a_service_is_named_once() -> None:
     shown = table(
         [
-            Row("echo", "tcp", "localhost:10007", "echo hello | nc -N localhost 10007"),
-            Row("echo", "udp", "localhost:10007", "nc -u localhost 10007"),
+            Row("echo", "tcp", "localhost:10007", "sock echo -c 3 --tcp localhost:10007"),
+            Row("echo", "udp", "localhost:10007", "sock echo -c 3 --udp localhost:10007"),
             Row("a-longer-name", "unixgram", "/run/a.sock", ""),
-            Row("echo", "tcp", "[::1]:7", "nc ::1 7"),
+            Row("echo", "tcp", "[::1]:7", "sock echo [::1]:7"),
         ]
     )
     assert shown.splitlines() == [
         "service        transport  address          try it with",
-        "echo           tcp        localhost:10007  echo hello | nc -N localhost 10007",
-        "               udp        localhost:10007  nc -u localhost 10007",
+        "echo           tcp        localhost:10007  sock echo -c 3 --tcp localhost:10007",
+        "               udp        localhost:10007  sock echo -c 3 --udp localhost:10007",
         "a-longer-name  unixgram   /run/a.sock",
-        "echo           tcp        [::1]:7          nc ::1 7",
+        "echo           tcp        [::1]:7          sock echo [::1]:7",
     ]
 
 
@@ -203,18 +203,18 @@ async def test_what_only_a_proxy_can_try_has_no_command() -> None:
 
 def test_what_is_too_long_for_the_terminal_has_a_line_of_its_own() -> None:
     rows = [
-        Row("echo", "tcp", "localhost:10007", "echo hello | nc -N localhost 10007"),
+        Row("echo", "tcp", "localhost:10007", "sock echo -c 3 --tcp localhost:10007"),
         Row("a-longer-name", "unixgram", "/run/a.sock", ""),
     ]
-    assert table(rows, 76).splitlines() == [
+    assert table(rows, 78).splitlines() == [
         "service        transport  address",
         "    try it with",
         "echo           tcp        localhost:10007",
-        "    echo hello | nc -N localhost 10007",
+        "    sock echo -c 3 --tcp localhost:10007",
         "a-longer-name  unixgram   /run/a.sock",
     ]
-    [_, wide, *_] = table(rows, 77).splitlines()
-    assert len(wide) == 77
+    [_, wide, *_] = table(rows, 79).splitlines()
+    assert len(wide) == 79
 
 
 def test_the_client_is_called_as_it_has_to_be_typed() -> None:

@@ -153,6 +153,10 @@ def test_datagrams_to_one_address_come_in_order(in_batches: bool, count: int) ->
         assert port.write_to(parts, other.socket.getsockname()) == []
         hear(other, protocol, count)
         assert [one.data for one in protocol.heard] == parts
+        port.socket.connect(other.socket.getsockname())
+        assert port.write_to(parts, None) == []
+        hear(other, protocol, 2 * count)
+        assert [one.data for one in protocol.heard] == parts * 2
     port.stopListening()
 
 

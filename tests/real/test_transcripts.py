@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from sockd.ops.table import client_command
 from sockd.service import find
 from tests.daemons import Daemon, inside, namespace
 from tests.processes import SOCKD, finish, running
@@ -76,6 +77,11 @@ def replay(daemon: Daemon, host: str, folder: Path, steps: list[Step]) -> None:
         ("at noon\n", ["at Sat Jun 17 18:06:14 2000"], False),
         ("2.3\n", ["2.3"], True),
         ("2 3\n", ["2.3"], False),
+        ("time=12 µs\n", ["time=0.35 ms"], True),
+        ("time=12 sec\n", ["time=0.35 s"], False),
+        ("-0.002..+0.013 s\n", ["-0.45..+0.56 s"], True),
+        ("0.013 s\n", ["0.013 Mbit/s"], False),
+        ("9 kbit/s\n", ["3.21 Gbit/s"], True),
     ],
 )
 def test_a_transcript_that_is_not_so_is_noticed(output: str, said: list[str], is_so: bool) -> None:
@@ -119,8 +125,8 @@ def test_a_start_prints_what_the_readme_shows(tmp_path: Path) -> None:
             assert inside(alone, "nc", "-N", "127.0.0.1", "10007", data=b"there?") == b"there?"
             assert daemon.stop() == 0
     lines = text.splitlines()
-    printed = "\n".join(" ".join(line.split()) for line in lines).replace(
-        str(runtime), "/run/sockd"
-    )
+    printed = "\n".join(" ".join(line.split()) for line in lines)
+    printed = printed.replace(str(runtime), "/run/sockd")
+    printed = printed.replace(f" {client_command()} ", " .venv/bin/sock ")
     said = tuple(" ".join(line.split()) for line in shown.splitlines())
     assert is_as_said(printed, said), printed

@@ -44,8 +44,6 @@ MOST_WAITING = 1_024
 """Datagrams that wait for `receive`: who asks takes them one by one, and a flood must not grow."""
 MOST_KINDS = 64
 """Kinds of errors of the network that are counted apart: their senders can be forged."""
-MOST_READS = 512
-"""Batches that are read at once where all has to be read: 16,384 datagrams, more than wait."""
 SEND_TRIES = 8
 """Of one datagram, while errors of earlier ones keep coming in its way."""
 
@@ -80,6 +78,7 @@ class Datagrams:
     """Why the kernel did not take a datagram, the last time that it did not."""
     _since: int = field(init=False, factory=time.monotonic_ns)
     _port: WatchedPort = field(init=False)
+    _ports: list[WatchedPort] = field(init=False, factory=list)
     _inbox: deque[Arrival] = field(init=False, factory=deque)
     _left_out: int = field(init=False, default=0)
     _waiting: deque[Deferred[Arrival]] = field(init=False, factory=deque)
@@ -88,16 +87,20 @@ class Datagrams:
     _telling: IDelayedCall | None = field(init=False, default=None)
     _drops: int = field(init=False, default=0)
     _is_open: bool = field(init=False, default=True)
-    _came_count: int = field(init=False, default=0)
-    """Batches."""
 
     def __attrs_post_init__(self) -> None:
-        handed = Handed(self.opened.wants, self._came, self._errors_wait)
+        opened, wants = self.opened, self.opened.wants
         try:
-            self._port = WatchedPort(self.opened, handed, self.reactor)
-            self._port.startListening()
+            told = Handed(wants, self._came, self._take_errors)
+            self._port = WatchedPort(opened.sock, told, self.reactor)
+            self._ports.append(self._port)
+            if opened.others is not None:
+                heard = Handed(wants, self._came, lambda: None)
+                self._ports.append(WatchedPort(opened.others, heard, self.reactor))
+            for port in self._ports:
+                port.startListening()
         except OSError as error:  # no descriptor is left
-            self.opened.close()
+            opened.close()
             raise sockets.failure(error, "cannot open a socket") from None
 
     # what is known of it
@@ -154,7 +157,7 @@ class Datagrams:
         if not self._is_open:
             raise Unreachable(f"the socket to {self.opened.name} is closed")
         at = time.monotonic_ns()
-        refused = self._port.write_to(parts, self.opened.address)
+        refused = self._port.write_to(parts, self._to)
         if refused:
             at, refused = self._again(parts, refused, at)
         if self.on_send is not None:
@@ -176,11 +179,15 @@ class Datagrams:
                     break
                 if len(parts) == 1:
                     at = time.monotonic_ns()
-                if not self._port.write_to((parts[number],), self.opened.address):
+                if not self._port.write_to((parts[number],), self._to):
                     break
             else:
                 left.append(number)
         return at, left
+
+    @property
+    def _to(self) -> Address | None:
+        return self.opened.address if self.opened.others is None else None
 
     def _refuse(self) -> None:
         number = self._port.last_errno
@@ -190,12 +197,9 @@ class Datagrams:
     # receiving
 
     def read_now(self) -> None:
-        """Hand on what waits, at most as much as the queue of the socket holds at once."""
-        for _ in range(MOST_READS):
-            came = self._came_count
-            self._port.doRead()
-            if self._came_count == came:
-                break
+        """Hand on all that waits, before the reactor would."""
+        for port in self._ports:
+            port.read_all()
 
     async def receive(self, wait: float = DEFAULT_WAIT) -> Arrival:
         """What comes next. Raises TimedOut, and NotDelivered where the network says that nothing
@@ -248,7 +252,7 @@ class Datagrams:
             try:
                 found = await self.receive((until_ns - time.monotonic_ns()) / 1e9)
             except NotDelivered as failed:
-                if _is_about(failed.error, request):
+                if failed.error.is_about(request):
                     raise
                 continue
             if not (self.is_many or self.opened.is_listener or found.address == self.address):
@@ -270,13 +274,10 @@ class Datagrams:
         with suppress(ValueError):
             self._waiting.remove(waiting)
 
-    def _came(self, batch: Sequence[Datagram]) -> None:
-        self._came_count += 1
-        clocks = self._port.read_at
-        came: list[Came] = []
-        for data, address, _, _, _, told in batch:
-            time_ns, interface, destination = told or _UNTOLD
-            came.append((data, address, time_ns, interface, destination))
+    def _came(self, batch: Sequence[Datagram], clocks: Clocks) -> None:
+        came: list[Came] = [
+            (data, address, *(told or _UNTOLD)) for data, address, _, _, _, told in batch
+        ]
         if self.opened.is_listener:
             group = self.opened.address[0].partition("%")[0]
             came = [one for one in came if one[4] in (group, None)]
@@ -326,9 +327,6 @@ class Datagrams:
             self._telling = self.reactor.callLater(0, self._tell)
         return bool(found)
 
-    def _errors_wait(self) -> None:
-        self._take_errors()
-
     def _tell(self) -> None:
         self._telling = None
         untold, self._untold = self._untold, []
@@ -336,7 +334,7 @@ class Datagrams:
             self._tell_of(error)
 
     def _tell_of(self, error: NetworkError) -> None:
-        if error.sender == self.opened.source and _host(error) != self.opened.source:
+        if error.sender == self.opened.source and error.host != self.opened.source:
             # our own kernel, which found no neighbour, writes it as if it came from our address
             error = evolve(error, sender=None)
         kind = (error.text, error.sender)
@@ -367,20 +365,12 @@ class Datagrams:
         if self._telling is not None:
             self._telling.cancel()
             self._tell()
-        self._port.stopListening()
+        for port in self._ports:
+            port.stopListening()
         self.opened.close()
         while self._waiting:
             closed = Unreachable(f"the socket to {self.opened.name} was closed")
             self._waiting.popleft().errback(closed)
-
-
-def _host(error: NetworkError) -> str:
-    return error.destination[0] if error.destination else ""
-
-
-def _is_about(error: NetworkError, request: bytes) -> bool:
-    """Whether an error is about this datagram, as far as it was sent back."""
-    return request.startswith(error.payload) or error.payload.startswith(request)
 
 
 def open_host(

@@ -110,6 +110,15 @@ class NetworkError:
         is_size = _NAMES.get((self.origin, self.type, self.code)) is _TOO_LONG
         return (self.origin, self.type) in _UNDELIVERED and not is_size
 
+    @property
+    def host(self) -> str:
+        """Where the datagram went, without the port; nothing where that is not known."""
+        return self.destination[0] if self.destination else ""
+
+    def is_about(self, data: bytes) -> bool:
+        """Whether it is about this datagram, as far as it was sent back."""
+        return data.startswith(self.payload) or self.payload.startswith(data)
+
     def __str__(self) -> str:
         return f"{self.text}, said by {self.sender or 'our own kernel'}"
 

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import atexit
 import errno
 import ipaddress
 import os
-import shutil
 import socket
 import struct
-import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from attrs import frozen
 
-from sockd.client import icmp, interfaces
+from sockd.client import icmp, interfaces, socket_files
 from sockd.client.errors import ClientError, Unreachable, UsageFault
 from sockd.client.interfaces import Interface, Way
+from sockd.client.socket_files import LONGEST_PATH
 from sockd.formats.hostport import host_port
 from sockd.reactor import sockaddr
 from sockd.reactor.ancillary import Wanted
@@ -31,8 +29,6 @@ The kernel may give less (net.core.rmem_max)."""
 DEFAULT_HOPS = 1
 """Routers that a multicast may pass, and one: it stays on the link (RFC 1112)."""
 MOST_PORT = 65_535
-LONGEST_PATH = 107
-"""Bytes of the path of a socket: what a `sockaddr_un` holds."""
 _FOLDER_MODE = 0o711
 _FILE_MODE = 0o666
 
@@ -59,6 +55,8 @@ class Opened:
     """A socket that is ready, and what is known of it."""
 
     sock: socket.socket
+    others: socket.socket | None = None
+    """Of one that is connected: hears what comes to the same port from other addresses."""
     address: Address
     """Where it sends: host and port, or the path and 0. For a listener: the group."""
     name: str
@@ -84,16 +82,18 @@ class Opened:
     def close(self) -> None:
         """Close it, and remove its file."""
         self.sock.close()
+        if self.others is not None:
+            self.others.close()
         if self.folder:
-            remove(self.folder)
+            socket_files.remove(self.folder)
 
 
 def to_host(address: Address, *, interface: str = "", hops: int = DEFAULT_HOPS) -> Opened:
     """A socket to one address of IPv4 or IPv6, of a broadcast, or of a group.
 
-    It is bound to the address that its datagrams leave from, and not connected: an answer from
-    another address than the one that was asked is seen, as a server that listens on all of its
-    addresses may send. Raises UsageFault, Unreachable.
+    To one host it is connected, which makes each datagram cheaper. An answer from another address
+    than the one that was asked, as a server that listens on all of its addresses may send, would
+    never be seen: a second socket at the same port hears those. Raises UsageFault, Unreachable.
     """
     host, port = address
     version = _version(address)
@@ -108,17 +108,18 @@ def to_host(address: Address, *, interface: str = "", hops: int = DEFAULT_HOPS) 
         receive_buffer = _prepare(sock)
         _aim(sock, way, is_broadcast=is_broadcast, hops=hops if is_group else None)
         source = canonical(way.source, way.interface) if way.source else ""
-        if not (source or is_broadcast or is_group):
-            source = _source(sock, target, way)
-        sock.bind(_full((source or _WILDCARD[version], 0)))
+        others = None
+        if is_broadcast or is_group:
+            sock.bind(_full((source or _WILDCARD[version], 0)))
+        else:
+            source = source or _source(sock, target, way)
+            others = _connect(sock, source, target)
     except OSError as error:
         sock.close()
         raise failure(error, f"cannot send to {name}") from None
-    except ClientError:
-        sock.close()
-        raise
     return Opened(
         sock=sock,
+        others=others,
         address=target,
         name=name,
         is_many=is_broadcast or is_group,
@@ -170,7 +171,7 @@ def to_path(path: str) -> Opened:
     """
     if not path or "\0" in path or len(os.fsencode(path)) > LONGEST_PATH:
         raise UsageFault(f"no socket can have the path {path!r}: it has 1 to {LONGEST_PATH} bytes")
-    folder = _temporary()
+    folder = socket_files.make()
     sock = _make(socket.AF_UNIX)
     opened = Opened(sock=sock, address=(path, 0), name=path, folder=folder)
     try:
@@ -192,22 +193,6 @@ def drops(sock: socket.socket) -> int:
     except OSError:  # another system, or an old one
         return 0
     return int(_MEMINFO.unpack(raw)[_MEMINFO_DROPS]) if len(raw) == _MEMINFO.size else 0
-
-
-def remove(folder: str) -> None:
-    """Remove a temporary folder and what is in it, if it is still there."""
-    shutil.rmtree(folder, ignore_errors=True)
-    _FOLDERS.discard(folder)
-
-
-_FOLDERS: set[str] = set()
-
-
-@atexit.register
-def _remove_all() -> None:
-    """What is left where nobody came to close it."""
-    for folder in [*_FOLDERS]:
-        remove(folder)
 
 
 def canonical(host: str, interface: Interface | None = None) -> str:
@@ -314,6 +299,24 @@ def _source(sock: socket.socket, target: Address, way: Way) -> str:
     return canonical(sockaddr.scoped(host.partition("%")[0], more[1]) if more else host)
 
 
+def _connect(sock: socket.socket, source: str, target: Address) -> socket.socket:
+    """Connect it; returns the socket that hears the others. Raises OSError."""
+    others = socket.socket(sock.family, socket.SOCK_DGRAM)
+    try:
+        sock.bind(_full((source, 0)))
+        # only now, and only for a moment: nobody else is to have the same port
+        for one in (sock, others):
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        others.bind(sock.getsockname())
+        for one in (sock, others):
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)
+        sock.connect(_full(target))
+    except OSError:
+        others.close()
+        raise
+    return others
+
+
 def _full(address: Address) -> tuple[str, int] | tuple[str, int, int, int]:
     """As the socket module wants it."""
     host, _, scope = address[0].partition("%")
@@ -368,16 +371,3 @@ def _join(sock: socket.socket, group: str, ways: Sequence[Interface]) -> tuple[s
         else:
             sock.setsockopt(socket.IPPROTO_IPV6, _IPV6_MULTICAST_ALL, 0)
     return tuple(joined)
-
-
-def _temporary() -> str:
-    """A folder that nobody else can look into, and that goes at the end whatever happens.
-
-    Where the usual place has too long a name for a socket's path, /tmp.
-    """
-    folder = tempfile.mkdtemp(prefix="sock-")
-    if len(os.fsencode(folder)) + len("/sock") > LONGEST_PATH:
-        Path(folder).rmdir()
-        folder = tempfile.mkdtemp(prefix="sock-", dir="/tmp")
-    _FOLDERS.add(folder)
-    return folder

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import select
+import socket
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from attrs import define
+from attrs import define, field
 
-from sockd.client.sockets import Opened
 from sockd.reactor.ancillary import Wanted
 from sockd.reactor.datagram import DatagramPort
-from sockd.reactor.wire import Datagram
+from sockd.reactor.wire import Clocks, Datagram
+
+MOST_READS = 512
+"""Batches that are read at once where all has to be read: 16,384 datagrams, more than wait."""
 
 
 @define
@@ -19,17 +22,20 @@ class Handed:
     """What the port tells, and to whom."""
 
     wants_told: Wanted
-    came: Callable[[Sequence[Datagram]], None]
+    came: Callable[[Sequence[Datagram], Clocks], None]
+    """Is given both clocks, too, right after the batch was read."""
     errors_wait: Callable[[], object]
+    _port: WatchedPort = field(init=False)
 
     def datagramsReceived(self, batch: Sequence[Datagram]) -> None:
-        self.came(batch)
+        self.came(batch, self._port.read_at)
 
     def datagramReceived(self, datagram: bytes, addr: Any, /) -> None:
         """Never: the port has `datagramsReceived`."""
 
     def makeConnection(self, transport: Any, /) -> None:
         """The port is there."""
+        self._port = transport
 
     def doStop(self) -> None:
         """The port is gone."""
@@ -40,10 +46,10 @@ class WatchedPort(DatagramPort):
     while anything happens: several reactors take an error at a descriptor for its end.
     """
 
-    def __init__(self, opened: Opened, protocol: Handed, reactor: Any) -> None:
-        super().__init__(opened.sock, protocol, reactor)
+    def __init__(self, sock: socket.socket, protocol: Handed, reactor: Any) -> None:
+        super().__init__(sock, protocol, reactor)
         self._watch = select.epoll()
-        self._watch.register(opened.sock.fileno(), select.EPOLLIN)
+        self._watch.register(sock.fileno(), select.EPOLLIN)
 
     def fileno(self) -> int:
         """Of the epoll."""
@@ -55,6 +61,13 @@ class WatchedPort(DatagramPort):
             if events & select.EPOLLERR:
                 self.protocol.errors_wait()
         super().doRead()
+
+    def read_all(self) -> None:
+        """Hand on all that waits now; what comes meanwhile has its bound."""
+        for _ in range(MOST_READS):
+            if not self._watch.poll(0, 1):
+                break
+            self.doRead()
 
     def connectionLost(self, reason: Any = None) -> None:
         """Close both."""

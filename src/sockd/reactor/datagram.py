@@ -135,9 +135,10 @@ class Turns(FileDescriptor):
         self._flush()
         return self._wire.send_many(data, addresses)
 
-    def write_to(self, parts: Sequence[bytes], address: Address) -> Sequence[int]:
-        """Send datagrams to one address, in order; returns the numbers of those that the kernel
-        did not take. Never raises.
+    def write_to(self, parts: Sequence[bytes], address: Address | None) -> Sequence[int]:
+        """Send datagrams to one address, or where the socket is connected to, in order.
+
+        Returns the numbers of those that the kernel did not take. Never raises.
         """
         self._flush()
         return self._wire.send_to(parts, address)

@@ -78,6 +78,7 @@ class Wire:
         self._failed = failed
         self._lost = 0
         self._wants = wants
+        self._wants_time = Wanted.TIME in wants  # here: flags take a while
         self._tells_asked = False
         self.read_at = Clocks(0, 0)
         """Right after the last call that read, where the protocol wants the time."""
@@ -103,7 +104,7 @@ class Wire:
             except OSError as error:
                 self._count_failure(error)
                 continue
-            if Wanted.TIME in self._wants:
+            if self._wants_time:
                 self.read_at = read_clocks()
             known = ancillary.read(beside)
             self._count_lost(known.lost)
@@ -126,16 +127,22 @@ class Wire:
         """Send the same to each; returns how many the kernel took. Never raises."""
         return sum(self._patiently(self._send_one, data, address, None) for address in addresses)
 
-    def send_to(self, parts: Sequence[bytes], address: Address) -> list[int]:
-        """Send datagrams to one address; returns the numbers of those that the kernel did not take.
+    def send_to(self, parts: Sequence[bytes], address: Address | None) -> list[int]:
+        """Send datagrams to one address, or where the socket is connected to.
 
-        Never raises.
+        Returns the numbers of those that the kernel did not take. Never raises.
         """
         return [
             number
             for number, data in enumerate(parts)
-            if not self._patiently(self._send_one, data, address, None)
+            if not self._patiently(self._send_there, data, address)
         ]
+
+    def _send_there(self, data: bytes, address: Address | None) -> int:
+        if address is not None:
+            return self._send_one(data, address, None)
+        self.socket.send(data)
+        return 1
 
     def _send_one(self, data: bytes, address: Address, source: Destination | None) -> int:
         if self.is_local:
@@ -204,6 +211,8 @@ class BatchWire(Wire):
         self._name_size = sockaddr.SIZE[sock.family]
         self._read_name = sockaddr.READ[sock.family]
         self._rest: Sequence[Datagram] = ()
+        self._is_timed = wants == Wanted.TIME and not self._tells_asked
+        """Whether the time is all that is told: then it is read for a batch at once."""
 
     @property
     def has_rest(self) -> bool:
@@ -212,7 +221,7 @@ class BatchWire(Wire):
     def receive(self) -> Sequence[Datagram]:
         if self._rest:
             return self._cut(self._rest)
-        is_timed = self._wants is Wanted.TIME and not self._tells_asked
+        is_timed = self._is_timed
         try:
             data, names, controls = self._incoming.receive(
                 self.socket.fileno(),
@@ -226,7 +235,7 @@ class BatchWire(Wire):
             return ()
         asked: Iterable[Destination | None] = _NONE
         told: Iterable[Told | None] = _NONE
-        if Wanted.TIME in self._wants:
+        if self._wants_time:
             self.read_at = read_clocks()
         if is_timed:
             told = self._stamped(len(data), controls[-1])
@@ -297,12 +306,12 @@ class BatchWire(Wire):
             taken += len(part) - len(self._send_put(len(part)))
         return taken
 
-    def send_to(self, parts: Sequence[bytes], address: Address) -> list[int]:
+    def send_to(self, parts: Sequence[bytes], address: Address | None) -> list[int]:
         refused = []
         for first in range(0, len(parts), BATCH):
             part = parts[first : first + BATCH]
             try:
-                name = self._write_name(address)
+                name = b"" if address is None else self._write_name(address)
             except OSError:  # it is no address
                 return super().send_to(parts, address)
             self._outgoing.put_data(part)

@@ -4,10 +4,12 @@ A connection is greeted, if that is set; then for each line there is one, `OK : 
 connections at once as there are. A datagram is one line: its line end, if it has one, is dropped,
 and the answer ends in CRLF. No datagram is greeted.
 
-    $ printf 'hello\\nhow are you\\n' | nc -N localhost 8888
-    Hello client how are you
+    $ sock ack hello 'how are you'
     OK : hello
     OK : how are you
+    $ echo hello | sock send localhost 8888
+    Hello client how are you
+    OK : hello
 """
 
 from attrs import frozen

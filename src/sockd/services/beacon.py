@@ -5,8 +5,8 @@ time in the form of C's ctime, `/`, and the host's name. Whoever joins the group
 that falls silent may be down. The default stays on this host's loopback interface: name another
 `interface` (and a `ttl`, where routers are to pass it on) to be heard by others.
 
-    $ socat -u UDP4-RECVFROM:2070,ip-add-membership=224.225.226.227:127.0.0.1 -
-    Sat Jun 17 18:06:15 2000/...
+    $ sock beacon -c 1
+    127.0.0.1: Sat Jun 17 18:06:15 2000/...
 """
 
 from __future__ import annotations

@@ -5,9 +5,12 @@ characters. A stream gets them until it ends, as fast as it reads. A datagram ge
 the pattern: at most 512 bytes, and never more than it brought, so that nobody can use the service
 to flood somebody else.
 
-    $ nc -d localhost 10019 | head -2
+    $ sock chargen -s 148
      !"#$%&'()*+,-./0123456789:;<=>?@ABCDEFGHIJKLMNOPQRSTUVWXYZ[\\]^_`abcdefg
     !"#$%&'()*+,-./0123456789:;<=>?@ABCDEFGHIJKLMNOPQRSTUVWXYZ[\\]^_`abcdefgh
+    chargen localhost (127.0.0.1), tcp port 10019: 11.1 ms
+      rate         7.30 Mbit/s, 148 bytes
+    ...
 """
 
 from collections.abc import Iterator

@@ -6,7 +6,7 @@ too, gets one datagram.
 
     $ nc -d localhost 10013
     Sat Jun 17 18:06:14 2000
-    $ echo | nc -u -W1 127.0.0.1 10013
+    $ sock daytime --udp
     Sat Jun 17 18:06:14 2000
 """
 

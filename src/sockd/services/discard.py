@@ -2,7 +2,7 @@
 
 Nothing ever comes back, from a stream or for a datagram. The log tells how many bytes came.
 
-    $ printf 'into the void\\n' | nc -N localhost 10009
+    $ printf 'into the void\\n' | sock send localhost 10009
 """
 
 from sockd.formats import ports

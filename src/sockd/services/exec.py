@@ -15,7 +15,7 @@ not what they have started. The host needs `setsid`, `prlimit` and `setpriv` of 
 `fortune` is an instance of it: a greeting, then the output of fortune with its line ends turned
 into CRLF. Where the host has no such program, a quotation of a small set is sent.
 
-    $ nc -d 127.0.0.1 2346
+    $ sock get localhost 2346
     Hello there, localhost, it's now Sat Jun 17 18:06:14 2000
     ...
 """

@@ -8,11 +8,11 @@ Numbers below 2^64 are answered at once. Larger ones go to a worker process, one
 has five seconds for each, sixteen may wait, the next is told `error: busy`. When a client leaves,
 the work for it ends.
 
-    $ printf '42\\n360\\n' | nc -N localhost 7801
+    $ sock factor 42 360
     2 3 7
     2 2 2 3 3 5
-    $ printf 'one\\n' | nc -N localhost 7801
-    error: not an integer
+    $ sock factor one
+    sock: localhost:7801 said to 'one': not an integer
 """
 
 from __future__ import annotations

@@ -4,9 +4,9 @@ One line, `Hello there, NAME, it's now TIME`, then the connection is closed. NAM
 host name, its address where it has none or where the resolver takes longer than half a second. The
 text is a template: `welcome` is a greet with another one.
 
-    $ nc -d 127.0.0.1 2345
+    $ sock greet
     Hello there, localhost, it's now Sat Jun 17 18:06:14 2000
-    $ nc -d 127.0.0.1 8887
+    $ sock greet localhost:8887
     Hello client how are you
 """
 

@@ -3,13 +3,12 @@
 A datagram that names a time zone, such as `Europe/Warsaw`, gets the time there in the form of C's
 ctime, without a line end; one that names none (white space, or nothing) gets the local time.
 An unknown zone gets `error: unknown time zone X`. A client on a Unix socket must bind its own, by a
-path that begins with `/` and that the daemon's user may write to, or it gets no answer. `$RUNTIME`
-is the runtime directory.
+path that begins with `/` and that the daemon's user may write to, or it gets no answer.
 
-    $ echo America/Anchorage | nc -uU -W1 $RUNTIME/localtime.sock
+    $ sock localtime America/Anchorage
     Sat Jun 17 18:06:14 2000
-    $ echo Mars/Base | nc -uU -W1 $RUNTIME/localtime.sock
-    error: unknown time zone Mars/Base
+    $ sock localtime Mars/Base
+    sock: ...localtime.sock said to 'Mars/Base': unknown time zone Mars/Base
 """
 
 from sockd.formats import ports

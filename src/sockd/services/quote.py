@@ -4,7 +4,7 @@ One quotation of at most 512 bytes, a different one each time by chance; a strea
 any datagram gets one datagram. The quotations come from a file in fortune's format (text between
 lines that are `%` alone); without one there is a small set built in.
 
-    $ nc -d localhost 10017
+    $ sock quote
     ...
 """
 

@@ -6,9 +6,9 @@ and a combining mark stays with its letter; anything else is reversed by bytes.
 A datagram comes back reversed as a whole. One of the form `NUMBER: TEXT` comes back as `NUMBER: `
 and the text reversed, so that a client can tell which of its questions was answered.
 
-    $ printf 'stressed\\n' | nc -N localhost 7800
+    $ sock reverse stressed
     desserts
-    $ printf '42: the meaning of life' | nc -u -W1 127.0.0.1 2007
+    $ sock send --udp --answers 1 localhost 2007 '42: the meaning of life'
     42: efil fo gninaem eht
 """
 

@@ -2,7 +2,7 @@
 
 Reads one line, answers `You said:LINE`, and closes. What else the client sends is dropped.
 
-    $ printf 'Hello there!\\n' | nc -N localhost 3456
+    $ sock said 'Hello there!'
     You said:Hello there!
 """
 

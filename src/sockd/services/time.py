@@ -5,8 +5,8 @@ Four bytes, big-endian, unsigned: seconds since 1900-01-01 00:00 UTC. The number
 
     $ rdate -p -o 10037 localhost
     Sat Jun 17 18:06:14 UTC 2000
-    $ nc -d localhost 10037 | wc -c
-    4
+    $ sock time
+    localhost         -0.45..+0.56 s  Sat Jun 17 18:06:14 2000
 """
 
 from sockd.formats import ports

@@ -3,9 +3,9 @@
 Reads a text to end of file (the client shuts down its writing half), answers it filled into
 paragraphs of at most 30 columns, and closes. Empty lines separate paragraphs; a word that is longer
 than a line is broken. Text that is not UTF-8 has its odd bytes shown escaped. The default instance
-listens on a socket in the runtime directory, here `$RUNTIME`.
+listens on a socket in the runtime directory.
 
-    $ echo 'Sockets are where programs on two machines meet.' | nc -N -U $RUNTIME/wrap.sock
+    $ echo 'Sockets are where programs on two machines meet.' | sock wrap
     Sockets are where programs on
     two machines meet.
 """

@@ -74,8 +74,20 @@ def test_chargen_tells_how_fast_it_comes(site: Site) -> None:
     assert PATTERN[:LINE] not in done.out
 
 
+@pytest.mark.parametrize("transport", ["tcp", "udp"])
+def test_rate_prints_no_pattern(site: Site, transport: str) -> None:
+    done = sock("chargen", *site.to("chargen", transport), "-W", LATE, "-s", "500", "--rate")
+    assert (done.code, done.out) == (Exit.ANSWERED, b"")
+    assert ("bit/s" in done.err) == (transport == "tcp"), done.err
+
+
+def test_quiet_prints_the_pattern_and_no_rate(site: Site) -> None:
+    done = sock("chargen", *site.to("chargen", "tcp"), "-W", LATE, "-s", "500", "-q")
+    assert (done.code, done.out, done.err) == (Exit.ANSWERED, PATTERN[:500], "")
+
+
 def test_chargen_ends_at_the_deadline_and_that_is_no_fault(site: Site) -> None:
-    done = sock("chargen", *site.to("chargen", "tcp"), "-q", "-w", "3s", "-W", LATE, "-J")
+    done = sock("chargen", *site.to("chargen", "tcp"), "--rate", "-w", "3s", "-W", LATE, "-J")
     assert done.code == Exit.ANSWERED
     assert host(done)["counts"]["bytes_received"] > 0
     assert host(done)["rate_bps"] > 0
@@ -97,7 +109,9 @@ def test_a_reader_that_has_had_enough_is_no_error(site: Site) -> None:
         assert process.stdout.read(LINE) == PATTERN[:LINE]
         process.stdout.close()
         assert process.wait(PATIENCE) == Exit.ANSWERED
-        assert process.stderr.read() == b""
+        complaints = process.stderr.read()  # a summary is none
+        assert b"sock:" not in complaints
+        assert b"Traceback" not in complaints
 
 
 def test_an_interrupt_ends_chargen_with_its_summary(site: Site) -> None:
@@ -121,6 +135,7 @@ LIES: dict[str, tuple[list[Step], Exit, str]] = {
     "short": ([says(PATTERN[:4999])], Exit.BAD_ANSWER, "ended after 4999 of 5000 bytes"),
     "falling silent": ([says(PATTERN[:100]), stays], Exit.TIMEOUT, "within 0.3 s"),
     "resetting": ([resets], Exit.UNREACHABLE, "reset"),
+    "resetting in between": ([says(PATTERN[:100]), resets], Exit.UNREACHABLE, "reset"),
     "garbage": ([says(b"\0" * 5000)], Exit.BAD_ANSWER, "at byte 0 (line 1, column 1)"),
     "corrupt": ([says(BROKEN), stays], Exit.BAD_ANSWER, "at byte 1000 (line 14, column 39)"),
     "beginning elsewhere": ([says(PATTERN[LINE * 5 :]), stays], Exit.ANSWERED, ""),
@@ -140,6 +155,13 @@ def test_a_server_that_closes_without_a_word_generates_nothing() -> None:
     with stream_liar() as liar:
         done = sock("chargen", f"127.0.0.1:{liar.port}", "-W", LATE)
     assert (done.code, "closed without a word" in done.err) == (Exit.BAD_ANSWER, True)
+
+
+def test_a_server_that_ends_the_pattern_is_noted() -> None:
+    with stream_liar(says(PATTERN)) as liar:
+        done = sock("chargen", f"127.0.0.1:{liar.port}", "-W", LATE, "-J")
+    [note] = host(done)["notes"]
+    assert (done.code, "has ended it" in note) == (Exit.ANSWERED, True)
 
 
 def test_unchecked_takes_any_data() -> None:
