@@ -250,12 +250,12 @@ class _Conversation:
                     if (answer := self.tally.answer(line)) is not None:
                         answers.append(answer)
         finally:  # what came before one that is wrong is printed
-            now = self.talk.run.monotonic_ns()
             if self._first_ns is None and self.tally.answered + self.tally.refused:
-                self._first_ns = now - self._since_ns
-            self._since_ns = now
+                self._first_ns = self.talk.run.monotonic_ns() - self._since_ns
             if answers:
                 self.talk.out(b"\n".join(answers) + b"\n")
+            # who reads what is printed may have taken his time
+            self._since_ns = self.talk.run.monotonic_ns()
             room, self._room = self._room, None
             if room is not None:
                 wake(self.talk.run.reactor, room)

@@ -34,8 +34,8 @@ class Sending:
     _is_sent: bool = False
     _failure: Unreachable | None = None
     """Why nothing more can be sent."""
-    _since_ns: int = 0
-    """When the silence began, once all is sent."""
+    _sent_ns: int = 0
+    """When all was sent."""
     _news: Deferred[None] | None = None
     """Of who waits for the rest to be sent."""
 
@@ -51,23 +51,22 @@ class Sending:
             self._failure = error
         else:
             self._is_sent = True
-            self._since_ns = self.monotonic_ns()
+            self._sent_ns = self.monotonic_ns()
             if not self.keeps_open:
                 self.stream.finish()
         self._tell(is_behind=False)
 
     async def read(self) -> bytes:
         """What comes next; b"" at the end. Raises TimedOut."""
+        # what came before was printed, and who reads that may have taken his time
+        began_ns = self.monotonic_ns()
         while True:
-            left = self.wait - self._silent()
+            left = self.wait - self._silent(began_ns)
             try:
-                data = await self.stream.read(max(0.0, left) if self._is_sent else self.wait)
+                return await self.stream.read(max(0.0, left) if self._is_sent else self.wait)
             except TimedOut:
-                if self._is_sent and self._silent() >= self.wait:
+                if self._is_sent and self._silent(began_ns) >= self.wait:
                     raise
-            else:
-                self._since_ns = self.monotonic_ns()
-                return data
 
     async def rest(self) -> None:
         """After the other side's end: until all is sent, or there is nothing to be sent for now.
@@ -94,5 +93,5 @@ class Sending:
         if self._news is not None:
             wake(self.clock, self._news)
 
-    def _silent(self) -> float:
-        return (self.monotonic_ns() - self._since_ns) / 1e9
+    def _silent(self, began_ns: int) -> float:
+        return (self.monotonic_ns() - max(began_ns, self._sent_ns)) / 1e9
