@@ -9,7 +9,7 @@ A client that does not read what comes back is not read from either.
     64 bytes from localhost: seq=0 time=0.658 ms (kernel)
     64 bytes from localhost: seq=1 time=0.282 ms (kernel)
     64 bytes from localhost: seq=2 time=0.313 ms (kernel)
-    echo localhost (127.0.0.1), udp port 10007: 237 ms
+    echo localhost (...), udp port 10007: 237 ms
       probes       3 sent, 3 received, 0 % loss
       round trip   min 282 µs, avg 418 µs, max 658 µs, stddev 171 µs
     ...
