@@ -2,8 +2,8 @@
 
 A transcript is an indented block, or a fenced one, with lines that begin with `$ `: a command each,
 its output below it. In the output `...` stands for anything on its line, a line that is `...` alone
-for one or more lines, a time in the form of ctime for any time, and a figure that was measured, such
-as `0.35 ms` or `-0.45..+0.56 s`, for any with that kind of unit.
+for one or more lines, a time in the form of ctime for any time, and a figure that was measured,
+such as `0.35 ms` or `-0.45..+0.56 s`, for any with that kind of unit.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ for alpha, 2 for beta, 3 for gamma. The hosts know each other's names by their I
 
 from __future__ import annotations
 
+import json
 import shutil
 import socket
 import struct
@@ -16,11 +17,13 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 from attrs import define, field, frozen
+from jsonschema import Draft202012Validator
 
 from tests.daemons import give, namespace, run, socket_on
-from tests.processes import PATIENCE
+from tests.processes import PATIENCE, Running
 
 NETWORKS = {"red": 1, "blue": 2}
 PLACES: dict[str, tuple[int, tuple[str, ...]]] = {
@@ -29,6 +32,8 @@ PLACES: dict[str, tuple[int, tuple[str, ...]]] = {
     "gamma": (3, ("red",)),
 }
 _NUMBERS = count()
+SCHEMA = json.loads((Path(__file__).parents[2] / "docs/sock.schema.json").read_text("utf-8"))
+VALIDATOR = Draft202012Validator(SCHEMA)
 
 
 @frozen
@@ -118,6 +123,14 @@ def _names(host: str) -> Iterator[None]:
         yield
     finally:
         shutil.rmtree(folder)
+
+
+def events_of(child: Running, kind: str) -> list[dict[str, Any]]:
+    """Events of one type that a child with `-J` has told; all of them are as the schema says."""
+    events = [json.loads(line) for line in child.text().splitlines()]
+    for event in events:
+        VALIDATOR.validate(event)
+    return [event for event in events if event["type"] == kind]
 
 
 def hear(sock: socket.socket, count: int) -> dict[str, bytes]:

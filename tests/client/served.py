@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,7 +14,7 @@ DATAGRAMS = ("udp", "unixgram")
 
 @contextmanager
 def served(
-    folder: Path, tls_files: tuple[Path, Path, Path], services: dict[str, Sequence[str]]
+    folder: Path, tls_files: tuple[Path, Path, Path], services: Mapping[str, Sequence[str]]
 ) -> Iterator[Daemon]:
     """A daemon of these services, each over these transports; lines of options may be among them.
 

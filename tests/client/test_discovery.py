@@ -83,9 +83,9 @@ def test_one_interface_is_asked_alone() -> None:
 
 
 def test_by_one_of_our_addresses_only_what_leaves_from_it_is_asked() -> None:
-    """255.255.255.255 leaves by a device, not from an address."""
     assert places(ALL, "10.0.0.5") == (
         Place(Way.BROADCAST, "10.0.0.255", "10.0.0.5", "eth0"),
+        Place(Way.BROADCAST, "255.255.255.255", "10.0.0.5", "eth0"),
         Place(Way.MULTICAST, "224.0.0.1", "10.0.0.5", "eth0"),
     )
     assert places(ALL, "fe80::5") == (Place(Way.MULTICAST, "ff02::1%2", "fe80::5", "eth0"),)

@@ -6,10 +6,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sockd.client.proofs import DATAGRAM_QUESTIONS, MOST_LINE, STREAM_QUESTIONS, Question, is_text
+from sockd.client.proofs import (
+    DATAGRAM_QUESTIONS,
+    LEAST_PATTERN,
+    MOST_LINE,
+    STREAM_QUESTIONS,
+    Question,
+    is_text,
+    number_of,
+)
 from sockd.formats import ports
 from sockd.formats.chargen import PATTERN
-from sockd.formats.quotes import MAX_QUOTE, builtin_quotes
+from sockd.formats.factors import factors
+from sockd.formats.quotes import builtin_quotes
+from sockd.formats.said import MOST_QUOTE
 from sockd.formats.time import time_since_1900
 from sockd.services.reverse import reverse_datagram
 
@@ -18,6 +28,7 @@ QUESTIONS = {(one.service, one.transport.value): one for one in DATAGRAM_QUESTIO
 QUESTIONS |= {(one.service, one.transport.value): one for one in STREAM_QUESTIONS}
 CTIME = b"Sat Nov 28 19:54:12 2026\r\n"
 NIST = b"\n61372 26-11-28 19:54:12 00 0 0 421.4 UTC(NIST) * \n"
+FACTORS = factors(int(number_of(TOKEN)))
 BACKWARDS = b"ba9876543210kcos"
 
 ANSWERS: dict[tuple[str, str], list[bytes]] = {
@@ -29,7 +40,7 @@ ANSWERS: dict[tuple[str, str], list[bytes]] = {
     ("quote", "tcp"): [*builtin_quotes()],
     ("time", "udp"): [time_since_1900(0), bytes(4)],
     ("time", "tcp"): [time_since_1900(1.8e9)],
-    ("chargen", "udp"): [PATTERN[:74], PATTERN[:512], PATTERN[500:560], b"~ !"],
+    ("chargen", "udp"): [PATTERN[:74], PATTERN[:512], PATTERN[-74:], PATTERN[740:760]],
     ("chargen", "tcp"): [PATTERN[:200]],
     ("reverse", "udp"): [b"1: " + BACKWARDS],
     ("reverse", "tcp"): [BACKWARDS + b"\r\n", BACKWARDS + b"\n"],
@@ -38,8 +49,8 @@ ANSWERS: dict[tuple[str, str], list[bytes]] = {
         b"OK : " + TOKEN + b"\r\n",
         b"Hello client how are you\r\nOK : " + TOKEN + b"\r\n",
     ],
-    ("factor", "udp"): [b"2 3 7\r\n"],
-    ("factor", "tcp"): [b"2 3 7\n"],
+    ("factor", "udp"): [FACTORS + b"\r\n"],
+    ("factor", "tcp"): [FACTORS + b"\n"],
     ("said", "tcp"): [b"You said:" + TOKEN + b"\r\n"],
     ("greet", "tcp"): [b"Hello there, alpha, it's now " + CTIME],
     ("welcome", "tcp"): [b"Hello client how are you\r\n"],
@@ -111,8 +122,19 @@ def test_a_line_that_never_ends_is_none() -> None:
 
 def test_a_quotation_has_at_most_512_bytes() -> None:
     proof = QUESTIONS["quote", "udp"].proof
-    assert proof(TOKEN, b"a" * MAX_QUOTE)
-    assert not proof(TOKEN, b"a" * (MAX_QUOTE + 1))
+    assert proof(TOKEN, b"a" * MOST_QUOTE)
+    assert not proof(TOKEN, b"a" * (MOST_QUOTE + 1))
+
+
+def test_a_few_characters_are_no_pattern_yet() -> None:
+    proof = QUESTIONS["chargen", "udp"].proof
+    assert proof(TOKEN, PATTERN[: LEAST_PATTERN - 1]) is None
+    assert proof(TOKEN, PATTERN[:LEAST_PATTERN]) is True
+
+
+@given(st.binary(min_size=1, max_size=20))
+def test_any_token_has_a_number_that_can_be_factored(token: bytes) -> None:
+    assert QUESTIONS["factor", "udp"].proof(token, factors(int(number_of(token))) + b"\r\n")
 
 
 def test_a_question_is_small_and_asks_for_no_more_than_a_line() -> None:

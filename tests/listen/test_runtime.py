@@ -1,11 +1,9 @@
-"""Where the socket files of the default configuration lie, and who else may write there."""
+"""The directory of the default configuration's socket files, and who else may write there."""
 
 from __future__ import annotations
 
 import os
 import stat
-import tempfile
-from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -13,34 +11,8 @@ import pytest
 from sockd.listen.runtime import make_runtime_directory
 from sockd.listen.sockets import ListenError, bound
 from sockd.listen.strings import parse
-from sockd.options.runtime import runtime_directory
 
 NOBODY = 65_534
-
-
-@pytest.mark.parametrize(
-    ("environment", "uid", "name"),
-    [
-        ({"RUNTIME_DIRECTORY": "/run/given"}, 0, "/run/given"),
-        ({"RUNTIME_DIRECTORY": "/run/given", "XDG_RUNTIME_DIR": "/run/user/7"}, 7, "/run/given"),
-        ({"RUNTIME_DIRECTORY": "/run/first:/run/second"}, 7, "/run/first"),
-        ({"RUNTIME_DIRECTORY": "", "XDG_RUNTIME_DIR": "/run/user/7"}, 7, "/run/user/7/sockd"),
-        ({"XDG_RUNTIME_DIR": "/run/user/7"}, 7, "/run/user/7/sockd"),
-        ({"XDG_RUNTIME_DIR": "/run/user/7/"}, 7, "/run/user/7/sockd"),
-        ({"XDG_RUNTIME_DIR": ""}, 0, "/run/sockd"),
-        ({}, 0, "/run/sockd"),
-    ],
-)
-def test_the_service_managers_directory_comes_first_then_the_sessions_then_roots(
-    environment: Mapping[str, str], uid: int, name: str
-) -> None:
-    assert runtime_directory(environment, uid) == name
-
-
-def test_who_has_none_of_them_gets_a_directory_of_his_own_below_the_temporary_one() -> None:
-    below = tempfile.gettempdir()
-    assert runtime_directory({}, 1000) == f"{below}/sockd-1000"
-    assert runtime_directory({}, 1001) == f"{below}/sockd-1001"
 
 
 @pytest.mark.parametrize("mask", [0o000, 0o022, 0o077])

@@ -1,4 +1,4 @@
-"""Broadcasts and multicasts between three hosts: raw, by `sock discover` and by `sock beacon`."""
+"""Broadcasts and multicasts between three hosts: raw, and by `sock discover`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from sockd.client.discovery import MOST_HOSTS, MOST_WRONG
-from tests.client.lan import Lan, answering, hear, lan
+from tests.client.lan import Lan, answering, events_of, hear, lan
 from tests.daemons import Daemon, namespace, run, socket_on
 from tests.processes import Running, finish, running, wait_until
 
@@ -26,13 +26,19 @@ listen = ["udp:10007:interface=*", "tcp:10007:interface=*"]
 listen = ["udp:37:interface=*"]
 [service.reverse]
 listen = ["udp:2007:interface=*", "tcp:7800:interface=*"]
+[service.quote]
+listen = ["udp:17:interface=*"]
+[service.chargen]
+listen = ["udp:10019:interface=*"]
+[service.ack]
+listen = ["udp:8888:interface=*"]
+[service.factor]
+listen = ["udp:7801:interface=*"]
 """
 NARROW = """
 [service.daytime]
 listen = ["udp:10013:interface=10.78.1.3"]
 """
-GROUP, GROUP_6 = "224.225.226.227", "ff15::2070"
-BEACON = 2070
 LONG = ("-W", "60")
 """A discovery that is ended by the test, once it has found what is there."""
 IPV6_FREEBIND = 78  # linux/in6.h
@@ -122,13 +128,10 @@ def found_by(child: Running) -> dict[str, dict[str, Any]]:
     }
 
 
-def events_of(child: Running, kind: str) -> list[dict[str, Any]]:
-    """Its events of one type."""
-    events = [json.loads(line) for line in child.text().splitlines()]
-    return [event for event in events if event["type"] == kind]
-
-
-SERVICES = ("echo udp:10007", "time udp:37", "reverse udp:2007")
+SERVICES = (
+    *("ack udp:8888", "chargen udp:10019", "echo udp:10007", "factor udp:7801", "quote udp:17"),
+    *("reverse udp:2007", "time udp:37"),
+)
 
 
 def expected(*addresses: str) -> set[str]:
@@ -179,7 +182,10 @@ def test_a_host_on_two_networks_is_told_with_both_addresses_under_its_name(netwo
             child.process.send_signal(signal.SIGQUIT)
             return all(re.search(row, child.text(), re.MULTILINE) for row in rows)
 
-        services = "echo tcp:10007 udp:10007, reverse tcp:7800 udp:2007, time udp:37"
+        services = (
+            "ack udp:8888, chargen udp:10019, echo tcp:10007 udp:10007, factor udp:7801, "
+            "quote udp:17, reverse tcp:7800 udp:2007, time udp:37"
+        )
         rows = [
             rf"^{name} +{address} +\S+ ms  {services}$"
             for name, address in (
@@ -218,6 +224,14 @@ def test_discover_says_that_nobody_answers_and_what_could_be_done(silent: Lan) -
     assert "nobody answered (127.0.0.1 on lo, ::1 on lo" in said
     assert "10.78.1.255 on red" in said
     assert "interface=*" in said
+
+
+def test_discover_explains_each_datagram(silent: Lan) -> None:
+    done = finish(silent.sock("discover", "--explain", "-4", "-I", "red", "-W", "0.1"))
+    assert done.returncode == 3
+    said = done.stderr.decode()
+    assert re.search(r"^# .* datagram to 10\.78\.1\.255:10007 \(udp\), 16 bytes$", said, re.M)
+    assert re.search(r"^# .* datagram to 224\.0\.0\.1:13 \(udp\), 0 bytes$", said, re.M)
 
 
 def test_discover_ends_at_its_deadline(silent: Lan) -> None:
@@ -308,89 +322,3 @@ def test_discover_does_not_try_ports_of_addresses_that_are_on_no_network_of_ours
         child.stop(signal.SIGINT)
     assert asked == "fd78:1::3"
     assert {name for name in found_by(child) if "tcp" in name} == {"fd78:1::3 quote tcp:10017"}
-
-
-# beacon
-
-
-def listeners(host: str) -> int:
-    """How many sockets of a host are bound to the beacon's port; they have joined before."""
-    tables = run("ip", "netns", "exec", host, "cat", "/proc/net/udp", "/proc/net/udp6")
-    return len(re.findall(rf":{BEACON:04X} ", tables))
-
-
-def wait_listening(host: str, count: int = 1) -> None:
-    wait_until(lambda: listeners(host) == count, f"{count} to listen")
-
-
-def test_beacon_prints_who_says_what_on_every_network(silent: Lan) -> None:
-    with running(silent.sock("beacon", "-c", "3")) as child:
-        wait_listening(silent.alpha)
-        for device, message in (("red", b"one"), ("blue", b"two\r\n"), ("red", b"a\n10.0.0.9: b")):
-            with silent.aimed(silent.beta, device) as sock:
-                sock.sendto(message, (GROUP, BEACON))
-            child.wait_for(message[:1].decode())
-        assert child.wait() == 0
-    assert child.text() == "10.78.1.2: one\n10.78.2.2: two\n10.78.1.2: a 10.0.0.9: b\n"
-
-
-def test_several_beacons_on_one_host_hear_the_same(silent: Lan) -> None:
-    with (
-        running(silent.sock("beacon", "-c", "2")) as first,
-        running(silent.sock("beacon", "-c", "2", "-J")) as second,
-        silent.aimed(silent.gamma, "red") as sock,
-    ):
-        wait_listening(silent.alpha, 2)
-        for message in ("hello", "again"):
-            sock.sendto(message.encode(), (GROUP, BEACON))
-            for child in (first, second):
-                child.wait_for(message)
-        assert first.wait() == second.wait() == 0
-    assert first.text() == "10.78.1.3: hello\n10.78.1.3: again\n"
-    probes = events_of(second, "probe")
-    assert [probe["text"] for probe in probes] == ["hello", "again"]
-    assert {probe["address"] for probe in probes} == {"10.78.1.3"}
-    # what comes to a socket that has just been made may bear no interface
-    assert probes[1]["values"] == {"interface": "red"}
-
-
-@pytest.mark.parametrize("way", ["blue", "10.78.2.1"])
-def test_beacon_hears_one_network_alone(silent: Lan, way: str) -> None:
-    with running(silent.sock("beacon", "-c", "1", "-I", way)) as child:
-        wait_listening(silent.alpha)
-        for device in ("red", "blue"):
-            with silent.aimed(silent.beta, device) as sock:
-                sock.sendto(device.encode(), (GROUP, BEACON))
-        assert child.wait() == 0
-    assert child.text() == "10.78.2.2: blue\n"
-
-
-def test_beacon_hears_a_group_of_ipv6(silent: Lan) -> None:
-    with running(silent.sock("beacon", "-c", "1", "--group", GROUP_6)) as child:
-        wait_listening(silent.alpha)
-        with silent.aimed(silent.beta, "red", socket.AF_INET6) as sock:
-            sock.bind(("fd78:1::2", 0))
-            sock.sendto(b"six", (GROUP_6, BEACON))
-        assert child.wait() == 0
-    assert child.text() == "fd78:1::2: six\n"
-
-
-def test_beacon_hears_the_beacon_of_its_own_host(silent: Lan, tmp_path: Path) -> None:
-    """A daemon that was not configured speaks to its own loopback."""
-    config = (
-        f'[service.beacon]\nlisten = ["multicast:{GROUP}:{BEACON}:interface=127.0.0.1"]\n'
-        'period = "1s"\n'
-    )
-    with (
-        Daemon(tmp_path, config, namespace=silent.alpha),
-        running(silent.sock("beacon", "-c", "1")) as child,
-    ):
-        assert child.wait() == 0
-    assert re.fullmatch(rf"127\.0\.0\.1: .*/{re.escape(socket.gethostname())}\n", child.text())
-
-
-def test_beacon_says_that_nobody_spoke(silent: Lan) -> None:
-    done = finish(silent.sock("beacon", "-w", "0.1"))
-    assert (done.returncode, done.stdout) == (3, b"")
-    said = f"sock: nobody spoke to {GROUP}:{BEACON} within 0.1 s (listening on red, blue, lo)\n"
-    assert done.stderr.decode() == said

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from attrs import frozen
+from collections.abc import Mapping
+
+from attrs import fields, frozen
 
 DEFAULT_WAIT = 3.0
 """Seconds for one answer: less would call a satellite's answer lost, more would bore who asks."""
@@ -61,3 +63,12 @@ class Asking:
     """A file to write metrics to; `-` for standard output."""
     color: str = "auto"
     """`auto`, `always`, `never`."""
+
+    def given(self) -> Mapping[str, int | float | str | bool]:
+        """What is not as it would be without options, by name."""
+        named = {field.name: (getattr(self, field.name), field.default) for field in fields(Asking)}
+        return {
+            name: ",".join(value) if isinstance(value, tuple) else value
+            for name, (value, usual) in named.items()
+            if value != usual and value is not None
+        }

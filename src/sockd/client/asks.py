@@ -11,7 +11,7 @@ from sockd.client.asking import Asking
 from sockd.client.datagrams import Datagrams
 from sockd.client.dial import dial
 from sockd.client.errors import BadAnswer, ClientError, TimedOut, UsageFault
-from sockd.client.exits import Exit, worst
+from sockd.client.exits import Exit
 from sockd.client.measure.statistics import Durations
 from sockd.client.process import Run
 from sockd.client.reach import reach
@@ -48,8 +48,8 @@ class Answer:
     is_kernel: bool = False
     """Whether the kernel said when the answer came."""
     rate_bps: int | None = None
-    exit: Exit = Exit.ANSWERED
-    """Another where the host has answered that it does not do what was asked."""
+    refusal: ClientError | None = None
+    """Where the host has answered that it does not do what was asked; it has been told."""
     notes: tuple[str, ...] = ()
     """What a reader should know of it, a sentence each."""
     timing: Timing | None = None
@@ -109,8 +109,8 @@ class ConversationHost:
     _fresh: Durations = field(factory=Durations)
     _last: Probe | None = None
     _answer: Answer | None = None
-    _refused: Exit = Exit.ANSWERED
-    """The worst that answers have said."""
+    _refusal: ClientError | None = None
+    """The last that answers have said."""
     _datagrams: Datagrams | None = None
 
     @property
@@ -234,7 +234,7 @@ class ConversationHost:
 
     def _count_answer(self, talk: Talk, answer: Answer, probe: Probe) -> None:
         self._last, self._answer = probe, answer
-        self._refused = worst((self._refused, answer.exit))
+        self._refusal = answer.refusal or self._refusal
         self._counted["received"] += 1
         self._counted["bytes_received"] += talk.size
         if probe.rtt_ns is not None:
@@ -261,6 +261,7 @@ class ConversationHost:
         """What is known of it so far."""
         probe, answer = self._last, self._answer
         counts = self.counts
+        why = error or self._refusal
         known = counts.received + counts.lost + counts.failed
         return HostSummary(
             target=self.target.name,
@@ -275,12 +276,12 @@ class ConversationHost:
             values=answer.values if answer else {},
             notes=answer.notes if answer else (),
             exit=self._exit(error),
-            error=None if error is None else str(error),
+            error=None if why is None else str(why),
         )
 
     def _exit(self, error: ClientError | None) -> Exit:
         if self.has_answered:
-            return self._refused
+            return Exit.ANSWERED if self._refusal is None else self._refusal.exit
         return error.exit if error is not None else Exit.TIMEOUT
 
     def interval(self, from_ns: int, to_ns: int) -> Interval | None:

@@ -23,6 +23,8 @@ from sockd.client.system import words
 
 MOST_READ = 64 * 1024
 """Bytes of one read. Room for more would be mapped anew by the allocator for each of them."""
+MOST_READS = 4
+"""Reads in one turn: a fast sender must not keep the others from theirs."""
 _LINGER_NOT = struct.pack("ii", 1, 0)
 _NO_SIGNAL = getattr(socket, "MSG_NOSIGNAL", 0)
 """A socket that is reset is no closed pipe of standard output's: it does not end the process."""
@@ -112,28 +114,41 @@ class SocketChannel:
         return "sock"
 
     def doRead(self) -> None:
-        """There is something to read, or an end."""
+        """There is something to read, or an end.
+
+        It is read until there is no more: libuv watches a socket that has failed no longer, and
+        tells it once, when what came before the failure may still be there to read.
+        """
+        for _ in range(MOST_READS):
+            if not self._reads or not self._read():
+                return
+        self.pause()
+        self.resume()  # others have their turn; it is watched anew
+
+    def _read(self) -> bool:
+        """Read once; whether there may be more."""
         if self._is_closed or self._is_read_out:
-            return
+            return False
         try:
             data = self.socket.recv(MOST_READ)
         except _LATER:
-            return
+            return False
         except BrokenPipeError:  # reset, but after its end had come
             data = b""
         except OSError as error:
             self._read_out()
             self.receiver.failed(self._fault(error))
-            return
+            return False
         if data:
             self.receiver.received(data)
-            return
+            return True
         self._read_out()
         if self._is_reset and self.write_error is not None:
             # the kernel tells of a reset once, and a write was told
             self.receiver.failed(self.write_error)
         else:
             self.receiver.finished(False)
+        return False
 
     def doWrite(self) -> None:
         """There is room to write."""

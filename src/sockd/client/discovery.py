@@ -89,7 +89,7 @@ def _to_all(interface: Interface, own: str) -> Iterable[Place]:
     if version != 6 and interface.of_version(4):
         for address in interface.broadcasts:
             yield Place(Way.BROADCAST, address, way, interface.name)
-        if interface.broadcasts and not own:  # it leaves by a device, not from an address
+        if interface.broadcasts:
             yield Place(Way.BROADCAST, EVERYWHERE, way, interface.name)
         if interface.can_multicast:
             yield Place(Way.MULTICAST, ALL_HOSTS, way, interface.name)

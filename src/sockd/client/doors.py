@@ -99,7 +99,10 @@ class Doors:
         asking = evolve(self.run.asking, is_numeric=True)
         target = Target(Transport.TCP, host=address, port=question.port)
         token = self.token()
-        stream = await dial(self.run.reactor, target, asking)
+        hooks = self.run.explain(target)
+        stream = await dial(
+            self.run.reactor, target, asking, on_write=hooks.wrote, on_read=hooks.read
+        )
         try:
             stream.write(question.request(token))
             data, is_proof = await self._hear(stream, question, token)

@@ -7,6 +7,9 @@ import signal
 import sys
 from typing import NoReturn
 
+UNKNOWN = 3
+"""The exit code of a plugin of monitoring that has found nothing out."""
+
 
 def with_streams() -> None:
     """Have standard output and standard error, where whoever started this has closed them."""

@@ -16,13 +16,12 @@ from twisted.internet.defer import Deferred
 from sockd.client.arrivals import Arrival
 from sockd.client.asks import Answer, Talk
 from sockd.client.datagrams import Datagrams
-from sockd.client.errors import BadAnswer, TimedOut, Unreachable, UsageFault
-from sockd.client.exits import Exit
+from sockd.client.errors import BadAnswer, Refused, TimedOut, Unreachable, UsageFault
 from sockd.client.input import Source
 from sockd.client.refusing import tell_refusal
 from sockd.client.report import Value
 from sockd.client.streams import Stream
-from sockd.client.waiting import beside
+from sockd.client.waiting import beside, wake
 from sockd.formats.faults import error_in
 from sockd.formats.lines import LineBuffer, split_lines
 
@@ -73,6 +72,8 @@ class Tally:
     asked: int = 0
     answered: int = 0
     refused: int = 0
+    refusal: Refused | None = None
+    """The last of those."""
     waiting: deque[bytes] = field(factory=deque)
     size: int = 0
     """Bytes of them."""
@@ -115,7 +116,7 @@ class Tally:
         self.is_refused = True
         if line is not None:
             self._take()
-        tell_refusal(self.talk, "" if line is None else shown(line), message)
+        self.refusal = tell_refusal(self.talk, "" if line is None else shown(line), message)
 
     def ended(self) -> None:
         """The server has finished. Raises BadAnswer where it owes answers."""
@@ -136,7 +137,7 @@ class Tally:
             values=values,
             rtt_ns=rtt_ns,
             is_kernel=is_kernel,
-            exit=Exit.UNREACHABLE if self.refused else Exit.ANSWERED,
+            refusal=self.refusal,
         )
 
 
@@ -257,7 +258,7 @@ class _Conversation:
                 self.talk.out(b"\n".join(answers) + b"\n")
             room, self._room = self._room, None
             if room is not None:
-                room.callback(None)
+                wake(self.talk.run.reactor, room)
 
 
 def _too_long(number: int) -> UsageFault:

@@ -15,9 +15,10 @@ import click
 from click.shell_completion import CompletionItem
 
 from sockd import __version__
-from sockd.client.ending import end, with_streams
+from sockd.client.ending import UNKNOWN, end, with_streams
 from sockd.client.exits import Exit
 from sockd.formats.nearest import near_miss
+from sockd.formats.text import escape
 
 COMMANDS = {
     "ack": ("lines", "send lines, print their acknowledgements"),
@@ -107,17 +108,26 @@ def main() -> NoReturn:
         end(Exit.ANSWERED, signal.SIGINT)
     except BrokenPipeError:
         end(Exit.ANSWERED)
+    except Exception as error:
+        if is_check:
+            end(_unknown(f"a fault of sock: {type(error).__name__}: {error}"))
+        raise
     end(code if isinstance(code, int) else Exit.ANSWERED)
 
 
 def _usage_fault(error: click.ClickException, is_check: bool) -> int:
     """Tell a mistake on the command line; its exit code."""
-    if is_check:  # monitoring reads standard output, and knows 0 to 3 only
-        text = " ".join(error.format_message().split()).replace("|", "/")
-        click.echo(f"SOCK UNKNOWN: {text}")
-        return 3
+    if is_check:
+        return _unknown(error.format_message())
     error.show()
     return error.exit_code
+
+
+def _unknown(text: str) -> int:
+    """Tell monitoring, which reads one line, and knows the exit codes 0 to 3; the exit code."""
+    line = escape(" ".join(text.split())).replace("|", r"\x7c")
+    click.echo(f"SOCK UNKNOWN - {line}")
+    return UNKNOWN
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ from sockd.client.report import Stamp
 from sockd.client.targets import Target, Transport
 from sockd.client.waiting import sleep
 from sockd.formats.hostport import host_port
+from sockd.reactor.sockaddr import Address
 from sockd.reactor.wire import Clocks
 
 PER_SECOND = 200
@@ -78,11 +79,24 @@ class Caller:
         self._datagrams = open_host(
             self.run.reactor, address, interface=self.place.interface, on_batch=self._came
         )
-        hooks = self.run.explain(Target(Transport.UDP, self.place.address, address[1]))
-        if (wrote := hooks.wrote) is not None:
-            self._datagrams.on_send = lambda data, to: wrote(data, host_port(*to))
-        if (read := hooks.read) is not None:
-            self._datagrams.on_receive = lambda data, of: read(data, host_port(*of))
+        if self.run.asking.explains:
+            self._explain()
+
+    def _explain(self) -> None:
+        hooks = {
+            port: self.run.explain(Target(Transport.UDP, self.place.address, port))
+            for port in self._by_port
+        }
+
+        def wrote(data: bytes, to: Address) -> None:
+            if (hook := hooks[to[1]].wrote) is not None:
+                hook(data, host_port(*to))
+
+        def read(data: bytes, of: Address) -> None:
+            if of[1] in hooks and (hook := hooks[of[1]].read) is not None:
+                hook(data, host_port(*of))
+
+        self._datagrams.on_send, self._datagrams.on_receive = wrote, read
 
     def ask(self, question: Question, attempt: int) -> None:
         """Send a question."""

@@ -16,7 +16,7 @@ from twisted.python.failure import Failure
 from zope.interface import provider
 
 from sockd.client.asking import Asking
-from sockd.client.ending import end
+from sockd.client.ending import UNKNOWN, end
 from sockd.client.errors import ClientError
 from sockd.client.exits import Exit
 from sockd.client.report import Event
@@ -86,13 +86,14 @@ def run_process(
     reactor = install_reactor()
     globalLogBeginner.beginLoggingTo([_complain], redirectStandardIO=False)
     process = _Process(Run(reactor, asking, report, explain))
+    process.run.report = process.telling(report)
     reactor.callWhenRunning(process.begin, body)
     reactor.run()
     if isinstance(process.failure, BrokenPipeError):
         end(Exit.ANSWERED)
     if process.failure is not None:
         raise process.failure
-    if process.signal is not None:
+    if process.signal is not None and not asking.is_check:  # monitoring knows exit codes only
         end(Exit.ANSWERED, process.signal)
     return int(process.exit)
 
@@ -116,11 +117,24 @@ class _Process:
         self._task.addCallbacks(self._ended, self._failed)
         self._task.addBoth(lambda _: self.run.reactor.stop())
 
+    def telling(self, report: Callable[[Event], None]) -> Callable[[Event], None]:
+        """`report`, which ends the run when nobody reads any more, whoever calls it."""
+
+        def tell(event: Event) -> None:
+            if self.failure is None:
+                try:
+                    report(event)
+                except BrokenPipeError as error:
+                    self.failure = error
+                    self.run.reactor.callLater(0, self._cancel)
+
+        return tell
+
     def _ended(self, code: Exit) -> None:
         self.exit = code
 
     def _failed(self, failure: Failure) -> None:
-        if self.signal is not None and failure.check(CancelledError):
+        if failure.check(CancelledError) and (self.signal or self.failure) is not None:
             return
         error = failure.value
         if isinstance(error, ClientError):
@@ -132,6 +146,8 @@ class _Process:
     def _interrupted(self, number: int, _: object) -> None:
         """A signal that ends: the run tells its summary first; a second one does not wait."""
         if self.signal is not None:
+            if self.run.asking.is_check:
+                end(UNKNOWN)
             end(Exit.ANSWERED, number)
         self.signal = number
         self.run.reactor.callFromThread(self._cancel)

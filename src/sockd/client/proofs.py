@@ -7,14 +7,17 @@ where the answer must have it in it: then it is known which question was answere
 from __future__ import annotations
 
 import re
+from binascii import crc32
 from collections.abc import Callable
 
 from attrs import frozen
 
 from sockd.client.targets import Transport
 from sockd.formats import ports
-from sockd.formats.chargen import CHARACTERS
-from sockd.formats.quotes import MAX_QUOTE
+from sockd.formats.answers import acknowledges, is_acknowledgement, numbered, was_said
+from sockd.formats.chargen import BrokenPattern, Follower
+from sockd.formats.factors import are_factors
+from sockd.formats.said import MOST_QUOTE, control_character
 
 Proof = Callable[[bytes, bytes], bool | None]
 """Gets the token and what has come."""
@@ -23,7 +26,10 @@ MOST_ANSWER = 2_048
 """Bytes of an answer that are looked at: a quotation of 512, or a greeting and a line."""
 MOST_LINE = 512
 """Bytes of a line that can be a time of day or a greeting; real ones have at most 100."""
-_NUMBER, _FACTORS = b"42", b"2 3 7"
+LEAST_PATTERN = 16
+"""Characters of the rotating pattern that are no accident; RFC 864 lets a datagram have fewer."""
+_NUMBERS = 1_000_000
+"""What is to be factored is below that, and 2 or more: any server is quick with it."""
 _CHARGEN_REQUEST = b"?" * 74
 """As long as a line, for sockd's answers are no longer than questions; in no way like the pattern,
 so that an echo is told from it."""
@@ -61,9 +67,7 @@ def is_text(data: bytes) -> bool:
 
     In any encoding that has ASCII in it: old servers know no UTF-8.
     """
-    return bool(data.strip()) and not any(
-        (byte < 32 and byte not in b"\t\r\n") or byte == 127 for byte in data
-    )
+    return bool(data.strip()) and control_character(data) is None
 
 
 def says_time_of_day(_: bytes, data: bytes) -> bool | None:
@@ -83,19 +87,17 @@ def says_seconds(_: bytes, data: bytes) -> bool | None:
 
 def says_quote(_: bytes, data: bytes) -> bool | None:
     """A text of at most 512 bytes (RFC 865)."""
-    return None if not data else len(data) <= MAX_QUOTE and is_text(data)
+    return None if not data else len(data) <= MOST_QUOTE and is_text(data)
 
 
 def says_pattern(_: bytes, data: bytes) -> bool | None:
-    """A line in which each character is the next of the 95 (RFC 864), wherever it begins."""
-    line = data.partition(b"\r\n")[0]
-    following = CHARACTERS[1:] + CHARACTERS[:1]
-    places = [CHARACTERS.find(byte) for byte in line]
-    if any(place < 0 for place in places):
+    """The rotating pattern (RFC 864), from whichever of its lines."""
+    follower = Follower()
+    try:
+        follower.feed(data)
+    except BrokenPattern:
         return False
-    if any(following[one] != after for one, after in zip(places, line[1:], strict=False)):
-        return False
-    return None if len(line) < 2 else True
+    return True if follower.size >= LEAST_PATTERN else None
 
 
 def says_token(token: bytes, data: bytes) -> bool | None:
@@ -109,35 +111,41 @@ def says_token_line(token: bytes, data: bytes) -> bool | None:
 
 
 def says_reversed(token: bytes, data: bytes) -> bool | None:
-    """The line backwards."""
-    return _is_line(token[::-1], data)
+    """The line backwards, and no other order: an echo is none."""
+    line = _first_line(data)
+    return None if line is None else line == token[::-1]
 
 
 def says_numbered_reversed(token: bytes, data: bytes) -> bool | None:
     """The number, and the text backwards."""
-    return _is(b"1: " + token[::-1], data)
+    return _is(_numbered(token[::-1]), data)
 
 
-def says_factors(_: bytes, data: bytes) -> bool | None:
-    """The prime factors of 42."""
-    return _is_line(_FACTORS, data)
+def number_of(token: bytes) -> bytes:
+    """A number to be factored: another one for another token."""
+    return b"%d" % (2 + crc32(token) % (_NUMBERS - 2))
+
+
+def says_factors(token: bytes, data: bytes) -> bool | None:
+    """The prime factors of the token's number."""
+    line = _first_line(data)
+    return None if line is None else are_factors(number_of(token), line)
 
 
 def says_ok(token: bytes, data: bytes) -> bool | None:
     """The acknowledgement of the token's line; over a connection a greeting may come before."""
-    wanted = b"OK : " + token
-    if data.startswith(b"OK : "):
-        return _is_line(wanted, data)
-    greeting = _first_line(data)
-    if greeting is None:
-        return None
-    rest = data.partition(b"\n")[2]
-    return _is_line(wanted, rest) if is_text(greeting) else False
+    line = _first_line(data)
+    if line is not None and not is_acknowledgement(line):
+        if not is_text(line):
+            return False
+        line = _first_line(data.partition(b"\n")[2])
+    return None if line is None else acknowledges(token, line)
 
 
 def says_said(token: bytes, data: bytes) -> bool | None:
     """What was said."""
-    return _is_line(b"You said:" + token, data)
+    line = _first_line(data)
+    return None if line is None else was_said(token, line)
 
 
 def says_line(_: bytes, data: bytes) -> bool | None:
@@ -152,16 +160,8 @@ def _is(wanted: bytes, data: bytes) -> bool | None:
     return None if wanted.startswith(data) else False
 
 
-def _is_line(wanted: bytes, data: bytes) -> bool | None:
-    """Whether the first line is this one."""
-    line = _first_line(data)
-    if line is None:
-        return None if wanted.startswith(data.removesuffix(b"\r")) else False
-    return line == wanted
-
-
 def _numbered(token: bytes) -> bytes:
-    return b"1: " + token
+    return numbered(1, token)
 
 
 def _line_of(token: bytes) -> bytes:
@@ -177,7 +177,7 @@ _OVER_UDP: tuple[_Row, ...] = (
     ("chargen", (ports.CHARGEN, 19), lambda _: _CHARGEN_REQUEST, says_pattern, False),
     ("reverse", (ports.REVERSE_DATAGRAMS,), _numbered, says_numbered_reversed, True),
     ("ack", (ports.ACK,), bytes, says_ok, True),
-    ("factor", (ports.FACTOR,), lambda _: _NUMBER, says_factors, False),
+    ("factor", (ports.FACTOR,), number_of, says_factors, True),
 )
 _OVER_TCP: tuple[_Row, ...] = (
     ("echo", (ports.ECHO, 7), _line_of, says_token_line, True),
@@ -186,7 +186,7 @@ _OVER_TCP: tuple[_Row, ...] = (
     ("time", (ports.TIME, 37), _nothing, says_seconds, False),
     ("chargen", (ports.CHARGEN, 19), _nothing, says_pattern, False),
     ("reverse", (ports.REVERSE,), _line_of, says_reversed, True),
-    ("factor", (ports.FACTOR,), lambda _: _line_of(_NUMBER), says_factors, False),
+    ("factor", (ports.FACTOR,), lambda token: _line_of(number_of(token)), says_factors, True),
     ("ack", (ports.ACK,), _line_of, says_ok, True),
     ("said", (ports.SAID,), _line_of, says_said, True),
     ("greet", (ports.GREET,), _nothing, says_line, False),

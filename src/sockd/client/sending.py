@@ -11,7 +11,7 @@ from twisted.internet.interfaces import IReactorTime
 from sockd.client.errors import TimedOut, Unreachable
 from sockd.client.input import Source
 from sockd.client.streams import Stream
-from sockd.client.waiting import within
+from sockd.client.waiting import wake, within
 
 PAUSE = 0.5
 """Seconds without input after which the other side's end is ours: a file has more at once, and
@@ -27,6 +27,7 @@ class Sending:
     wait: float
     """Seconds of silence after which no answer comes."""
     monotonic_ns: Callable[[], int]
+    clock: IReactorTime
     keeps_open: bool = False
     _is_behind: bool = False
     """Whether there are bytes that have been read and not been sent."""
@@ -68,14 +69,14 @@ class Sending:
                 self._since_ns = self.monotonic_ns()
                 return data
 
-    async def rest(self, clock: IReactorTime) -> None:
+    async def rest(self) -> None:
         """After the other side's end: until all is sent, or there is nothing to be sent for now.
 
         Raises Unreachable where the other side takes no more.
         """
         while not self._is_sent and self._failure is None:
             try:
-                await within(clock, None if self._is_behind else PAUSE, self._change())
+                await within(self.clock, None if self._is_behind else PAUSE, self._change())
             except TimeoutError:
                 return
         if self._failure is not None:
@@ -91,7 +92,7 @@ class Sending:
     def _tell(self, *, is_behind: bool) -> None:
         self._is_behind = is_behind
         if self._news is not None:
-            self._news.callback(None)
+            wake(self.clock, self._news)
 
     def _silent(self) -> float:
         return (self.monotonic_ns() - self._since_ns) / 1e9

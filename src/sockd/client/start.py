@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable, Mapping, Sequence
 
 import click
+from attrs import evolve
 
 from sockd.client.asking import Asking
 from sockd.client.asks import ConversationHost, Speech
 from sockd.client.exits import Exit
 from sockd.client.hosts import Asked, Hosts
 from sockd.client.outputs.choose import choose
-from sockd.client.process import Run, run_process
+from sockd.client.process import SILENT, Hooks, Run, run_process
+from sockd.client.report import Value
+from sockd.client.resolve import resolve
 from sockd.client.targets import Target, Transport, parse_host
 
 
@@ -61,11 +65,47 @@ def run_hosts(
     *,
     has_rows: bool = False,
     kind: str = "",
+    options: Mapping[str, Value] | None = None,
 ) -> int:
-    """Ask hosts side by side, each by what `make` makes for it. Returns the exit code."""
+    """Ask hosts side by side, each by what `make` makes for it. Returns the exit code.
+
+    `kind` is the service whose documentation explains what goes over the wire; `options` are those
+    of the command itself.
+    """
     report = choose(command, [target.name for target in found], asking, has_rows=has_rows)
 
     async def body(run: Run) -> Exit:
-        return await Hosts(run, command, [make(run, target) for target in found]).ask()
+        asked = await every_address(run, found) if asking.all_addresses else found
+        hosts = Hosts(run, command, [make(run, target) for target in asked])
+        return await hosts.ask({**asking.given(), **(options or {})})
 
-    return report.exit_code(run_process(body, asking, report))
+    return report.exit_code(run_process(body, asking, report, hooks_for(kind, asking)))
+
+
+async def every_address(run: Run, found: Sequence[Target]) -> list[Target]:
+    """A target for each address of each host. Raises NameNotFound."""
+    asked: dict[Target, None] = {}
+    for target in found:
+        if target.path:
+            asked[target] = None
+            continue
+        addresses = await resolve(
+            run.reactor,
+            target.host,
+            target.port,
+            kind=socket.SOCK_STREAM if target.transport.is_stream else socket.SOCK_DGRAM,
+            family=run.asking.family,
+            is_numeric=run.asking.is_numeric,
+            wait=run.asking.wait,
+        )
+        asked |= {evolve(target, host=address.host): None for address in addresses}
+    return [*asked]
+
+
+def hooks_for(kind: str, asking: Asking) -> Callable[[Target], Hooks]:
+    """What `--explain` does with the bytes of each target; nothing without it."""
+    if not asking.explains:
+        return lambda _: SILENT
+    from sockd.client.explain import explainer
+
+    return explainer(kind, asking)

@@ -76,6 +76,7 @@ class Stream:
     bytes_received: int = 0
     on_write: Hook | None = None
     on_read: Hook | None = None
+    """Gets b"" at the end."""
     _buffer: bytearray = field(factory=bytearray, init=False)
     _callback: Hook | None = field(default=None, init=False)
     _is_full: bool = field(default=False, init=False)
@@ -276,6 +277,8 @@ class Stream:
         """From the channel: the other side has finished sending."""
         self.is_cut = is_cut
         self._is_ended = True
+        if self.on_read is not None:
+            self.on_read(b"")
         self._tell()
 
     def failed(self, error: ClientError) -> None:

@@ -72,10 +72,26 @@ def watch(
     Deferred.fromCoroutine(task).addBoth(ended)
 
 
+def wake(clock: IReactorTime, waits: Deferred[None]) -> None:
+    """Fire it in the reactor's next turn, unless it was cancelled by then.
+
+    A coroutine must not go on within another one: it may end it, and what runs cannot be cancelled.
+    """
+
+    def fire() -> None:
+        if not waits.called:
+            waits.callback(None)
+
+    clock.callLater(0, fire)
+
+
 async def beside(
     main: Coroutine[Deferred[Any], Any, T], side: Coroutine[Deferred[Any], Any, None]
 ) -> T:
-    """The result of `main`, while `side` runs too; what `side` raises ends both."""
+    """The result of `main`, while `side` runs too; what `side` raises ends both.
+
+    They wake each other by `wake` alone.
+    """
     failures: list[Failure] = []
     running = Deferred.fromCoroutine(main)
 

@@ -74,8 +74,20 @@ def test_chargen_tells_how_fast_it_comes(site: Site) -> None:
     assert PATTERN[:LINE] not in done.out
 
 
+@pytest.mark.parametrize("transport", ["tcp", "udp"])
+def test_rate_prints_no_pattern(site: Site, transport: str) -> None:
+    done = sock("chargen", *site.to("chargen", transport), "-W", LATE, "-s", "500", "--rate")
+    assert (done.code, done.out) == (Exit.ANSWERED, b"")
+    assert ("bit/s" in done.err) == (transport == "tcp"), done.err
+
+
+def test_quiet_prints_the_pattern_and_no_rate(site: Site) -> None:
+    done = sock("chargen", *site.to("chargen", "tcp"), "-W", LATE, "-s", "500", "-q")
+    assert (done.code, done.out, done.err) == (Exit.ANSWERED, PATTERN[:500], "")
+
+
 def test_chargen_ends_at_the_deadline_and_that_is_no_fault(site: Site) -> None:
-    done = sock("chargen", *site.to("chargen", "tcp"), "-q", "-w", "3s", "-W", LATE, "-J")
+    done = sock("chargen", *site.to("chargen", "tcp"), "--rate", "-w", "3s", "-W", LATE, "-J")
     assert done.code == Exit.ANSWERED
     assert host(done)["counts"]["bytes_received"] > 0
     assert host(done)["rate_bps"] > 0
@@ -97,7 +109,9 @@ def test_a_reader_that_has_had_enough_is_no_error(site: Site) -> None:
         assert process.stdout.read(LINE) == PATTERN[:LINE]
         process.stdout.close()
         assert process.wait(PATIENCE) == Exit.ANSWERED
-        assert process.stderr.read() == b""
+        complaints = process.stderr.read()  # a summary is none
+        assert b"sock:" not in complaints
+        assert b"Traceback" not in complaints
 
 
 def test_an_interrupt_ends_chargen_with_its_summary(site: Site) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ import pytest
 from tests.client.liars import (
     Step,
     datagram_liar,
+    drips,
     echoes,
     hears,
     hears_end,
@@ -87,6 +89,20 @@ def test_one_line_is_said(daemon: Daemon, tls_files: Files, transport: str) -> N
     there = way(daemon, "said", transport, tls_files)
     assert sock("said", *there, "Hello", "there!").out == b"You said:Hello there!\n"
     assert sock("said", *there, stdin=b"first\nsecond\n").out == b"You said:first\n"
+
+
+def test_a_refusal_is_critical_for_monitoring_and_an_error_for_programs(
+    daemon: Daemon, tls_files: Files
+) -> None:
+    there = way(daemon, "factor", "tcp", tls_files)
+    done = sock("factor", *there, "one", "--check")
+    assert done.code == 2
+    assert b"not an integer" in done.out
+    done = sock("factor", *there, "--json", "one")
+    *_, error, _, summary = map(json.loads, done.out.splitlines())
+    assert (error["reason"], error["exit"]) == ("refused", 1)
+    assert summary["exit"] == 1
+    assert summary["hosts"][0]["values"] == {"lines": 1, "answers": 0, "refused": 1}
 
 
 def test_numbers_below_0_are_data_and_families_are_options(
@@ -301,7 +317,10 @@ def test_an_error_that_ends_the_connection_is_the_end(daemon: Daemon, tls_files:
     assert "line longer than 16384 bytes" in done.err
 
 
-def test_lines_work_with_a_server_of_others() -> None:
+def test_lines_work_with_a_server_of_others_and_a_slow_one() -> None:
+    with stream_liar(hears(4), drips(b"cba\r\n"), hears_end) as liar:
+        done = sock("reverse", "-H", f"127.0.0.1:{liar.port}", "abc")
+        assert (done.code, done.out) == (0, b"cba\n")
     with stream_liar(hears_end, says(b"desserts\nevil\n")) as liar:
         done = sock("reverse", "-H", f"127.0.0.1:{liar.port}", "stressed", "live")
     assert (done.code, done.out) == (0, b"desserts\nevil\n")

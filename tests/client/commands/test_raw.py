@@ -215,6 +215,14 @@ def test_a_certificate_that_does_not_hold_has_its_exit_code(
     assert sock("get", "--tls", HOST, port).code == 5
 
 
+def test_an_end_that_tls_does_not_know_of_is_told(tls_files: Files) -> None:
+    certificate, key, authority = tls_files
+    with stream_liar(says(b"all?"), tls=(certificate, key)) as liar:
+        done = sock("get", "--tls", "--ca", authority, HOST, str(liar.port))
+    assert (done.code, done.out) == (0, b"all?")
+    assert "without TLS's own end" in done.err
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

@@ -165,6 +165,23 @@ def test_precise_goes_on_though_a_question_is_lost() -> None:
     assert values(done)["offset_low_ns"] <= 0 < values(done)["offset_high_ns"]
 
 
+def test_what_is_known_at_the_deadline_is_told() -> None:
+    turns = itertools.count()
+    with datagram_liar(lambda _: [] if next(turns) else [time_since_1900(time.time())]) as liar:
+        to = f"127.0.0.1:{liar.port}"
+        done = sock("time", "--precise", "--udp", to, "-W", LATE, "-w", "4s", "-q")
+    assert done.code == Exit.ANSWERED, done.err
+    low, high = bounds(rows(done)[0])
+    assert low <= 0 < high
+
+
+def test_who_has_not_answered_at_the_deadline_has_a_row() -> None:
+    with stream_liar(stays) as liar:
+        done = sock("time", f"127.0.0.1:{liar.port}", "-W", LATE, "-w", "500ms", "-q")
+    assert done.code == Exit.TIMEOUT
+    assert done.out.split(maxsplit=2)[2] == b"no answer when the run ended\n"
+
+
 def now(told: Told) -> None:
     told.sock.sendall(time_since_1900(time.time()))
 

@@ -7,7 +7,7 @@ import io
 from sockd.client.asking import Asking
 from sockd.client.outputs.human import Human
 from sockd.client.report import Counts, Interval
-from tests.client.outputs.runs import MEASURED, error, probe, start, summary
+from tests.client.outputs.runs import error, probe, start, summary
 from tests.client.outputs.told import FakeTerminal, Told, answer
 
 
@@ -19,11 +19,11 @@ def test_the_live_line_is_drawn_at_most_four_times_a_second() -> None:
     told = Told(command="echo", interval=0.001, err_is_terminal=True)
     for millisecond in range(2_000):
         told.now_ns = millisecond * 1_000_000
-        told.human.live(MEASURED.counts, MEASURED.rtt)
-    assert told.err.count("1000 sent") == 8
+        told(seconds_of(told, 1))
+    assert told.err.count(" sent, ") == 8
 
 
-def test_the_live_line_is_made_of_intervals_where_nobody_feeds_it() -> None:
+def test_the_live_line_is_made_of_intervals() -> None:
     told = Told(command="echo", interval=0.001, err_is_terminal=True)
     told(seconds_of(told, 10))
     told.now_ns = 1_000_000_000
@@ -45,7 +45,7 @@ def test_the_live_line_is_no_wider_than_the_terminal() -> None:
     told = Told(hosts=hosts, err_is_terminal=True)
     told(probe(target=hosts[0]))
     told.now_ns = 10**9
-    told.human.live(MEASURED.counts)
+    told(seconds_of(told, 1_000_000))
     assert all(len(line) < 80 for line in told.err.split("\r\x1b[K"))
 
 

@@ -18,8 +18,10 @@ from sockd.client.outputs.choose import choose
 from sockd.client.probing import interface_name, named
 from sockd.client.process import Run, run_process
 from sockd.client.report import Counts, Data, HostSummary, Interval, Outcome, Probe, Stamp
+from sockd.client.start import hooks_for
 from sockd.client.targets import Target, Transport
 from sockd.formats import ports
+from sockd.formats.hostport import host_port
 
 MOST_SHOWN = 1024
 """Bytes of a message in its row: a screen full. JSON has all of it."""
@@ -63,6 +65,8 @@ class Listener:
         group = (self.target.host, self.target.port)
         datagrams = self.opens(self.run.reactor, group, interface=asking.interface)
         self._datagrams = datagrams
+        if (read := self.run.explain(self.target).read) is not None:
+            datagrams.on_receive = lambda data, of: read(data, host_port(*of))
         begun_ns = self.run.monotonic_ns()
         try:
             while self.count < (asking.count or self.count + 1):
@@ -147,4 +151,6 @@ def beacon(asking: Asking, group: str) -> int:
     async def body(run: Run) -> Exit:
         return await Hosts(run, "beacon", [Listener(run, target, asking.deadline)]).ask()
 
-    return report.exit_code(run_process(body, evolve(asking, deadline=None), report))
+    return report.exit_code(
+        run_process(body, evolve(asking, deadline=None), report, hooks_for("beacon", asking))
+    )

@@ -38,6 +38,7 @@ from sockd.client.report import (
     Summary,
 )
 from sockd.client.resolve import Lookups
+from sockd.client.start import hooks_for
 from sockd.client.targets import Transport
 from sockd.client.waiting import sleep, within
 
@@ -325,4 +326,4 @@ def discover(asking: Asking, tries_tcp: bool) -> int:
         findings = Findings(frozenset(own))
         return await Discovery(run, tries_tcp, width, findings, networks()).look(places)
 
-    return report.exit_code(run_process(body, asking, report))
+    return report.exit_code(run_process(body, asking, report, hooks_for("discover", asking)))

@@ -17,6 +17,7 @@ from sockd.client.measure.prober import Prober
 from sockd.client.measure.probing import Plan, Probing
 from sockd.client.measure.undisturbed import undisturbed
 from sockd.client.process import Run
+from sockd.client.report import Probe
 from sockd.client.start import run_hosts, targets
 from sockd.client.targets import Target, Transport
 from sockd.formats import ports
@@ -26,6 +27,8 @@ INTERVAL = 0.1
 """Seconds between two probes: ten a second harm no network, and 100 in 10 s tell a p99."""
 SIZE = 64
 """Bytes of a probe, as of ping."""
+COUNT_OF_CHECK = 10
+"""Probes of a run for monitoring: a second, if nothing else is said."""
 TOLD_FROM = 0.01
 """Seconds between probes from which on each is told: more often nobody could read them."""
 
@@ -60,7 +63,7 @@ def echo(asking: Asking, hosts: tuple[str, ...], window: int | None, first: int)
     duplicates and the spread of round trips are told at the end; --explain says what they mean.
     Ten probes of 64 bytes a second, if nothing else is said.
     """
-    asking = evolve(asking, size=_size(asking))
+    asking = evolve(asking, size=_size(asking), count=_count(asking))
     interval = _interval(asking, window)
     measuring = Measuring(
         plan=Plan(count=asking.count, interval_ns=round(interval * 1e9), window=window),
@@ -70,7 +73,14 @@ def echo(asking: Asking, hosts: tuple[str, ...], window: int | None, first: int)
     )
     found = targets(hosts, asking, dict.fromkeys(Transport, ports.ECHO))
     with undisturbed():
-        return run_hosts("echo", found, asking, measuring.host, kind="echo")
+        return run_hosts(
+            "echo",
+            found,
+            asking,
+            measuring.host,
+            kind="echo",
+            options={} if window is None else {"window": window},
+        )
 
 
 def _size(asking: Asking) -> int:
@@ -79,6 +89,13 @@ def _size(asking: Asking) -> int:
     if not SMALLEST <= size <= LARGEST_SIZE:
         raise click.UsageError(f"-s {size}: a probe has {SMALLEST} to {LARGEST_SIZE} bytes")
     return size
+
+
+def _count(asking: Asking) -> int | None:
+    """Probes; a plugin of monitoring has to come to an end."""
+    if asking.is_check and asking.count is None and asking.deadline is None:
+        return COUNT_OF_CHECK
+    return asking.count
 
 
 def _interval(asking: Asking, window: int | None) -> float:
@@ -103,25 +120,30 @@ class Measuring:
 
     def host(self, run: Run, target: Target) -> Probing:
         """One host of it."""
-        return Probing(
-            run, target, self._carrier(run, target), self._prober(run, target), self.plan
-        )
+        carrier = self._carrier(run, target)
+        return Probing(run, target, carrier, self._prober(run, target, carrier), self.plan)
 
     def _carrier(self, run: Run, target: Target) -> Carrier:
         if target.transport.is_stream:
             return StreamCarrier(run, target, run.asking.size or SIZE)
         return DatagramCarrier(run, target)
 
-    def _prober(self, run: Run, target: Target) -> Callable[[bool], Prober | Answerers]:
+    def _prober(
+        self, run: Run, target: Target, carrier: Carrier
+    ) -> Callable[[bool], Prober | Answerers]:
         asking = run.asking
         form, wait_ns = ProbeFormat(self.token, asking.size or SIZE), round(asking.wait * 1e9)
+
+        def tell(probe: Probe) -> None:
+            address = probe.address or carrier.address[0] or None
+            run.report(evolve(probe, address=address, port=target.port or None))
 
         def make(is_many: bool) -> Prober | Answerers:
             about: dict[str, Any] = {
                 "first": self.first,
                 "target": target.name,
                 "transport": target.transport,
-                "tell": run.report if self.is_told else None,
+                "tell": tell if self.is_told else None,
             }
             if is_many:
                 return Answerers(form, wait_ns, **about)

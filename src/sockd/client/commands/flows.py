@@ -43,7 +43,9 @@ def _check_options(asking: Asking) -> Asking:
 # chargen
 
 
-async def read_pattern(host: FlowHost, stream: Stream, *, is_checked: bool = True) -> None:
+async def read_pattern(
+    host: FlowHost, stream: Stream, *, is_checked: bool = True, is_shown: bool = True
+) -> None:
     """Read the pattern to the size that was asked for, or to its end. Raises BadAnswer."""
     asking, follower, size = host.run.asking, Follower(), 0
     while asking.size is None or size < asking.size:
@@ -56,7 +58,7 @@ async def read_pattern(host: FlowHost, stream: Stream, *, is_checked: bool = Tru
             follow(follower, data, host.target)
         size += len(data)
         host.carried(size, stream.last_byte_ns)
-        if not asking.is_quiet:
+        if is_shown:
             host.out(data)
     if asking.size is not None and size < asking.size:
         raise BadAnswer(f"{host.target} ended after {size} of {asking.size} bytes")
@@ -76,7 +78,7 @@ def follow(follower: Follower, data: bytes, target: Target) -> None:
         ) from None
 
 
-def pattern_speech(is_checked: bool) -> Speech:
+def pattern_speech(is_checked: bool, is_shown: bool) -> Speech:
     """Chargen by datagrams: each question is as long as its answer may be."""
 
     async def ask(datagrams: Datagrams, talk: Talk) -> Answer:
@@ -88,10 +90,10 @@ def pattern_speech(is_checked: bool) -> Speech:
             )
         if is_checked:
             follow(Follower(), came.data, talk.target)
-        if talk.asking.is_quiet:
-            talk.size = len(came.data)
-        else:
+        if is_shown:
             talk.out(came.data)
+        else:
+            talk.size = len(came.data)
         return Answer(rtt_ns=came.rtt_ns, is_kernel=came.is_kernel)
 
     return Speech(name="chargen", kind="chargen", datagram=ask)
@@ -100,25 +102,26 @@ def pattern_speech(is_checked: bool) -> Speech:
 @click.command(cls=Command)
 @click.argument("hosts", nargs=-1, metavar="[HOST...]")
 @_SIZE
+@click.option("--rate", "is_rate", is_flag=True, help="Do not print it: tell the rate alone.")
 @click.option("--unchecked", "is_unchecked", is_flag=True, help="Take any data as the pattern.")
 @asks(TCP, UDP, TLS, Transport.UNIX, Transport.UNIXGRAM)
-def chargen(asking: Asking, hosts: tuple[str, ...], is_unchecked: bool) -> int:
+def chargen(asking: Asking, hosts: tuple[str, ...], is_rate: bool, is_unchecked: bool) -> int:
     """Print the rotating pattern, and tell how fast it comes (RFC 864).
 
-    To -s bytes, -w seconds, ^C or the end of who reads; with -q it is not printed. Lines of 72 of
-    95 characters, each shifted by one, are what the RFC recommends: anything else is corrupt,
-    unless --unchecked. By datagrams, -s bytes are sent (512), and come back at most.
+    To -s bytes, -w seconds, ^C or the end of who reads. Lines of 72 of 95 characters, each shifted
+    by one, are what the RFC recommends: anything else is corrupt, unless --unchecked. By datagrams,
+    -s bytes are sent (512), and come back at most.
     """
     _check_options(asking)
     found = targets(hosts, asking, dict.fromkeys((TCP, UDP, TLS), ports.CHARGEN))
 
     async def carry(host: FlowHost, stream: Stream) -> None:
-        await read_pattern(host, stream, is_checked=not is_unchecked)
+        await read_pattern(host, stream, is_checked=not is_unchecked, is_shown=not is_rate)
 
     def make(run: Run, target: Target) -> Asked:
         if target.transport.is_stream:
             return FlowHost(run, target, carry)
-        return ConversationHost(run, pattern_speech(not is_unchecked), target)
+        return ConversationHost(run, pattern_speech(not is_unchecked, not is_rate), target)
 
     return run_hosts("chargen", found, asking, make, kind="chargen")
 

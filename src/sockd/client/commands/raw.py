@@ -74,7 +74,7 @@ async def print_answer(sending: Sending, talk: Talk) -> Answer:
         talk.out(data)
         if left == 0:
             return Answer()
-    await sending.rest(talk.run.reactor)
+    await sending.rest()
     _tell_cut(sending.stream, talk)
     return Answer()
 
@@ -220,7 +220,9 @@ def _sender(given: bytes | None, keeps_open: bool) -> Callable[[Run, Target], Co
     def make(run: Run, target: Target) -> ConversationHost:
         async def stream(connection: Stream, talk: Talk) -> Answer:
             source: Source = Input(run.reactor) if given is None else Given(given)
-            sending = Sending(source, connection, talk.asking.wait, run.monotonic_ns, keeps_open)
+            sending = Sending(
+                source, connection, talk.asking.wait, run.monotonic_ns, run.reactor, keeps_open
+            )
             try:
                 return await beside(print_answer(sending, talk), sending.send())
             finally:

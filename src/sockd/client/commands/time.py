@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import click
 from attrs import define, evolve, field
+from twisted.internet.defer import CancelledError
 
 from sockd.client.arguments import Command, asks
 from sockd.client.asking import Asking
@@ -78,6 +79,12 @@ class ClockHost:
         except ClientError as error:
             self._error = error
             self._say(row(self.target.name, "-", str(error), self.columns))
+            raise
+        except CancelledError:  # the deadline, an interrupt, or others have answered
+            if self._estimate is None:
+                self._say(row(self.target.name, "-", "no answer when the run ended", self.columns))
+            elif self.is_precise:
+                self._say_clock()
             raise
         finally:
             self._asked.close()

@@ -43,7 +43,8 @@ class Wrapping:
 
     async def stream(self, stream: Stream, talk: Talk) -> Answer:
         """Send it while the answer is read; print that once it is whole, and has the same words."""
-        sending = Sending(Given(self.text), stream, talk.asking.wait, talk.run.monotonic_ns)
+        run = talk.run
+        sending = Sending(Given(self.text), stream, talk.asking.wait, run.monotonic_ns, run.reactor)
         return await beside(self._receive(sending, talk), sending.send())
 
     async def _receive(self, sending: Sending, talk: Talk) -> Answer:

@@ -19,13 +19,11 @@ from sockd.client.outputs.probes import STYLES, probe_line
 from sockd.client.outputs.screen import Screen
 from sockd.client.outputs.tables import Sheet, table
 from sockd.client.report import (
-    Counts,
     Data,
     Error,
     Event,
     HostSummary,
     Probe,
-    Spread,
     Start,
     Summary,
 )
@@ -99,12 +97,6 @@ class Human:
     def exit_code(self, code: int) -> int:
         """The same."""
         return code
-
-    def live(self, counts: Counts, rtt: Spread | None = None) -> None:
-        """All that was counted so far, in all hosts: for the live line. Cheap, where there is none
-        and where it is not due."""
-        if self._live is not None:
-            self._live.feed(counts, rtt)
 
     def _start(self, event: Start) -> None:
         self._is_one = len(event.targets) == 1

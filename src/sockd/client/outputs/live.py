@@ -34,8 +34,6 @@ class Live:
     _drawn_ns: int | None = None
     _counts: Counts = field(factory=Counts)
     _rtt: Spread | None = None
-    _is_fed: bool = False
-    """Whether `feed` gives totals: what Interval events say is part of them."""
     _answered: set[str] = field(factory=set)
     _failed: set[str] = field(factory=set)
 
@@ -44,21 +42,12 @@ class Live:
         if isinstance(event, Start):
             self._names, self._began_ns = event.targets, self.now_ns()
         elif isinstance(event, Interval):
-            if not self._is_fed:
-                self._counts = added(self._counts, event.counts)
-                self._rtt = event.rtt or self._rtt
+            self._counts = added(self._counts, event.counts)
+            self._rtt = event.rtt or self._rtt
         elif isinstance(event, Probe) and event.outcome is Outcome.ANSWERED:
             self._answered.add(event.target)
         elif isinstance(event, Error) and event.target is not None:
             self._failed.add(event.target)
-        self._draw()
-
-    def feed(self, counts: Counts, rtt: Spread | None) -> None:
-        """All that was counted so far. Called as often as one likes: it costs a look at the clock.
-
-        `rtt` may be that of the last moments alone.
-        """
-        self._counts, self._rtt, self._is_fed = counts, rtt or self._rtt, True
         self._draw()
 
     def _draw(self) -> None:
