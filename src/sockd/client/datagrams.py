@@ -275,10 +275,9 @@ class Datagrams:
             self._waiting.remove(waiting)
 
     def _came(self, batch: Sequence[Datagram], clocks: Clocks) -> None:
-        came: list[Came] = []
-        for data, address, _, _, _, told in batch:
-            time_ns, interface, destination = told or _UNTOLD
-            came.append((data, address, time_ns, interface, destination))
+        came: list[Came] = [
+            (data, address, *(told or _UNTOLD)) for data, address, _, _, _, told in batch
+        ]
         if self.opened.is_listener:
             group = self.opened.address[0].partition("%")[0]
             came = [one for one in came if one[4] in (group, None)]

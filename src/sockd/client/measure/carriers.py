@@ -22,8 +22,8 @@ from sockd.client.waiting import watch
 from sockd.formats.probe import ProbeStream
 from sockd.reactor.sockaddr import Address
 
-Pieces = Sequence[tuple[bytes, Address, int | None]]
-"""Probes that came: the bytes, who sent them, and the kernel's stamp by the wall clock."""
+Pieces = Sequence[tuple[bytes, Address, int | None, int | None, str | None]]
+"""Probes that came, as `Came`: the bytes, who sent them, the kernel's stamp by the wall clock."""
 
 
 class Listener(Protocol):
@@ -93,7 +93,7 @@ class DatagramCarrier:
         self.is_many, self.address = opened.is_many, opened.address
 
         def came(batch: list[Came], _: object) -> None:
-            listener.came([(one[0], one[1], one[2]) for one in batch])
+            listener.came(batch)
 
         def failed(error: NetworkError) -> None:
             if error.means_undelivered:
@@ -158,7 +158,8 @@ class StreamCarrier:
         self.address = (stream.peer, self.target.port)
 
         def came(data: bytes) -> None:
-            probes = [(probe, self.address, None) for probe in self._probes.feed(data)]
+            address = self.address
+            probes = [(probe, address, None, None, None) for probe in self._probes.feed(data)]
             if probes:
                 listener.came(probes)
 

@@ -108,10 +108,10 @@ class Probing:
         asked = self.carrier.address
         prober = self.prober
         if isinstance(prober, Answerers):
-            arrived = [(data, stamp, address[0]) for data, address, stamp in pieces]
+            arrived = [(piece[0], piece[2], piece[1][0]) for piece in pieces]
             prober.received_many(arrived, now_ns, offset_ns)
         else:
-            mine = [(data, stamp) for data, address, stamp in pieces if address == asked]
+            mine = [(piece[0], piece[2]) for piece in pieces if piece[1] == asked]
             prober.received_many(mine, now_ns, offset_ns)
             if len(mine) < len(pieces):
                 prober.strangers(len(pieces) - len(mine))
@@ -182,8 +182,7 @@ class Probing:
             sent = self.carrier.send(self.prober.payloads(most))
             self._sent += most
             if not sent.refused:
-                for _ in range(most):
-                    self.prober.sent(sent.at_ns)
+                self.prober.sent_many(most, sent.at_ns)
                 continue
             for number in range(most):
                 if number in sent.refused:
