@@ -152,7 +152,8 @@ def known_options() -> set[str]:
 def known_figures() -> set[str]:
     """Every name that the client has for programs: metrics, fields of its JSON, reasons."""
     schema = (ROOT / "docs" / "sock.schema.json").read_text("utf-8")
-    reasons = {error.reason for error in (ClientError, *ClientError.__subclasses__())}
+    kinds: list[type[ClientError]] = ClientError.__subclasses__()
+    reasons = {kind.reason for kind in kinds}
     exported = {exported_name(metric) for metric in METRICS.values()}
     return {*METRICS, *exported, *reasons, *re.findall(r'"(\w+)":', schema)}
 
