@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 
-from attrs import asdict, define, evolve, field, frozen
+from attrs import define, evolve, field, frozen
 
 from sockd.client.asking import Asking
 from sockd.client.datagrams import Datagrams
 from sockd.client.dial import dial
 from sockd.client.errors import BadAnswer, ClientError, TimedOut, UsageFault
 from sockd.client.exits import Exit
+from sockd.client.measure.outcomes import difference
 from sockd.client.measure.statistics import Durations
 from sockd.client.process import Run
 from sockd.client.reach import reach
@@ -90,8 +91,6 @@ class Speech:
     datagram: Callable[[Datagrams, Talk], Awaitable[Answer]] | None = None
     kind: str = ""
     """The kind of service whose documentation explains the protocol."""
-    has_rows: bool = False
-    """What it hands out names the host itself."""
     retries_itself: bool = False
     """Over datagrams it repeats what was not answered, and no more."""
 
@@ -297,8 +296,3 @@ class ConversationHost:
             counts=difference(self.counts, before),
             rtt=fresh.spread(),
         )
-
-
-def difference(now: Counts, before: Counts) -> Counts:
-    """What was counted in between."""
-    return Counts(**{name: value - getattr(before, name) for name, value in asdict(now).items()})

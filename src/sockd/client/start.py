@@ -52,7 +52,6 @@ def ask_hosts(speech: Speech, hosts: Sequence[str], asking: Asking) -> int:
         found,
         asking,
         lambda run, target: ConversationHost(run, speech, target),
-        has_rows=speech.has_rows,
         kind=speech.kind,
     )
 

@@ -254,6 +254,11 @@ LIES: dict[str, tuple[list[Step], Exit, str]] = {
         Exit.TIMEOUT,
         "within 0.3 s",
     ),
+    "a body that resets": (
+        [says(OK + b"Content-Length: 9\r\n\r\nabc"), resets],
+        Exit.UNREACHABLE,
+        "reset",
+    ),
     "two lengths": (
         [says(OK + b"Content-Length: 1\r\nContent-Length: 2\r\n\r\nab"), stays],
         Exit.BAD_ANSWER,

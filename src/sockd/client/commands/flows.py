@@ -35,6 +35,8 @@ def _check_options(asking: Asking) -> Asking:
     if Transport(asking.transport).is_stream:
         if asking.count is not None:
             raise click.UsageError("-c counts datagrams: a connection has -s, its bytes")
+        if asking.interval is not None or asking.retries:
+            raise click.UsageError("-i and --retries are for datagrams: a connection flows")
     elif asking.size is not None and asking.size > LARGEST_SIZE:
         raise click.UsageError(f"a datagram has at most {LARGEST_SIZE} bytes, not {asking.size}")
     return asking
@@ -62,8 +64,10 @@ async def read_pattern(
             host.out(data)
     if asking.size is not None and size < asking.size:
         raise BadAnswer(f"{host.target} ended after {size} of {asking.size} bytes")
-    if not size and asking.size is None:
-        raise BadAnswer(f"{host.target} closed without a word")
+    if asking.size is None:
+        if not size:
+            raise BadAnswer(f"{host.target} closed without a word")
+        host.notes.append("the service has ended it: RFC 864 leaves that to the client")
     if not size:
         host.carried(0, stream.opened_ns)
 

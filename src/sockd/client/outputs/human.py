@@ -38,6 +38,9 @@ INSECURE = (
     "read and change all that is said."
 )
 
+TOLD_IN_ROWS = frozenset({"time"})
+"""Commands whose answers have a row for each host, which says what went wrong with it."""
+
 
 @define(eq=False)
 class Human:
@@ -87,7 +90,8 @@ class Human:
             self._probe(event)
         elif isinstance(event, Error):
             self._answers.end(event.target or "")
-            self._screen.say(f"sock: {self._error(event)}", style="bad")
+            if event.target is None or self.command not in TOLD_IN_ROWS:
+                self._screen.say(f"sock: {self._error(event)}", style="bad")
         elif isinstance(event, Summary):
             self._sum_up(event)
             return
