@@ -98,7 +98,7 @@ def test_a_service_answers_as_its_documentation_says(
         replay(daemon, host, tmp_path, steps)
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/configuration.md"])
+@pytest.mark.parametrize("page", ["README.md", "docs/clients.md", "docs/configuration.md"])
 def test_the_commands_on_a_page_print_what_it_says(
     page: str, daemon: Daemon, host: str, tmp_path: Path
 ) -> None:
