@@ -10,9 +10,9 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
 from sockd.client.errors import TimedOut, Unreachable
-from sockd.client.input import Source
-from sockd.client.sending import PAUSE, Sending
-from sockd.client.streams import Stream
+from sockd.client.net.streams import Stream
+from sockd.client.talk.input import Source
+from sockd.client.talk.sending import PAUSE, Sending
 
 
 @define(eq=False)

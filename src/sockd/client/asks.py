@@ -8,12 +8,13 @@ from collections.abc import Awaitable, Callable, Mapping
 from attrs import define, evolve, field, frozen
 
 from sockd.client.asking import Asking
-from sockd.client.datagrams import Datagrams
-from sockd.client.dial import dial
 from sockd.client.errors import BadAnswer, ClientError, TimedOut, UsageFault
 from sockd.client.exits import Exit
 from sockd.client.measure.outcomes import difference
 from sockd.client.measure.statistics import Durations
+from sockd.client.net.datagrams import Datagrams
+from sockd.client.net.dial import dial
+from sockd.client.net.streams import Stream
 from sockd.client.process import Run
 from sockd.client.reach import reach
 from sockd.client.report import (
@@ -27,7 +28,6 @@ from sockd.client.report import (
     Timing,
     Value,
 )
-from sockd.client.streams import Stream
 from sockd.client.targets import Target, Transport
 from sockd.client.waiting import sleep
 

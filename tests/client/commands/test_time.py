@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sockd.client.clock_offset import Bounds
 from sockd.client.commands.time import PRECISE_NS, interval_text, row
 from sockd.client.exits import Exit
+from sockd.client.talk.clock_offset import Bounds
 from sockd.formats.time import time_since_1900
 from tests.client.commands.site import TRANSPORTS, Site, served
 from tests.client.liars import (

@@ -7,14 +7,14 @@ import click
 from sockd.client.arguments import BYTES, Command, asks
 from sockd.client.asking import LARGEST_SIZE, Asking
 from sockd.client.asks import Answer, ConversationHost, Speech, Talk
-from sockd.client.datagrams import Datagrams
 from sockd.client.errors import BadAnswer
-from sockd.client.flow import FlowHost, send_all
 from sockd.client.hosts import Asked
-from sockd.client.oneway import OneWayHost
+from sockd.client.net.datagrams import Datagrams
+from sockd.client.net.streams import Stream
 from sockd.client.process import Run
 from sockd.client.start import run_hosts, targets
-from sockd.client.streams import Stream
+from sockd.client.talk.flow import FlowHost, send_all
+from sockd.client.talk.oneway import OneWayHost
 from sockd.client.targets import Target, Transport
 from sockd.formats import ports
 from sockd.formats.chargen import MOST_DATAGRAM, BrokenPattern, Follower
