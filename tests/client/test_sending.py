@@ -46,7 +46,7 @@ class Streamed:
         self.wire.waits.append(wait)
         if self.wire.answers:
             return self.wire.answers.pop(0)
-        self.wire.clock.advance(wait)
+        self.wire.clock.pump([0.5] * round(wait * 2))
         raise TimedOut("silence")
 
     def write(self, data: bytes) -> None:
