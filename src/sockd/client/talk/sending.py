@@ -66,7 +66,10 @@ class Sending:
                 return await self.stream.read(max(0.0, left) if self._is_sent else self.wait)
             except TimedOut:
                 if self._is_sent and self._silent(began_ns) >= self.wait:
-                    raise
+                    # the stream knows of the rest of the wait only
+                    is_first = self.stream.first_byte_ns is None
+                    what = "sent no answer" if is_first else "fell silent"
+                    raise TimedOut(f"{self.stream.name} {what} within {self.wait:g} s") from None
 
     async def rest(self) -> None:
         """After the other side's end: until all is sent, or there is nothing to be sent for now.
