@@ -178,12 +178,8 @@ class Prober:
         where `now_ns` is before the send of what is answered: it was read too early.
         """
         read, waiting, tries, had = self.form.read, self._waiting, self._tries, self._had
-        forgotten, rtts, greatest, by_kernel = (
-            self._sent - REMEMBERED,
-            self._fresh,
-            self._greatest,
-            0,
-        )
+        forgotten, rtts = self._sent - REMEMBERED, self._fresh
+        greatest, by_kernel = self._greatest, 0
         for data, stamp_ns in datagrams:
             verdict, seq, attempt = read(data)
             n = (seq - self._first) & _LAST_SEQ

@@ -191,8 +191,8 @@ class Datagrams:
 
     def _refuse(self) -> None:
         number = self._port.last_errno
-        error = OSError(number, os.strerror(number))
-        self.refusal = sockets.failure(error, f"cannot send to {self.opened.name}")
+        what, error = f"cannot send to {self.opened.name}", OSError(number, os.strerror(number))
+        self.refusal = sockets.failure(error, what, self.is_many)
 
     # receiving
 

@@ -215,9 +215,11 @@ def canonical(host: str, interface: Interface | None = None) -> str:
         raise UsageFault(f"there is no interface {scope}") from None
 
 
-def failure(error: OSError, what: str) -> ClientError:
+def failure(error: OSError, what: str, is_many: bool = False) -> ClientError:
     """What the kernel says of a socket or a datagram, in the words of the client."""
     why = _WORDS.get(error.errno or 0) or (error.strerror or str(error)).lower()
+    if is_many and error.errno == errno.ENETUNREACH:
+        why += ": name a device with -I"
     kind = _FAULTS.get(error.errno or 0, Unreachable)
     return kind(f"{what}: {why}")
 
