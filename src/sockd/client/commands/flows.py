@@ -88,9 +88,10 @@ def pattern_speech(is_checked: bool, is_shown: bool) -> Speech:
     async def ask(datagrams: Datagrams, talk: Talk) -> Answer:
         size = MOST_DATAGRAM if talk.asking.size is None else talk.asking.size
         came = await datagrams.ask(bytes(size), wait=talk.asking.wait)
-        if len(came.data) > MOST_DATAGRAM:
+        if is_checked and len(came.data) > MOST_DATAGRAM:
             raise BadAnswer(
-                f"{talk.target} sent {len(came.data)} bytes: RFC 864 allows {MOST_DATAGRAM}"
+                f"{talk.target} sent {len(came.data)} bytes: RFC 864 allows {MOST_DATAGRAM} "
+                "(--unchecked takes any data)"
             )
         if is_checked:
             follow(Follower(), came.data, talk.target)
