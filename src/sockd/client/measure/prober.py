@@ -187,7 +187,6 @@ class Prober:
             if verdict or sent_ns is None or attempt != (tries.get(n, 1) if tries else 1):
                 self._unexpected(verdict, n, attempt, len(data), (now_ns, stamp_ns, offset_ns))
                 continue
-            # as `carry`, whose call would take longer than it does
             at_ns = None if stamp_ns is None or offset_ns is None else stamp_ns + offset_ns
             if at_ns is None or not sent_ns <= at_ns <= now_ns:
                 self.stamps_discarded += stamp_ns is not None
@@ -207,8 +206,7 @@ class Prober:
             rtts.append(rtt_ns)
             if tries or self._outcomes:
                 self._answered(n, attempt, rtt_ns, at_ns is not None)
-        self._greatest = greatest
-        self._by_kernel += by_kernel
+        self._greatest, self._by_kernel = greatest, self._by_kernel + by_kernel
         self._finish()
 
     def failed(self, seq: int, reason: str) -> bool:
