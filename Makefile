@@ -24,10 +24,13 @@ run: $(VENV)/.run ## start sockd with its built-in config, or with ARGS=FILE
 	@$(BIN)/sockd run $(ARGS)
 
 # What runs no reactor, or says itself which one: once is enough.
-ONCE = $(addprefix tests/,access/test_buckets.py access/test_prefixes.py benchmarks config external \
-  formats listen/test_fields.py listen/test_strings.py options reactor/test_differential.py \
-  reactor/test_foundations.py reactor/test_twisted.py reactor/test_uv.py test_docs.py \
-  test_clients_page.py test_events_page.py test_packaging.py test_plugins.py test_startup.py test_style.py)
+ONCE = $(filter-out tests/client/test_doors.py tests/client/test_probing.py, \
+  $(wildcard tests/client/test_*.py tests/real/test_client_*.py)) \
+  $(addprefix tests/,access/test_buckets.py access/test_prefixes.py benchmarks client/commands \
+  client/measure client/outputs config external formats listen/test_fields.py \
+  listen/test_strings.py options reactor/test_differential.py reactor/test_foundations.py \
+  reactor/test_twisted.py reactor/test_uv.py test_clients_page.py test_docs.py \
+  test_events_page.py test_packaging.py test_plugins.py test_startup.py test_style.py)
 REACTORS = uvloop epoll asyncio
 # What stands on private parts of Twisted. The newest Twisted and uvloop are those of the lock, which
 # `make lock ARGS=--upgrade` moves on.
