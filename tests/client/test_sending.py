@@ -10,9 +10,9 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
 from sockd.client.errors import TimedOut, Unreachable
-from sockd.client.input import Source
-from sockd.client.sending import PAUSE, Sending
-from sockd.client.streams import Stream
+from sockd.client.net.streams import Stream
+from sockd.client.talk.input import Source
+from sockd.client.talk.sending import PAUSE, Sending
 
 
 @define(eq=False)
@@ -39,12 +39,14 @@ class Streamed:
     """A stream whose answers are a list; where that is empty nothing comes."""
 
     wire: Wire
+    name: str = "host:7"
+    first_byte_ns: int | None = None
 
     async def read(self, wait: float) -> bytes:
         self.wire.waits.append(wait)
         if self.wire.answers:
             return self.wire.answers.pop(0)
-        self.wire.clock.advance(wait)
+        self.wire.clock.pump([0.5] * round(wait * 2))
         raise TimedOut("silence")
 
     def write(self, data: bytes) -> None:
@@ -87,7 +89,23 @@ def test_the_wait_begins_when_all_is_sent() -> None:
     assert wire.is_finished
     [failure] = run(sending.read())
     assert failure.check(TimedOut)
+    assert str(failure.value) == "host:7 sent no answer within 3 s"
     assert wire.waits == [3.0]
+
+
+def test_a_wait_that_was_begun_before_all_was_sent_goes_on_from_then() -> None:
+    wire = Wire()
+    sending = wire.sending()
+    run(sending.send())
+    wire.input[0].callback(b"data")
+
+    def send_all() -> None:
+        wire.input[1].callback(b"")
+
+    wire.clock.callLater(2.0, send_all)
+    [failure] = run(sending.read())
+    assert str(failure.value) == "host:7 sent no answer within 3 s"
+    assert wire.waits == [3.0, 2.0]
 
 
 def test_the_time_that_printing_takes_is_no_silence() -> None:

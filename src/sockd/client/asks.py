@@ -8,12 +8,14 @@ from collections.abc import Awaitable, Callable, Mapping
 from attrs import define, evolve, field, frozen
 
 from sockd.client.asking import Asking
-from sockd.client.datagrams import Datagrams
-from sockd.client.dial import dial
 from sockd.client.errors import BadAnswer, ClientError, TimedOut, UsageFault
 from sockd.client.exits import Exit
+from sockd.client.measure.budget import MOST_RUNS, NOTE, asked_like_budget
 from sockd.client.measure.outcomes import difference
 from sockd.client.measure.statistics import Durations
+from sockd.client.net.datagrams import Datagrams
+from sockd.client.net.dial import dial
+from sockd.client.net.streams import Stream
 from sockd.client.process import Run
 from sockd.client.reach import reach
 from sockd.client.report import (
@@ -27,7 +29,6 @@ from sockd.client.report import (
     Timing,
     Value,
 )
-from sockd.client.streams import Stream
 from sockd.client.targets import Target, Transport
 from sockd.client.waiting import sleep
 
@@ -106,6 +107,8 @@ class ConversationHost:
     _told: Counts = field(factory=Counts)
     _durations: Durations = field(factory=Durations)
     _fresh: Durations = field(factory=Durations)
+    _runs: list[int] = field(factory=lambda: [0])
+    """How many were answered before each loss, and at the end since the last one."""
     _last: Probe | None = None
     _answer: Answer | None = None
     _refusal: ClientError | None = None
@@ -125,14 +128,14 @@ class ConversationHost:
     async def go(self) -> None:
         """Ask until all is asked."""
         asking, run = self.run.asking, self.run
-        start = run.monotonic_ns()
+        interval_ns = round((INTERVAL if asking.interval is None else asking.interval) * 1e9)
+        due_ns = run.monotonic_ns()
         failed: ClientError | None = None
         try:
             for seq in range(asking.count or 1):
-                due_ns = start + round(
-                    seq * (INTERVAL if asking.interval is None else asking.interval) * 1e9
-                )
                 await sleep(run.reactor, (due_ns - run.monotonic_ns()) / 1e9)
+                # what one that was lost has held up is not caught up in a burst
+                due_ns = max(due_ns, run.monotonic_ns()) + interval_ns
                 failed = await self.ask(seq) or failed
         finally:
             self.close()
@@ -233,6 +236,7 @@ class ConversationHost:
 
     def _count_answer(self, talk: Talk, answer: Answer, probe: Probe) -> None:
         self._last, self._answer = probe, answer
+        self._runs[-1] += 1
         self._refusal = answer.refusal or self._refusal
         self._counted["received"] += 1
         self._counted["bytes_received"] += talk.size
@@ -244,6 +248,8 @@ class ConversationHost:
     def _count_failure(self, talk: Talk, error: ClientError) -> None:
         is_lost = isinstance(error, TimedOut)
         self._counted["lost" if is_lost else "failed"] += 1
+        if is_lost and len(self._runs) < MOST_RUNS:
+            self._runs.append(0)
         self.run.report(
             Probe(
                 target=self.target.name,
@@ -273,10 +279,15 @@ class ConversationHost:
             stamps=probe.stamp if probe else None,
             rate_bps=answer.rate_bps if answer else None,
             values=answer.values if answer else {},
-            notes=answer.notes if answer else (),
+            notes=self._notes(),
             exit=self._exit(error),
             error=None if why is None else str(why),
         )
+
+    def _notes(self) -> tuple[str, ...]:
+        notes = () if self._answer is None else self._answer.notes
+        is_budget = not self.target.transport.is_stream and asked_like_budget(self._runs)
+        return (*notes, NOTE) if is_budget else notes
 
     def _exit(self, error: ClientError | None) -> Exit:
         if self.has_answered:

@@ -12,10 +12,10 @@ from sockd.client.asking import Asking
 from sockd.client.asks import ConversationHost, Speech
 from sockd.client.exits import Exit
 from sockd.client.hosts import Asked, Hosts
+from sockd.client.net.resolve import resolve
 from sockd.client.outputs.choose import choose
 from sockd.client.process import SILENT, Hooks, Run, run_process
 from sockd.client.report import Value
-from sockd.client.resolve import resolve
 from sockd.client.targets import Target, Transport, parse_host
 
 

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from sockd.client.commands.http import MOST_REDIRECTS
-from sockd.client.exchange import MOST_HEAD
 from sockd.client.exits import Exit
+from sockd.client.talk.exchange import MOST_HEAD
 from tests.client.commands.site import certify
 from tests.client.liars import Step, Told, refusing_port, resets, says, stays, stream_liar
 from tests.client.running import Done, sock

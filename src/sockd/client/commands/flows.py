@@ -7,14 +7,14 @@ import click
 from sockd.client.arguments import BYTES, Command, asks
 from sockd.client.asking import LARGEST_SIZE, Asking
 from sockd.client.asks import Answer, ConversationHost, Speech, Talk
-from sockd.client.datagrams import Datagrams
 from sockd.client.errors import BadAnswer
-from sockd.client.flow import FlowHost, send_all
 from sockd.client.hosts import Asked
-from sockd.client.oneway import OneWayHost
+from sockd.client.net.datagrams import Datagrams
+from sockd.client.net.streams import Stream
 from sockd.client.process import Run
 from sockd.client.start import run_hosts, targets
-from sockd.client.streams import Stream
+from sockd.client.talk.flow import FlowHost, send_all
+from sockd.client.talk.oneway import OneWayHost
 from sockd.client.targets import Target, Transport
 from sockd.formats import ports
 from sockd.formats.chargen import MOST_DATAGRAM, BrokenPattern, Follower
@@ -88,9 +88,10 @@ def pattern_speech(is_checked: bool, is_shown: bool) -> Speech:
     async def ask(datagrams: Datagrams, talk: Talk) -> Answer:
         size = MOST_DATAGRAM if talk.asking.size is None else talk.asking.size
         came = await datagrams.ask(bytes(size), wait=talk.asking.wait)
-        if len(came.data) > MOST_DATAGRAM:
+        if is_checked and len(came.data) > MOST_DATAGRAM:
             raise BadAnswer(
-                f"{talk.target} sent {len(came.data)} bytes: RFC 864 allows {MOST_DATAGRAM}"
+                f"{talk.target} sent {len(came.data)} bytes: RFC 864 allows {MOST_DATAGRAM} "
+                "(--unchecked takes any data)"
             )
         if is_checked:
             follow(Follower(), came.data, talk.target)

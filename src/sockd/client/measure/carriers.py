@@ -8,15 +8,15 @@ from typing import Protocol
 
 from attrs import Factory, define, field
 
-from sockd.client.arrivals import Came, Sent
-from sockd.client.datagrams import Datagrams
-from sockd.client.dial import dial
 from sockd.client.errors import ClientError
-from sockd.client.icmp import NetworkError
+from sockd.client.net.arrivals import Came, Sent
+from sockd.client.net.datagrams import Datagrams
+from sockd.client.net.dial import dial
+from sockd.client.net.icmp import NetworkError
+from sockd.client.net.streams import Stream
 from sockd.client.process import Run
 from sockd.client.reach import reach
 from sockd.client.report import IcmpErrors, Timing, Value
-from sockd.client.streams import Stream
 from sockd.client.targets import Target
 from sockd.client.waiting import watch
 from sockd.formats.probe import ProbeStream

@@ -178,22 +178,22 @@ class Prober:
         where `now_ns` is before the send of what is answered: it was read too early.
         """
         read, waiting, tries, had = self.form.read, self._waiting, self._tries, self._had
-        first, wait_ns, forgotten = self._first, self.wait_ns, self._sent - REMEMBERED
-        rtts, outcomes, greatest, by_kernel = self._fresh, self._outcomes, self._greatest, 0
+        forgotten, rtts = self._sent - REMEMBERED, self._fresh
+        greatest, by_kernel = self._greatest, 0
         for data, stamp_ns in datagrams:
             verdict, seq, attempt = read(data)
-            n = (seq - first) & _LAST_SEQ
+            n = (seq - self._first) & _LAST_SEQ
             sent_ns = waiting.get(n)
             if verdict or sent_ns is None or attempt != (tries.get(n, 1) if tries else 1):
                 self._unexpected(verdict, n, attempt, len(data), (now_ns, stamp_ns, offset_ns))
                 continue
-            # most have a stamp that fits: a call of `carry` for each would take as long as all else
+            # as `carry`, whose call would take longer than it does
             at_ns = None if stamp_ns is None or offset_ns is None else stamp_ns + offset_ns
             if at_ns is None or not sent_ns <= at_ns <= now_ns:
-                at_ns = None
                 self.stamps_discarded += stamp_ns is not None
+                at_ns = None
             rtt_ns = (now_ns if at_ns is None else at_ns) - sent_ns
-            if not 0 <= rtt_ns <= wait_ns:
+            if not 0 <= rtt_ns <= self.wait_ns:
                 self._overdue(n, attempt, rtt_ns, at_ns is not None)
                 continue
             by_kernel += at_ns is not None
@@ -205,7 +205,7 @@ class Prober:
             else:
                 greatest = n
             rtts.append(rtt_ns)
-            if tries or outcomes:
+            if tries or self._outcomes:
                 self._answered(n, attempt, rtt_ns, at_ns is not None)
         self._greatest = greatest
         self._by_kernel += by_kernel
