@@ -113,6 +113,8 @@ class ConversationHost:
     _answer: Answer | None = None
     _refusal: ClientError | None = None
     """The last that answers have said."""
+    _is_broken: bool = False
+    """Whether an answer has broken the protocol: others that do not make it no better."""
     _datagrams: Datagrams | None = None
 
     @property
@@ -193,6 +195,7 @@ class ConversationHost:
             answer = await self.speech.stream(stream, talk)
         finally:
             stream.close()
+            self._counted["bytes_sent"] += stream.bytes_sent
         timing = answer.timing or stream.timing
         rtt_ns = timing.first_byte_ns if answer.rtt_ns is None else answer.rtt_ns
         return answer, self._probe(talk, answer, stream.peer, rtt_ns, Stamp.USER, timing)
@@ -247,6 +250,7 @@ class ConversationHost:
 
     def _count_failure(self, talk: Talk, error: ClientError) -> None:
         is_lost = isinstance(error, TimedOut)
+        self._is_broken |= isinstance(error, BadAnswer)
         self._counted["lost" if is_lost else "failed"] += 1
         if is_lost and len(self._runs) < MOST_RUNS:
             self._runs.append(0)
@@ -290,6 +294,8 @@ class ConversationHost:
         return (*notes, NOTE) if is_budget else notes
 
     def _exit(self, error: ClientError | None) -> Exit:
+        if self._is_broken:
+            return Exit.BAD_ANSWER
         if self.has_answered:
             return Exit.ANSWERED if self._refusal is None else self._refusal.exit
         return error.exit if error is not None else Exit.TIMEOUT

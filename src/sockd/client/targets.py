@@ -70,6 +70,6 @@ def parse_host(text: str) -> tuple[str, int | None]:
         raise ValueError(f"there is no host in {text!r}")
     if is_bare:
         return host, None
-    if not (port.isascii() and port.isdecimal() and 1 <= int(port[:6]) <= 65_535):
+    if not (port.isascii() and port.isdecimal() and len(port) <= 5 and 1 <= int(port) <= 65_535):
         raise ValueError(f"expected a port of 1 to 65535 in {text!r}, got {port!r}")
     return host, int(port)

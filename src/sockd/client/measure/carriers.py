@@ -55,6 +55,8 @@ class Carrier(Protocol):
 
     is_many: bool
     """Whether several may answer."""
+    hears_anyone: bool
+    """Whether an answer need not come from `address`."""
     address: Address
     """Who is asked, once it is open."""
 
@@ -84,6 +86,7 @@ class DatagramCarrier:
     run: Run
     target: Target
     is_many: bool = False
+    hears_anyone: bool = False
     address: Address = ("", 0)
     _opened: Datagrams | None = None
 
@@ -91,6 +94,7 @@ class DatagramCarrier:
         """Find the address, and open a socket to it."""
         self._opened = opened = await reach(self.run, self.target)
         self.is_many, self.address = opened.is_many, opened.address
+        self.hears_anyone = opened.opened.hears_anyone
 
         def came(batch: list[Came], _: object) -> None:
             listener.came(batch)
@@ -136,6 +140,7 @@ class StreamCarrier:
     target: Target
     size: int
     is_many: bool = False
+    hears_anyone: bool = True
     address: Address = ("", 0)
     _stream: Stream | None = None
     _probes: ProbeStream = field()

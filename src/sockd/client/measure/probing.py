@@ -109,7 +109,8 @@ class Probing:
             arrived = [(piece[0], piece[2], piece[1][0]) for piece in pieces]
             prober.received_many(arrived, now_ns, offset_ns)
         else:
-            mine = [(piece[0], piece[2]) for piece in pieces if piece[1] == asked]
+            is_any = self.carrier.hears_anyone
+            mine = [(piece[0], piece[2]) for piece in pieces if is_any or piece[1] == asked]
             prober.received_many(mine, now_ns, offset_ns)
             if len(mine) < len(pieces):
                 prober.strangers(len(pieces) - len(mine))

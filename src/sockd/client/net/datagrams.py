@@ -255,7 +255,7 @@ class Datagrams:
                 if failed.error.is_about(request):
                     raise
                 continue
-            if not (self.is_many or self.opened.is_listener or found.address == self.address):
+            if found.address != self.address and not self.opened.hears_anyone:
                 self.strangers += 1
                 self.stranger = found.address
             elif matches is None or matches(found):

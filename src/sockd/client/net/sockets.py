@@ -79,6 +79,12 @@ class Opened:
         """What is to be told of each datagram."""
         return Wanted.TIME | Wanted.INTERFACE if self.is_many or self.is_listener else Wanted.TIME
 
+    @property
+    def hears_anyone(self) -> bool:
+        """Whether an answer need not come from `address`. A Unix socket hears its peer alone, whose
+        path may be written otherwise."""
+        return self.is_many or self.is_listener or self.sock.family == socket.AF_UNIX
+
     def close(self) -> None:
         """Close it, and remove its file."""
         self.sock.close()
