@@ -19,15 +19,7 @@ from twisted.internet.defer import TimeoutError as DeferredTimeout
 from twisted.internet.interfaces import IDelayedCall
 
 from sockd.client import icmp, sockets
-from sockd.client.arrivals import (
-    Arrival,
-    Came,
-    OnBatch,
-    OnData,
-    OnError,
-    Sent,
-    carried_over,
-)
+from sockd.client.arrivals import Arrival, Came, OnBatch, OnData, OnError, Sent, carried_over
 from sockd.client.asking import DEFAULT_WAIT
 from sockd.client.errors import ClientError, TimedOut, Unreachable
 from sockd.client.icmp import NetworkError, NotDelivered, Origin
