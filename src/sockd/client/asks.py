@@ -196,6 +196,9 @@ class ConversationHost:
         finally:
             stream.close()
             self._counted["bytes_sent"] += stream.bytes_sent
+        if (expires := stream.channel.expires) is not None:
+            days = round(expires / 86_400 - self.run.wall_ns() / 86_400e9, 3)
+            answer = evolve(answer, values={**answer.values, "certificate_days": days})
         timing = answer.timing or stream.timing
         rtt_ns = timing.first_byte_ns if answer.rtt_ns is None else answer.rtt_ns
         return answer, self._probe(talk, answer, stream.peer, rtt_ns, Stamp.USER, timing)

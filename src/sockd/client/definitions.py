@@ -25,7 +25,8 @@ OF_PROBES: dict[str, str] = {
     "before it (RFC 4737, type-P-reordered, of the round trip).",
     "round trip": "From just before the probe was handed to the kernel to the kernel's stamp of "
     "the answer; where there is none, or it does not fit both clocks, to when the client read it. "
-    "Tries are told apart by their number, so it is always the answer's own try that is measured.",
+    "Tries are told apart by their number, so it is always the answer's own try that is measured. "
+    "Of a connection that is asked once: from when it was ready to the first byte.",
     "percentile": "By nearest rank: the smallest round trip that so many of 100 do not exceed. "
     "Given where at least one round trip lies above that rank: p50 from 2 on, p90 from 10, p99 "
     "from 100, p99.9 from 1,000. Exact to 1,000,000 round trips; beyond, of bins, within 1/256.",

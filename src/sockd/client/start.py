@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
 import click
@@ -39,9 +40,14 @@ def targets(hosts: Sequence[str], asking: Asking, ports: Mapping[Transport, int]
             raise click.UsageError(str(error)) from None
         port = port or asking.port or ports.get(transport) or ports.get(Transport.TCP)
         if port is None:
-            raise click.UsageError(f"{transport} has no usual port here: give one with --port")
+            raise click.UsageError(
+                f"{transport} has no usual port here: write {text}:PORT, or give --port"
+            )
         found.append(Target(transport, host=host, port=port))
-    return found
+    several = {
+        host for host, count in Counter(target.host for target in found).items() if count > 1
+    }
+    return [evolve(target, is_named_with_port=target.host in several) for target in found]
 
 
 def ask_hosts(speech: Speech, hosts: Sequence[str], asking: Asking) -> int:

@@ -39,11 +39,13 @@ class Target:
     port: int = 0
     path: str = ""
     """Of a socket file."""
+    is_named_with_port: bool = False
+    """Where a run has the same host with several ports."""
 
     @property
     def name(self) -> str:
         """What it is called in rows and messages: the host, or the path."""
-        return self.path or self.host
+        return str(self) if self.is_named_with_port else self.path or self.host
 
     def __str__(self) -> str:
         return self.path or host_port(self.host, self.port)

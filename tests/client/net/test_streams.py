@@ -22,6 +22,7 @@ class MemoryChannel:
     socket: Any = field(factory=lambda: socket.socket())
     waiting: int = 0
     write_error: ClientError | None = None
+    expires: float | None = None
     room: bool = True
     wrote: list[bytes] = field(factory=list)
     reads: bool = True

@@ -61,6 +61,10 @@ class Channel(Protocol):
         """Bytes that were written and wait for the kernel."""
 
     @property
+    def expires(self) -> float | None:
+        """When the other side's certificate ends to hold, in Unix time; None without TLS."""
+
+    @property
     def write_error(self) -> ClientError | None:
         """Why nothing can be sent any more."""
 
@@ -93,6 +97,7 @@ class SocketChannel:
     name: str
     """Of the other side, for messages."""
     receiver: Receiver = field(init=False)
+    expires: float | None = field(default=None, init=False)
     write_error: ClientError | None = field(default=None, init=False)
     _unsent: bytearray = field(factory=bytearray, init=False)
     _is_finishing: bool = field(default=False, init=False)

@@ -21,15 +21,7 @@ from twisted.internet.interfaces import IDelayedCall
 from sockd.client.asking import DEFAULT_WAIT
 from sockd.client.errors import ClientError, TimedOut, Unreachable
 from sockd.client.net import icmp, sockets
-from sockd.client.net.arrivals import (
-    Arrival,
-    Came,
-    OnBatch,
-    OnData,
-    OnError,
-    Sent,
-    carried_over,
-)
+from sockd.client.net.arrivals import Arrival, Came, OnBatch, OnData, OnError, Sent, carried_over
 from sockd.client.net.icmp import NetworkError, NotDelivered, Origin
 from sockd.client.net.sockets import DEFAULT_HOPS, Opened
 from sockd.client.net.watched import Handed, WatchedPort
@@ -379,11 +371,12 @@ def open_host(
     *,
     interface: str = "",
     hops: int = DEFAULT_HOPS,
+    has_ports: bool = False,
     on_batch: OnBatch | None = None,
     on_error: OnError | None = None,
 ) -> Datagrams:
     """To one address, a broadcast or a group. Raises UsageFault, Unreachable."""
-    opened = sockets.to_host(address, interface=interface, hops=hops)
+    opened = sockets.to_host(address, interface=interface, hops=hops, has_ports=has_ports)
     return Datagrams(reactor, opened, on_batch=on_batch, on_error=on_error)
 
 

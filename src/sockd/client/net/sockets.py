@@ -94,8 +94,16 @@ class Opened:
             socket_files.remove(self.folder)
 
 
-def to_host(address: Address, *, interface: str = "", hops: int = DEFAULT_HOPS) -> Opened:
+def to_host(
+    address: Address,
+    *,
+    interface: str = "",
+    hops: int = DEFAULT_HOPS,
+    has_ports: bool = False,
+) -> Opened:
     """A socket to one address of IPv4 or IPv6, of a broadcast, or of a group.
+
+    `has_ports`: several ports of it will be asked, so that it is not connected.
 
     To one host it is connected, which makes each datagram cheaper. An answer from another address
     than the one that was asked, as a server that listens on all of its addresses may send, would
@@ -108,18 +116,13 @@ def to_host(address: Address, *, interface: str = "", hops: int = DEFAULT_HOPS) 
     target = canonical(host, way.interface), port
     is_broadcast = version == 4 and interfaces.is_broadcast(target[0], known)
     is_group = interfaces.is_multicast(target[0])
+    is_many = is_broadcast or is_group or has_ports
     sock = _make(socket.AF_INET if version == 4 else socket.AF_INET6)
     name = host_port(host, port)
     try:
         receive_buffer = _prepare(sock)
         _aim(sock, way, is_broadcast=is_broadcast, hops=hops if is_group else None)
-        source = canonical(way.source, way.interface) if way.source else ""
-        others = None
-        if is_broadcast or is_group:
-            sock.bind(_full((source or _WILDCARD[version], 0)))
-        else:
-            source = source or _source(sock, target, way)
-            others = _connect(sock, source, target)
+        source, others = _attach(sock, target, way, is_many)
     except OSError as error:
         sock.close()
         raise failure(error, f"cannot send to {name}") from None
@@ -128,10 +131,22 @@ def to_host(address: Address, *, interface: str = "", hops: int = DEFAULT_HOPS) 
         others=others,
         address=target,
         name=name,
-        is_many=is_broadcast or is_group,
+        is_many=is_many,
         source=source,
         receive_buffer=receive_buffer,
     )
+
+
+def _attach(
+    sock: socket.socket, target: Address, way: interfaces.Way, is_many: bool
+) -> tuple[str, socket.socket | None]:
+    """Bind a socket to what hears many, or connect it; the source, and the second socket."""
+    source = canonical(way.source, way.interface) if way.source else ""
+    if is_many:
+        sock.bind(_full((source or _WILDCARD[_version(target)], 0)))
+        return source, None
+    source = source or _source(sock, target, way)
+    return source, _connect(sock, source, target)
 
 
 def to_group(address: Address, *, interface: str = "") -> Opened:

@@ -40,6 +40,12 @@ class TLSChannel:
     def __attrs_post_init__(self) -> None:
         self.lower.receiver = self
 
+    @property
+    def expires(self) -> float | None:
+        """When the other side's certificate ends to hold, in Unix time, once hands are shaken."""
+        certificate = self.connection.get_peer_certificate(as_cryptography=True)
+        return None if certificate is None else certificate.not_valid_after_utc.timestamp()
+
     async def shake_hands(self) -> None:
         """Agree on TLS with the other side. Raises what `explain` makes of an error."""
         shaking = self._shaking = Deferred()
