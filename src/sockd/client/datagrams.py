@@ -380,11 +380,12 @@ def open_host(
     *,
     interface: str = "",
     hops: int = DEFAULT_HOPS,
+    connects: bool = True,
     on_batch: OnBatch | None = None,
     on_error: OnError | None = None,
 ) -> Datagrams:
     """To one address, a broadcast or a group. Raises UsageFault, Unreachable."""
-    opened = sockets.to_host(address, interface=interface, hops=hops)
+    opened = sockets.to_host(address, interface=interface, hops=hops, connects=connects)
     return Datagrams(reactor, opened, on_batch=on_batch, on_error=on_error)
 
 

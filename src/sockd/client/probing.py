@@ -77,7 +77,11 @@ class Caller:
         self._since = self.run.monotonic_ns()
         address = (self.place.address, self.questions[0].port)
         self._datagrams = open_host(
-            self.run.reactor, address, interface=self.place.interface, on_batch=self._came
+            self.run.reactor,
+            address,
+            interface=self.place.interface,
+            connects=False,  # for each question has its own port
+            on_batch=self._came,
         )
         if self.run.asking.explains:
             self._explain()

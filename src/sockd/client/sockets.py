@@ -88,12 +88,15 @@ class Opened:
             socket_files.remove(self.folder)
 
 
-def to_host(address: Address, *, interface: str = "", hops: int = DEFAULT_HOPS) -> Opened:
+def to_host(
+    address: Address, *, interface: str = "", hops: int = DEFAULT_HOPS, connects: bool = True
+) -> Opened:
     """A socket to one address of IPv4 or IPv6, of a broadcast, or of a group.
 
-    To one host it is connected, which makes each datagram cheaper. An answer from another address
-    than the one that was asked, as a server that listens on all of its addresses may send, would
-    never be seen: a second socket at the same port hears those. Raises UsageFault, Unreachable.
+    To one host it is connected, which makes each datagram cheaper, unless several of its ports are
+    to be asked. An answer from another address than the one that was asked, as a server that
+    listens on all of its addresses may send, would never be seen: a second socket at the same port
+    hears those. Raises UsageFault, Unreachable.
     """
     host, port = address
     version = _version(address)
@@ -109,11 +112,12 @@ def to_host(address: Address, *, interface: str = "", hops: int = DEFAULT_HOPS) 
         _aim(sock, way, is_broadcast=is_broadcast, hops=hops if is_group else None)
         source = canonical(way.source, way.interface) if way.source else ""
         others = None
-        if is_broadcast or is_group:
-            sock.bind(_full((source or _WILDCARD[version], 0)))
-        else:
+        if not (is_broadcast or is_group):
             source = source or _source(sock, target, way)
+        if connects and not (is_broadcast or is_group):
             others = _connect(sock, source, target)
+        else:
+            sock.bind(_full((source or _WILDCARD[version], 0)))
     except OSError as error:
         sock.close()
         raise failure(error, f"cannot send to {name}") from None
