@@ -12,6 +12,7 @@ from sockd.client.datagrams import Datagrams
 from sockd.client.dial import dial
 from sockd.client.errors import BadAnswer, ClientError, TimedOut, UsageFault
 from sockd.client.exits import Exit
+from sockd.client.interfaces import named
 from sockd.client.measure.budget import MOST_RUNS, NOTE, asked_like_budget
 from sockd.client.measure.statistics import Durations
 from sockd.client.process import Run
@@ -205,7 +206,8 @@ class ConversationHost:
         datagrams = self._datagrams
         answer = await self.speech.datagram(datagrams, talk)
         stamp = Stamp.KERNEL if answer.is_kernel else Stamp.USER
-        return answer, self._probe(talk, answer, datagrams.address[0], answer.rtt_ns, stamp, None)
+        peer = named(datagrams.address[0])
+        return answer, self._probe(talk, answer, peer, answer.rtt_ns, stamp, None)
 
     def _probe(
         self,

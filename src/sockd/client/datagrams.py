@@ -23,6 +23,7 @@ from sockd.client.arrivals import Arrival, Came, OnBatch, OnData, OnError, Sent,
 from sockd.client.asking import DEFAULT_WAIT
 from sockd.client.errors import ClientError, TimedOut, Unreachable
 from sockd.client.icmp import NetworkError, NotDelivered, Origin
+from sockd.client.interfaces import named
 from sockd.client.report import IcmpErrors
 from sockd.client.sockets import DEFAULT_HOPS, Opened
 from sockd.client.watched import Handed, WatchedPort
@@ -123,7 +124,7 @@ class Datagrams:
     def icmp(self) -> tuple[IcmpErrors, ...]:
         """Errors of the network so far, most frequent first."""
         return tuple(
-            IcmpErrors(text=text, sender=sender, count=count)
+            IcmpErrors(text=text, sender=sender and named(sender), count=count)
             for (text, sender), count in self.errors.most_common()
         )
 

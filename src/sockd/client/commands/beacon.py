@@ -14,8 +14,8 @@ from sockd.client.datagrams import Datagrams, open_group
 from sockd.client.errors import ClientError, TimedOut
 from sockd.client.exits import Exit
 from sockd.client.hosts import Hosts
+from sockd.client.interfaces import interface_name, named
 from sockd.client.outputs.choose import choose
-from sockd.client.probing import interface_name, named
 from sockd.client.process import Run, run_process
 from sockd.client.report import Counts, Data, HostSummary, Interval, Outcome, Probe, Stamp
 from sockd.client.start import hooks_for

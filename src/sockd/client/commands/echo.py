@@ -11,6 +11,7 @@ from attrs import evolve, frozen
 
 from sockd.client.arguments import Command, asks
 from sockd.client.asking import LARGEST_SIZE, MOST_WINDOW, Asking
+from sockd.client.interfaces import named
 from sockd.client.measure.answerers import Answerers
 from sockd.client.measure.carriers import Carrier, DatagramCarrier, StreamCarrier
 from sockd.client.measure.prober import Prober
@@ -136,6 +137,7 @@ class Measuring:
 
         def tell(probe: Probe) -> None:
             address = probe.address or carrier.address[0] or None
+            address = address and named(address)
             run.report(evolve(probe, address=address, port=target.port or None))
 
         def make(is_many: bool) -> Prober | Answerers:

@@ -10,6 +10,7 @@ from twisted.internet.interfaces import IDelayedCall
 
 from sockd.client.errors import BadAnswer, ClientError, TimedOut, Unreachable
 from sockd.client.exits import Exit
+from sockd.client.interfaces import named
 from sockd.client.measure.answerers import Answerers
 from sockd.client.measure.budget import MOST_RUNS, NOTE, looks_like_budget
 from sockd.client.measure.carriers import Carrier, Facts, Pieces
@@ -247,7 +248,7 @@ class Probing:
         about = HostSummary(
             target=self.target.name,
             transport=self.target.transport,
-            address=facts.address,
+            address=facts.address and named(facts.address),
             port=self.target.port or None,
             answerers=_answerers(self.prober),
             missed_slots=self._schedule.missed if self._schedule is not None else None,
@@ -299,7 +300,8 @@ class Probing:
                 f"{self.target} sent {counts.corrupt + counts.foreign} answers, none of which is "
                 "what was sent"
             )
-        if counts.failed and not counts.lost:
+        # routers say it so often only: of most that were lost for the same reason they say nothing
+        if self._reason or (counts.failed and not counts.lost):
             reason = self._reason or self.carrier.refusal() or "nothing could be sent"
             return Unreachable(f"nobody answers at {self.target}: {reason}")
         return TimedOut(
@@ -313,7 +315,7 @@ def _answerers(prober: Prober | Answerers) -> tuple[Answerer, ...]:
         return ()
     return tuple(
         Answerer(
-            address=address,
+            address=named(address),
             counts=prober.counts_of(address),
             rtt=one.rtt.spread(),
             jitter_ns=one.jitter.ns,
