@@ -8,13 +8,13 @@ import socket
 import struct
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing
 from typing import Any
 
 import pytest
 
 from tests.client.lan import VALIDATOR, Lan, answering, lan
-from tests.daemons import namespace, run, two_hosts
+from tests.daemons import give, namespace, run, two_hosts
 from tests.processes import finish
 
 PORT = 10007
@@ -178,20 +178,6 @@ def test_without_a_way_it_is_told_to_name_a_device(to: str) -> None:
 # what the network says
 
 
-@contextmanager
-def behind_a_router() -> Iterator[str]:
-    """A host that reaches others by a router, 10.77.0.2, which refuses what it is to refuse."""
-    with two_hosts() as (host, router):
-        for name in ("ipv4.ip_forward", "ipv6.conf.all.forwarding"):
-            run("ip", "netns", "exec", router, "sysctl", "-qw", f"net.{name}=1")
-        for refusal, v4, v6 in (("unreachable", 1, 1), ("prohibit", 2, 2)):
-            run("ip", "-n", router, "route", "add", refusal, f"10.99.{v4}.0/24")
-            run("ip", "-n", router, "-6", "route", "add", refusal, f"fd99:{v6}::/64")
-        run("ip", "-n", host, "route", "add", "default", "via", "10.77.0.2")
-        run("ip", "-n", host, "-6", "route", "add", "default", "via", "fd77::2")
-        yield host
-
-
 REFUSALS = [
     ("10.77.0.2", "port unreachable", "10.77.0.2"),
     ("[fd77::2]", "port unreachable", "fd77::2"),
@@ -202,15 +188,36 @@ REFUSALS = [
 ]
 
 
-def refused(to: str) -> tuple[int, list[dict[str, Any]]]:
-    """A run to somewhere that refuses; a router of its own, as they say so only so often."""
-    with behind_a_router() as host:
-        return measure(Lan(host, "", ""), f"{to}:{PORT}")
+@pytest.fixture(scope="module")
+def host() -> Iterator[str]:
+    """One that reaches others by a router, 10.77.0.2, which refuses what it is to refuse.
+
+    Of its addresses there is one for each of what is refused.
+    """
+    with two_hosts() as (host, router):
+        for name in ("ipv4.ip_forward", "ipv6.conf.all.forwarding"):
+            run("ip", "netns", "exec", router, "sysctl", "-qw", f"net.{name}=1")
+        for refusal, v4, v6 in (("unreachable", 1, 1), ("prohibit", 2, 2)):
+            run("ip", "-n", router, "route", "add", refusal, f"10.99.{v4}.0/24")
+            run("ip", "-n", router, "-6", "route", "add", refusal, f"fd99:{v6}::/64")
+        run("ip", "-n", host, "route", "add", "default", "via", "10.77.0.2")
+        run("ip", "-n", host, "-6", "route", "add", "default", "via", "fd77::2")
+        [device] = re.findall(r"^\d+: (sk\w+)", run("ip", "-n", host, "-o", "link"), re.MULTILINE)
+        for number in range(len(REFUSALS)):
+            run("ip", "-n", host, "addr", "add", f"10.77.0.1{number}/24", "dev", device)
+            give(host, f"fd77::1:{number}/64", device)
+        yield host
 
 
-def test_refusals_are_told_with_who_sent_them() -> None:
+def test_refusals_are_told_with_who_sent_them(host: str) -> None:
+    def of(number: int) -> tuple[int, list[dict[str, Any]]]:
+        to = REFUSALS[number][0]
+        # routers say so only so often to one address: each run has its own
+        source = f"fd77::1:{number}" if "[" in to else f"10.77.0.1{number}"
+        return measure(Lan(host, "", ""), "-I", source, f"{to}:{PORT}")
+
     with ThreadPoolExecutor(len(REFUSALS)) as pool:
-        runs = list(pool.map(refused, [to for to, _, _ in REFUSALS]))
+        runs = list(pool.map(of, range(len(REFUSALS))))
     for (_, text, sender), (code, events) in zip(REFUSALS, runs, strict=True):
         assert code == 1
         found, counts = summary(events), summary(events)["counts"]
@@ -224,8 +231,7 @@ def test_refusals_are_told_with_who_sent_them() -> None:
         assert found["error"].endswith(f": {text}, said by {sender}")
 
 
-def test_people_see_who_refuses() -> None:
-    with behind_a_router() as host:
-        done = finish(Lan(host, "", "").sock("echo", "-c1", "-W5", f"10.99.1.1:{PORT}"))
+def test_people_see_who_refuses(host: str) -> None:
+    done = finish(Lan(host, "", "").sock("echo", "-c1", "-W9", f"10.99.1.1:{PORT}"))
     assert done.returncode == 1
     assert re.search(rb"ICMP +1 x host unreachable, from 10\.77\.0\.2$", done.stderr, re.MULTILINE)
