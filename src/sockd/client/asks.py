@@ -15,6 +15,7 @@ from sockd.client.measure.outcomes import difference
 from sockd.client.measure.statistics import Durations
 from sockd.client.net.datagrams import Datagrams
 from sockd.client.net.dial import dial
+from sockd.client.net.interfaces import named
 from sockd.client.net.streams import Stream
 from sockd.client.process import Run
 from sockd.client.reach import reach
@@ -210,7 +211,8 @@ class ConversationHost:
         datagrams = self._datagrams
         answer = await self.speech.datagram(datagrams, talk)
         stamp = Stamp.KERNEL if answer.is_kernel else Stamp.USER
-        return answer, self._probe(talk, answer, datagrams.address[0], answer.rtt_ns, stamp, None)
+        peer = named(datagrams.address[0])
+        return answer, self._probe(talk, answer, peer, answer.rtt_ns, stamp, None)
 
     def _probe(
         self,

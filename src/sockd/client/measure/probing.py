@@ -17,6 +17,7 @@ from sockd.client.measure.clocks import Clocks
 from sockd.client.measure.figures import measured
 from sockd.client.measure.prober import Prober
 from sockd.client.measure.schedule import Schedule, Window
+from sockd.client.net.interfaces import named
 from sockd.client.process import Run
 from sockd.client.report import Answerer, Counts, HostSummary, Interval
 from sockd.client.targets import Target
@@ -247,7 +248,7 @@ class Probing:
         about = HostSummary(
             target=self.target.name,
             transport=self.target.transport,
-            address=facts.address,
+            address=facts.address and named(facts.address),
             port=self.target.port or None,
             answerers=_answerers(self.prober),
             missed_slots=self._schedule.missed if self._schedule is not None else None,
@@ -299,7 +300,8 @@ class Probing:
                 f"{self.target} sent {counts.corrupt + counts.foreign} answers, none of which is "
                 "what was sent"
             )
-        if counts.failed and not counts.lost:
+        # routers say it so often only: of most that were lost for the same reason they say nothing
+        if self._reason or (counts.failed and not counts.lost):
             reason = self._reason or self.carrier.refusal() or "nothing could be sent"
             return Unreachable(f"nobody answers at {self.target}: {reason}")
         return TimedOut(
@@ -313,7 +315,7 @@ def _answerers(prober: Prober | Answerers) -> tuple[Answerer, ...]:
         return ()
     return tuple(
         Answerer(
-            address=address,
+            address=named(address),
             counts=prober.counts_of(address),
             rtt=one.rtt.spread(),
             jitter_ns=one.jitter.ns,
