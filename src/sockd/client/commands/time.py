@@ -78,7 +78,8 @@ class ClockHost:
             await (self._narrow() if self.is_precise else self._repeat())
         except ClientError as error:
             self._error = error
-            self._say(row(self.target.name, "-", str(error), self.columns))
+            # the error itself is told on standard error
+            self._say(row(self.target.name, "-", error.reason.replace("_", " "), self.columns))
             raise
         except CancelledError:  # the deadline, an interrupt, or others have answered
             if self._estimate is None:
