@@ -13,9 +13,9 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
 from sockd.client.asking import Asking
-from sockd.client.discovery import MOST_PLACES, Place, Way
 from sockd.client.errors import ClientError, Unreachable
-from sockd.client.probing import (
+from sockd.client.lan.discovery import MOST_PLACES, Place, Way
+from sockd.client.lan.probing import (
     AGAIN_AFTER,
     AT_ONCE,
     PER_SECOND,
@@ -25,8 +25,14 @@ from sockd.client.probing import (
     Reply,
     networks,
 )
+from sockd.client.lan.proofs import (
+    DATAGRAM_QUESTIONS,
+    MOST_ANSWER,
+    Question,
+    says_seconds,
+    says_token,
+)
 from sockd.client.process import Run
-from sockd.client.proofs import DATAGRAM_QUESTIONS, MOST_ANSWER, Question, says_seconds, says_token
 from sockd.client.report import Stamp
 from sockd.client.targets import Transport
 from sockd.testing.running import running_reactor, until

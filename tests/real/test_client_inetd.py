@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from sockd.client.clock_offset import COARSENESS
 from sockd.client.commands.time import PRECISE_NS
 from sockd.client.exits import Exit
+from sockd.client.talk.clock_offset import COARSENESS
 from sockd.formats.chargen import LINE, PATTERN
 from tests.client.running import SOCK, Done
 from tests.daemons import two_hosts

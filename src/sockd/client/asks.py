@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 
-from attrs import asdict, define, evolve, field, frozen
+from attrs import define, evolve, field, frozen
 
 from sockd.client.asking import Asking
-from sockd.client.datagrams import Datagrams
-from sockd.client.dial import dial
 from sockd.client.errors import BadAnswer, ClientError, TimedOut, UsageFault
 from sockd.client.exits import Exit
+from sockd.client.measure.budget import MOST_RUNS, NOTE, asked_like_budget
+from sockd.client.measure.outcomes import difference
 from sockd.client.measure.statistics import Durations
+from sockd.client.net.datagrams import Datagrams
+from sockd.client.net.dial import dial
+from sockd.client.net.streams import Stream
 from sockd.client.process import Run
 from sockd.client.reach import reach
 from sockd.client.report import (
@@ -26,7 +29,6 @@ from sockd.client.report import (
     Timing,
     Value,
 )
-from sockd.client.streams import Stream
 from sockd.client.targets import Target, Transport
 from sockd.client.waiting import sleep
 
@@ -90,8 +92,6 @@ class Speech:
     datagram: Callable[[Datagrams, Talk], Awaitable[Answer]] | None = None
     kind: str = ""
     """The kind of service whose documentation explains the protocol."""
-    has_rows: bool = False
-    """What it hands out names the host itself."""
     retries_itself: bool = False
     """Over datagrams it repeats what was not answered, and no more."""
 
@@ -107,10 +107,14 @@ class ConversationHost:
     _told: Counts = field(factory=Counts)
     _durations: Durations = field(factory=Durations)
     _fresh: Durations = field(factory=Durations)
+    _runs: list[int] = field(factory=lambda: [0])
+    """How many were answered before each loss, and at the end since the last one."""
     _last: Probe | None = None
     _answer: Answer | None = None
     _refusal: ClientError | None = None
     """The last that answers have said."""
+    _is_broken: bool = False
+    """Whether an answer has broken the protocol: others that do not make it no better."""
     _datagrams: Datagrams | None = None
 
     @property
@@ -126,14 +130,14 @@ class ConversationHost:
     async def go(self) -> None:
         """Ask until all is asked."""
         asking, run = self.run.asking, self.run
-        start = run.monotonic_ns()
+        interval_ns = round((INTERVAL if asking.interval is None else asking.interval) * 1e9)
+        due_ns = run.monotonic_ns()
         failed: ClientError | None = None
         try:
             for seq in range(asking.count or 1):
-                due_ns = start + round(
-                    seq * (INTERVAL if asking.interval is None else asking.interval) * 1e9
-                )
                 await sleep(run.reactor, (due_ns - run.monotonic_ns()) / 1e9)
+                # what one that was lost has held up is not caught up in a burst
+                due_ns = max(due_ns, run.monotonic_ns()) + interval_ns
                 failed = await self.ask(seq) or failed
         finally:
             self.close()
@@ -191,6 +195,10 @@ class ConversationHost:
             answer = await self.speech.stream(stream, talk)
         finally:
             stream.close()
+            self._counted["bytes_sent"] += stream.bytes_sent
+        if (expires := stream.channel.expires) is not None:
+            days = round(expires / 86_400 - self.run.wall_ns() / 86_400e9, 3)
+            answer = evolve(answer, values={**answer.values, "certificate_days": days})
         timing = answer.timing or stream.timing
         rtt_ns = timing.first_byte_ns if answer.rtt_ns is None else answer.rtt_ns
         return answer, self._probe(talk, answer, stream.peer, rtt_ns, Stamp.USER, timing)
@@ -234,6 +242,7 @@ class ConversationHost:
 
     def _count_answer(self, talk: Talk, answer: Answer, probe: Probe) -> None:
         self._last, self._answer = probe, answer
+        self._runs[-1] += 1
         self._refusal = answer.refusal or self._refusal
         self._counted["received"] += 1
         self._counted["bytes_received"] += talk.size
@@ -244,7 +253,10 @@ class ConversationHost:
 
     def _count_failure(self, talk: Talk, error: ClientError) -> None:
         is_lost = isinstance(error, TimedOut)
+        self._is_broken |= isinstance(error, BadAnswer)
         self._counted["lost" if is_lost else "failed"] += 1
+        if is_lost and len(self._runs) < MOST_RUNS:
+            self._runs.append(0)
         self.run.report(
             Probe(
                 target=self.target.name,
@@ -274,12 +286,19 @@ class ConversationHost:
             stamps=probe.stamp if probe else None,
             rate_bps=answer.rate_bps if answer else None,
             values=answer.values if answer else {},
-            notes=answer.notes if answer else (),
+            notes=self._notes(),
             exit=self._exit(error),
             error=None if why is None else str(why),
         )
 
+    def _notes(self) -> tuple[str, ...]:
+        notes = () if self._answer is None else self._answer.notes
+        is_budget = not self.target.transport.is_stream and asked_like_budget(self._runs)
+        return (*notes, NOTE) if is_budget else notes
+
     def _exit(self, error: ClientError | None) -> Exit:
+        if self._is_broken:
+            return Exit.BAD_ANSWER
         if self.has_answered:
             return Exit.ANSWERED if self._refusal is None else self._refusal.exit
         return error.exit if error is not None else Exit.TIMEOUT
@@ -297,8 +316,3 @@ class ConversationHost:
             counts=difference(self.counts, before),
             rtt=fresh.spread(),
         )
-
-
-def difference(now: Counts, before: Counts) -> Counts:
-    """What was counted in between."""
-    return Counts(**{name: value - getattr(before, name) for name, value in asdict(now).items()})

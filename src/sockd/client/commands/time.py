@@ -11,14 +11,14 @@ from twisted.internet.defer import CancelledError
 from sockd.client.arguments import Command, asks
 from sockd.client.asking import Asking
 from sockd.client.asks import INTERVAL, Answer, ConversationHost, Speech, Talk
-from sockd.client.clock_offset import Bounds, ClockWasSet, Estimate, Exchange, Reading
-from sockd.client.datagrams import Datagrams
 from sockd.client.errors import BadAnswer, ClientError, TimedOut
 from sockd.client.exits import worst
+from sockd.client.net.datagrams import Datagrams
+from sockd.client.net.streams import Stream
 from sockd.client.process import Run
 from sockd.client.report import Data, HostSummary, Interval, Value
 from sockd.client.start import run_hosts, targets
-from sockd.client.streams import Stream
+from sockd.client.talk.clock_offset import Bounds, ClockWasSet, Estimate, Exchange, Reading
 from sockd.client.targets import Target, Transport
 from sockd.client.waiting import sleep
 from sockd.formats import ports
@@ -78,8 +78,7 @@ class ClockHost:
             await (self._narrow() if self.is_precise else self._repeat())
         except ClientError as error:
             self._error = error
-            # the error itself is told on standard error
-            self._say(row(self.target.name, "-", error.reason.replace("_", " "), self.columns))
+            self._say(row(self.target.name, "-", str(error), self.columns))
             raise
         except CancelledError:  # the deadline, an interrupt, or others have answered
             if self._estimate is None:

@@ -11,7 +11,7 @@ from twisted.internet.interfaces import IDelayedCall
 from sockd.client.errors import BadAnswer, ClientError, TimedOut, Unreachable
 from sockd.client.exits import Exit
 from sockd.client.measure.answerers import Answerers
-from sockd.client.measure.budget import looks_like_budget
+from sockd.client.measure.budget import MOST_RUNS, NOTE, looks_like_budget
 from sockd.client.measure.carriers import Carrier, Facts, Pieces
 from sockd.client.measure.clocks import Clocks
 from sockd.client.measure.figures import measured
@@ -26,8 +26,6 @@ REFUSED_NS = 10_000_000
 """Until the next try where the kernel takes nothing: its queue is empty by then."""
 COARSE_NS = 2_000_000
 """By so much a reactor's timer may miss its time: it counts whole milliseconds."""
-MOST_INTERVALS = 600
-"""Seconds whose counts are kept, to see whether losses look like a server's budget."""
 
 
 @frozen(kw_only=True)
@@ -108,10 +106,11 @@ class Probing:
         asked = self.carrier.address
         prober = self.prober
         if isinstance(prober, Answerers):
-            arrived = [(data, stamp, address[0]) for data, address, stamp in pieces]
+            arrived = [(piece[0], piece[2], piece[1][0]) for piece in pieces]
             prober.received_many(arrived, now_ns, offset_ns)
         else:
-            mine = [(data, stamp) for data, address, stamp in pieces if address == asked]
+            is_any = self.carrier.hears_anyone
+            mine = [(piece[0], piece[2]) for piece in pieces if is_any or piece[1] == asked]
             prober.received_many(mine, now_ns, offset_ns)
             if len(mine) < len(pieces):
                 prober.strangers(len(pieces) - len(mine))
@@ -182,8 +181,7 @@ class Probing:
             sent = self.carrier.send(self.prober.payloads(most))
             self._sent += most
             if not sent.refused:
-                for _ in range(most):
-                    self.prober.sent(sent.at_ns)
+                self.prober.sent_many(most, sent.at_ns)
                 continue
             for number in range(most):
                 if number in sent.refused:
@@ -237,7 +235,7 @@ class Probing:
     def interval(self, from_ns: int, to_ns: int) -> Interval | None:
         """What has happened since the last call."""
         counts, rtt = self.prober.interval()
-        if len(self._intervals) < MOST_INTERVALS:
+        if len(self._intervals) < MOST_RUNS:
             self._intervals.append(counts)
         return Interval(
             target=self.target.name, from_ns=from_ns, to_ns=to_ns, counts=counts, rtt=rtt
@@ -275,13 +273,15 @@ class Probing:
         if facts.own_losses:
             notes.append(
                 f"{facts.own_losses} datagrams found the receive queue of this client full: "
-                "they count as lost, but the network is not to blame"
+                "answers among them count as lost, but the network is not to blame"
+            )
+        if discarded := self.prober.stamps_discarded:
+            notes.append(
+                f"{discarded} stamps of the kernel did not fit both clocks, as where the wall "
+                "clock is set: of these answers the time counts at which this client read them"
             )
         if looks_like_budget(self._intervals):
-            notes.append(
-                "answers came at an even rate below the one of the probes: that looks like a "
-                "server's budget for one source, not like loss on the way; a longer -i would tell"
-            )
+            notes.append(NOTE)
         if counts.corrupt:
             notes.append("corrupt answers are lost ones: what came was not what was sent")
         return tuple(notes)
