@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sockd.client.outputs.answers import MOST_LINE, Answers
-from sockd.client.report import Answerer, Error, HostSummary, IcmpErrors, Outcome
+from sockd.client.report import Answerer, Counts, Error, HostSummary, IcmpErrors, Outcome
 from tests.client.outputs.runs import (
     BROADCAST,
     FLOW,
