@@ -113,7 +113,7 @@ class Hosts:
             if not host.has_answered:
                 deadline = self.run.asking.deadline
                 self._fail(
-                    number, TimedOut(f"no answer of {host.target} by the end of {deadline:g} s")
+                    number, TimedOut(f"no answer from {host.target} by the end of {deadline:g} s")
                 )
         self._stop()
 

@@ -6,6 +6,7 @@ nothing here imports a reactor.
 
 from __future__ import annotations
 
+import errno
 import importlib
 import signal
 import sys
@@ -19,6 +20,9 @@ from sockd.client.ending import UNKNOWN, end, with_streams
 from sockd.client.exits import Exit
 from sockd.formats.nearest import near_miss
 from sockd.formats.text import escape
+
+NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
+"""How a disk fails that the output is written to: no fault of ours to trace."""
 
 COMMANDS = {
     "ack": ("lines", "send lines, print their acknowledgements"),
@@ -109,6 +113,9 @@ def main() -> NoReturn:
     except BrokenPipeError:
         end(Exit.ANSWERED)
     except Exception as error:
+        if isinstance(error, OSError) and error.errno in NO_ROOM:
+            click.echo(f"sock: cannot write the output: {str(error.strerror).lower()}", err=True)
+            end(UNKNOWN if is_check else Exit.UNREACHABLE)
         if is_check:
             end(_unknown(f"a fault of sock: {type(error).__name__}: {error}"))
         raise

@@ -124,7 +124,7 @@ class _Process:
             if self.failure is None:
                 try:
                     report(event)
-                except BrokenPipeError as error:
+                except OSError as error:  # a pipe that is closed, a disk that is full
                     self.failure = error
                     self.run.reactor.callLater(0, self._cancel)
 
