@@ -58,8 +58,8 @@ def message(
             True,
         ),
         (
-            message(errno.EHOSTUNREACH, 3, 1, 3, 0, inet6("fe80::1", 4)),
-            "address unreachable, said by fe80::1%4",
+            message(errno.EHOSTUNREACH, 3, 1, 3, 0, inet6("fe80::1", 4_000_000)),
+            "address unreachable, said by fe80::1%4000000",
             True,
         ),
         (
