@@ -16,7 +16,7 @@ from twisted.python.failure import Failure
 from zope.interface import provider
 
 from sockd.client.asking import Asking
-from sockd.client.ending import UNKNOWN, end
+from sockd.client.ending import UNKNOWN, end, end_now, unwritable
 from sockd.client.errors import ClientError
 from sockd.client.exits import Exit
 from sockd.client.report import Event
@@ -89,12 +89,15 @@ def run_process(
     process.run.report = process.telling(report)
     reactor.callWhenRunning(process.begin, body)
     reactor.run()
-    if isinstance(process.failure, BrokenPipeError):
+    if isinstance(process.unwritten, BrokenPipeError):
         end(Exit.ANSWERED)
     if process.failure is not None:
         raise process.failure
     if process.signal is not None and not asking.is_check:  # monitoring knows exit codes only
         end(Exit.ANSWERED, process.signal)
+    if process.unwritten is not None:
+        code = unwritable(process.unwritten)
+        end(UNKNOWN if asking.is_check else code)
     return int(process.exit)
 
 
@@ -106,6 +109,8 @@ class _Process:
     exit: Exit = Exit.ANSWERED
     signal: int | None = None
     failure: BaseException | None = None
+    unwritten: OSError | None = None
+    """Why what has happened could not be told."""
     _task: Deferred[Exit] | None = None
 
     def begin(self, body: Body) -> None:
@@ -118,14 +123,14 @@ class _Process:
         self._task.addBoth(lambda _: self.run.reactor.stop())
 
     def telling(self, report: Callable[[Event], None]) -> Callable[[Event], None]:
-        """`report`, which ends the run when nobody reads any more, whoever calls it."""
+        """`report`, which ends the run where it cannot be written, whoever calls it."""
 
         def tell(event: Event) -> None:
-            if self.failure is None:
+            if self.unwritten is None:
                 try:
                     report(event)
-                except BrokenPipeError as error:
-                    self.failure = error
+                except OSError as error:
+                    self.unwritten = error
                     self.run.reactor.callLater(0, self._cancel)
 
         return tell
@@ -134,7 +139,7 @@ class _Process:
         self.exit = code
 
     def _failed(self, failure: Failure) -> None:
-        if failure.check(CancelledError) and (self.signal or self.failure) is not None:
+        if failure.check(CancelledError) and (self.signal or self.unwritten) is not None:
             return
         error = failure.value
         if isinstance(error, ClientError):
@@ -147,7 +152,7 @@ class _Process:
         """A signal that ends: the run tells its summary first; a second one does not wait."""
         if self.signal is not None:
             if self.run.asking.is_check:
-                end(UNKNOWN)
+                end_now(UNKNOWN)
             end(Exit.ANSWERED, number)
         self.signal = number
         self.run.reactor.callFromThread(self._cancel)
