@@ -101,8 +101,8 @@ def to_host(address: Address, *, interface: str = "", hops: int = DEFAULT_HOPS) 
     than the one that was asked, as a server that listens on all of its addresses may send, would
     never be seen: a second socket at the same port hears those. Raises UsageFault, Unreachable.
     """
-    host, port = address
-    version = _version(address)
+    host, port = _unmapped(address[0]), address[1]
+    version = _version((host, port))
     known = () if version == 6 and not interface else interfaces.read()
     way = interfaces.way(interface, known, version)
     target = canonical(host, way.interface), port
@@ -120,6 +120,9 @@ def to_host(address: Address, *, interface: str = "", hops: int = DEFAULT_HOPS) 
         else:
             source = source or _source(sock, target, way)
             others = _connect(sock, source, target)
+            if ipaddress.ip_address(target[0].partition("%")[0]).is_unspecified:
+                # the kernel makes it the loopback, from where answers come
+                target = sock.getpeername()[0], port
     except OSError as error:
         sock.close()
         raise failure(error, f"cannot send to {name}") from None
@@ -253,6 +256,15 @@ def _version(address: Address) -> int:
         return ipaddress.ip_address(host.partition("%")[0]).version
     except ValueError:
         raise UsageFault(f"{host} is no address") from None
+
+
+def _unmapped(host: str) -> str:
+    """An address of IPv4 that is written as one of IPv6 (`::ffff:192.0.2.1`), as what it is."""
+    with suppress(ValueError):
+        ip = ipaddress.ip_address(host)
+        if ip.version == 6 and ip.ipv4_mapped is not None:
+            return str(ip.ipv4_mapped)
+    return host
 
 
 def _make(family: socket.AddressFamily) -> socket.socket:
