@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import signal
 import sys
 import time
@@ -76,6 +77,13 @@ def install_reactor() -> Any:
     return installed
 
 
+def have_descriptors() -> None:
+    """Take all descriptors that this process may have: each of many hosts needs some."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(OSError, ValueError):  # systems that allow less than they say
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
 def run_process(
     body: Body,
     asking: Asking,
@@ -83,6 +91,7 @@ def run_process(
     explain: Callable[[Target], Hooks] = lambda _: SILENT,
 ) -> int:
     """Run a command to its end. Returns the exit code; ends the process itself at a signal."""
+    have_descriptors()
     reactor = install_reactor()
     globalLogBeginner.beginLoggingTo([_complain], redirectStandardIO=False)
     process = _Process(Run(reactor, asking, report, explain))

@@ -62,6 +62,23 @@ async def test_another_way_to_write_an_address_is_answered(
         datagrams.close()
 
 
+def test_who_is_handed_what_waits_may_close_the_socket() -> None:
+    came: list[Came] = []
+    with server() as sock, to(sock) as datagrams:
+
+        def take(batch: list[Came], _: Clocks) -> None:
+            came.extend(batch)
+            datagrams.close()
+
+        datagrams.on_batch = take
+        datagrams.send(b"hello")
+        bounce(sock)
+        while not came:
+            datagrams.read_now()
+        datagrams.read_now()
+    assert [data for data, *_ in came] == [b"hello"]
+
+
 @pytest_twisted.ensureDeferred
 async def test_silence_is_asked_again_and_then_is_a_timeout() -> None:
     with server() as sock, to(sock) as datagrams:
