@@ -88,6 +88,12 @@ def test_a_question_that_waits_for_its_answer_is_told_to_be_on_its_way() -> None
     assert intervals[0]["in_flight"] == 1
 
 
+def test_what_cannot_be_meant_is_asked_once() -> None:
+    done = sock("daytime", "--udp", "-J", "-c9", "-i9", "-I", "nosuch0", "127.0.0.1")
+    assert done.code == 2
+    assert json.loads(done.out.splitlines()[-1])["hosts"][0]["counts"]["sent"] == 1
+
+
 def test_many_hosts_are_asked_however_few_descriptors_a_shell_allows() -> None:
     hosts = " ".join(f"127.0.{number // 200}.{number % 200 + 1}" for number in range(30))
     with udp_everywhere() as port:
@@ -106,15 +112,18 @@ def udp_everywhere() -> Iterator[int]:
 
     def serve() -> None:
         while True:
-            data, told, _, asker = sock.recvmsg(1_000, 100)
+            data, told, _, asker = listening.recvmsg(1_000, 100)
             if not data:
                 return
-            sock.sendmsg([data], told, 0, asker)
+            listening.sendmsg([data], told, 0, asker)
 
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock, ThreadPoolExecutor(1) as pool:
-        sock.setsockopt(socket.IPPROTO_IP, IP_PKTINFO, 1)
-        sock.bind(("", 0))
-        port = sock.getsockname()[1]
+    with (
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as listening,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        listening.setsockopt(socket.IPPROTO_IP, IP_PKTINFO, 1)
+        listening.bind(("", 0))
+        port = listening.getsockname()[1]
         serving = pool.submit(serve)
         try:
             yield port

@@ -141,6 +141,8 @@ class ConversationHost:
                 # what one that was lost has held up is not caught up in a burst
                 due_ns = max(due_ns, run.monotonic_ns()) + interval_ns
                 failed = await self.ask(seq) or failed
+                if isinstance(failed, UsageFault):
+                    break  # it would be no other the next time
         finally:
             self.close()
         if failed is not None and not self.has_answered:

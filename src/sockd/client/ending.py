@@ -10,10 +10,10 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import NoReturn
 
-from sockd.client.exits import Exit
-
 UNKNOWN = 3
 """The exit code of a plugin of monitoring that has found nothing out."""
+UNWRITTEN = 1
+"""The exit code where what was found cannot be written."""
 
 
 def with_streams() -> None:
@@ -74,9 +74,9 @@ def _flush(code: int) -> int:
     return code
 
 
-def unwritable(error: OSError) -> Exit:
+def unwritable(error: OSError) -> int:
     """Tell that what was found cannot be written; the exit code."""
     with suppress(OSError, ValueError):
         sys.stderr.write(f"sock: cannot write: {(error.strerror or str(error)).lower()}\n")
         sys.stderr.flush()
-    return Exit.UNREACHABLE
+    return UNWRITTEN

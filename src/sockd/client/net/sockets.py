@@ -33,6 +33,7 @@ _FOLDER_MODE = 0o711
 _FILE_MODE = 0o666
 
 _WILDCARD = {4: "0.0.0.0", 6: "::"}
+_LOOPBACK = {4: "127.0.0.1", 6: "::1"}
 
 # linux/in.h, linux/in6.h, asm-generic/socket.h
 _SO_RCVBUFFORCE = 33
@@ -101,7 +102,7 @@ def to_host(address: Address, *, interface: str = "", hops: int = DEFAULT_HOPS) 
     than the one that was asked, as a server that listens on all of its addresses may send, would
     never be seen: a second socket at the same port hears those. Raises UsageFault, Unreachable.
     """
-    host, port = _unmapped(address[0]), address[1]
+    host, port = _meant(address[0]), address[1]
     version = _version((host, port))
     known = () if version == 6 and not interface else interfaces.read()
     way = interfaces.way(interface, known, version)
@@ -120,9 +121,6 @@ def to_host(address: Address, *, interface: str = "", hops: int = DEFAULT_HOPS) 
         else:
             source = source or _source(sock, target, way)
             others = _connect(sock, source, target)
-            if ipaddress.ip_address(target[0].partition("%")[0]).is_unspecified:
-                # the kernel makes it the loopback, from where answers come
-                target = sock.getpeername()[0], port
     except OSError as error:
         sock.close()
         raise failure(error, f"cannot send to {name}") from None
@@ -258,10 +256,13 @@ def _version(address: Address) -> int:
         raise UsageFault(f"{host} is no address") from None
 
 
-def _unmapped(host: str) -> str:
-    """An address of IPv4 that is written as one of IPv6 (`::ffff:192.0.2.1`), as what it is."""
+def _meant(host: str) -> str:
+    """The address that answers come from: the wildcard means the loopback to the kernel, and one of
+    IPv4 may be written as one of IPv6 (`::ffff:192.0.2.1`)."""
     with suppress(ValueError):
         ip = ipaddress.ip_address(host)
+        if ip.is_unspecified:
+            return _LOOPBACK[ip.version]
         if ip.version == 6 and ip.ipv4_mapped is not None:
             return str(ip.ipv4_mapped)
     return host
