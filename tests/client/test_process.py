@@ -14,6 +14,7 @@ import pytest
 
 from tests.client.liars import (
     datagram_liar,
+    echoes,
     hears_end,
     refusing_port,
     resets,
@@ -100,6 +101,34 @@ def test_a_closed_pipe_is_no_error() -> None:
         process.stdout = None
         _, err = process.communicate(timeout=PATIENCE)
     assert (process.returncode, err) == (0, b"")
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["echo", "--help"]])
+def test_help_that_nobody_reads_is_no_error(arguments: list[str]) -> None:
+    ours, its = os.pipe()
+    os.close(ours)
+    with os.fdopen(its, "wb") as closed:
+        done = subprocess.run(
+            [SOCK, *arguments],
+            stdout=closed,
+            stderr=subprocess.PIPE,
+            timeout=PATIENCE,
+            check=False,
+        )
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+@pytest.mark.parametrize("transport", ["--udp", "--tcp"])
+def test_who_reads_no_more_of_what_is_explained_ends_the_run(transport: str) -> None:
+    liar = datagram_liar(lambda data: [data]) if transport == "--udp" else stream_liar(echoes)
+    with (
+        liar as server,
+        sock_open("echo", transport, "--explain", f"127.0.0.1:{server.port}") as process,
+    ):
+        assert process.stderr is not None
+        process.stderr.read(5)
+        process.stderr.close()
+        assert process.wait(PATIENCE) == 0
 
 
 def test_standard_output_that_is_closed_from_the_start_is_no_traceback() -> None:

@@ -9,7 +9,9 @@ from __future__ import annotations
 import importlib
 import signal
 import sys
-from typing import NoReturn
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, NoReturn
 
 import click
 from click.shell_completion import CompletionItem
@@ -44,8 +46,27 @@ COMMANDS = {
 """By name: the module in `sockd.client.commands`, and what the command does."""
 
 
+@contextmanager
+def _closed_pipe_ends() -> Iterator[None]:
+    """Nobody reads any more: that is no error."""
+    try:
+        yield
+    except BrokenPipeError:
+        end(Exit.ANSWERED)
+
+
 class Commands(click.Group):
     """The table of commands; each is imported when it is wanted."""
+
+    def make_context(self, *args: Any, **settings: Any) -> click.Context:
+        """As click's, which would make a closed pipe (`sock --help | true`) a failure."""
+        with _closed_pipe_ends():
+            return super().make_context(*args, **settings)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """As click's, but for a closed pipe, too."""
+        with _closed_pipe_ends():
+            return super().invoke(ctx)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """The names, in order."""
@@ -106,8 +127,6 @@ def main() -> NoReturn:
         end(_usage_fault(error, is_check))
     except (click.Abort, KeyboardInterrupt):
         end(Exit.ANSWERED, signal.SIGINT)
-    except BrokenPipeError:
-        end(Exit.ANSWERED)
     except Exception as error:
         if is_check:
             end(_unknown(f"a fault of sock: {type(error).__name__}: {error}"))

@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
-from typing import Any, Protocol
+from typing import Any, ParamSpec, Protocol
 
 from attrs import define, frozen
 from twisted.internet.defer import CancelledError, Deferred
@@ -23,6 +23,8 @@ from sockd.client.exits import Exit
 from sockd.client.report import Event
 from sockd.client.targets import Target
 from sockd.formats.text import escape
+
+P = ParamSpec("P")
 
 
 class Hook(Protocol):
@@ -96,6 +98,7 @@ def run_process(
     globalLogBeginner.beginLoggingTo([_complain], redirectStandardIO=False)
     process = _Process(Run(reactor, asking, report, explain))
     process.run.report = process.telling(report)
+    process.run.explain = process.explaining(explain)
     reactor.callWhenRunning(process.begin, body)
     reactor.run()
     if isinstance(process.unwritten, BrokenPipeError):
@@ -131,18 +134,30 @@ class _Process:
         self._task.addCallbacks(self._ended, self._failed)
         self._task.addBoth(lambda _: self.run.reactor.stop())
 
-    def telling(self, report: Callable[[Event], None]) -> Callable[[Event], None]:
-        """`report`, which ends the run where it cannot be written, whoever calls it."""
+    def telling(self, tell: Callable[P, None]) -> Callable[P, None]:
+        """`tell`, which ends the run where it cannot write, whoever calls it."""
 
-        def tell(event: Event) -> None:
+        def told(*args: P.args, **named: P.kwargs) -> None:
             if self.unwritten is None:
                 try:
-                    report(event)
+                    tell(*args, **named)
                 except OSError as error:
                     self.unwritten = error
                     self.run.reactor.callLater(0, self._cancel)
 
-        return tell
+        return told
+
+    def explaining(self, explain: Callable[[Target], Hooks]) -> Callable[[Target], Hooks]:
+        """`explain`, whose hooks do so."""
+
+        def explained(target: Target) -> Hooks:
+            hooks = explain(target)
+            return Hooks(
+                None if hooks.wrote is None else self.telling(hooks.wrote),
+                None if hooks.read is None else self.telling(hooks.read),
+            )
+
+        return explained
 
     def _ended(self, code: Exit) -> None:
         self.exit = code
