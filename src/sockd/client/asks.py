@@ -126,7 +126,9 @@ class ConversationHost:
     @property
     def counts(self) -> Counts:
         """What became of the questions so far."""
-        return Counts(**self._counted)
+        counts = Counts(**self._counted)
+        known = counts.received + counts.lost + counts.failed
+        return evolve(counts, in_flight=counts.sent - known)
 
     async def go(self) -> None:
         """Ask until all is asked."""
@@ -140,6 +142,8 @@ class ConversationHost:
                 # what one that was lost has held up is not caught up in a burst
                 due_ns = max(due_ns, run.monotonic_ns()) + interval_ns
                 failed = await self.ask(seq) or failed
+                if isinstance(failed, UsageFault):
+                    break  # it would be no other the next time
         finally:
             self.close()
         if failed is not None and not self.has_answered:
@@ -274,15 +278,13 @@ class ConversationHost:
     def summary(self, error: ClientError | None) -> HostSummary:
         """What is known of it so far."""
         probe, answer = self._last, self._answer
-        counts = self.counts
         why = error or self._refusal
-        known = counts.received + counts.lost + counts.failed
         return HostSummary(
             target=self.target.name,
             transport=self.target.transport,
             address=probe.address if probe else None,
             port=self.target.port or None,
-            counts=evolve(counts, in_flight=counts.sent - known),
+            counts=self.counts,
             rtt=self._durations.spread(),
             timing=probe.timing if probe else None,
             stamps=probe.stamp if probe else None,

@@ -10,7 +10,9 @@ import errno
 import importlib
 import signal
 import sys
-from typing import NoReturn
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, NoReturn
 
 import click
 from click.shell_completion import CompletionItem
@@ -48,8 +50,27 @@ COMMANDS = {
 """By name: the module in `sockd.client.commands`, and what the command does."""
 
 
+@contextmanager
+def _closed_pipe_ends() -> Iterator[None]:
+    """Nobody reads any more: that is no error."""
+    try:
+        yield
+    except BrokenPipeError:
+        end(Exit.ANSWERED)
+
+
 class Commands(click.Group):
     """The table of commands; each is imported when it is wanted."""
+
+    def make_context(self, *args: Any, **settings: Any) -> click.Context:
+        """As click's, which would make a closed pipe (`sock --help | true`) a failure."""
+        with _closed_pipe_ends():
+            return super().make_context(*args, **settings)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """As click's, but for a closed pipe, too."""
+        with _closed_pipe_ends():
+            return super().invoke(ctx)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """The names, in order."""
@@ -110,8 +131,6 @@ def main() -> NoReturn:
         end(_usage_fault(error, is_check))
     except (click.Abort, KeyboardInterrupt):
         end(Exit.ANSWERED, signal.SIGINT)
-    except BrokenPipeError:
-        end(Exit.ANSWERED)
     except Exception as error:
         if isinstance(error, OSError) and error.errno in NO_ROOM:
             click.echo(f"sock: cannot write the output: {str(error.strerror).lower()}", err=True)

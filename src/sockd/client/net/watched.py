@@ -69,9 +69,12 @@ class WatchedPort(DatagramPort):
             self._tell(self.protocol.stamped, stamped, wire.read_at)
 
     def read_all(self) -> None:
-        """Hand on all that waits now; what comes meanwhile has its bound."""
+        """Hand on all that waits now; what comes meanwhile has its bound.
+
+        Whoever is told may close it.
+        """
         for _ in range(MOST_READS):
-            if not self._watch.poll(0, 1):
+            if not self.connected or not self._watch.poll(0, 1):
                 break
             self.doRead()
 
