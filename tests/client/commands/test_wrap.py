@@ -121,3 +121,12 @@ def test_filled_is_what_has_the_same_words() -> None:
 def test_no_daemon_is_unreachable(tmp_path: Path) -> None:
     done = sock("wrap", stdin=b"text", environment={"RUNTIME_DIRECTORY": str(tmp_path)})
     assert (done.code, f"{tmp_path}/wrap.sock" in done.err) == (1, True)
+
+
+def test_an_error_is_no_answer_to_a_text_that_is_no_unicode(
+    daemon: Daemon, tls_files: Files
+) -> None:
+    there = way(daemon, "wrap", "tcp", tls_files)
+    done = sock("wrap", *there, stdin=b"\xff " * 40_000)
+    assert (done.code, done.out) == (1, b"")
+    assert "said to the text: text longer than 65536 bytes" in done.err

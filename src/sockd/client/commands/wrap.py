@@ -66,12 +66,13 @@ class Wrapping:
 def is_filled(text: bytes, answer: bytes) -> bool:
     """Whether an answer can be the text filled: all but the white space is the same.
 
-    What is not UTF-8 is shown by the service in its own way: then only that something came is said.
+    What is not UTF-8 is shown by the service in its own way: then only that something came is said,
+    and that it is no error.
     """
     try:
         return "".join(text.decode().split()) == "".join(answer.decode().split())
     except UnicodeDecodeError:
-        return bool(answer.strip())
+        return bool(answer.strip()) and (error_in(answer) is None or error_in(text) is not None)
 
 
 def read_files(names: Sequence[str]) -> bytes:
