@@ -6,16 +6,19 @@ nothing here imports a reactor.
 
 from __future__ import annotations
 
+import errno
 import importlib
+import re
 import signal
 import sys
+from collections.abc import Sequence
 from typing import NoReturn
 
 import click
 from click.shell_completion import CompletionItem
 
 from sockd import __version__
-from sockd.client.ending import UNKNOWN, end, with_streams
+from sockd.client.ending import UNKNOWN, end, end_unwritten, with_streams
 from sockd.client.exits import Exit
 from sockd.formats.nearest import near_miss
 from sockd.formats.text import escape
@@ -42,6 +45,12 @@ COMMANDS = {
     "wrap": ("wrap", "have a text filled into paragraphs"),
 }
 """By name: the module in `sockd.client.commands`, and what the command does."""
+
+
+JSON = re.compile(r"--json|-[qvn46]*J[qvn46]*")
+"""An argument that asks for JSON Lines."""
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
+"""Why standard output may take no more."""
 
 
 class Commands(click.Group):
@@ -105,14 +114,34 @@ def main() -> NoReturn:
     except click.ClickException as error:
         end(_usage_fault(error, is_check))
     except (click.Abort, KeyboardInterrupt):
-        end(Exit.ANSWERED, signal.SIGINT)
+        _interrupted(sys.argv[1:])
     except BrokenPipeError:
         end(Exit.ANSWERED)
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        end_unwritten(error, is_check=is_check)
     except Exception as error:
         if is_check:
             end(_unknown(f"a fault of sock: {type(error).__name__}: {error}"))
         raise
     end(code if isinstance(code, int) else Exit.ANSWERED)
+
+
+def _interrupted(arguments: Sequence[str]) -> NoReturn:
+    """End it where ^C came before the run began to take signals itself."""
+    if "--check" in arguments:
+        end(_unknown("interrupted before anything was asked"))
+    if any(JSON.fullmatch(argument) for argument in arguments):
+        from sockd.client.outputs.jsonl import line
+        from sockd.client.report import Summary
+
+        command = next((name for name in arguments if name in COMMANDS), "")
+        told = Summary(
+            command=command, elapsed_ns=0, hosts=(), exit=Exit.ANSWERED, interrupted=True
+        )
+        sys.stdout.buffer.write(line(told))
+    end(Exit.ANSWERED, signal.SIGINT)
 
 
 def _usage_fault(error: click.ClickException, is_check: bool) -> int:

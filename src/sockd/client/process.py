@@ -16,7 +16,7 @@ from twisted.python.failure import Failure
 from zope.interface import provider
 
 from sockd.client.asking import Asking
-from sockd.client.ending import UNKNOWN, end
+from sockd.client.ending import UNKNOWN, end, end_unwritten
 from sockd.client.errors import ClientError
 from sockd.client.exits import Exit
 from sockd.client.report import Event
@@ -91,6 +91,9 @@ def run_process(
     reactor.run()
     if isinstance(process.failure, BrokenPipeError):
         end(Exit.ANSWERED)
+    if process.is_mute:
+        assert isinstance(process.failure, OSError)
+        end_unwritten(process.failure, is_check=asking.is_check)
     if process.failure is not None:
         raise process.failure
     if process.signal is not None and not asking.is_check:  # monitoring knows exit codes only
@@ -106,6 +109,8 @@ class _Process:
     exit: Exit = Exit.ANSWERED
     signal: int | None = None
     failure: BaseException | None = None
+    is_mute: bool = False
+    """Whether it is that what was to be told could not be written."""
     _task: Deferred[Exit] | None = None
 
     def begin(self, body: Body) -> None:
@@ -118,14 +123,14 @@ class _Process:
         self._task.addBoth(lambda _: self.run.reactor.stop())
 
     def telling(self, report: Callable[[Event], None]) -> Callable[[Event], None]:
-        """`report`, which ends the run when nobody reads any more, whoever calls it."""
+        """`report`, which ends the run when nobody reads any more, or no disk has room for it."""
 
         def tell(event: Event) -> None:
             if self.failure is None:
                 try:
                     report(event)
-                except BrokenPipeError as error:
-                    self.failure = error
+                except OSError as error:
+                    self.failure, self.is_mute = error, True
                     self.run.reactor.callLater(0, self._cancel)
 
         return tell
