@@ -77,6 +77,9 @@ def run_hosts(
     `kind` is the service whose documentation explains what goes over the wire; `options` are those
     of the command itself.
     """
+    if asking.enough is not None and asking.enough > len(found) and not asking.all_addresses:
+        count = f"{len(found)} host{'s are' if len(found) > 1 else ' is'} asked"
+        raise click.UsageError(f"--any {asking.enough} can never be: {count}")
     report = choose(command, [target.name for target in found], asking, has_rows=has_rows)
 
     async def body(run: Run) -> Exit:
@@ -103,7 +106,9 @@ async def every_address(run: Run, found: Sequence[Target]) -> list[Target]:
             is_numeric=run.asking.is_numeric,
             wait=run.asking.wait,
         )
-        asked |= {evolve(target, host=address.host): None for address in addresses}
+        asked |= {
+            evolve(target, host=address.host, known_as=target.host): None for address in addresses
+        }
     return [*asked]
 
 

@@ -311,3 +311,9 @@ def test_nobody_there_is_told(tmp_path: Path) -> None:
     for more in ([], ["--udp"]):
         done = sock("discard", "--unix", tmp_path / "nobody", *more)
         assert done.code == Exit.UNREACHABLE, done.err
+
+
+def test_what_is_never_answered_is_not_asked_again() -> None:
+    done = sock("discard", "--udp", "--retries", "1")
+    assert (done.code, done.out) == (2, b"")
+    assert "--retries asks again where no answer came: here none ever comes" in done.err

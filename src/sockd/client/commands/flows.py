@@ -146,6 +146,8 @@ def discard(asking: Asking, hosts: tuple[str, ...]) -> int:
     back, so only what the network reports as undelivered is known to be lost.
     """
     _check_options(asking)
+    if asking.retries:
+        raise click.UsageError("--retries asks again where no answer came: here none ever comes")
     found = targets(hosts, asking, dict.fromkeys((TCP, UDP, TLS), ports.DISCARD))
 
     async def carry(host: FlowHost, stream: Stream) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 import click
-from attrs import frozen
+from attrs import evolve, frozen
 
 from sockd.client.arguments import Command, asks
 from sockd.client.asking import Asking
@@ -102,7 +102,7 @@ def _read(file: BinaryIO, room: int) -> bytes:
 @click.command(cls=Command)
 @click.argument("files", nargs=-1, metavar="[FILE...]")
 @click.option("-H", "--host", "hosts", multiple=True, metavar="HOST[:PORT]", help="Ask this host.")
-@asks(Transport.TCP, Transport.TLS, Transport.UNIX)
+@asks(Transport.UNIX, Transport.TCP, Transport.TLS)
 def wrap(asking: Asking, files: tuple[str, ...], hosts: tuple[str, ...]) -> int:
     """Have a text filled into paragraphs: of files, or of standard input.
 
@@ -110,7 +110,10 @@ def wrap(asking: Asking, files: tuple[str, ...], hosts: tuple[str, ...]) -> int:
     host with --host. What cannot be read is told before anything is sent. An answer has the words
     of the text; an error from the service goes to standard error, and the exit code is 1.
     """
-    if not hosts and asking.port is None and asking.transport == Transport.TCP:
-        asking = at_runtime_socket(asking, Transport.UNIX, ports.WRAP_SOCKET)
+    if asking.transport == Transport.UNIX and not asking.path:
+        if hosts or asking.port is not None:
+            asking = evolve(asking, transport=Transport.TCP)
+        else:
+            asking = at_runtime_socket(asking, Transport.UNIX, ports.WRAP_SOCKET)
     wrapping = Wrapping(read_files(files))
     return ask_hosts(Speech(name="wrap", kind="wrap", stream=wrapping.stream), hosts, asking)
