@@ -161,18 +161,22 @@ def bound() -> Iterator[socket.socket]:
         yield sock
 
 
+def question_for(sock: socket.socket, proof: str = "token") -> Question:
+    return Question(
+        service="test",
+        transport=Transport.UDP,
+        port=sock.getsockname()[1],
+        request=bytes,
+        proof=says_token if proof == "token" else says_seconds,
+        bears_token=proof == "token",
+    )
+
+
 @asynccontextmanager
 async def asked(proof: str = "token") -> AsyncIterator[Peer]:
     """A caller that asks one service here."""
     with bound() as sock:
-        question = Question(
-            service="test",
-            transport=Transport.UDP,
-            port=sock.getsockname()[1],
-            request=bytes,
-            proof=says_token if proof == "token" else says_seconds,
-            bears_token=proof == "token",
-        )
+        question = question_for(sock, proof)
         replies: list[Reply] = []
         run = Run(running_reactor(), Asking(), lambda _: None)
         caller = Caller(run, HERE, [question], TOKENS, replies.append)
@@ -197,6 +201,19 @@ async def test_an_answer_is_told_with_its_round_trip() -> None:
         assert 0 < reply.rtt_ns < time.monotonic_ns()
         assert reply.stamp in (Stamp.KERNEL, Stamp.USER)
         assert peer.caller.has_sent
+
+
+@pytest_twisted.ensureDeferred
+async def test_each_question_goes_to_its_own_port_of_one_host() -> None:
+    with bound() as one, bound() as other:
+        questions = [question_for(sock) for sock in (one, other)]
+        run = Run(running_reactor(), Asking(), lambda _: None)
+        with closing(Caller(run, HERE, questions, TOKENS, lambda _: None)) as caller:
+            for question in questions:
+                caller.ask(question, 1)
+            for sock, question in zip((one, other), questions, strict=True):
+                data, _ = await Peer(sock, caller, [], question).hear()
+                assert data == TOKENS[0]
 
 
 @pytest_twisted.ensureDeferred

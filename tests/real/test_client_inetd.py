@@ -91,7 +91,7 @@ def its_sibling(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield neighbour
 
 
-@pytest.fixture(params=["inetd", "its_sibling"], ids=["inetd", "xinetd"])
+@pytest.fixture(scope="module", params=["inetd", "its_sibling"], ids=["inetd", "xinetd"])
 def either(request: pytest.FixtureRequest) -> str:
     """The neighbour of each of them."""
     neighbour: str = request.getfixturevalue(request.param)

@@ -132,7 +132,7 @@ def local_server_at(folder: Path) -> Iterator[str]:
 def test_a_process_that_ends_leaves_no_socket_file(tmp_path: Path, ending: str) -> None:
     script = (
         "import os, signal, sys\n"
-        "from sockd.client import sockets\n"
+        "from sockd.client.net import sockets\n"
         "opened = sockets.to_path(sys.argv[1])\n"
         "print(opened.folder, flush=True)\n"
         f"{ending}\n"

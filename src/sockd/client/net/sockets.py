@@ -109,8 +109,7 @@ def to_host(
     than the one that was asked, as a server that listens on all of its addresses may send, would
     never be seen: a second socket at the same port hears those. Raises UsageFault, Unreachable.
     """
-    host, port = address
-    version = _version(address)
+    (host, port), version = address, _version(address)
     known = () if version == 6 and not interface else interfaces.read()
     way = interfaces.way(interface, known, version)
     target = canonical(host, way.interface), port
