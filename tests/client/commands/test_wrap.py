@@ -144,3 +144,8 @@ def test_an_option_of_networks_does_nothing_by_a_socket_file(command: str) -> No
     done = sock(command, "-4")
     assert (done.code, done.out) == (2, b"")
     assert f"{command}.sock is on this host: -4 does nothing there" in done.err
+
+
+def test_an_answer_that_is_no_unicode_has_not_the_words_of_a_text_that_is() -> None:
+    assert not is_filled(b"words", b"\xff\r\n")
+    assert is_filled(b"\xff", b"\xff\r\n")

@@ -70,9 +70,13 @@ def is_filled(text: bytes, answer: bytes) -> bool:
     and that it is no error.
     """
     try:
-        return "".join(text.decode().split()) == "".join(answer.decode().split())
+        words = text.decode().split()
     except UnicodeDecodeError:
         return bool(answer.strip()) and (error_in(answer) is None or error_in(text) is not None)
+    try:
+        return "".join(words) == "".join(answer.decode().split())
+    except UnicodeDecodeError:
+        return False
 
 
 def read_files(names: Sequence[str]) -> bytes:
