@@ -245,3 +245,13 @@ def test_a_run_of_json_has_its_summary_however_early_it_is_interrupted(tmp_path:
 def test_monitoring_is_told_of_an_early_interrupt_as_unknown(tmp_path: Path) -> None:
     code, out, _ = interrupted_while_it_reads(tmp_path, "--check")
     assert (code, out) == (3, b"SOCK UNKNOWN - interrupted before anything was asked\n")
+
+
+def test_a_refusal_is_1_at_the_deadline_too() -> None:
+    with refusing_port() as port:
+        asked = ["daytime", "-c", "100", "-i", "50ms"], ["echo", "-q"]
+        for command in asked:
+            done = sock(*command, "-w", "1", f"127.0.0.1:{port}")
+            assert (done.code, "refused" in done.err or "unreachable" in done.err) == (1, True), (
+                done
+            )

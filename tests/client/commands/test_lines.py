@@ -328,6 +328,7 @@ def test_lines_work_with_a_server_of_others_and_a_slow_one() -> None:
 
 def test_a_control_character_in_a_message_is_escaped_once() -> None:
     with stream_liar(says(b"\x1b[31m\r\n")) as liar:
-        done = sock("factor", "-H", f"127.0.0.1:{liar.port}", "42")
+        there = f"127.0.0.1:{liar.port}"
+        done = sock("factor", "-H", there, "42")
     assert done.code == 4
-    assert done.err == f"sock: 127.0.0.1:{liar.port} answered '\\x1b[31m' to '42'\n"
+    assert done.err == f"sock: {there} answered '\\x1b[31m' to '42'\n"

@@ -102,7 +102,7 @@ def test_who_has_not_answered_by_the_deadline_is_told(site: Site) -> None:
         hosts = [unheard, f"localhost:{site.port('daytime')}"]
         done = sock("daytime", *hosts, "-W", LATE, "-w", "4s", "-4", seconds=50)
     assert done.code == Exit.TIMEOUT
-    assert f"no answer of {unheard} by the end of 4 s" in done.err
+    assert f"no answer from {unheard} by the end of 4 s" in done.err
     assert done.out.startswith(b"localhost: ")
 
 

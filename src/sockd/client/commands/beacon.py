@@ -59,6 +59,11 @@ class Listener:
         """Whether anybody has spoken."""
         return self.count > 0
 
+    @property
+    def fault(self) -> ClientError | None:
+        """Nothing that `go` does not raise."""
+        return None
+
     async def go(self) -> None:
         """Hear messages, as many as were asked for. Raises TimedOut where none came in time."""
         asking = self.run.asking
