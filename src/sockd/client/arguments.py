@@ -255,6 +255,12 @@ def _asking(transports: tuple[Transport, ...], given: Mapping[str, Any]) -> Aski
     return asking
 
 
+def check_end(asking: Asking, options: str) -> None:
+    """Raises UsageError where monitoring would wait for ever: `options` are what ends a run."""
+    if asking.is_check:
+        raise click.UsageError(f"--check has to come to an end: give {options}")
+
+
 def check_local(asking: Asking, what: str) -> None:
     """Raises UsageError where an option is about a network, to which no socket file leads."""
     for option, is_given in (

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import click
 from attrs import define, evolve
 
-from sockd.client.arguments import Command, asks
+from sockd.client.arguments import Command, asks, check_end
 from sockd.client.asking import Asking
 from sockd.client.errors import ClientError, TimedOut
 from sockd.client.exits import Exit
@@ -148,6 +148,8 @@ def beacon(asking: Asking, group: str) -> int:
     It listens on all interfaces that can, or on the one of -I, until -c messages came, or -w is
     over: exit 3 where there was none.
     """
+    if asking.count is None and asking.deadline is None:
+        check_end(asking, "-c or -w")
     target = Target(Transport.UDP, group, asking.port or ports.BEACON)
     # what -c counts here are no questions, about which there would be figures to tell
     told = evolve(asking, count=None)
