@@ -36,6 +36,14 @@ def local(asking: Asking) -> None:
     heard.append(asking)
 
 
+@click.command()
+@click.option("--unix", "path", default="")
+@asks(has_tls=True)
+def by_url(asking: Asking) -> None:
+    """No transport of its own, as `http`."""
+    heard.append(asking)
+
+
 def say(*arguments: str, to: click.Command = command) -> Asking:
     done = CliRunner().invoke(to, arguments)
     assert done.exit_code == 0, done.output
@@ -65,6 +73,7 @@ def test_a_flag_chooses_the_transport() -> None:
     assert say("--tls").transport == Transport.TLS
     assert say("--unix", "/run/a").transport == Transport.UNIX
     assert say("--unix", "/run/a").path == "/run/a"
+    assert say("--unix", "/run/a", to=by_url).transport == Transport.UNIX
 
 
 def test_a_socket_file_of_datagrams_is_unix_and_udp_together() -> None:
@@ -94,6 +103,12 @@ def test_what_stands_behind_two_dashes_is_data() -> None:
         ("-i often", "expected a duration"),
         ("-s many", "-s"),
         ("--port 0", "--port"),
+        ("-W 0", "-W 0 leaves no time for an answer"),
+        ("-w 0", "-w 0 leaves no time for an answer"),
+        ("--unix /x --port 7", "--unix is on this host: --port does nothing there"),
+        ("--unix /x -I lo", "--unix is on this host: -I does nothing there"),
+        ("--unix /x -6", "--unix is on this host: -6 does nothing there"),
+        ("--unix /x --all-addresses", "--unix is on this host: --all-addresses does nothing"),
     ],
 )
 def test_what_cannot_be_meant_is_a_mistake(arguments: str, told: str) -> None:

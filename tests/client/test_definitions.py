@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import attrs
 
-from sockd.client.definitions import OF_PROBES
+from sockd.client.definitions import OF_PROBES, measures
 from sockd.client.measure.statistics import EXACT
 from sockd.client.report import Counts
 
@@ -24,3 +24,7 @@ def test_limits_in_definitions_are_those_of_the_code() -> None:
 
 def test_a_definition_is_a_sentence_or_some() -> None:
     assert all(text[0].isupper() and text.endswith(".") for text in OF_PROBES.values())
+
+
+def test_what_is_only_heard_has_no_round_trip() -> None:
+    assert measures("beacon", is_repeated=False) == ()

@@ -27,15 +27,21 @@ class Scripted:
     target: Target
     seconds: float
     failure: ClientError | None = None
-    fault: Exception | None = None
+    bug: Exception | None = None
+    known: ClientError | None = None
+    """What it knows before it is over."""
     has_answered: bool = False
     is_over: bool = False
+
+    @property
+    def fault(self) -> ClientError | None:
+        return self.known
 
     async def go(self) -> None:
         try:
             await sleep(self.run.reactor, self.seconds)
-            if self.fault is not None:
-                raise self.fault
+            if self.bug is not None:
+                raise self.bug
             if self.failure is not None:
                 raise self.failure
             self.has_answered = True
@@ -145,6 +151,15 @@ def test_the_deadline_ends_the_run_and_all_that_is_open(scene: Scene) -> None:
     assert not scene.clock.getDelayedCalls()
 
 
+def test_what_is_known_at_the_deadline_is_told_and_no_silence(scene: Scene) -> None:
+    scene.host("refuses", 60, known=Unreachable("refuses: connection refused"))
+    scene.begin(deadline=2.0)
+    scene.clock.advance(2)
+    assert scene.result == [Exit.UNREACHABLE]
+    [error] = [event for event in scene.events if isinstance(event, Error)]
+    assert (error.message, error.exit) == ("refuses: connection refused", Exit.UNREACHABLE)
+
+
 def test_so_many_answers_suffice(scene: Scene) -> None:
     scene.host("dead", 0.5, failure=Unreachable("no"))
     scene.host("first", 1)
@@ -197,7 +212,7 @@ def test_it_looks_once_a_second_at_what_has_happened(scene: Scene) -> None:
 
 
 def test_a_fault_of_ours_ends_the_run_and_is_not_hidden(scene: Scene) -> None:
-    scene.host("odd", 1, fault=ZeroDivisionError("ours"))
+    scene.host("odd", 1, bug=ZeroDivisionError("ours"))
     slow = scene.host("slow", 60)
     scene.begin()
     scene.clock.advance(1)

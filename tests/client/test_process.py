@@ -11,6 +11,7 @@ import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import jsonschema
 import pytest
 import trustme
 
@@ -27,6 +28,8 @@ from tests.client.liars import (
 )
 from tests.client.running import SOCK, Done, sock, sock_open
 from tests.processes import PATIENCE
+
+SCHEMA = Path(__file__).parents[2] / "docs" / "sock.schema.json"
 
 
 def finish(process: subprocess.Popen[bytes]) -> tuple[int, bytes, str]:
@@ -151,7 +154,7 @@ def test_a_full_disk_is_told_in_a_line_and_is_1(option: list[str]) -> None:
             timeout=PATIENCE,
             check=False,
         )
-    assert (done.returncode, done.stderr) == (1, b"sock: cannot write: no space left on device\n")
+    assert (done.returncode, done.stderr) == (1, b"sock: cannot write the output: no space left on device\n")
 
 
 def test_a_terminal_that_goes_away_ends_it_by_its_signal() -> None:
@@ -246,3 +249,75 @@ def test_hosts_that_differ_in_their_ports_alone_are_told_apart() -> None:
         asked = [f"127.0.0.1:{server.port}" for server in (first, second)]
         done = sock("daytime", *asked)
     assert set(done.out.decode().splitlines()) == {f"{asked[0]}: one", f"{asked[1]}: two"}
+
+
+@pytest.mark.parametrize(
+    ("options", "code"), [((), 1), (("-J",), 1), (("--check",), 3), (("--prometheus", "-"), 1)]
+)
+def test_a_full_disk_is_told_in_a_line(options: tuple[str, ...], code: int) -> None:
+    with stream_liar(says(b"now\n")) as server, Path("/dev/full").open("wb") as full:
+        argv = [SOCK, "daytime", f"127.0.0.1:{server.port}", *options]
+        done = subprocess.run(
+            argv, stdout=full, stderr=subprocess.PIPE, timeout=PATIENCE * 2, check=False
+        )
+    assert done.stderr == b"sock: cannot write the output: no space left on device\n"
+    assert done.returncode == code
+
+
+WAYS = (
+    "factor -H 127.0.0.1:PORT",
+    "wrap --tcp -H 127.0.0.1:PORT",
+    "send 127.0.0.1 PORT",
+    "send --udp 127.0.0.1 PORT",
+)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_standard_input_that_is_closed_is_told(way: str) -> None:
+    """Nothing else has its number then, which would be read in its place."""
+    with stream_liar(stays) as server:
+        argv = way.replace("PORT", str(server.port))
+        done = subprocess.run(
+            ["sh", "-c", f'exec "$0" {argv} <&-', SOCK],
+            capture_output=True,
+            timeout=PATIENCE * 2,
+            check=False,
+        )
+    assert b"cannot read standard input: bad file descriptor" in done.stderr
+    assert b"Traceback" not in done.stderr
+    assert (done.returncode, done.stdout) == (2, b"")
+
+
+def interrupted_while_it_reads(tmp_path: Path, option: str) -> tuple[int, bytes, str]:
+    """A run that gets a ^C while it reads its input, before the reactor has begun."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with (
+        sock_open("wrap", option, "--tcp", "-H", "127.0.0.1:9", pipe) as process,
+        pipe.open("wb"),  # which waits until it reads
+    ):
+        os.kill(process.pid, signal.SIGINT)
+        return finish(process)
+
+
+def test_a_run_of_json_has_its_summary_however_early_it_is_interrupted(tmp_path: Path) -> None:
+    code, out, _ = interrupted_while_it_reads(tmp_path, "-J")
+    assert code == -signal.SIGINT
+    [event] = [json.loads(line) for line in out.splitlines()]
+    assert (event["type"], event["command"], event["interrupted"]) == ("summary", "wrap", True)
+    jsonschema.validate(event, json.loads(SCHEMA.read_text("utf-8")))
+
+
+def test_monitoring_is_told_of_an_early_interrupt_as_unknown(tmp_path: Path) -> None:
+    code, out, _ = interrupted_while_it_reads(tmp_path, "--check")
+    assert (code, out) == (3, b"SOCK UNKNOWN - interrupted before anything was asked\n")
+
+
+def test_a_refusal_is_1_at_the_deadline_too() -> None:
+    with refusing_port() as port:
+        asked = ["daytime", "-c", "100", "-i", "50ms"], ["echo", "-q"]
+        for command in asked:
+            done = sock(*command, "-w", "1", f"127.0.0.1:{port}")
+            assert (done.code, "refused" in done.err or "unreachable" in done.err) == (1, True), (
+                done
+            )

@@ -263,11 +263,28 @@ def _asking(transports: tuple[Transport, ...], given: Mapping[str, Any]) -> Aski
     return asking
 
 
+def check_end(asking: Asking, options: str) -> None:
+    """Raises UsageError where monitoring would wait for ever: `options` are what ends a run."""
+    if asking.is_check:
+        raise click.UsageError(f"--check has to come to an end: give {options}")
+
+
+def check_local(asking: Asking, what: str) -> None:
+    """Raises UsageError where an option is about a network, to which no socket file leads."""
+    for option, is_given in (
+        ("--port", asking.port is not None),
+        ("-I", bool(asking.interface)),
+        (f"-{asking.family}", asking.family),
+        ("--all-addresses", asking.all_addresses),
+    ):
+        if is_given:
+            raise click.UsageError(f"{what} is on this host: {option} does nothing there")
+
+
 def _by_path(transports: tuple[Transport, ...], chosen: list[Transport]) -> Transport:
     """Which kind of socket file: of datagrams with `--udp`, or where there is no other."""
-    if Transport.UDP in chosen or Transport.UNIX not in transports:
-        return Transport.UNIXGRAM
-    return Transport.UNIX
+    is_stream = not transports or Transport.UNIX in transports
+    return Transport.UNIX if is_stream and Transport.UDP not in chosen else Transport.UNIXGRAM
 
 
 def _check(asking: Asking) -> None:
@@ -286,6 +303,11 @@ def _check(asking: Asking) -> None:
         raise click.UsageError("-W 0 leaves no time for an answer")
     if (asking.warn or asking.crit) and not asking.is_check:
         raise click.UsageError("--warn and --crit are for --check")
+    for option, value in (("-W", asking.wait), ("-w", asking.deadline)):
+        if value == 0:
+            raise click.UsageError(f"{option} 0 leaves no time for an answer")
+    if asking.path:
+        check_local(asking, "--unix")
     if asking.is_insecure and (asking.ca or asking.server_name):
         raise click.UsageError(
             "--insecure takes any certificate: --ca and --server-name do nothing"

@@ -114,6 +114,8 @@ class ConversationHost:
     _answer: Answer | None = None
     _refusal: ClientError | None = None
     """The last that answers have said."""
+    _failed: ClientError | None = None
+    """What the last failure was."""
     _is_broken: bool = False
     """Whether an answer has broken the protocol: others that do not make it no better."""
     _datagrams: Datagrams | None = None
@@ -122,6 +124,11 @@ class ConversationHost:
     def has_answered(self) -> bool:
         """Whether there was an answer."""
         return self._counted["received"] > 0
+
+    @property
+    def fault(self) -> ClientError | None:
+        """Why there is no answer so far, where it is not silence."""
+        return None if isinstance(self._failed, TimedOut) else self._failed
 
     @property
     def counts(self) -> Counts:
@@ -259,6 +266,7 @@ class ConversationHost:
 
     def _count_failure(self, talk: Talk, error: ClientError) -> None:
         is_lost = isinstance(error, TimedOut)
+        self._failed = error
         self._is_broken |= isinstance(error, BadAnswer)
         self._counted["lost" if is_lost else "failed"] += 1
         if is_lost and len(self._runs) < MOST_RUNS:

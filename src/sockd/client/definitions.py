@@ -60,6 +60,7 @@ DEFINITIONS = {
 """By name: a few sentences, with the RFC's number where one defines it."""
 
 _OF_KINDS = {
+    "beacon": (),
     "chargen": (THROUGHPUT,),
     "discard": (THROUGHPUT,),
     "time": (ROUND_TRIP, OFFSET),

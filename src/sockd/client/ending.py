@@ -17,12 +17,18 @@ UNWRITTEN = 1
 
 
 def with_streams() -> None:
-    """Have standard output and standard error, where whoever started this has closed them."""
-    for number, name in ((1, "stdout"), (2, "stderr")):
+    """Have the standard streams, where whoever started this has closed them.
+
+    Else a connection would get such a number, and be read or written in the stream's place. What
+    stands for standard input cannot be read, as one that is closed.
+    """
+    for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
         if getattr(sys, name) is None:
-            # opened in order, so the descriptor is the one that was closed
-            os.dup2(os.open(os.devnull, os.O_WRONLY), number)
-            setattr(sys, name, os.fdopen(number, "w"))
+            opened = os.open(os.devnull, os.O_WRONLY)
+            if opened != number:
+                os.dup2(opened, number)
+                os.close(opened)
+            setattr(sys, name, os.fdopen(number, mode))
 
 
 _LAST: list[Callable[[], object]] = []
@@ -38,7 +44,8 @@ def at_end(call: Callable[[], object]) -> None:
 def end(code: int, number: int | None = None) -> NoReturn:
     """End this process: with a code, or by a signal as if nobody had caught it.
 
-    A closed pipe is no error: whoever read from it has had enough.
+    A closed pipe is no error: whoever read from it has had enough. What could not be written for
+    another reason was told before, as far as it could be.
     """
     code = _flush(code)
     if number is not None:
@@ -77,6 +84,8 @@ def _flush(code: int) -> int:
 def unwritable(error: OSError) -> int:
     """Tell that what was found cannot be written; the exit code."""
     with suppress(OSError, ValueError):
-        sys.stderr.write(f"sock: cannot write: {(error.strerror or str(error)).lower()}\n")
+        sys.stderr.write(
+            f"sock: cannot write the output: {(error.strerror or str(error)).lower()}\n"
+        )
         sys.stderr.flush()
     return UNWRITTEN

@@ -29,6 +29,10 @@ class Asked(Protocol):
     def has_answered(self) -> bool:
         """Whether there was an answer."""
 
+    @property
+    def fault(self) -> ClientError | None:
+        """Why there is no answer so far, where more is known than that nothing has come."""
+
     async def go(self) -> None:
         """Ask until all is asked. Raises ClientError where there was no answer and why is known."""
 
@@ -119,9 +123,8 @@ class Hosts:
             host = self.hosts[number]
             if not host.has_answered:
                 deadline = self.run.asking.deadline
-                self._fail(
-                    number, TimedOut(f"no answer from {host.target} by the end of {deadline:g} s")
-                )
+                silence = TimedOut(f"no answer from {host.target} by the end of {deadline:g} s")
+                self._fail(number, host.fault or silence)
         self._stop()
 
     def _ended(self, result: Any, number: int) -> None:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import errno
 import importlib
+import re
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NoReturn
 
@@ -18,7 +19,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from sockd import __version__
-from sockd.client.ending import UNKNOWN, end, with_streams
+from sockd.client.ending import UNKNOWN, end, unwritable, with_streams
 from sockd.client.exits import Exit
 from sockd.formats.nearest import near_miss
 from sockd.formats.text import escape
@@ -48,6 +49,10 @@ COMMANDS = {
     "wrap": ("wrap", "have a text filled into paragraphs"),
 }
 """By name: the module in `sockd.client.commands`, and what the command does."""
+
+
+JSON = re.compile(r"--json|-[qvn46]*J[qvn46]*")
+"""An argument that asks for JSON Lines."""
 
 
 @contextmanager
@@ -130,15 +135,31 @@ def main() -> NoReturn:
     except click.ClickException as error:
         end(_usage_fault(error, is_check))
     except (click.Abort, KeyboardInterrupt):
-        end(Exit.ANSWERED, signal.SIGINT)
+        _interrupted(sys.argv[1:])
     except Exception as error:
         if isinstance(error, OSError) and error.errno in NO_ROOM:
-            click.echo(f"sock: cannot write the output: {str(error.strerror).lower()}", err=True)
-            end(UNKNOWN if is_check else Exit.UNREACHABLE)
+            code = unwritable(error)
+            end(UNKNOWN if is_check else code)
         if is_check:
             end(_unknown(f"a fault of sock: {type(error).__name__}: {error}"))
         raise
     end(code if isinstance(code, int) else Exit.ANSWERED)
+
+
+def _interrupted(arguments: Sequence[str]) -> NoReturn:
+    """End it where ^C came before the run began to take signals itself."""
+    if "--check" in arguments:
+        end(_unknown("interrupted before anything was asked"))
+    if any(JSON.fullmatch(argument) for argument in arguments):
+        from sockd.client.outputs.jsonl import line
+        from sockd.client.report import Summary
+
+        command = next((name for name in arguments if name in COMMANDS), "")
+        told = Summary(
+            command=command, elapsed_ns=0, hosts=(), exit=Exit.ANSWERED, interrupted=True
+        )
+        sys.stdout.buffer.write(line(told))
+    end(Exit.ANSWERED, signal.SIGINT)
 
 
 def _usage_fault(error: click.ClickException, is_check: bool) -> int:

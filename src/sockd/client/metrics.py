@@ -145,7 +145,7 @@ def _loss(host: HostSummary) -> Fraction | None:
     counts = host.counts
     lost = counts.lost + counts.failed
     known = counts.received + lost
-    return Fraction(100 * lost, known) if known else None
+    return None if counts.loss is None else Fraction(100 * lost, known)
 
 
 def _offset(host: HostSummary) -> Fraction | None:

@@ -132,9 +132,13 @@ class Counts:
 
     @property
     def loss(self) -> float | None:
-        """The part that was lost of those whose fate is known; None where none is."""
-        known = self.received + self.lost + self.failed
-        return (self.lost + self.failed) / known if known else None
+        """The part that was lost of those whose fate is known; None where none is.
+
+        Where nothing was sent, what was received are no answers, of which some may lack.
+        """
+        gone = self.lost + self.failed
+        known = self.received + gone
+        return gone / known if known and (self.sent or gone) else None
 
 
 @frozen(kw_only=True)

@@ -79,6 +79,9 @@ def run_hosts(
     `kind` is the service whose documentation explains what goes over the wire; `options` are those
     of the command itself.
     """
+    if asking.enough is not None and asking.enough > len(found) and not asking.all_addresses:
+        count = f"{len(found)} host{'s are' if len(found) > 1 else ' is'} asked"
+        raise click.UsageError(f"--any {asking.enough} can never be: {count}")
     report = choose(command, [target.name for target in found], asking, has_rows=has_rows)
 
     async def body(run: Run) -> Exit:
@@ -123,7 +126,7 @@ async def _addresses(run: Run, target: Target) -> list[Target]:
         )
     except NameNotFound:
         return [target]
-    return [evolve(target, host=address.host) for address in addresses]
+    return [evolve(target, host=address.host, known_as=target.host) for address in addresses]
 
 
 def hooks_for(kind: str, asking: Asking) -> Callable[[Target], Hooks]:

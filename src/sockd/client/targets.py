@@ -39,6 +39,8 @@ class Target:
     port: int = 0
     path: str = ""
     """Of a socket file."""
+    known_as: str = ""
+    """The name that the host's address was found by, where each is asked (`--all-addresses`)."""
     is_named_with_port: bool = False
     """Where a run has the same host with several ports."""
 

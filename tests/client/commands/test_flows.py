@@ -322,3 +322,17 @@ def test_a_full_disk_is_told_in_a_line(site: Site) -> None:
         "sock: cannot write the output: no space left on device",
     )
     assert "Traceback" not in done.stderr.decode()
+
+
+def test_what_is_never_answered_is_not_asked_again() -> None:
+    done = sock("discard", "--udp", "--retries", "1")
+    assert (done.code, done.out) == (2, b"")
+    assert "--retries asks again where no answer came: here none ever comes" in done.err
+
+
+@pytest.mark.parametrize(("command", "options"), [("chargen", "-s or -w"), ("beacon", "-c or -w")])
+def test_a_plugin_of_monitoring_must_come_to_an_end(command: str, options: str) -> None:
+    done = sock(command, "--check")
+    assert done.code == 3
+    told = f"SOCK UNKNOWN - --check has to come to an end: give {options}\n"
+    assert done.out == told.encode()

@@ -334,3 +334,11 @@ def test_lines_work_with_a_server_of_others_and_a_slow_one() -> None:
     with stream_liar(hears_end, says(b"desserts\nevil\n")) as liar:
         done = sock("reverse", "-H", f"127.0.0.1:{liar.port}", "stressed", "live")
     assert (done.code, done.out) == (0, b"desserts\nevil\n")
+
+
+def test_a_control_character_in_a_message_is_escaped_once() -> None:
+    with stream_liar(says(b"\x1b[31m\r\n")) as liar:
+        there = f"127.0.0.1:{liar.port}"
+        done = sock("factor", "-H", there, "42")
+    assert done.code == 4
+    assert done.err == f"sock: {there} answered '\\x1b[31m' to '42'\n"

@@ -9,12 +9,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import trustme
 
 from sockd.client.commands.texts import MOST_TEXT
 from sockd.client.exits import Exit
 from sockd.formats.quotes import builtin_quotes
 from sockd.formats.said import MOST_QUOTE
 from tests.client.commands.site import STREAMS, TRANSPORTS, Site, certify, served
+from tests.client.issuers import Issuer
 from tests.client.liars import (
     Step,
     datagram_liar,
@@ -214,3 +216,33 @@ def summary(done: Done) -> dict[str, list[dict[str, object]]]:
     """The last line of a run that was told as JSON."""
     found: dict[str, list[dict[str, object]]] = json.loads(done.out.splitlines()[-1])
     return found
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("-s", "8"), "-s is for datagrams: on a connection nothing is asked"),
+        (("--udp", "-s", "65508"), "a datagram has at most 65507 bytes, not 65508"),
+        (("--any", "2"), "--any 2 can never be: 1 host is asked"),
+    ],
+)
+def test_an_option_that_could_do_nothing_is_a_mistake(options: tuple[str, ...], words: str) -> None:
+    for command in ("daytime", "quote"):
+        done = sock(command, *options)
+        assert (done.code, done.out) == (2, b"")
+        assert words in done.err
+
+
+def test_each_address_must_have_a_certificate_of_the_name(tmp_path: Path) -> None:
+    """It is the name that was asked for, and not the address, which certificates rarely have."""
+    issuer = Issuer(tmp_path, trustme.CA())
+    file = issuer.issue("localhost")
+
+    def ask(*options: str) -> Done:
+        with stream_liar(says(b"now\n"), tls=(file, file)) as server:
+            there = ("--tls", "--ca", issuer.ca, "-4", "--port", str(server.port))
+            return sock("get", *there, "--all-addresses", *options, "localhost")
+
+    good, wrong = ask(), ask("--server-name", "example")
+    assert (good.code, good.out) == (0, b"now\n"), good.err
+    assert wrong.code == 5

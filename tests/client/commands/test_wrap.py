@@ -121,3 +121,31 @@ def test_filled_is_what_has_the_same_words() -> None:
 def test_no_daemon_is_unreachable(tmp_path: Path) -> None:
     done = sock("wrap", stdin=b"text", environment={"RUNTIME_DIRECTORY": str(tmp_path)})
     assert (done.code, f"{tmp_path}/wrap.sock" in done.err) == (1, True)
+
+
+def test_an_error_is_no_answer_to_a_text_that_is_no_unicode(
+    daemon: Daemon, tls_files: Files
+) -> None:
+    there = way(daemon, "wrap", "tcp", tls_files)
+    done = sock("wrap", *there, stdin=b"\xff " * 40_000)
+    assert (done.code, done.out) == (1, b"")
+    assert "said to the text: text longer than 65536 bytes" in done.err
+
+
+def test_tcp_is_not_the_socket_file(daemon: Daemon) -> None:
+    """There is no usual port, so that it has to be named."""
+    done = sock("wrap", "--tcp", environment={"RUNTIME_DIRECTORY": str(daemon.runtime)})
+    assert (done.code, done.out) == (2, b"")
+    assert "tcp has no usual port here" in done.err
+
+
+@pytest.mark.parametrize("command", ["wrap", "localtime"])
+def test_an_option_of_networks_does_nothing_by_a_socket_file(command: str) -> None:
+    done = sock(command, "-4")
+    assert (done.code, done.out) == (2, b"")
+    assert f"{command}.sock is on this host: -4 does nothing there" in done.err
+
+
+def test_an_answer_that_is_no_unicode_has_not_the_words_of_a_text_that_is() -> None:
+    assert not is_filled(b"words", b"\xff\r\n")
+    assert is_filled(b"\xff", b"\xff\r\n")

@@ -126,3 +126,9 @@ def test_what_the_kernel_knows_of_a_connection_and_who_answered_a_broadcast() ->
     assert value("retransmits", found) == 3
     assert value("answerers", found) == 2
     assert value("answerers", host()) is value("kernel_rtt", host()) is None
+
+
+def test_who_was_not_asked_has_lost_nothing_and_has_no_loss() -> None:
+    heard = HostSummary(target="a", transport="udp", counts=Counts(received=3))
+    assert heard.counts.loss is None
+    assert value("loss", heard) is None

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import click
 from attrs import define, evolve
 
-from sockd.client.arguments import Command, asks
+from sockd.client.arguments import Command, asks, check_end
 from sockd.client.asking import Asking
 from sockd.client.errors import ClientError, TimedOut
 from sockd.client.exits import Exit
@@ -58,6 +58,11 @@ class Listener:
     def has_answered(self) -> bool:
         """Whether anybody has spoken."""
         return self.count > 0
+
+    @property
+    def fault(self) -> ClientError | None:
+        """Nothing that `go` does not raise."""
+        return None
 
     async def go(self) -> None:
         """Hear messages, as many as were asked for. Raises TimedOut where none came in time."""
@@ -143,6 +148,8 @@ def beacon(asking: Asking, group: str) -> int:
     It listens on all interfaces that can, or on the one of -I, until -c messages came, or -w is
     over: exit 3 where there was none.
     """
+    if asking.count is None and asking.deadline is None:
+        check_end(asking, "-c or -w")
     target = Target(Transport.UDP, group, asking.port or ports.BEACON)
     # what -c counts here are no questions, about which there would be figures to tell
     told = evolve(asking, count=None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from sockd.client.arguments import BYTES, Command, asks
+from sockd.client.arguments import BYTES, Command, asks, check_end
 from sockd.client.asking import LARGEST_SIZE, Asking
 from sockd.client.asks import Answer, ConversationHost, Speech, Talk
 from sockd.client.errors import BadAnswer
@@ -118,6 +118,8 @@ def chargen(asking: Asking, hosts: tuple[str, ...], is_rate: bool, is_unchecked:
     -s bytes are sent (512), and come back at most.
     """
     _check_options(asking)
+    if Transport(asking.transport).is_stream and asking.size is None and asking.deadline is None:
+        check_end(asking, "-s or -w")
     found = targets(hosts, asking, dict.fromkeys((TCP, UDP, TLS), ports.CHARGEN))
 
     async def carry(host: FlowHost, stream: Stream) -> None:
@@ -146,6 +148,8 @@ def discard(asking: Asking, hosts: tuple[str, ...]) -> int:
     back, so only what the network reports as undelivered is known to be lost.
     """
     _check_options(asking)
+    if asking.retries:
+        raise click.UsageError("--retries asks again where no answer came: here none ever comes")
     found = targets(hosts, asking, dict.fromkeys((TCP, UDP, TLS), ports.DISCARD))
 
     async def carry(host: FlowHost, stream: Stream) -> None:

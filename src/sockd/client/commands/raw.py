@@ -169,7 +169,8 @@ def read_datagram() -> bytes:
     try:
         data = sys.stdin.buffer.read(LARGEST_SIZE + 1)
     except OSError as error:
-        raise click.UsageError(f"cannot read standard input: {error.strerror}") from None
+        why = (error.strerror or str(error)).lower()
+        raise click.UsageError(f"cannot read standard input: {why}") from None
     if len(data) > LARGEST_SIZE:
         raise click.UsageError(f"standard input has more than a datagram's {LARGEST_SIZE} bytes")
     return data

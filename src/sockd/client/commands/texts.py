@@ -6,7 +6,7 @@ import click
 from attrs import evolve
 
 from sockd.client.arguments import Command, asks
-from sockd.client.asking import Asking
+from sockd.client.asking import LARGEST_SIZE, Asking
 from sockd.client.asks import Answer, Speech, Talk
 from sockd.client.errors import BadAnswer, TimedOut
 from sockd.client.net.datagrams import Datagrams
@@ -111,7 +111,7 @@ GREET = Speech(name="greet", kind="greet", ports=usual(ports.GREET), stream=read
 @asks(TCP, UDP, TLS, UNIX, UNIXGRAM, has_size=True)
 def daytime(asking: Asking, hosts: tuple[str, ...]) -> int:
     """Ask hosts for the date and time as text (RFC 867)."""
-    return ask_hosts(DAYTIME, hosts, asking)
+    return ask_hosts(DAYTIME, hosts, _sized(asking))
 
 
 @click.command(cls=Command)
@@ -119,7 +119,16 @@ def daytime(asking: Asking, hosts: tuple[str, ...]) -> int:
 @asks(TCP, UDP, TLS, UNIX, UNIXGRAM, has_size=True)
 def quote(asking: Asking, hosts: tuple[str, ...]) -> int:
     """Print a quotation (RFC 865)."""
-    return ask_hosts(QUOTE, hosts, asking)
+    return ask_hosts(QUOTE, hosts, _sized(asking))
+
+
+def _sized(asking: Asking) -> Asking:
+    """Raises UsageError where there is no question that could have a size."""
+    if asking.size is not None and Transport(asking.transport).is_stream:
+        raise click.UsageError("-s is for datagrams: on a connection nothing is asked")
+    if asking.size is not None and asking.size > LARGEST_SIZE:
+        raise click.UsageError(f"a datagram has at most {LARGEST_SIZE} bytes, not {asking.size}")
+    return asking
 
 
 @click.command(cls=Command)

@@ -70,6 +70,11 @@ class ClockHost:
         """Whether its clock is known."""
         return self._estimate is not None and self._error is None
 
+    @property
+    def fault(self) -> ClientError | None:
+        """Why its clock is not known so far, where it is not silence."""
+        return self._asked.fault
+
     async def go(self) -> None:
         """Ask until all is asked. Raises ClientError where its clock is not known then."""
         if self.heading:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 import click
-from attrs import frozen
+from attrs import evolve, frozen
 
 from sockd.client.arguments import Command, asks
 from sockd.client.asking import Asking
@@ -66,12 +66,17 @@ class Wrapping:
 def is_filled(text: bytes, answer: bytes) -> bool:
     """Whether an answer can be the text filled: all but the white space is the same.
 
-    What is not UTF-8 is shown by the service in its own way: then only that something came is said.
+    What is not UTF-8 is shown by the service in its own way: then only that something came is said,
+    and that it is no error.
     """
     try:
-        return "".join(text.decode().split()) == "".join(answer.decode().split())
+        words = text.decode().split()
     except UnicodeDecodeError:
-        return bool(answer.strip())
+        return bool(answer.strip()) and (error_in(answer) is None or error_in(text) is not None)
+    try:
+        return "".join(words) == "".join(answer.decode().split())
+    except UnicodeDecodeError:
+        return False
 
 
 def read_files(names: Sequence[str]) -> bytes:
@@ -101,7 +106,7 @@ def _read(file: BinaryIO, room: int) -> bytes:
 @click.command(cls=Command)
 @click.argument("files", nargs=-1, metavar="[FILE...]")
 @click.option("-H", "--host", "hosts", multiple=True, metavar="HOST[:PORT]", help="Ask this host.")
-@asks(Transport.TCP, Transport.TLS, Transport.UNIX)
+@asks(Transport.UNIX, Transport.TCP, Transport.TLS)
 def wrap(asking: Asking, files: tuple[str, ...], hosts: tuple[str, ...]) -> int:
     """Have a text filled into paragraphs: of files, or of standard input.
 
@@ -109,7 +114,10 @@ def wrap(asking: Asking, files: tuple[str, ...], hosts: tuple[str, ...]) -> int:
     host with --host. What cannot be read is told before anything is sent. An answer has the words
     of the text; an error from the service goes to standard error, and the exit code is 1.
     """
-    if not hosts and asking.port is None and asking.transport == Transport.TCP:
-        asking = at_runtime_socket(asking, Transport.UNIX, ports.WRAP_SOCKET)
+    if asking.transport == Transport.UNIX and not asking.path:
+        if hosts or asking.port is not None:
+            asking = evolve(asking, transport=Transport.TCP)
+        else:
+            asking = at_runtime_socket(asking, Transport.UNIX, ports.WRAP_SOCKET)
     wrapping = Wrapping(read_files(files))
     return ask_hosts(Speech(name="wrap", kind="wrap", stream=wrapping.stream), hosts, asking)

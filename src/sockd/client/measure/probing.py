@@ -87,6 +87,12 @@ class Probing:
             self._prober = self.make_prober(self.carrier.is_many)
         return self._prober
 
+    @property
+    def fault(self) -> ClientError | None:
+        """Why there is no answer so far, where it is not silence."""
+        found = self._broken or self._silence()
+        return None if isinstance(found, TimedOut) else found
+
     async def go(self) -> None:
         """Measure until all probes are sent, and answered or lost."""
         try:

@@ -102,7 +102,7 @@ async def secure(
     channel is left to whoever called if so.
     """
     context = load(asking.ca, asking.certificate, asking.is_insecure)
-    name = (asking.server_name or target.host).removesuffix(".")
+    name = (asking.server_name or target.known_as or target.host).removesuffix(".")
     handshake = _Handshake(target, bool(asking.certificate))
     connection = SSL.Connection(context, None)
     connection.set_app_data(handshake)

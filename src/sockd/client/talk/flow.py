@@ -83,6 +83,11 @@ class FlowHost:
         """Bytes for the user."""
         self.run.report(Data(target=self.target.name, data=data))
 
+    @property
+    def fault(self) -> ClientError | None:
+        """Nothing that `go` does not raise."""
+        return None
+
     async def go(self) -> None:
         """Carry all. Raises ClientError where that failed."""
         hooks, error = self.run.explain(self.target), None

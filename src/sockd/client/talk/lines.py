@@ -59,8 +59,8 @@ class Form:
 
 def shown(data: bytes) -> str:
     """A beginning of what was said, for a message, in which it will be escaped."""
-    text = repr(data[: SHOWN * 4].decode("utf-8", "surrogateescape"))
-    return text if len(text) <= SHOWN else f"{text[: SHOWN - 3]}..."
+    text = data[: SHOWN * 4].decode("utf-8", "surrogateescape")
+    return f"'{text}'" if len(text) <= SHOWN else f"'{text[:SHOWN]}'..."
 
 
 @define(eq=False)

@@ -7,12 +7,17 @@ from pathlib import Path
 
 from attrs import evolve
 
+from sockd.client.arguments import check_local
 from sockd.client.asking import Asking
 from sockd.client.targets import Transport
 from sockd.options.runtime import runtime_directory
 
 
 def at_runtime_socket(asking: Asking, transport: Transport, name: str) -> Asking:
-    """As asked for, by this socket file of the runtime directory."""
+    """As asked for, by this socket file of the runtime directory.
+
+    Raises UsageError where it is asked for by other means as well.
+    """
+    check_local(asking, name)
     directory = runtime_directory(os.environ, os.getuid())
     return evolve(asking, transport=transport, path=str(Path(directory) / name))

@@ -38,6 +38,11 @@ class OneWayHost:
         """Whether something was sent and nothing was reported: no more can be known."""
         return self._sent > 0 and not self._undelivered
 
+    @property
+    def fault(self) -> ClientError | None:
+        """Nothing that `go` does not raise."""
+        return None
+
     async def go(self) -> None:
         """Send all. Raises Unreachable where the network reports that it does not arrive."""
         run, asking = self.run, self.run.asking
