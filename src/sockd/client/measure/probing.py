@@ -304,9 +304,9 @@ class Probing:
         if self._reason or (counts.failed and not counts.lost):
             reason = self._reason or self.carrier.refusal() or "nothing could be sent"
             return Unreachable(f"nobody answers at {self.target}: {reason}")
-        return TimedOut(
-            f"no answer from {self.target} within {self.run.asking.wait:g} s: {counts.sent} sent"
-        )
+        late = f", {counts.late} answered later" if counts.late else ""
+        wait = self.run.asking.wait
+        return TimedOut(f"no answer from {self.target} within {wait:g} s: {counts.sent} sent{late}")
 
 
 def _answerers(prober: Prober | Answerers) -> tuple[Answerer, ...]:
