@@ -14,19 +14,22 @@ TOO_OLD = 'import sys; sys.version_info >= (3, 11) or sys.exit("sockd needs Pyth
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test test-quick test-once test-oldest test-uvloop test-epoll test-asyncio bench bench-quick bench-tools soak lint docs lock clean
+.PHONY: help run test test-quick test-once test-oldest test-uvloop test-epoll test-asyncio bench bench-quick bench-client bench-tools soak lint docs lock clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 	@echo '  ARGS="..." is handed to sockd, pytest or pip-compile; PYTHON=... names the interpreter'
 
 run: $(VENV)/.run ## start sockd with its built-in config, or with ARGS=FILE
 	@$(BIN)/sockd run $(ARGS)
 
 # What runs no reactor, or says itself which one: once is enough.
-ONCE = $(addprefix tests/,access/test_buckets.py access/test_prefixes.py benchmarks config external \
-  formats listen/test_fields.py listen/test_strings.py options reactor/test_differential.py \
-  reactor/test_foundations.py reactor/test_twisted.py reactor/test_uv.py test_docs.py \
+ONCE = $(filter-out tests/client/test_doors.py tests/client/test_probing.py, \
+  $(wildcard tests/client/test_*.py tests/real/test_client_*.py)) \
+  $(addprefix tests/,access/test_buckets.py access/test_prefixes.py benchmarks client/commands \
+  client/measure client/outputs config external formats listen/test_fields.py \
+  listen/test_strings.py options reactor/test_differential.py reactor/test_foundations.py \
+  reactor/test_twisted.py reactor/test_uv.py test_clients_page.py test_docs.py \
   test_events_page.py test_packaging.py test_plugins.py test_startup.py test_style.py)
 REACTORS = uvloop epoll asyncio
 # What stands on private parts of Twisted. The newest Twisted and uvloop are those of the lock, which
@@ -59,6 +62,9 @@ bench: $(VENV)/.dev bench-tools ## measure sockd beside its peers, into benchmar
 
 bench-quick: $(VENV)/.dev bench-tools ## the same in two minutes, less exact and not kept
 	@$(BIN)/python -m benchmarks --quick $(ARGS)
+
+bench-client: $(VENV)/.dev bench-tools ## measure the client beside one in C, and where it begins to measure itself
+	@$(BIN)/python -m benchmarks.client $(ARGS)
 
 soak: $(VENV)/.dev bench-tools ## full load for SECONDS (600): nothing may grow
 	@$(BIN)/python -m benchmarks.soak $(SECONDS) $(ARGS)

@@ -10,6 +10,9 @@ from pathlib import Path
 import pytest
 
 from sockd.access.limits import Limits
+from sockd.client.errors import ClientError
+from sockd.client.metrics import METRICS
+from sockd.client.outputs.prometheus import exported_name
 from sockd.config.load import load
 from sockd.config.settings import DaemonSettings, default_instances, field_names
 from sockd.listen.schemes import SCHEMES
@@ -146,10 +149,19 @@ def known_options() -> set[str]:
     return field_names(Limits) | field_names(DaemonSettings) | {"kind", "listen"}.union(*kinds)
 
 
+def known_figures() -> set[str]:
+    """Every name that the client has for programs: metrics, fields of its JSON, reasons."""
+    schema = (ROOT / "docs" / "sock.schema.json").read_text("utf-8")
+    kinds: list[type[ClientError]] = ClientError.__subclasses__()
+    reasons = {kind.reason for kind in kinds}
+    exported = {exported_name(metric) for metric in METRICS.values()}
+    return {*METRICS, *exported, *reasons, *re.findall(r'"(\w+)":', schema)}
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_a_page_names_only_options_that_exist(page: Path) -> None:
     # what the log names is compared with its own page by tests/test_events_page.py
-    known = known_options() | set(code(EVENTS)) | known_names()
+    known = known_options() | set(code(EVENTS)) | known_names() | known_figures()
     for name in code(page.read_text("utf-8")):
         if option := re.fullmatch(r"([a-z_]+) = .+|([a-z]+(?:_[a-z]+)+)", name):
             # a door has any role that its kind gives it

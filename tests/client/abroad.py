@@ -31,8 +31,8 @@ def say(**what: Any) -> None:
 
 
 async def work(reactor: Any, what: str, host: str, port: int, count: int, interface: str) -> None:
-    from sockd.client.datagrams import open_group, open_host
     from sockd.client.errors import ClientError
+    from sockd.client.net.datagrams import open_group, open_host
 
     try:
         if what == "hear":

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from sockd.client.datagrams import (
+from sockd.client.net.datagrams import (
     Datagrams,
     open_host,
 )

@@ -18,9 +18,9 @@ from twisted.protocols.tls import TLSMemoryBIOFactory
 from zope.interface import implementer
 
 from sockd.client.asking import Asking
-from sockd.client.dial import dial
-from sockd.client.resolve import Lookups
-from sockd.client.streams import Stream
+from sockd.client.net.dial import dial
+from sockd.client.net.resolve import Lookups
+from sockd.client.net.streams import Stream
 from sockd.client.targets import Target, Transport
 from sockd.net.tls import Connections, TLSFactory
 from sockd.testing.running import running_reactor, until

@@ -10,6 +10,8 @@ from tests.daemons import Daemon
 
 STREAMS = ("tcp", "tls", "unix")
 DATAGRAMS = ("udp", "unixgram")
+PATIENT = ("-W", "30")
+"""For answers that come: a later `-W` is for those that do not."""
 
 
 @contextmanager
@@ -40,7 +42,13 @@ def served(
 def way(
     daemon: Daemon, service: str, transport: str, tls_files: tuple[Path, Path, Path]
 ) -> list[str]:
-    """The options by which `sock` gets to a service of it."""
+    """The options by which `sock` gets to a service of it, and a wait for the slowest machine."""
+    return [*PATIENT, *_way(daemon, service, transport, tls_files)]
+
+
+def _way(
+    daemon: Daemon, service: str, transport: str, tls_files: tuple[Path, Path, Path]
+) -> list[str]:
     if transport == "unix":
         return ["--unix", str(daemon.runtime / f"{service}.sock")]
     if transport == "unixgram":

@@ -7,7 +7,7 @@ import ipaddress
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sockd.client.discovery import (
+from sockd.client.lan.discovery import (
     MOST_HOSTS,
     MOST_WRONG,
     Findings,
@@ -20,7 +20,7 @@ from sockd.client.discovery import (
     places,
     rows,
 )
-from sockd.client.interfaces import Interface, own
+from sockd.client.net.interfaces import Interface, own
 from sockd.client.targets import Transport
 
 LO = Interface(

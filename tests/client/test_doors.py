@@ -9,9 +9,9 @@ import pytest_twisted
 from attrs import define, evolve, field
 
 from sockd.client.asking import Asking
-from sockd.client.doors import MOST_CONNECTS, MOST_HOSTS_TRIED, Doors
+from sockd.client.lan.doors import MOST_CONNECTS, MOST_HOSTS_TRIED, Doors
+from sockd.client.lan.proofs import MOST_ANSWER, STREAM_QUESTIONS, Question
 from sockd.client.process import Run
-from sockd.client.proofs import MOST_ANSWER, STREAM_QUESTIONS, Question
 from sockd.testing.running import running_reactor, until
 from tests.client.peers import Peer, Server, close, echo, serving
 from tests.processes import free_port

@@ -57,5 +57,5 @@ def test_a_command_that_is_not_there_is_told_with_the_nearest() -> None:
 def test_a_plugin_of_monitoring_tells_its_mistakes_as_unknown() -> None:
     done = run(SOCK, "daytime", "--check", "--wrn", "x|y")
     assert done.returncode == 3
-    assert done.stdout.startswith("SOCK UNKNOWN: ")
+    assert done.stdout.startswith("SOCK UNKNOWN - ")
     assert "|" not in done.stdout

@@ -13,9 +13,9 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
 from sockd.client.asking import Asking
-from sockd.client.discovery import MOST_PLACES, Place, Way
 from sockd.client.errors import ClientError, Unreachable
-from sockd.client.probing import (
+from sockd.client.lan.discovery import MOST_PLACES, Place, Way
+from sockd.client.lan.probing import (
     AGAIN_AFTER,
     AT_ONCE,
     PER_SECOND,
@@ -25,8 +25,14 @@ from sockd.client.probing import (
     Reply,
     networks,
 )
+from sockd.client.lan.proofs import (
+    DATAGRAM_QUESTIONS,
+    MOST_ANSWER,
+    Question,
+    says_seconds,
+    says_token,
+)
 from sockd.client.process import Run
-from sockd.client.proofs import DATAGRAM_QUESTIONS, MOST_ANSWER, Question, says_seconds, says_token
 from sockd.client.report import Stamp
 from sockd.client.targets import Transport
 from sockd.testing.running import running_reactor, until
@@ -155,18 +161,22 @@ def bound() -> Iterator[socket.socket]:
         yield sock
 
 
+def question_for(sock: socket.socket, proof: str = "token") -> Question:
+    return Question(
+        service="test",
+        transport=Transport.UDP,
+        port=sock.getsockname()[1],
+        request=bytes,
+        proof=says_token if proof == "token" else says_seconds,
+        bears_token=proof == "token",
+    )
+
+
 @asynccontextmanager
 async def asked(proof: str = "token") -> AsyncIterator[Peer]:
     """A caller that asks one service here."""
     with bound() as sock:
-        question = Question(
-            service="test",
-            transport=Transport.UDP,
-            port=sock.getsockname()[1],
-            request=bytes,
-            proof=says_token if proof == "token" else says_seconds,
-            bears_token=proof == "token",
-        )
+        question = question_for(sock, proof)
         replies: list[Reply] = []
         run = Run(running_reactor(), Asking(), lambda _: None)
         caller = Caller(run, HERE, [question], TOKENS, replies.append)
@@ -191,6 +201,19 @@ async def test_an_answer_is_told_with_its_round_trip() -> None:
         assert 0 < reply.rtt_ns < time.monotonic_ns()
         assert reply.stamp in (Stamp.KERNEL, Stamp.USER)
         assert peer.caller.has_sent
+
+
+@pytest_twisted.ensureDeferred
+async def test_each_question_goes_to_its_own_port_of_one_host() -> None:
+    with bound() as one, bound() as other:
+        questions = [question_for(sock) for sock in (one, other)]
+        run = Run(running_reactor(), Asking(), lambda _: None)
+        with closing(Caller(run, HERE, questions, TOKENS, lambda _: None)) as caller:
+            for question in questions:
+                caller.ask(question, 1)
+            for sock, question in zip((one, other), questions, strict=True):
+                data, _ = await Peer(sock, caller, [], question).hear()
+                assert data == TOKENS[0]
 
 
 @pytest_twisted.ensureDeferred

@@ -6,9 +6,13 @@ import json
 import os
 import signal
 import subprocess
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
+import trustme
 
+from tests.client.issuers import Issuer
 from tests.client.liars import (
     datagram_liar,
     hears_end,
@@ -18,7 +22,7 @@ from tests.client.liars import (
     stays,
     stream_liar,
 )
-from tests.client.running import sock, sock_open
+from tests.client.running import Done, sock, sock_open
 from tests.processes import PATIENCE
 
 
@@ -155,3 +159,26 @@ def test_the_deadline_ends_what_waits() -> None:
     with datagram_liar(lambda data: [data]) as server:
         done = sock("echo", "-q", "-w", "0.5", f"127.0.0.1:{server.port}")
     assert done.code == 0
+
+
+def test_monitoring_is_told_how_long_a_certificate_holds(tmp_path: Path) -> None:
+    issuer = Issuer(tmp_path, trustme.CA())
+    ends = datetime.now(UTC) + timedelta(days=10, hours=1)
+    file = issuer.issue("127.0.0.1", not_after=ends)
+
+    def check(*limits: str) -> Done:
+        with stream_liar(says(b"now\n"), tls=(file, file)) as server:
+            asked = f"127.0.0.1:{server.port}"
+            # it closes without TLS's end, which these texts take for cut
+            return sock("get", "--tls", "--ca", issuer.ca, "--check", *limits, *asked.split(":"))
+
+    good, bad = check("--crit", "certificate_days=9:"), check("--crit", "certificate_days=14:")
+    assert (good.code, bad.code) == (0, 2), (good, bad)
+    assert b"certificate_days" in bad.out
+
+
+def test_hosts_that_differ_in_their_ports_alone_are_told_apart() -> None:
+    with stream_liar(says(b"one\n")) as first, stream_liar(says(b"two\n")) as second:
+        asked = [f"127.0.0.1:{server.port}" for server in (first, second)]
+        done = sock("daytime", *asked)
+    assert set(done.out.decode().splitlines()) == {f"{asked[0]}: one", f"{asked[1]}: two"}

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sockd.client.proofs import (
+from sockd.client.lan.proofs import (
     DATAGRAM_QUESTIONS,
     LEAST_PATTERN,
     MOST_LINE,

@@ -35,6 +35,7 @@ def test_a_host_may_have_a_port_behind_a_colon(text: str, host: str, port: int |
         ("a:0", "'0'"),
         ("a:65536", "'65536'"),
         ("a:7x", "'7x'"),
+        ("a:000080123", "'000080123'"),
         ("a:\u0663", "port"),
         ("[::1", "got '[::1'"),
         ("[::1]7", "got '[::1]7'"),

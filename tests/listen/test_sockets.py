@@ -12,9 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from sockd.listen.runtime import make_runtime_directory, runtime_directory
+from sockd.listen.runtime import make_runtime_directory
 from sockd.listen.sockets import ListenError, aim, bound, failures, file_identity, unlink_own, widen
 from sockd.listen.strings import expand, parse
+from sockd.options.runtime import runtime_directory
 from tests.daemons import namespace
 from tests.processes import NOBODY, free_port, run
 
@@ -180,7 +181,7 @@ def test_the_runtime_directory_is_the_service_managers_else_the_sessions(
 
 
 def test_without_a_session_it_is_private_below_the_temporary_one(tmp_path: Path) -> None:
-    script = "import os; from sockd.listen.runtime import *; print(runtime_directory({}, 7))"
+    script = "import os; from sockd.options.runtime import *; print(runtime_directory({}, 7))"
     done = run(sys.executable, "-c", script, environment={"TMPDIR": str(tmp_path)})
     assert done.stdout == f"{tmp_path}/sockd-7\n"
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from sockd.client.discovery import MOST_HOSTS, MOST_WRONG
+from sockd.client.lan.discovery import MOST_HOSTS, MOST_WRONG
 from tests.client.lan import Lan, answering, events_of, hear, lan
 from tests.daemons import Daemon, namespace, run, socket_on
 from tests.processes import Running, finish, running, wait_until

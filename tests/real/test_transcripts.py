@@ -98,20 +98,33 @@ def test_a_service_answers_as_its_documentation_says(
         replay(daemon, host, tmp_path, steps)
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/configuration.md"])
+PAGES = ("README.md", "docs/clients.md", "docs/configuration.md")
+ON_PAGES = {
+    f"{page}: {steps[0].command[:30]}": (page, steps)
+    for page in PAGES
+    for steps in transcripts((ROOT / page).read_text("utf-8"))
+}
+
+
+def test_every_transcript_of_every_page_is_replayed() -> None:
+    texts = {page: (ROOT / page).read_text("utf-8") for page in PAGES}
+    assert {page: sum(one == page for one, _ in ON_PAGES.values()) for page in PAGES} == {
+        page: text.count("```console\n") for page, text in texts.items()
+    }
+
+
+@pytest.mark.parametrize("name", ON_PAGES)
 def test_the_commands_on_a_page_print_what_it_says(
-    page: str, daemon: Daemon, host: str, tmp_path: Path
+    name: str, daemon: Daemon, host: str, tmp_path: Path
 ) -> None:
+    page, steps = ON_PAGES[name]
     text = (ROOT / page).read_text("utf-8")
     for block in blocks(text):
         if block.name.endswith(".toml"):
             file = tmp_path / block.name
             file.parent.mkdir(exist_ok=True)
             file.write_text(block.text, "utf-8")
-    found = list(transcripts(text))
-    assert found
-    for steps in found:
-        replay(daemon, host, tmp_path, steps)
+    replay(daemon, host, tmp_path, steps)
 
 
 def test_a_start_prints_what_the_readme_shows(tmp_path: Path) -> None:

@@ -96,8 +96,7 @@ def _repeating(wait: float) -> list[Shared]:
             "--timeout",
             type=SECONDS,
             default=wait,
-            show_default=f"{wait:g}s",
-            help="Wait so long for one answer.",
+            help=f"Wait so long for one answer ({wait:g} s).",
         ),
         made("-w", "--deadline", type=SECONDS, help="End after this time, whatever is open."),
         made(
@@ -171,7 +170,13 @@ def _telling() -> list[Shared]:
         return Shared("What is told", *names, **settings)
 
     return [
-        made("-q", "--quiet", "is_quiet", is_flag=True, help="Only what must be told."),
+        made(
+            "-q",
+            "--quiet",
+            "is_quiet",
+            is_flag=True,
+            help="No line for each probe, and none that is redrawn.",
+        ),
         made("-v", "--verbose", "verbosity", count=True, help="More."),
         made("--timing", "tells_timing", is_flag=True, help="How long each step took."),
         made("--explain", "explains", is_flag=True, help="Each byte, and what the protocol says."),

@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 
-from attrs import asdict, define, evolve, field, frozen
+from attrs import define, evolve, field, frozen
 
 from sockd.client.asking import Asking
-from sockd.client.datagrams import Datagrams
-from sockd.client.dial import dial
 from sockd.client.errors import BadAnswer, ClientError, TimedOut, UsageFault
 from sockd.client.exits import Exit
-from sockd.client.interfaces import named
 from sockd.client.measure.budget import MOST_RUNS, NOTE, asked_like_budget
+from sockd.client.measure.outcomes import difference
 from sockd.client.measure.statistics import Durations
+from sockd.client.net.datagrams import Datagrams
+from sockd.client.net.dial import dial
+from sockd.client.net.interfaces import named
+from sockd.client.net.streams import Stream
 from sockd.client.process import Run
 from sockd.client.reach import reach
 from sockd.client.report import (
@@ -28,7 +30,6 @@ from sockd.client.report import (
     Timing,
     Value,
 )
-from sockd.client.streams import Stream
 from sockd.client.targets import Target, Transport
 from sockd.client.waiting import sleep
 
@@ -92,8 +93,6 @@ class Speech:
     datagram: Callable[[Datagrams, Talk], Awaitable[Answer]] | None = None
     kind: str = ""
     """The kind of service whose documentation explains the protocol."""
-    has_rows: bool = False
-    """What it hands out names the host itself."""
     retries_itself: bool = False
     """Over datagrams it repeats what was not answered, and no more."""
 
@@ -115,6 +114,8 @@ class ConversationHost:
     _answer: Answer | None = None
     _refusal: ClientError | None = None
     """The last that answers have said."""
+    _is_broken: bool = False
+    """Whether an answer has broken the protocol: others that do not make it no better."""
     _datagrams: Datagrams | None = None
 
     @property
@@ -195,6 +196,10 @@ class ConversationHost:
             answer = await self.speech.stream(stream, talk)
         finally:
             stream.close()
+            self._counted["bytes_sent"] += stream.bytes_sent
+        if (expires := stream.channel.expires) is not None:
+            days = round(expires / 86_400 - self.run.wall_ns() / 86_400e9, 3)
+            answer = evolve(answer, values={**answer.values, "certificate_days": days})
         timing = answer.timing or stream.timing
         rtt_ns = timing.first_byte_ns if answer.rtt_ns is None else answer.rtt_ns
         return answer, self._probe(talk, answer, stream.peer, rtt_ns, Stamp.USER, timing)
@@ -250,6 +255,7 @@ class ConversationHost:
 
     def _count_failure(self, talk: Talk, error: ClientError) -> None:
         is_lost = isinstance(error, TimedOut)
+        self._is_broken |= isinstance(error, BadAnswer)
         self._counted["lost" if is_lost else "failed"] += 1
         if is_lost and len(self._runs) < MOST_RUNS:
             self._runs.append(0)
@@ -293,6 +299,8 @@ class ConversationHost:
         return (*notes, NOTE) if is_budget else notes
 
     def _exit(self, error: ClientError | None) -> Exit:
+        if self._is_broken:
+            return Exit.BAD_ANSWER
         if self.has_answered:
             return Exit.ANSWERED if self._refusal is None else self._refusal.exit
         return error.exit if error is not None else Exit.TIMEOUT
@@ -310,8 +318,3 @@ class ConversationHost:
             counts=difference(self.counts, before),
             rtt=fresh.spread(),
         )
-
-
-def difference(now: Counts, before: Counts) -> Counts:
-    """What was counted in between."""
-    return Counts(**{name: value - getattr(before, name) for name, value in asdict(now).items()})

@@ -2,11 +2,49 @@
 
 from __future__ import annotations
 
-from sockd.client.measure.definitions import DEFINITIONS as OF_PROBES
-
 ROUND_TRIP = "round trip"
 THROUGHPUT = "throughput"
 OFFSET = "clock offset"
+
+OF_PROBES: dict[str, str] = {
+    "sent": "Probes that were handed to the kernel or could not be; always received + lost + "
+    "failed + in flight.",
+    "received": "Probes that were answered within the wait of their own send.",
+    "lost": "No answer came within the wait of the probe's own send. What is in flight, its wait "
+    "not over, is neither lost nor received.",
+    "loss": "Lost and failed ones as part of those whose fate is known: received, lost and failed.",
+    "late": "An answer that came after its probe was counted as lost or failed, or after the wait "
+    "of its try. The probe stays what it was counted as.",
+    "duplicate": "A further answer to a probe that had one, in time or late (RFC 5560). It never "
+    "raises received.",
+    "corrupt": "An answer with this session's token which is not byte for byte what was sent, or "
+    "bears a number that was not sent yet. Its probe goes on waiting.",
+    "foreign": "What has another token or none: the answers of another session, or no answers.",
+    "failed": "A probe that could not be sent, or for which an error of the network came back.",
+    "reordered": "An answer in time whose number is smaller than the greatest that was answered "
+    "before it (RFC 4737, type-P-reordered, of the round trip).",
+    "round trip": "From just before the probe was handed to the kernel to the kernel's stamp of "
+    "the answer; where there is none, or it does not fit both clocks, to when the client read it. "
+    "Tries are told apart by their number, so it is always the answer's own try that is measured. "
+    "Of a connection that is asked once: from when it was ready to the first byte.",
+    "percentile": "By nearest rank: the smallest round trip that so many of 100 do not exceed. "
+    "Given where at least one round trip lies above that rank: p50 from 2 on, p90 from 10, p99 "
+    "from 100, p99.9 from 1,000. Exact to 1,000,000 round trips; beyond, of bins, within 1/256.",
+    "stddev": "The standard deviation of the round trips that were measured (divided by their "
+    "count).",
+    "jitter": "RFC 3550's: J += (|D| - J) / 16, where D is the difference between a round trip "
+    "and that of the answer before. Both ways and the server's time are in it.",
+    "PDV p99": "RFC 5481's packet delay variation: the 99th percentile of round trips less the "
+    "shortest one.",
+    "lateness": "How much later than due a probe was sent: the instrument's own delay, which is "
+    "in no round trip.",
+    "missed slots": "Times at which a probe was due and none was sent, as the instrument was late "
+    "by a whole interval. They are left out, not caught up.",
+    "window": "A closed loop: a probe is sent when one before it was answered, lost or failed. A "
+    "slow answer holds back probes that would have been slow as well, so round trips look better "
+    "than those by a schedule.",
+}
+"""What is told of probes."""
 
 DEFINITIONS = {
     **OF_PROBES,

@@ -1,6 +1,6 @@
 """`--explain`: each datagram, write and read, and what the protocol says at that point.
 
-What is printed is a hex dump that text2pcap reads: `text2pcap -D -t %H:%M:%S.%f -u 1000,7 FILE OUT`
+What is printed is a hex dump that text2pcap reads: `text2pcap -D -t %H:%M:%S.%f -u 7,1000 FILE OUT`
 (`-T` for TCP). Its times are since the first host was asked. All that is for people is a comment.
 """
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import socket
 
-from sockd.client.datagrams import Datagrams, open_host, open_path
+from sockd.client.net.datagrams import Datagrams, open_host, open_path
+from sockd.client.net.resolve import resolve
 from sockd.client.process import Run
-from sockd.client.resolve import resolve
 from sockd.client.targets import Target
 from sockd.formats.hostport import host_port
 from sockd.reactor.sockaddr import Address

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
 import click
@@ -12,10 +13,10 @@ from sockd.client.asking import Asking
 from sockd.client.asks import ConversationHost, Speech
 from sockd.client.exits import Exit
 from sockd.client.hosts import Asked, Hosts
+from sockd.client.net.resolve import resolve
 from sockd.client.outputs.choose import choose
 from sockd.client.process import SILENT, Hooks, Run, run_process
 from sockd.client.report import Value
-from sockd.client.resolve import resolve
 from sockd.client.targets import Target, Transport, parse_host
 
 
@@ -39,9 +40,14 @@ def targets(hosts: Sequence[str], asking: Asking, ports: Mapping[Transport, int]
             raise click.UsageError(str(error)) from None
         port = port or asking.port or ports.get(transport) or ports.get(Transport.TCP)
         if port is None:
-            raise click.UsageError(f"{transport} has no usual port here: give one with --port")
+            raise click.UsageError(
+                f"{transport} has no usual port here: write {text}:PORT, or give --port"
+            )
         found.append(Target(transport, host=host, port=port))
-    return found
+    several = {
+        host for host, count in Counter(target.host for target in found).items() if count > 1
+    }
+    return [evolve(target, is_named_with_port=target.host in several) for target in found]
 
 
 def ask_hosts(speech: Speech, hosts: Sequence[str], asking: Asking) -> int:
@@ -52,7 +58,6 @@ def ask_hosts(speech: Speech, hosts: Sequence[str], asking: Asking) -> int:
         found,
         asking,
         lambda run, target: ConversationHost(run, speech, target),
-        has_rows=speech.has_rows,
         kind=speech.kind,
     )
 

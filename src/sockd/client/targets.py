@@ -39,11 +39,13 @@ class Target:
     port: int = 0
     path: str = ""
     """Of a socket file."""
+    is_named_with_port: bool = False
+    """Where a run has the same host with several ports."""
 
     @property
     def name(self) -> str:
         """What it is called in rows and messages: the host, or the path."""
-        return self.path or self.host
+        return str(self) if self.is_named_with_port else self.path or self.host
 
     def __str__(self) -> str:
         return self.path or host_port(self.host, self.port)
@@ -70,6 +72,6 @@ def parse_host(text: str) -> tuple[str, int | None]:
         raise ValueError(f"there is no host in {text!r}")
     if is_bare:
         return host, None
-    if not (port.isascii() and port.isdecimal() and 1 <= int(port[:6]) <= 65_535):
+    if not (port.isascii() and port.isdecimal() and len(port) <= 5 and 1 <= int(port) <= 65_535):
         raise ValueError(f"expected a port of 1 to 65535 in {text!r}, got {port!r}")
     return host, int(port)

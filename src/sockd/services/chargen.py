@@ -8,7 +8,7 @@ to flood somebody else.
     $ sock chargen -s 148
      !"#$%&'()*+,-./0123456789:;<=>?@ABCDEFGHIJKLMNOPQRSTUVWXYZ[\\]^_`abcdefg
     !"#$%&'()*+,-./0123456789:;<=>?@ABCDEFGHIJKLMNOPQRSTUVWXYZ[\\]^_`abcdefgh
-    chargen localhost (127.0.0.1), tcp port 10019: 11.1 ms
+    chargen localhost (...), tcp port 10019: 11.1 ms
       rate         7.30 Mbit/s, 148 bytes
     ...
 """

@@ -5,11 +5,11 @@ A client that does not read what comes back is not read from either.
 
     $ printf 'anybody home?\\n' | nc -N localhost 10007
     anybody home?
-    $ sock echo -c 3
-    64 bytes from localhost: seq=0 time=0.658 ms (kernel)
-    64 bytes from localhost: seq=1 time=0.282 ms (kernel)
-    64 bytes from localhost: seq=2 time=0.313 ms (kernel)
-    echo localhost (127.0.0.1), udp port 10007: 237 ms
+    $ sock echo -c 3 127.0.0.1
+    64 bytes from 127.0.0.1: seq=0 time=0.658 ms (kernel)
+    64 bytes from 127.0.0.1: seq=1 time=0.282 ms (kernel)
+    64 bytes from 127.0.0.1: seq=2 time=0.313 ms (kernel)
+    echo 127.0.0.1, udp port 10007: 237 ms
       probes       3 sent, 3 received, 0 % loss
       round trip   min 282 µs, avg 418 µs, max 658 µs, stddev 171 µs
     ...

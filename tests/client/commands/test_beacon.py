@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
-from sockd.client.arrivals import Arrival
 from sockd.client.asking import Asking
 from sockd.client.commands.beacon import MOST_SHOWN, Listener, row
 from sockd.client.errors import TimedOut
 from sockd.client.exits import Exit
+from sockd.client.net.arrivals import Arrival
 from sockd.client.process import Run
 from sockd.client.report import Data, Event, Probe
 from sockd.client.targets import Target, Transport

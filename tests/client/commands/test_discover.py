@@ -10,7 +10,7 @@ import pytest_twisted
 
 from sockd.client.asking import Asking
 from sockd.client.commands.discover import MOST_LOOKUPS, Names, make_token
-from sockd.client.discovery import Host
+from sockd.client.lan.discovery import Host
 from sockd.client.process import Run
 from sockd.testing.running import running_reactor
 from tests.client.running import sock

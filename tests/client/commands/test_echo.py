@@ -173,6 +173,15 @@ def test_socket_files_are_measured_too(transport: str, tmp_path: FilePath) -> No
     assert host(done)["transport"] == transport
 
 
+def test_a_socket_file_may_be_named_from_where_one_stands(
+    tmp_path: FilePath, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with datagram_liar(lambda data: [data], path=tmp_path / "echo.sock"):
+        done = sock("echo", "-J", "-c3", "-i0.01", "--udp", "--unix", "echo.sock")
+    assert host(done)["counts"]["received"] == 3
+
+
 # what ends badly
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from attrs import define, field
 
-from sockd.client.sockets import RECEIVE_BUFFER
+from sockd.client.net.sockets import RECEIVE_BUFFER
 from tests.client.lan import answering
 from tests.client.running import SOCK
 from tests.processes import running, wait_until

@@ -135,6 +135,7 @@ LIES: dict[str, tuple[list[Step], Exit, str]] = {
     "short": ([says(PATTERN[:4999])], Exit.BAD_ANSWER, "ended after 4999 of 5000 bytes"),
     "falling silent": ([says(PATTERN[:100]), stays], Exit.TIMEOUT, "within 0.3 s"),
     "resetting": ([resets], Exit.UNREACHABLE, "reset"),
+    "resetting in between": ([says(PATTERN[:100]), resets], Exit.UNREACHABLE, "reset"),
     "garbage": ([says(b"\0" * 5000)], Exit.BAD_ANSWER, "at byte 0 (line 1, column 1)"),
     "corrupt": ([says(BROKEN), stays], Exit.BAD_ANSWER, "at byte 1000 (line 14, column 39)"),
     "beginning elsewhere": ([says(PATTERN[LINE * 5 :]), stays], Exit.ANSWERED, ""),
@@ -154,6 +155,13 @@ def test_a_server_that_closes_without_a_word_generates_nothing() -> None:
     with stream_liar() as liar:
         done = sock("chargen", f"127.0.0.1:{liar.port}", "-W", LATE)
     assert (done.code, "closed without a word" in done.err) == (Exit.BAD_ANSWER, True)
+
+
+def test_a_server_that_ends_the_pattern_is_noted() -> None:
+    with stream_liar(says(PATTERN)) as liar:
+        done = sock("chargen", f"127.0.0.1:{liar.port}", "-W", LATE, "-J")
+    [note] = host(done)["notes"]
+    assert (done.code, "has ended it" in note) == (Exit.ANSWERED, True)
 
 
 def test_unchecked_takes_any_data() -> None:

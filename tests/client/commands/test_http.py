@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from sockd.client.commands.http import MOST_REDIRECTS
-from sockd.client.exchange import MOST_HEAD
 from sockd.client.exits import Exit
+from sockd.client.talk.exchange import MOST_HEAD
 from tests.client.commands.site import certify
 from tests.client.liars import Step, Told, refusing_port, resets, says, stays, stream_liar
 from tests.client.running import Done, sock
@@ -253,6 +253,11 @@ LIES: dict[str, tuple[list[Step], Exit, str]] = {
         [says(OK + b"Content-Length: 9\r\n\r\nabc"), stays],
         Exit.TIMEOUT,
         "within 0.3 s",
+    ),
+    "a body that resets": (
+        [says(OK + b"Content-Length: 9\r\n\r\nabc"), resets],
+        Exit.UNREACHABLE,
+        "reset",
     ),
     "two lengths": (
         [says(OK + b"Content-Length: 1\r\nContent-Length: 2\r\n\r\nab"), stays],

@@ -27,7 +27,7 @@ from tests.client.liars import (
     stream_liar,
 )
 from tests.client.running import SOCK, sock, sock_open
-from tests.client.served import DATAGRAMS, STREAMS, served, way
+from tests.client.served import DATAGRAMS, PATIENT, STREAMS, served, way
 from tests.daemons import Daemon
 from tests.processes import run
 
@@ -126,18 +126,18 @@ def test_the_name_timeout_is_that_of_wait() -> None:
 
 def test_so_many_lines_or_datagrams_are_enough() -> None:
     with stream_liar(says(b"one\ntwo\nthr"), says(b"ee\nfour"), stays) as liar:
-        done = sock("send", "--answers", "3", HOST, str(liar.port), "data")
+        done = sock("send", *PATIENT, "--answers", "3", HOST, str(liar.port), "data")
     assert (done.code, done.out) == (0, b"one\ntwo\nthree\n")
     with datagram_liar(lambda data: [b"one ", b"two ", b"three "]) as liar:
-        done = sock("send", "--udp", "--answers", "2", HOST, str(liar.port), "data")
+        done = sock("send", *PATIENT, "--udp", "--answers", "2", HOST, str(liar.port), "data")
         assert (done.code, done.out) == (0, b"one two ")
-        done = sock("send", "--udp", "-W", "0.5", HOST, str(liar.port), "data")
+        done = sock("send", "--udp", "-W", "2", HOST, str(liar.port), "data")
         assert (done.code, done.out) == (0, b"one two three ")
 
 
 def test_standard_input_is_one_datagram_an_empty_one_too() -> None:
     with datagram_liar(lambda data: [b"%d" % len(data)]) as liar:
-        options = ("send", "--udp", "--answers", "1", HOST, str(liar.port))
+        options = ("send", *PATIENT, "--udp", "--answers", "1", HOST, str(liar.port))
         assert sock(*options, stdin=b"two\nlines\n").out == b"10"
         assert sock(*options).out == b"0"
         done = sock(*options, stdin=bytes(LARGEST_SIZE + 1))
@@ -147,7 +147,7 @@ def test_standard_input_is_one_datagram_an_empty_one_too() -> None:
 
 def test_an_answer_after_which_it_is_silent_is_an_answer() -> None:
     with stream_liar(hears_end, says(b"answer"), stays) as liar:
-        done = sock("send", "-W", "0.3", HOST, str(liar.port), "data")
+        done = sock("send", "-W", "2", HOST, str(liar.port), "data")
     assert (done.code, done.out, done.err) == (0, b"answer", "")
 
 
@@ -156,7 +156,7 @@ def test_an_answer_after_which_it_is_silent_is_an_answer() -> None:
     [
         pytest.param(["get"], [], 0, b"", id="get: an end at once"),
         pytest.param(["get", "-W", "0.3"], [stays], 3, b"", id="get: silence"),
-        pytest.param(["get", "-W", "0.3"], [says(b"a"), stays], 3, b"a", id="get: falls silent"),
+        pytest.param(["get", "-W", "2"], [says(b"a"), stays], 3, b"a", id="get: falls silent"),
         pytest.param(["get"], [resets], 1, b"", id="get: a reset"),
         pytest.param(["send", "-W", "0.3"], [hears(1), stays], 3, b"", id="send: silence"),
         pytest.param(["send"], [hears(1), resets], 1, b"", id="send: a reset"),
@@ -166,7 +166,7 @@ def test_a_server_that_does_not_answer_has_its_exit_code(
     arguments: list[str], script: list[Step], code: int, out: bytes
 ) -> None:
     with stream_liar(*script) as liar:
-        done = sock(*arguments, HOST, str(liar.port), stdin=b"data")
+        done = sock(*arguments[:1], *PATIENT, *arguments[1:], HOST, str(liar.port), stdin=b"data")
     assert (done.code, done.out) == (code, out), done.err
     assert done.err.count("\n") == (1 if code else 0)
 

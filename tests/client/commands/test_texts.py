@@ -108,6 +108,7 @@ LIES: dict[str, tuple[list[Step], Exit, str]] = {
     "silent": ([stays], Exit.TIMEOUT, "within 0.2 s"),
     "empty": ([], Exit.BAD_ANSWER, "closed without a word"),
     "resetting": ([resets], Exit.UNREACHABLE, "reset"),
+    "resetting in between": ([says(b"Sat Nov"), resets], Exit.UNREACHABLE, "reset"),
     "garbage": ([says(b"\0\1\2\xff")], Exit.BAD_ANSWER, "sent no text: its byte 0 is 0x00"),
     "escaping": ([says(b"it is \x1b[2J")], Exit.BAD_ANSWER, "its byte 6 is 0x1b"),
     "endless": ([says(b"x" * (MOST_TEXT + 1)), stays], Exit.BAD_ANSWER, "sent more than 65536"),

@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sockd.client.clock_offset import Bounds
 from sockd.client.commands.time import PRECISE_NS, interval_text, row
 from sockd.client.exits import Exit
+from sockd.client.talk.clock_offset import Bounds
 from sockd.formats.time import time_since_1900
 from tests.client.commands.site import TRANSPORTS, Site, served
 from tests.client.liars import (
@@ -137,7 +137,7 @@ def test_precise_gives_up_where_no_difference_fits() -> None:
     with datagram_liar(lambda _: [time_since_1900(next(moments))]) as liar:
         done = sock("time", "--precise", "--udp", f"127.0.0.1:{liar.port}", "-W", LATE, "-q")
     assert done.code == Exit.BAD_ANSWER
-    assert "no difference fits all answers" in done.err
+    assert "no difference fits all answers" in done.out.decode()
     assert "no difference fits all answers" in done.out.decode()
 
 
@@ -204,7 +204,7 @@ def test_each_kind_of_wrong_server_has_its_exit_code(lie: str) -> None:
     with stream_liar(*script) as liar:
         wait = "200ms" if code is Exit.TIMEOUT else LATE
         done = sock("time", f"127.0.0.1:{liar.port}", "-W", wait, "-q")
-    assert (done.code, words in done.err) == (code, True), done.err
+    assert (done.code, words in done.out.decode()) == (code, True), done.out
     assert words in done.out.decode()
 
 
@@ -219,7 +219,7 @@ DATAGRAMS: dict[str, Callable[[bytes], list[bytes]]] = {
 def test_a_datagram_of_another_length_than_four_is_no_time(lie: str) -> None:
     with datagram_liar(DATAGRAMS[lie]) as liar:
         done = sock("time", "--udp", f"127.0.0.1:{liar.port}", "-W", LATE)
-    assert (done.code, "a time has 4 bytes" in done.err) == (Exit.BAD_ANSWER, True)
+    assert (done.code, "a time has 4 bytes" in done.out.decode()) == (Exit.BAD_ANSWER, True)
 
 
 @given(st.integers(-(2**55), 2**55), st.integers(1, 2 * SECOND))

@@ -105,7 +105,8 @@ def test_a_text_that_begins_as_an_error_is_a_text(daemon: Daemon, tls_files: Fil
 )
 def test_a_server_that_lies_has_its_exit_code(script: list[Step], code: int, said: str) -> None:
     with stream_liar(*script) as liar:
-        done = sock("wrap", "-W", "0.5", "-H", f"127.0.0.1:{liar.port}", stdin=TEXT.encode())
+        there = ("-H", f"127.0.0.1:{liar.port}", "-W", "0.5" if code == 3 else "30")
+        done = sock("wrap", *there, stdin=TEXT.encode())
     assert (done.code, done.out, said in done.err) == (code, b"", True), done.err
     assert "\x1b" not in done.err
 

@@ -19,11 +19,11 @@ from typing import Any
 from attrs import define, field
 from twisted.internet.defer import Deferred
 
-from sockd.client.arrivals import Sent
 from sockd.client.asking import Asking
 from sockd.client.measure.carriers import DatagramCarrier
 from sockd.client.measure.prober import Datagram, Prober
 from sockd.client.measure.probing import Plan, Probing
+from sockd.client.net.arrivals import Sent
 from sockd.client.outputs.live import REDRAW_NS, Live
 from sockd.client.outputs.screen import Screen
 from sockd.client.process import Run

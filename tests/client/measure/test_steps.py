@@ -63,13 +63,13 @@ class Stamped(DatagramCarrier):
 
         await super().open(Between())
 
-    def stamp(self, pieces: Pieces) -> list[tuple[bytes, tuple[str, int], int | None]]:
+    def stamp(self, pieces: Pieces) -> Pieces:
         """Stamps by the clock as it was; then it is set, if it is time to."""
         ahead_ns = self.wall.ahead_ns
         self.count += len(pieces)
         if self.count >= AT:
             self.wall.ahead_ns = self.step_ns
-        return [(data, who, at and at + ahead_ns) for data, who, at in pieces]
+        return [(one[0], one[1], one[2] and one[2] + ahead_ns, *one[3:]) for one in pieces]
 
 
 @contextmanager

@@ -186,10 +186,12 @@ def test_an_error_of_one_host_is_told_as_it_is() -> None:
     assert Told(error(message="localhost:7: refused")).lines == ["sock: localhost:7: refused"]
 
 
-def test_quiet_is_errors_only() -> None:
+def test_quiet_is_errors_and_the_figures_at_the_end() -> None:
     told = Told(command="echo", is_quiet=True, err_is_terminal=True, count=3)
     told(probe(), probe(Outcome.LOST), error(), summary())
-    assert told.lines == ["sock: refused"]
+    assert told.lines[0] == "sock: refused"
+    assert told.lines[1].startswith("echo localhost")
+    assert not [line for line in told.lines if "seq=" in line or "Round trips" in line]
 
 
 def test_what_is_insecure_is_said_loudly_even_when_quiet() -> None:

@@ -8,13 +8,13 @@ import click
 from attrs import define, evolve
 
 from sockd.client.arguments import Command, asks
-from sockd.client.arrivals import Arrival
 from sockd.client.asking import Asking
-from sockd.client.datagrams import Datagrams, open_group
 from sockd.client.errors import ClientError, TimedOut
 from sockd.client.exits import Exit
 from sockd.client.hosts import Hosts
-from sockd.client.interfaces import interface_name, named
+from sockd.client.net.arrivals import Arrival
+from sockd.client.net.datagrams import Datagrams, open_group
+from sockd.client.net.interfaces import interface_name, named
 from sockd.client.outputs.choose import choose
 from sockd.client.process import Run, run_process
 from sockd.client.report import Counts, Data, HostSummary, Interval, Outcome, Probe, Stamp

@@ -14,18 +14,20 @@ import click
 from attrs import define, field
 from twisted.internet.defer import Deferred, DeferredList
 
-from sockd.client import discovery, interfaces
 from sockd.client.arguments import Command, asks
 from sockd.client.asking import Asking
-from sockd.client.discovery import Findings, Host, Network, Place, Service, as_name, is_near
-from sockd.client.doors import Doors
 from sockd.client.errors import ClientError, Unreachable
 from sockd.client.exits import Exit
-from sockd.client.interface import source_family
+from sockd.client.lan import discovery
+from sockd.client.lan.discovery import Findings, Host, Network, Place, Service, as_name, is_near
+from sockd.client.lan.doors import Doors
+from sockd.client.lan.probing import Probing, Reply, localhosts, networks
+from sockd.client.lan.proofs import DATAGRAM_QUESTIONS, STREAM_QUESTIONS, Question
+from sockd.client.net import interfaces
+from sockd.client.net.interface import source_family
+from sockd.client.net.resolve import Lookups
 from sockd.client.outputs.choose import choose
-from sockd.client.probing import Probing, Reply, localhosts, networks
 from sockd.client.process import Run, run_process
-from sockd.client.proofs import DATAGRAM_QUESTIONS, STREAM_QUESTIONS, Question
 from sockd.client.report import (
     Counts,
     Data,
@@ -37,7 +39,6 @@ from sockd.client.report import (
     Start,
     Summary,
 )
-from sockd.client.resolve import Lookups
 from sockd.client.start import hooks_for
 from sockd.client.targets import Transport
 from sockd.client.waiting import sleep, within

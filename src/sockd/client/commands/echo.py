@@ -11,12 +11,12 @@ from attrs import evolve, frozen
 
 from sockd.client.arguments import Command, asks
 from sockd.client.asking import LARGEST_SIZE, MOST_WINDOW, Asking
-from sockd.client.interfaces import named
 from sockd.client.measure.answerers import Answerers
 from sockd.client.measure.carriers import Carrier, DatagramCarrier, StreamCarrier
 from sockd.client.measure.prober import Prober
 from sockd.client.measure.probing import Plan, Probing
 from sockd.client.measure.undisturbed import undisturbed
+from sockd.client.net.interfaces import named
 from sockd.client.process import Run
 from sockd.client.report import Probe
 from sockd.client.start import run_hosts, targets

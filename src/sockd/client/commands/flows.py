@@ -7,14 +7,14 @@ import click
 from sockd.client.arguments import BYTES, Command, asks
 from sockd.client.asking import LARGEST_SIZE, Asking
 from sockd.client.asks import Answer, ConversationHost, Speech, Talk
-from sockd.client.datagrams import Datagrams
 from sockd.client.errors import BadAnswer
-from sockd.client.flow import FlowHost, send_all
 from sockd.client.hosts import Asked
-from sockd.client.oneway import OneWayHost
+from sockd.client.net.datagrams import Datagrams
+from sockd.client.net.streams import Stream
 from sockd.client.process import Run
 from sockd.client.start import run_hosts, targets
-from sockd.client.streams import Stream
+from sockd.client.talk.flow import FlowHost, send_all
+from sockd.client.talk.oneway import OneWayHost
 from sockd.client.targets import Target, Transport
 from sockd.formats import ports
 from sockd.formats.chargen import MOST_DATAGRAM, BrokenPattern, Follower
@@ -35,6 +35,8 @@ def _check_options(asking: Asking) -> Asking:
     if Transport(asking.transport).is_stream:
         if asking.count is not None:
             raise click.UsageError("-c counts datagrams: a connection has -s, its bytes")
+        if asking.interval is not None or asking.retries:
+            raise click.UsageError("-i and --retries are for datagrams: a connection flows")
     elif asking.size is not None and asking.size > LARGEST_SIZE:
         raise click.UsageError(f"a datagram has at most {LARGEST_SIZE} bytes, not {asking.size}")
     return asking
@@ -62,8 +64,10 @@ async def read_pattern(
             host.out(data)
     if asking.size is not None and size < asking.size:
         raise BadAnswer(f"{host.target} ended after {size} of {asking.size} bytes")
-    if not size and asking.size is None:
-        raise BadAnswer(f"{host.target} closed without a word")
+    if asking.size is None:
+        if not size:
+            raise BadAnswer(f"{host.target} closed without a word")
+        host.notes.append("the service has ended it: RFC 864 leaves that to the client")
     if not size:
         host.carried(0, stream.opened_ns)
 
@@ -84,9 +88,10 @@ def pattern_speech(is_checked: bool, is_shown: bool) -> Speech:
     async def ask(datagrams: Datagrams, talk: Talk) -> Answer:
         size = MOST_DATAGRAM if talk.asking.size is None else talk.asking.size
         came = await datagrams.ask(bytes(size), wait=talk.asking.wait)
-        if len(came.data) > MOST_DATAGRAM:
+        if is_checked and len(came.data) > MOST_DATAGRAM:
             raise BadAnswer(
-                f"{talk.target} sent {len(came.data)} bytes: RFC 864 allows {MOST_DATAGRAM}"
+                f"{talk.target} sent {len(came.data)} bytes: RFC 864 allows {MOST_DATAGRAM} "
+                "(--unchecked takes any data)"
             )
         if is_checked:
             follow(Follower(), came.data, talk.target)

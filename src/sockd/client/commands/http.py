@@ -12,11 +12,11 @@ from sockd import __version__
 from sockd.client.arguments import Command, asks
 from sockd.client.asking import Asking
 from sockd.client.asks import Answer, ConversationHost, Speech, Talk
-from sockd.client.dial import dial
 from sockd.client.errors import BadAnswer
+from sockd.client.net.dial import dial
+from sockd.client.net.streams import Stream
 from sockd.client.process import Run
 from sockd.client.start import run_hosts
-from sockd.client.streams import Stream
 from sockd.client.targets import Target, Transport
 from sockd.formats.text import escape
 from sockd.formats.url import PORTS, Url, parse_url
@@ -75,7 +75,7 @@ class Fetching:
 
     async def _hop(self, url: Url, stream: Stream, talk: Talk) -> tuple[int, Url | None]:
         """Ask for one URL: the status, and where it leads on if that is to be followed."""
-        from sockd.client.exchange import HttpExchange  # for it takes long to load
+        from sockd.client.talk.exchange import HttpExchange  # for it takes long to load
 
         exchange = HttpExchange(talk.run.reactor, stream, talk.asking.wait, str(url))
         try:

@@ -11,13 +11,13 @@ from attrs import define, field
 from sockd.client.arguments import asks
 from sockd.client.asking import Asking
 from sockd.client.asks import Answer, ConversationHost, Speech, Talk
-from sockd.client.data import DATA, DataCommand
-from sockd.client.datagrams import Datagrams
-from sockd.client.input import Given, Input, Source, Tee
-from sockd.client.lines import Form, over_datagrams, over_stream
+from sockd.client.net.datagrams import Datagrams
+from sockd.client.net.streams import Stream
 from sockd.client.process import Run
 from sockd.client.start import run_hosts, targets
-from sockd.client.streams import Stream
+from sockd.client.talk.data import DATA, DataCommand
+from sockd.client.talk.input import Given, Input, Source, Tee
+from sockd.client.talk.lines import Form, over_datagrams, over_stream
 from sockd.client.targets import Target, Transport
 from sockd.formats import answers, ports
 from sockd.formats.factors import are_factors

@@ -10,12 +10,12 @@ from attrs import frozen
 from sockd.client.arguments import Command, asks
 from sockd.client.asking import Asking
 from sockd.client.asks import Answer, Speech, Talk
-from sockd.client.datagrams import Datagrams
 from sockd.client.errors import BadAnswer
-from sockd.client.lines import shown
-from sockd.client.local import at_runtime_socket
-from sockd.client.refusing import refused
+from sockd.client.net.datagrams import Datagrams
 from sockd.client.start import ask_hosts
+from sockd.client.talk.lines import shown
+from sockd.client.talk.local import at_runtime_socket
+from sockd.client.talk.refusing import refused
 from sockd.client.targets import Transport
 from sockd.formats import ports
 from sockd.formats.clock import read_ctime

@@ -12,16 +12,16 @@ from attrs import evolve
 from sockd.client.arguments import Command, asks
 from sockd.client.asking import LARGEST_SIZE, Asking
 from sockd.client.asks import Answer, ConversationHost, Speech, Talk
-from sockd.client.data import DATA, DataCommand
-from sockd.client.datagrams import Datagrams
 from sockd.client.errors import TimedOut
 from sockd.client.exits import Exit
-from sockd.client.input import Given, Input, Source
+from sockd.client.net.datagrams import Datagrams
+from sockd.client.net.streams import Stream
 from sockd.client.process import Run
 from sockd.client.report import Error
-from sockd.client.sending import Sending
 from sockd.client.start import ask_hosts, run_hosts, targets
-from sockd.client.streams import Stream
+from sockd.client.talk.data import DATA, DataCommand
+from sockd.client.talk.input import Given, Input, Source
+from sockd.client.talk.sending import Sending
 from sockd.client.targets import Target, Transport, parse_host
 from sockd.client.waiting import beside
 

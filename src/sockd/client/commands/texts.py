@@ -8,10 +8,10 @@ from attrs import evolve
 from sockd.client.arguments import Command, asks
 from sockd.client.asking import Asking
 from sockd.client.asks import Answer, Speech, Talk
-from sockd.client.datagrams import Datagrams
 from sockd.client.errors import BadAnswer, TimedOut
+from sockd.client.net.datagrams import Datagrams
+from sockd.client.net.streams import Stream
 from sockd.client.start import ask_hosts
-from sockd.client.streams import Stream
 from sockd.client.targets import Transport
 from sockd.formats import ports
 from sockd.formats.said import MOST_QUOTE, control_character

@@ -11,14 +11,14 @@ from twisted.internet.defer import CancelledError
 from sockd.client.arguments import Command, asks
 from sockd.client.asking import Asking
 from sockd.client.asks import INTERVAL, Answer, ConversationHost, Speech, Talk
-from sockd.client.clock_offset import Bounds, ClockWasSet, Estimate, Exchange, Reading
-from sockd.client.datagrams import Datagrams
 from sockd.client.errors import BadAnswer, ClientError, TimedOut
 from sockd.client.exits import worst
+from sockd.client.net.datagrams import Datagrams
+from sockd.client.net.streams import Stream
 from sockd.client.process import Run
 from sockd.client.report import Data, HostSummary, Interval, Value
 from sockd.client.start import run_hosts, targets
-from sockd.client.streams import Stream
+from sockd.client.talk.clock_offset import Bounds, ClockWasSet, Estimate, Exchange, Reading
 from sockd.client.targets import Target, Transport
 from sockd.client.waiting import sleep
 from sockd.formats import ports

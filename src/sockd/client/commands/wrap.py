@@ -14,13 +14,13 @@ from sockd.client.arguments import Command, asks
 from sockd.client.asking import Asking
 from sockd.client.asks import Answer, Speech, Talk
 from sockd.client.errors import BadAnswer
-from sockd.client.input import Given
-from sockd.client.lines import shown
-from sockd.client.local import at_runtime_socket
-from sockd.client.refusing import refused
-from sockd.client.sending import Sending
+from sockd.client.net.streams import Stream
 from sockd.client.start import ask_hosts
-from sockd.client.streams import Stream
+from sockd.client.talk.input import Given
+from sockd.client.talk.lines import shown
+from sockd.client.talk.local import at_runtime_socket
+from sockd.client.talk.refusing import refused
+from sockd.client.talk.sending import Sending
 from sockd.client.targets import Transport
 from sockd.client.waiting import beside
 from sockd.formats import ports

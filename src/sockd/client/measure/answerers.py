@@ -136,6 +136,11 @@ class Answerers:
             self.lateness.add(max(0, at_ns - due_ns))
         self._sent += 1
 
+    def sent_many(self, count: int, at_ns: int) -> None:
+        """The next `count` probes are being sent by one call, before which `at_ns` was read."""
+        for _ in range(count):
+            self.sent(at_ns)
+
     def unsent(self, reason: str) -> None:
         """The next probe could not be sent: it has failed."""
         self._outcomes.add(Outcome.FAILED, self._sent, reason=reason)

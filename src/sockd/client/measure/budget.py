@@ -82,6 +82,5 @@ def _chance_of_even(runs: Sequence[int]) -> float:
     losses, answered = len(runs) - 1, sum(runs)
     spread = max(runs[:-1]) - min(runs[:-1])
     shortest = max(0, -(-answered // len(runs)) - spread)
-    shapes: int = (spread + 1) ** losses - spread**losses
-    ways = (answered // losses - shortest + 1) * shapes
+    ways: int = (answered // losses - shortest + 1) * ((spread + 1) ** losses - spread**losses)
     return ways / comb(answered + losses, losses)

@@ -8,22 +8,22 @@ from typing import Protocol
 
 from attrs import Factory, define, field
 
-from sockd.client.arrivals import Came, Sent
-from sockd.client.datagrams import Datagrams
-from sockd.client.dial import dial
 from sockd.client.errors import ClientError
-from sockd.client.icmp import NetworkError
+from sockd.client.net.arrivals import Came, Sent
+from sockd.client.net.datagrams import Datagrams
+from sockd.client.net.dial import dial
+from sockd.client.net.icmp import NetworkError
+from sockd.client.net.streams import Stream
 from sockd.client.process import Run
 from sockd.client.reach import reach
 from sockd.client.report import IcmpErrors, Timing, Value
-from sockd.client.streams import Stream
 from sockd.client.targets import Target
 from sockd.client.waiting import watch
 from sockd.formats.probe import ProbeStream
 from sockd.reactor.sockaddr import Address
 
-Pieces = Sequence[tuple[bytes, Address, int | None]]
-"""Probes that came: the bytes, who sent them, and the kernel's stamp by the wall clock."""
+Pieces = Sequence[tuple[bytes, Address, int | None, int | None, str | None]]
+"""Probes that came, as `Came`: the bytes, who sent them, the kernel's stamp by the wall clock."""
 
 
 class Listener(Protocol):
@@ -55,6 +55,8 @@ class Carrier(Protocol):
 
     is_many: bool
     """Whether several may answer."""
+    hears_anyone: bool
+    """Whether an answer need not come from `address`."""
     address: Address
     """Who is asked, once it is open."""
 
@@ -84,6 +86,7 @@ class DatagramCarrier:
     run: Run
     target: Target
     is_many: bool = False
+    hears_anyone: bool = False
     address: Address = ("", 0)
     _opened: Datagrams | None = None
 
@@ -91,9 +94,10 @@ class DatagramCarrier:
         """Find the address, and open a socket to it."""
         self._opened = opened = await reach(self.run, self.target)
         self.is_many, self.address = opened.is_many, opened.address
+        self.hears_anyone = opened.opened.hears_anyone
 
         def came(batch: list[Came], _: object) -> None:
-            listener.came([(one[0], one[1], one[2]) for one in batch])
+            listener.came(batch)
 
         def failed(error: NetworkError) -> None:
             if error.means_undelivered:
@@ -136,6 +140,7 @@ class StreamCarrier:
     target: Target
     size: int
     is_many: bool = False
+    hears_anyone: bool = True
     address: Address = ("", 0)
     _stream: Stream | None = None
     _probes: ProbeStream = field()
@@ -158,7 +163,8 @@ class StreamCarrier:
         self.address = (stream.peer, self.target.port)
 
         def came(data: bytes) -> None:
-            probes = [(probe, self.address, None) for probe in self._probes.feed(data)]
+            address = self.address
+            probes = [(probe, address, None, None, None) for probe in self._probes.feed(data)]
             if probes:
                 listener.came(probes)
 

@@ -7,6 +7,7 @@ numbered from 0 here (`n`), and on the wire from `first` on, modulo 2^64.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import repeat
 
 from sockd.client.measure.clocks import carry
 from sockd.client.measure.outcomes import Outcomes, Tell, difference, stamps_of
@@ -127,8 +128,14 @@ class Prober:
 
     def sent_many(self, count: int, at_ns: int) -> None:
         """The next `count` probes were sent by one call, just before which `at_ns` was read."""
-        for _ in range(count):
-            self.sent(at_ns)
+        n = self._sent
+        if len(self._waiting) + count > MOST_UNANSWERED:
+            raise OverflowError(f"{MOST_UNANSWERED} probes have no answer yet")
+        self._waiting.update(zip(range(n, n + count), repeat(at_ns), strict=False))
+        for number in range(n, n + count):
+            self._had[number & _SLOTS] = 0
+        self._sent = n + count
+        self._datagrams += count
 
     def unsent(self, reason: str) -> None:
         """The next probe could not be sent, and is not tried again: it has failed."""
@@ -171,19 +178,21 @@ class Prober:
         where `now_ns` is before the send of what is answered: it was read too early.
         """
         read, waiting, tries, had = self.form.read, self._waiting, self._tries, self._had
-        first, wait_ns, forgotten = self._first, self.wait_ns, self._sent - REMEMBERED
-        rtts, outcomes, greatest, by_kernel = self._fresh, self._outcomes, self._greatest, 0
+        forgotten, rtts = self._sent - REMEMBERED, self._fresh
+        greatest, by_kernel = self._greatest, 0
         for data, stamp_ns in datagrams:
             verdict, seq, attempt = read(data)
-            n = (seq - first) & _LAST_SEQ
+            n = (seq - self._first) & _LAST_SEQ
             sent_ns = waiting.get(n)
             if verdict or sent_ns is None or attempt != (tries.get(n, 1) if tries else 1):
                 self._unexpected(verdict, n, attempt, len(data), (now_ns, stamp_ns, offset_ns))
                 continue
-            at_ns = carry(stamp_ns, offset_ns, sent_ns, now_ns)
-            self.stamps_discarded += at_ns is None and stamp_ns is not None
+            at_ns = None if stamp_ns is None or offset_ns is None else stamp_ns + offset_ns
+            if at_ns is None or not sent_ns <= at_ns <= now_ns:
+                self.stamps_discarded += stamp_ns is not None
+                at_ns = None
             rtt_ns = (now_ns if at_ns is None else at_ns) - sent_ns
-            if not 0 <= rtt_ns <= wait_ns:
+            if not 0 <= rtt_ns <= self.wait_ns:
                 self._overdue(n, attempt, rtt_ns, at_ns is not None)
                 continue
             by_kernel += at_ns is not None
@@ -195,10 +204,9 @@ class Prober:
             else:
                 greatest = n
             rtts.append(rtt_ns)
-            if tries or outcomes:
+            if tries or self._outcomes:
                 self._answered(n, attempt, rtt_ns, at_ns is not None)
-        self._greatest = greatest
-        self._by_kernel += by_kernel
+        self._greatest, self._by_kernel = greatest, self._by_kernel + by_kernel
         self._finish()
 
     def failed(self, seq: int, reason: str) -> bool:

@@ -10,7 +10,6 @@ from twisted.internet.interfaces import IDelayedCall
 
 from sockd.client.errors import BadAnswer, ClientError, TimedOut, Unreachable
 from sockd.client.exits import Exit
-from sockd.client.interfaces import named
 from sockd.client.measure.answerers import Answerers
 from sockd.client.measure.budget import MOST_RUNS, NOTE, looks_like_budget
 from sockd.client.measure.carriers import Carrier, Facts, Pieces
@@ -18,6 +17,7 @@ from sockd.client.measure.clocks import Clocks
 from sockd.client.measure.figures import measured
 from sockd.client.measure.prober import Prober
 from sockd.client.measure.schedule import Schedule, Window
+from sockd.client.net.interfaces import named
 from sockd.client.process import Run
 from sockd.client.report import Answerer, Counts, HostSummary, Interval
 from sockd.client.targets import Target
@@ -107,10 +107,11 @@ class Probing:
         asked = self.carrier.address
         prober = self.prober
         if isinstance(prober, Answerers):
-            arrived = [(data, stamp, address[0]) for data, address, stamp in pieces]
+            arrived = [(piece[0], piece[2], piece[1][0]) for piece in pieces]
             prober.received_many(arrived, now_ns, offset_ns)
         else:
-            mine = [(data, stamp) for data, address, stamp in pieces if address == asked]
+            is_any = self.carrier.hears_anyone
+            mine = [(piece[0], piece[2]) for piece in pieces if is_any or piece[1] == asked]
             prober.received_many(mine, now_ns, offset_ns)
             if len(mine) < len(pieces):
                 prober.strangers(len(pieces) - len(mine))
@@ -181,8 +182,7 @@ class Probing:
             sent = self.carrier.send(self.prober.payloads(most))
             self._sent += most
             if not sent.refused:
-                for _ in range(most):
-                    self.prober.sent(sent.at_ns)
+                self.prober.sent_many(most, sent.at_ns)
                 continue
             for number in range(most):
                 if number in sent.refused:

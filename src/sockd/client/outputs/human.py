@@ -38,6 +38,9 @@ INSECURE = (
     "read and change all that is said."
 )
 
+TOLD_IN_ROWS = frozenset({"time"})
+"""Commands whose answers have a row for each host, which says what went wrong with it."""
+
 
 @define(eq=False)
 class Human:
@@ -87,7 +90,8 @@ class Human:
             self._probe(event)
         elif isinstance(event, Error):
             self._answers.end(event.target or "")
-            self._screen.say(f"sock: {self._error(event)}", style="bad")
+            if event.target is None or self.command not in TOLD_IN_ROWS:
+                self._screen.say(f"sock: {self._error(event)}", style="bad")
         elif isinstance(event, Summary):
             self._sum_up(event)
             return
@@ -143,13 +147,13 @@ class Human:
         self._live = None
         screen.clear()
         self._answers.end_all()
-        if not self.asking.is_quiet:
-            if not self._has_measured(summary):
-                self._notes(summary)
-            elif len(summary.hosts) == 1:
+        if self._has_measured(summary):
+            if len(summary.hosts) == 1:
                 self._block(summary, summary.hosts[0])
             else:
                 self._tables(summary)
+        elif not self.asking.is_quiet:
+            self._notes(summary)
         if self.asking.tells_timing:
             self._table(told.timing_sheet(summary, screen.signs))
         self._answers.end_line()
@@ -174,7 +178,8 @@ class Human:
         screen.say(*fill(head.split(" "), screen.width), style="head")
         screen.say(*told.block(host, screen.signs, screen.width))
         self._answerers(host)
-        self._histogram(host)
+        if not self.asking.is_quiet:
+            self._histogram(host)
 
     def _tables(self, summary: Summary) -> None:
         """Of several hosts; below, what there is to say of one of them."""

@@ -1,0 +1,1 @@
+"""How the client gets there: names, connections, TLS, sockets for datagrams."""

@@ -1,0 +1,209 @@
+"""Connections to services: names, RFC 8305, TLS, and what went wrong in one sentence."""
+
+from __future__ import annotations
+
+import errno
+import socket
+import time
+from typing import NoReturn, cast
+
+from attrs import define, evolve, frozen
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
+
+from sockd.client.asking import Asking
+from sockd.client.errors import ClientError, TimedOut, Unreachable, UsageFault
+from sockd.client.net.channels import Channel, SocketChannel
+from sockd.client.net.connect import connect_to, connect_to_path
+from sockd.client.net.interface import source_family
+from sockd.client.net.loop import Reactor
+from sockd.client.net.race import AllFailed, Race, interleave
+from sockd.client.net.resolve import LOOKUPS, Address, Lookups, is_address, resolve
+from sockd.client.net.streams import Hook, Stream
+from sockd.client.net.system import words
+from sockd.client.report import Timing
+from sockd.client.targets import Target, Transport
+
+_NO_ANSWER = "no answer"
+
+
+async def dial(
+    reactor: Reactor,
+    target: Target,
+    asking: Asking,
+    *,
+    on_write: Hook | None = None,
+    on_read: Hook | None = None,
+    lookups: Lookups = LOOKUPS,
+) -> Stream:
+    """Connect to a target of a stream transport, with TLS where it is TLS.
+
+    All of it together takes at most `asking.wait` seconds. Raises NameNotFound, Unreachable,
+    TimedOut, BadCertificate, and UsageFault for an interface or a file of the options.
+    """
+    if target.transport is Transport.TLS:
+        # here, because it takes long to load; and first, because files at fault connect to nobody
+        from sockd.client.net.trust import load
+
+        load(asking.ca, asking.certificate, asking.is_insecure)
+    began_ns = time.monotonic_ns()
+    dialling = _Dialling(reactor, target, asking, lookups, reactor.seconds() + asking.wait)
+    reached = await dialling.reach()
+    channel: Channel = SocketChannel(reactor, reached.sock, str(target))
+    timing = reached.timing
+    if target.transport is Transport.TLS:
+        channel, timing = await dialling.secure(channel, timing)
+    stream = Stream(
+        timers=reactor,
+        channel=channel,
+        name=str(target),
+        peer=reached.peer,
+        port=None if target.path else target.port,
+        wait=asking.wait,
+        steps=timing,
+        began_ns=began_ns,
+        on_write=on_write,
+        on_read=on_read,
+    )
+    channel.resume()
+    return stream
+
+
+@frozen
+class _Reached:
+    sock: socket.socket
+    peer: str
+    timing: Timing
+
+
+@define(eq=False)
+class _Dialling:
+    """The way to one target."""
+
+    reactor: Reactor
+    target: Target
+    asking: Asking
+    lookups: Lookups
+    end: float
+    """By the reactor's clock."""
+
+    def left(self) -> float:
+        """Seconds of the wait."""
+        return max(0.0, self.end - self.reactor.seconds())
+
+    async def reach(self) -> _Reached:
+        """A connected socket, before TLS."""
+        if self.target.path:
+            return await self._reach_path()
+        began_ns = time.monotonic_ns()
+        addresses = self._from_here(
+            await resolve(
+                self.reactor,
+                self.target.host,
+                self.target.port,
+                kind=socket.SOCK_STREAM,
+                family=self.asking.family,
+                is_numeric=self.asking.is_numeric,
+                wait=self.left(),
+                lookups=self.lookups,
+            )
+        )
+        resolved_ns = time.monotonic_ns()
+
+        def connect(address: Address) -> Deferred[socket.socket]:
+            return Deferred.fromCoroutine(connect_to(self.reactor, address, self.asking.interface))
+
+        race = Race(self.reactor, connect, interleave(addresses), self.left())
+        try:
+            address, sock = await race.run()
+        except AllFailed as error:
+            raise self._all_failed(error.failures) from None
+        connected_ns = time.monotonic_ns()
+        return _Reached(
+            sock,
+            address.host,
+            Timing(
+                resolve_ns=None if is_address(self.target.host) else resolved_ns - began_ns,
+                connect_ns=connected_ns - resolved_ns,
+            ),
+        )
+
+    async def secure(self, channel: Channel, timing: Timing) -> tuple[Channel, Timing]:
+        """TLS over what has been reached, and how long it took."""
+        from sockd.client.net.trust import secure
+
+        began_ns = time.monotonic_ns()
+        try:
+            tls = await secure(self.reactor, channel, self.target, self.asking, self.left())
+        except BaseException:  # a cancellation too
+            channel.close()
+            raise
+        return tls, evolve(timing, tls_ns=time.monotonic_ns() - began_ns)
+
+    async def _reach_path(self) -> _Reached:
+        began_ns = time.monotonic_ns()
+        path = self.target.path
+        connecting = Deferred.fromCoroutine(connect_to_path(self.reactor, path))
+        late = TimedOut(self._late(f"at {path}"))
+        connecting.addTimeout(
+            self.left(), cast(IReactorTime, self.reactor), lambda *_: _raise(late)
+        )
+        try:
+            sock = await connecting
+        except (OSError, ValueError) as error:
+            raise Unreachable(f"nobody answers at {path}: {_words(error)}") from None
+        return _Reached(sock, path, Timing(connect_ns=time.monotonic_ns() - began_ns))
+
+    def _from_here(self, addresses: list[Address]) -> list[Address]:
+        """Those that can be reached from the address that `-I` names."""
+        source = source_family(self.asking.interface)
+        if not source:
+            return addresses
+        family = socket.AF_INET6 if source == 6 else socket.AF_INET
+        kept = [address for address in addresses if address.family == family]
+        if not kept:
+            raise UsageFault(
+                f"-I {self.asking.interface}: {self.target.host} has no address of IPv{source}"
+            )
+        return kept
+
+    def _late(self, where: str) -> str:
+        return f"nobody answers {where} within {self.asking.wait:g} s"
+
+    def _all_failed(self, failures: dict[Address, Exception | None]) -> ClientError:
+        for failure in failures.values():
+            if isinstance(failure, UsageFault):
+                return failure
+        if len(failures) == 1 and next(iter(failures)).host == self.target.host:
+            told = _words(*failures.values())
+        else:
+            told = "; ".join(
+                f"{_bracketed(address.host)}: {_words(failure)}"
+                for address, failure in failures.items()
+            )
+        if any(_is_late(failure) for failure in failures.values()):
+            late = self._late(f"at {self.target}")
+            return TimedOut(late if told == _NO_ANSWER else f"{late}: {told}")
+        return Unreachable(f"nobody answers at {self.target}: {told}")
+
+
+def _is_late(failure: Exception | None) -> bool:
+    if isinstance(failure, OSError):
+        return failure.errno == errno.ETIMEDOUT
+    return failure is None
+
+
+def _words(failure: Exception | None) -> str:
+    if failure is None:
+        return _NO_ANSWER
+    if isinstance(failure, OSError):
+        return words(failure)
+    return str(failure)
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
+def _raise(error: Exception) -> NoReturn:
+    raise error

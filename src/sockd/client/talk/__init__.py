@@ -1,0 +1,1 @@
+"""What is said on the way: lines, flows, HTTP, times."""

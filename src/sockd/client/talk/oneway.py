@@ -1,0 +1,106 @@
+"""Datagrams that nobody answers: sent by a schedule, and what the network says of them."""
+
+from __future__ import annotations
+
+from attrs import define, field
+
+from sockd.client.errors import BadAnswer, ClientError, TimedOut
+from sockd.client.exits import Exit
+from sockd.client.net.datagrams import Datagrams
+from sockd.client.net.icmp import NetworkError
+from sockd.client.process import Run
+from sockd.client.reach import reach
+from sockd.client.report import Counts, HostSummary, IcmpErrors, Interval
+from sockd.client.targets import Target
+from sockd.client.waiting import sleep
+
+INTERVAL = 0.1
+"""Seconds between two datagrams if nothing else is said: as for all that is sent over UDP."""
+GRACE = 1.0
+"""Seconds after the last datagram for what the network reports: a way there and back, at most."""
+
+
+@define(eq=False)
+class OneWayHost:
+    """One host that datagrams are sent to."""
+
+    run: Run
+    target: Target
+    size: int
+    _sent: int = 0
+    _undelivered: int = 0
+    _told: Counts = field(factory=Counts)
+    _datagrams: Datagrams | None = None
+    _icmp: tuple[IcmpErrors, ...] = ()
+
+    @property
+    def has_answered(self) -> bool:
+        """Whether something was sent and nothing was reported: no more can be known."""
+        return self._sent > 0 and not self._undelivered
+
+    async def go(self) -> None:
+        """Send all. Raises Unreachable where the network reports that it does not arrive."""
+        run, asking = self.run, self.run.asking
+        datagrams = self._datagrams = await reach(run, self.target)
+        datagrams.on_error = self._reported
+        start, every = run.monotonic_ns(), asking.interval
+        every = INTERVAL if every is None else every
+        try:
+            for seq in range(asking.count or 1):
+                await sleep(run.reactor, seq * every - (run.monotonic_ns() - start) / 1e9)
+                datagrams.send(bytes(self.size))
+                self._sent += 1
+            await self._listen(datagrams)
+        finally:
+            self._icmp = datagrams.icmp()
+            datagrams.close()
+
+    async def _listen(self, datagrams: Datagrams) -> None:
+        """For what the network reports, and for an answer, which there must not be."""
+        try:
+            came = await datagrams.receive(min(GRACE, self.run.asking.wait))
+        except TimedOut:
+            return
+        raise BadAnswer(
+            f"{self.target} answered with {len(came.data)} bytes: a service that discards is silent"
+        )
+
+    def _reported(self, error: NetworkError) -> None:
+        self._undelivered += error.means_undelivered
+
+    def _counts(self) -> Counts:
+        return Counts(
+            sent=self._sent,
+            failed=min(self._undelivered, self._sent),
+            bytes_sent=self._sent * self.size,
+        )
+
+    def interval(self, from_ns: int, to_ns: int) -> Interval | None:
+        """What was sent since the last call."""
+        now, before = self._counts(), self._told
+        self._told = now
+        return Interval(
+            target=self.target.name,
+            from_ns=from_ns,
+            to_ns=to_ns,
+            counts=Counts(
+                sent=now.sent - before.sent,
+                failed=now.failed - before.failed,
+                bytes_sent=now.bytes_sent - before.bytes_sent,
+            ),
+        )
+
+    def summary(self, error: ClientError | None) -> HostSummary:
+        """What is known of it so far."""
+        datagrams = self._datagrams
+        return HostSummary(
+            target=self.target.name,
+            transport=self.target.transport,
+            address=datagrams.address[0] if datagrams else None,
+            port=self.target.port or None,
+            counts=self._counts(),
+            icmp=self._icmp or (datagrams.icmp() if datagrams else ()),
+            notes=("nothing comes back: what has arrived is not known",),
+            exit=error.exit if error else Exit.ANSWERED if self._sent else Exit.TIMEOUT,
+            error=None if error is None else str(error),
+        )

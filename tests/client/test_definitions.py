@@ -1,0 +1,26 @@
+"""What the figures mean is written once, and says what the code does."""
+
+from __future__ import annotations
+
+import attrs
+
+from sockd.client.definitions import OF_PROBES
+from sockd.client.measure.statistics import EXACT
+from sockd.client.report import Counts
+
+SINGULAR = {"duplicates": "duplicate"}
+PLAIN = {"in_flight", "bytes_sent", "bytes_received"}
+"""They say all there is to say, or stand in another definition."""
+
+
+def test_every_count_is_defined() -> None:
+    names = {SINGULAR.get(field.name, field.name) for field in attrs.fields(Counts)}
+    assert names - PLAIN <= {*OF_PROBES}
+
+
+def test_limits_in_definitions_are_those_of_the_code() -> None:
+    assert f"{EXACT:,}" in OF_PROBES["percentile"]
+
+
+def test_a_definition_is_a_sentence_or_some() -> None:
+    assert all(text[0].isupper() and text.endswith(".") for text in OF_PROBES.values())
