@@ -154,7 +154,10 @@ def test_a_full_disk_is_told_in_a_line_and_is_1(option: list[str]) -> None:
             timeout=PATIENCE,
             check=False,
         )
-    assert (done.returncode, done.stderr) == (1, b"sock: cannot write the output: no space left on device\n")
+    assert (done.returncode, done.stderr) == (
+        1,
+        b"sock: cannot write the output: no space left on device\n",
+    )
 
 
 def test_a_terminal_that_goes_away_ends_it_by_its_signal() -> None:

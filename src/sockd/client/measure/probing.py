@@ -328,6 +328,8 @@ class Probing:
             reason = self._reason or self.carrier.refusal() or "nothing could be sent"
             return Unreachable(f"nobody answers at {self.target}: {reason}")
         said = f"no answer from {self.target} within {self.run.asking.wait:g} s: {counts.sent} sent"
+        if counts.late:
+            said += f", {counts.late} answered later"
         if self._stranger is not None:
             said += f", but {host_port(*self._stranger)} sent something, which was not asked"
         return TimedOut(said)
