@@ -108,7 +108,8 @@ async def every_address(run: Run, found: Sequence[Target]) -> list[Target]:
         for one in looking:
             one.addErrback(lambda _: None)
             one.cancel()
-    return [*dict.fromkeys(target for targets in by_host for target in targets)]
+    asked = {(one.host, one.port, one.path): one for targets in by_host for one in targets}
+    return [*asked.values()]
 
 
 async def _addresses(run: Run, target: Target) -> list[Target]:

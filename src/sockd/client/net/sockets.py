@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import ipaddress
 import os
 import socket
 import struct
@@ -15,6 +14,7 @@ from attrs import frozen
 
 from sockd.client.errors import ClientError, Unreachable, UsageFault
 from sockd.client.net import icmp, interfaces, socket_files
+from sockd.client.net.addresses import canonical, full, meant, version_of
 from sockd.client.net.interfaces import Interface, Way
 from sockd.client.net.socket_files import LONGEST_PATH
 from sockd.formats.hostport import host_port
@@ -28,12 +28,10 @@ RECEIVE_BUFFER = 4 * 1024 * 1024
 The kernel may give less (net.core.rmem_max)."""
 DEFAULT_HOPS = 1
 """Routers that a multicast may pass, and one: it stays on the link (RFC 1112)."""
-MOST_PORT = 65_535
 _FOLDER_MODE = 0o711
 _FILE_MODE = 0o666
 
 _WILDCARD = {4: "0.0.0.0", 6: "::"}
-_LOOPBACK = {4: "127.0.0.1", 6: "::1"}
 
 # linux/in.h, linux/in6.h, asm-generic/socket.h
 _SO_RCVBUFFORCE = 33
@@ -104,14 +102,13 @@ def to_host(
 ) -> Opened:
     """A socket to one address of IPv4 or IPv6, of a broadcast, or of a group.
 
-    `has_ports`: several ports of it will be asked, so that it is not connected.
-
-    To one host it is connected, which makes each datagram cheaper. An answer from another address
+    To one host it is connected, which makes each datagram cheaper, but where it `has_ports`, as
+    several of them will be asked. An answer from another address
     than the one that was asked, as a server that listens on all of its addresses may send, would
     never be seen: a second socket at the same port hears those. Raises UsageFault, Unreachable.
     """
-    host, port = _meant(address[0]), address[1]
-    version = _version((host, port))
+    host, port = meant(address[0]), address[1]
+    version = version_of((host, port))
     known = () if version == 6 and not interface else interfaces.read()
     way = interfaces.way(interface, known, version)
     target = canonical(host, way.interface), port
@@ -144,7 +141,7 @@ def _attach(
     """Bind a socket to what hears many, or connect it; the source, and the second socket."""
     source = canonical(way.source, way.interface) if way.source else ""
     if is_many:
-        sock.bind(_full((source or _WILDCARD[_version(target)], 0)))
+        sock.bind(full((source or _WILDCARD[version_of(target)], 0)))
         return source, None
     source = source or _source(sock, target, way)
     return source, _connect(sock, source, target)
@@ -156,7 +153,7 @@ def to_group(address: Address, *, interface: str = "") -> Opened:
     The port may be shared with others on this host. Raises UsageFault, Unreachable.
     """
     host, port = address
-    version = _version(address)
+    version = version_of(address)
     known = interfaces.read()
     way = interfaces.way(interface, known, version)
     if not interfaces.is_multicast(host):
@@ -217,26 +214,6 @@ def drops(sock: socket.socket) -> int:
     return int(_MEMINFO.unpack(raw)[_MEMINFO_DROPS]) if len(raw) == _MEMINFO.size else 0
 
 
-def canonical(host: str, interface: Interface | None = None) -> str:
-    """An address as the kernel writes it, with the number of the interface where it needs one.
-
-    Raises UsageFault.
-    """
-    text, _, scope = host.partition("%")
-    ip = ipaddress.ip_address(text)
-    needs = ip.version == 6 and (ip.is_link_local or (ip.is_multicast and int(ip) >> 112 & 15 < 3))
-    family = socket.AF_INET if ip.version == 4 else socket.AF_INET6
-    plain = socket.inet_ntop(family, ip.packed)
-    if not needs:
-        return plain
-    if not scope:
-        return f"{plain}%{interface.index}" if interface else plain
-    try:
-        return f"{plain}%{int(scope) if scope.isdecimal() else socket.if_nametoindex(scope)}"
-    except OSError:
-        raise UsageFault(f"there is no interface {scope}") from None
-
-
 def failure(error: OSError, what: str, is_many: bool = False) -> ClientError:
     """What the kernel says of a socket or a datagram, in the words of the client."""
     why = _WORDS.get(error.errno or 0) or (error.strerror or str(error)).lower()
@@ -259,28 +236,6 @@ _FAULTS: dict[int, type[ClientError]] = {
     errno.ENOBUFS: NotSent,
     errno.ENOMEM: NotSent,
 }
-
-
-def _version(address: Address) -> int:
-    host, port = address
-    if not 1 <= port <= MOST_PORT:
-        raise UsageFault(f"{port} is no port: there are 1 to {MOST_PORT}")
-    try:
-        return ipaddress.ip_address(host.partition("%")[0]).version
-    except ValueError:
-        raise UsageFault(f"{host} is no address") from None
-
-
-def _meant(host: str) -> str:
-    """The address that answers come from: the wildcard means the loopback to the kernel, and one of
-    IPv4 may be written as one of IPv6 (`::ffff:192.0.2.1`)."""
-    with suppress(ValueError):
-        ip = ipaddress.ip_address(host)
-        if ip.is_unspecified:
-            return _LOOPBACK[ip.version]
-        if ip.version == 6 and ip.ipv4_mapped is not None:
-            return str(ip.ipv4_mapped)
-    return host
 
 
 def _make(family: socket.AddressFamily) -> socket.socket:
@@ -330,7 +285,7 @@ def _source(sock: socket.socket, target: Address, way: Way) -> str:
     with socket.socket(sock.family, socket.SOCK_DGRAM) as trial:
         if way.interface is not None:
             trial.setsockopt(socket.SOL_SOCKET, _SO_BINDTODEVICE, way.interface.name.encode())
-        trial.connect(_full((target[0], target[1] or 9)))
+        trial.connect(full((target[0], target[1] or 9)))
         host, _, *more = trial.getsockname()
     return canonical(sockaddr.scoped(host.partition("%")[0], more[1]) if more else host)
 
@@ -339,24 +294,18 @@ def _connect(sock: socket.socket, source: str, target: Address) -> socket.socket
     """Connect it; returns the socket that hears the others. Raises OSError."""
     others = socket.socket(sock.family, socket.SOCK_DGRAM)
     try:
-        sock.bind(_full((source, 0)))
+        sock.bind(full((source, 0)))
         # only now, and only for a moment: nobody else is to have the same port
         for one in (sock, others):
             one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         others.bind(sock.getsockname())
         for one in (sock, others):
             one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)
-        sock.connect(_full(target))
+        sock.connect(full(target))
     except OSError:
         others.close()
         raise
     return others
-
-
-def _full(address: Address) -> tuple[str, int] | tuple[str, int, int, int]:
-    """As the socket module wants it."""
-    host, _, scope = address[0].partition("%")
-    return (host, address[1], 0, int(scope)) if scope else address
 
 
 def _joinable(
