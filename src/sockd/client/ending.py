@@ -8,10 +8,10 @@ import sys
 from contextlib import suppress
 from typing import NoReturn
 
-from sockd.client.exits import Exit
-
 UNKNOWN = 3
 """The exit code of a plugin of monitoring that has found nothing out."""
+UNWRITTEN = 1
+"""The exit code where what was to be told could not be written, as of other programs."""
 
 
 def with_streams() -> None:
@@ -34,7 +34,7 @@ def end_unwritten(error: OSError, *, is_check: bool) -> NoReturn:
     why = (error.strerror or str(error)).lower()
     with suppress(OSError):
         sys.stderr.write(f"sock: cannot write the output: {why}\n")
-    end(UNKNOWN if is_check else Exit.UNREACHABLE)
+    end(UNKNOWN if is_check else UNWRITTEN)
 
 
 def end(code: int, number: int | None = None) -> NoReturn:
