@@ -92,6 +92,8 @@ def test_what_stands_behind_two_dashes_is_data() -> None:
     [
         ("--udp --tls", "--udp and --tls exclude each other"),
         ("--unix /x --tls", "--unix and --tls exclude each other"),
+        ("-4 -6", "-4 and -6 exclude each other"),
+        ("-W 0", "-W 0 leaves no time"),
         ("--json --check", "--json and --check both want standard output"),
         ("--json --prometheus -", "--json and --prometheus - both want standard output"),
         ("--warn rtt_avg=1", "--warn and --crit are for --check"),

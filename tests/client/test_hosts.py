@@ -109,6 +109,14 @@ def test_hosts_are_asked_side_by_side(scene: Scene) -> None:
     assert not scene.clock.getDelayedCalls()
 
 
+def test_a_run_that_ends_before_anybody_is_asked_has_a_summary(scene: Scene) -> None:
+    scene.host("a", 3)
+    Hosts(scene.run, "test", scene.hosts).leave({})
+    assert [type(event) for event in scene.events] == [Start, Summary]
+    assert scene.summary.interrupted
+    assert [host.target for host in scene.summary.hosts] == ["a"]
+
+
 def test_a_dead_host_is_not_the_end_and_the_worst_code_is_the_run_s(scene: Scene) -> None:
     scene.host("dead", 1, failure=Unreachable("dead:7: connection refused"))
     scene.host("silent", 2, failure=TimedOut("silent:7: no answer in 2 s"))

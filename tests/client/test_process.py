@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import signal
 import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -16,6 +18,7 @@ import trustme
 from tests.client.issuers import Issuer
 from tests.client.liars import (
     datagram_liar,
+    echoes,
     hears_end,
     refusing_port,
     resets,
@@ -106,11 +109,77 @@ def test_a_closed_pipe_is_no_error() -> None:
     assert (process.returncode, err) == (0, b"")
 
 
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["echo", "--help"]])
+def test_help_that_nobody_reads_is_no_error(arguments: list[str]) -> None:
+    ours, its = os.pipe()
+    os.close(ours)
+    with os.fdopen(its, "wb") as closed:
+        done = subprocess.run(
+            [SOCK, *arguments],
+            stdout=closed,
+            stderr=subprocess.PIPE,
+            timeout=PATIENCE,
+            check=False,
+        )
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+@pytest.mark.parametrize("transport", ["--udp", "--tcp"])
+def test_who_reads_no_more_of_what_is_explained_ends_the_run(transport: str) -> None:
+    liar = datagram_liar(lambda data: [data]) if transport == "--udp" else stream_liar(echoes)
+    with (
+        liar as server,
+        sock_open("echo", transport, "--explain", f"127.0.0.1:{server.port}") as process,
+    ):
+        assert process.stderr is not None
+        process.stderr.read(5)
+        process.stderr.close()
+        assert process.wait(PATIENCE) == 0
+
+
 def test_standard_output_that_is_closed_from_the_start_is_no_traceback() -> None:
     with stream_liar(says(b"hello\n")) as server:
         argv = ["sh", "-c", f'exec "$0" get 127.0.0.1 {server.port} >&-']
         done = subprocess.run([*argv, SOCK], capture_output=True, timeout=PATIENCE * 2, check=False)
     assert b"Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("option", [[], ["-J"]])
+def test_a_full_disk_is_told_in_a_line_and_is_1(option: list[str]) -> None:
+    with stream_liar(*[says(b"hello\n")] * 2) as server, Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            [SOCK, "daytime", *option, f"127.0.0.1:{server.port}"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            timeout=PATIENCE,
+            check=False,
+        )
+    assert (done.returncode, done.stderr) == (
+        1,
+        b"sock: cannot write the output: no space left on device\n",
+    )
+
+
+def test_a_terminal_that_goes_away_ends_it_by_its_signal() -> None:
+    ours, its = pty.openpty()
+    script = "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY)\n"
+    script += "os.execv(sys.argv[1], sys.argv[1:])"
+    with datagram_liar(lambda data: [data]) as server:
+        process = subprocess.Popen(
+            [sys.executable, "-c", script, SOCK, "echo", f"127.0.0.1:{server.port}"],
+            stdin=its,
+            stdout=its,
+            stderr=its,
+            start_new_session=True,
+        )
+        os.close(its)
+        try:
+            server.wait_heard(3)
+            os.close(ours)
+            assert process.wait(PATIENCE) == -signal.SIGHUP
+        finally:
+            process.kill()
+            process.wait(PATIENCE)
 
 
 def test_refused_is_1() -> None:

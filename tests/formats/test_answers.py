@@ -39,6 +39,11 @@ def test_a_line_backwards_fits_by_characters_and_by_bytes(line: bytes) -> None:
     assert not line or not answers.is_reversed(line, bytes([line[0] ^ 1]) + line[1:])
 
 
+def test_an_echo_is_no_line_backwards() -> None:
+    assert not answers.is_reversed(b"abc", b"abc")
+    assert answers.is_reversed(b"abba", b"abba")
+
+
 @given(st.integers(0, 10**9), LINES)
 def test_a_numbered_datagram_comes_back_with_its_number(number: int, text: bytes) -> None:
     sent = answers.numbered(number, text)

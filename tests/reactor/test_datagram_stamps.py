@@ -16,6 +16,7 @@ from sockd.reactor.ancillary import Told, Wanted
 from sockd.reactor.datagram import DatagramPort
 from sockd.reactor.mmsg import BATCH, CONTROL
 from sockd.reactor.wire import Clocks, Datagram, read_clocks
+from tests.daemons import namespace, run, socket_on
 from tests.memory import Loop
 from tests.reactor.ports import (
     BOTH_WAYS,
@@ -158,6 +159,39 @@ def test_datagrams_to_one_address_come_in_order(in_batches: bool, count: int) ->
         hear(other, protocol, 2 * count)
         assert [one.data for one in protocol.heard] == parts * 2
     port.stopListening()
+
+
+@pytest.mark.parametrize("size", [1, 64, 1_400, 2_047, 2_048])
+@pytest.mark.parametrize("count", [2, BATCH, BATCH + 1])
+def test_datagrams_of_one_size_come_each_by_itself(count: int, size: int) -> None:
+    protocol = Listens()
+    parts = [bytes([number]) * size for number in range(count)]
+    port = DatagramPort(bound((PLAIN, 0)), Listens(), Loop())
+    port.startListening()
+    with listening(bound((PLAIN, 0)), protocol) as other:
+        port.socket.connect(other.socket.getsockname())
+        assert port.write_to(parts, None) == []
+        hear(other, protocol, count)
+        assert [one.data for one in protocol.heard] == parts
+    port.stopListening()
+
+
+def test_what_does_not_fit_the_network_in_one_piece_is_sent_in_several() -> None:
+    """The kernel takes nothing apart that would have to be fragmented as well."""
+    with namespace() as host:
+        run("ip", "-n", host, "link", "set", "lo", "mtu", "1500")
+        ours, theirs = (socket_on(host, socket.AF_INET, socket.SOCK_DGRAM) for _ in range(2))
+        with theirs:
+            theirs.bind((PLAIN, 0))
+            ours.connect(theirs.getsockname())
+            port = DatagramPort(ours, Listens(), Loop())
+            port.startListening()
+            for size in (1_600, 100):
+                parts = [bytes([number]) * size for number in range(BATCH)]
+                assert port.write_to(parts, None) == []
+                assert [theirs.recv(4_096) for _ in parts] == parts
+            assert not port.counts
+            port.stopListening()
 
 
 @pytest.mark.parametrize("in_batches", BOTH_WAYS)

@@ -147,6 +147,9 @@ def test_a_datagram_comes_back(others: Others, program: str, transport: str) -> 
 )
 def test_a_text_is_printed(others: Others, transport: str, command: str) -> None:
     script = "printf 'A stitch in time\\r\\nsaves nine.\\r\\n'"
+    if transport in DATAGRAMS:
+        # socat drops the answer of a program that has ended before it was given the datagram
+        script = f"head -c 1 >/dev/null; {script}"
     # socat's programs are given no datagram that has nothing in it
     done = ask(others, transport, script, command, "-s1", *host(transport))
     assert (done.code, done.out) == (0, b"A stitch in time\r\nsaves nine.\r\n"), done.err

@@ -17,6 +17,8 @@ from sockd.client.targets import Transport
 from sockd.options.units import Duration, Size
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+FAMILIES = {"only_ipv4": 4, "only_ipv6": 6}
+"""Options, each of which says what is a field together with the other."""
 FIELDS = frozenset(field.name for field in fields(Asking))
 
 
@@ -137,8 +139,8 @@ def _getting_there(transports: tuple[Transport, ...]) -> list[Shared]:
     return [
         *options,
         made("--port", type=click.IntRange(1, 65_535), metavar="N", help="Not the usual port."),
-        made("-4", "family", flag_value=4, type=int, help="IPv4 only."),
-        made("-6", "family", flag_value=6, type=int, help="IPv6 only."),
+        made("-4", "only_ipv4", is_flag=True, help="IPv4 only."),
+        made("-6", "only_ipv6", is_flag=True, help="IPv6 only."),
         made(
             "-I",
             "--interface",
@@ -215,6 +217,7 @@ def asks(
         *leaves_out,
         *(() if has_size else ("size",)),
         *(() if has_answers else ("answers",)),
+        *(FAMILIES if "family" in leaves_out else ()),
     }
     wanted = [option for option in (*options, *_telling()) if option.name not in unwanted]
 
@@ -234,7 +237,7 @@ def asks(
     return decorate
 
 
-_SHARED = FIELDS | {f"over_{transport}" for transport in Transport}
+_SHARED = FIELDS | {f"over_{transport}" for transport in Transport} | {*FAMILIES}
 
 
 def _asking(transports: tuple[Transport, ...], given: Mapping[str, Any]) -> Asking:
@@ -250,6 +253,11 @@ def _asking(transports: tuple[Transport, ...], given: Mapping[str, Any]) -> Aski
         values["transport"] = _by_path(transports, chosen)
     elif chosen or transports:
         values["transport"] = (chosen or [transports[0]])[0]
+    families = [version for name, version in FAMILIES.items() if given.get(name)]
+    if len(families) > 1:
+        raise click.UsageError("-4 and -6 exclude each other")
+    if families:
+        values["family"] = families[0]
     asking = Asking(**values)
     _check(asking)
     return asking
@@ -291,6 +299,8 @@ def _check(asking: Asking) -> None:
     ]
     if len(told) > 1:
         raise click.UsageError(f"{told[0]} and {told[1]} both want standard output")
+    if not asking.wait:
+        raise click.UsageError("-W 0 leaves no time for an answer")
     if (asking.warn or asking.crit) and not asking.is_check:
         raise click.UsageError("--warn and --crit are for --check")
     for option, value in (("-W", asking.wait), ("-w", asking.deadline)):

@@ -15,6 +15,7 @@ from sockd.client.measure.outcomes import difference
 from sockd.client.measure.statistics import Durations
 from sockd.client.net.datagrams import Datagrams
 from sockd.client.net.dial import dial
+from sockd.client.net.interfaces import named
 from sockd.client.net.streams import Stream
 from sockd.client.process import Run
 from sockd.client.reach import reach
@@ -133,7 +134,9 @@ class ConversationHost:
     @property
     def counts(self) -> Counts:
         """What became of the questions so far."""
-        return Counts(**self._counted)
+        counts = Counts(**self._counted)
+        known = counts.received + counts.lost + counts.failed
+        return evolve(counts, in_flight=counts.sent - known)
 
     async def go(self) -> None:
         """Ask until all is asked."""
@@ -147,6 +150,8 @@ class ConversationHost:
                 # what one that was lost has held up is not caught up in a burst
                 due_ns = max(due_ns, run.monotonic_ns()) + interval_ns
                 failed = await self.ask(seq) or failed
+                if isinstance(failed, UsageFault):
+                    break  # it would be no other the next time
         finally:
             self.close()
         if failed is not None and not self.has_answered:
@@ -219,7 +224,8 @@ class ConversationHost:
         datagrams = self._datagrams
         answer = await self.speech.datagram(datagrams, talk)
         stamp = Stamp.KERNEL if answer.is_kernel else Stamp.USER
-        return answer, self._probe(talk, answer, datagrams.address[0], answer.rtt_ns, stamp, None)
+        peer = named(datagrams.address[0])
+        return answer, self._probe(talk, answer, peer, answer.rtt_ns, stamp, None)
 
     def _count_sent(self, datagrams: Datagrams) -> None:
         """Count the bytes that go out, beside who is told of them already."""
@@ -293,15 +299,13 @@ class ConversationHost:
     def summary(self, error: ClientError | None) -> HostSummary:
         """What is known of it so far."""
         probe, answer = self._last, self._answer
-        counts = self.counts
         why = error or self._refusal
-        known = counts.received + counts.lost + counts.failed
         return HostSummary(
             target=self.target.name,
             transport=self.target.transport,
             address=probe.address if probe else None,
             port=self.target.port or None,
-            counts=evolve(counts, in_flight=counts.sent - known),
+            counts=self.counts,
             rtt=self._durations.spread(),
             timing=probe.timing if probe else None,
             stamps=probe.stamp if probe else None,

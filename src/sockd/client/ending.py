@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import signal
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from typing import NoReturn
 
 UNKNOWN = 3
 """The exit code of a plugin of monitoring that has found nothing out."""
 UNWRITTEN = 1
-"""The exit code where what was to be told could not be written, as of other programs."""
+"""The exit code where what was found cannot be written."""
 
 
 def with_streams() -> None:
@@ -29,12 +31,14 @@ def with_streams() -> None:
             setattr(sys, name, os.fdopen(number, mode))
 
 
-def end_unwritten(error: OSError, *, is_check: bool) -> NoReturn:
-    """End it where what was to be told could not be written: the disk is full, or it has gone."""
-    why = (error.strerror or str(error)).lower()
-    with suppress(OSError):
-        sys.stderr.write(f"sock: cannot write the output: {why}\n")
-    end(UNKNOWN if is_check else UNWRITTEN)
+_LAST: list[Callable[[], object]] = []
+"""What is called before a signal ends this process: Python does nothing then."""
+
+
+def at_end(call: Callable[[], object]) -> None:
+    """Have it called however this process ends, but for SIGKILL."""
+    atexit.register(call)
+    _LAST.append(call)
 
 
 def end(code: int, number: int | None = None) -> NoReturn:
@@ -43,13 +47,45 @@ def end(code: int, number: int | None = None) -> NoReturn:
     A closed pipe is no error: whoever read from it has had enough. What could not be written for
     another reason was told before, as far as it could be.
     """
-    for stream in (sys.stdout, sys.stderr):
-        try:
-            stream.flush()
-        except (OSError, ValueError):
-            # Python would try again when it ends, and complain
-            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    code = _flush(code)
     if number is not None:
+        _do_last()
         signal.signal(number, signal.SIG_DFL)
         os.kill(os.getpid(), number)
     sys.exit(code)
+
+
+def end_now(code: int) -> NoReturn:
+    """End it within a signal's handler: whoever runs meanwhile may catch SystemExit."""
+    code = _flush(code)
+    _do_last()
+    os._exit(code)
+
+
+def _do_last() -> None:
+    for call in _LAST:
+        call()
+
+
+def _flush(code: int) -> int:
+    """Write what waits. Returns the code, which is another one where that cannot be."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError, RuntimeError) as error:
+            # RuntimeError: a signal's handler, within a write
+            if isinstance(error, OSError) and not isinstance(error, BrokenPipeError):
+                code = code or unwritable(error)
+            # Python would try again when it ends, and complain
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    return code
+
+
+def unwritable(error: OSError) -> int:
+    """Tell that what was found cannot be written; the exit code."""
+    with suppress(OSError, ValueError):
+        sys.stderr.write(
+            f"sock: cannot write the output: {(error.strerror or str(error)).lower()}\n"
+        )
+        sys.stderr.flush()
+    return UNWRITTEN

@@ -60,11 +60,7 @@ class Hosts:
     async def ask(self, options: dict[str, Value] | None = None) -> Exit:
         """Ask them all. Whatever ends it, a summary is told at the end."""
         run = self.run
-        self._started_ns = self._looked_ns = run.monotonic_ns()
-        names = tuple(host.target.name for host in self.hosts)
-        run.report(
-            Start(command=self.command, targets=names, at_ns=run.wall_ns(), options=options or {})
-        )
+        self._tell_start(options or {})
         run.at_quit = lambda: run.report(self._summary(is_final=False))
         calls = self._begin()
         looks = Deferred.fromCoroutine(self._look())
@@ -83,6 +79,17 @@ class Hosts:
             summary = self._summary(is_interrupted=is_interrupted)
             run.report(summary)
         return summary.exit
+
+    def leave(self, options: dict[str, Value]) -> None:
+        """Tell of a run that was interrupted before anybody was asked."""
+        self._tell_start(options)
+        self.run.report(self._summary(is_interrupted=True))
+
+    def _tell_start(self, options: dict[str, Value]) -> None:
+        run = self.run
+        self._started_ns = self._looked_ns = run.monotonic_ns()
+        names = tuple(host.target.name for host in self.hosts)
+        run.report(Start(command=self.command, targets=names, at_ns=run.wall_ns(), options=options))
 
     def _begin(self) -> list[IDelayedCall]:
         self._all = Deferred()

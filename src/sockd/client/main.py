@@ -11,17 +11,21 @@ import importlib
 import re
 import signal
 import sys
-from collections.abc import Sequence
-from typing import NoReturn
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, NoReturn
 
 import click
 from click.shell_completion import CompletionItem
 
 from sockd import __version__
-from sockd.client.ending import UNKNOWN, end, end_unwritten, with_streams
+from sockd.client.ending import UNKNOWN, end, unwritable, with_streams
 from sockd.client.exits import Exit
 from sockd.formats.nearest import near_miss
 from sockd.formats.text import escape
+
+NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
+"""How a disk fails that the output is written to: no fault of ours to trace."""
 
 COMMANDS = {
     "ack": ("lines", "send lines, print their acknowledgements"),
@@ -49,12 +53,29 @@ COMMANDS = {
 
 JSON = re.compile(r"--json|-[qvn46]*J[qvn46]*")
 """An argument that asks for JSON Lines."""
-FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
-"""Why standard output may take no more."""
+
+
+@contextmanager
+def _closed_pipe_ends() -> Iterator[None]:
+    """Nobody reads any more: that is no error."""
+    try:
+        yield
+    except BrokenPipeError:
+        end(Exit.ANSWERED)
 
 
 class Commands(click.Group):
     """The table of commands; each is imported when it is wanted."""
+
+    def make_context(self, *args: Any, **settings: Any) -> click.Context:
+        """As click's, which would make a closed pipe (`sock --help | true`) a failure."""
+        with _closed_pipe_ends():
+            return super().make_context(*args, **settings)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """As click's, but for a closed pipe, too."""
+        with _closed_pipe_ends():
+            return super().invoke(ctx)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """The names, in order."""
@@ -115,13 +136,10 @@ def main() -> NoReturn:
         end(_usage_fault(error, is_check))
     except (click.Abort, KeyboardInterrupt):
         _interrupted(sys.argv[1:])
-    except BrokenPipeError:
-        end(Exit.ANSWERED)
-    except OSError as error:
-        if error.errno not in FULL:
-            raise
-        end_unwritten(error, is_check=is_check)
     except Exception as error:
+        if isinstance(error, OSError) and error.errno in NO_ROOM:
+            code = unwritable(error)
+            end(UNKNOWN if is_check else code)
         if is_check:
             end(_unknown(f"a fault of sock: {type(error).__name__}: {error}"))
         raise

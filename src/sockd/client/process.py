@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import resource
 import signal
 import sys
 import time
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
-from typing import Any, Protocol
+from typing import Any, ParamSpec, Protocol
 
 from attrs import define, frozen
 from twisted.internet.defer import CancelledError, Deferred
@@ -16,12 +17,14 @@ from twisted.python.failure import Failure
 from zope.interface import provider
 
 from sockd.client.asking import Asking
-from sockd.client.ending import UNKNOWN, end, end_unwritten
+from sockd.client.ending import UNKNOWN, end, end_now, unwritable
 from sockd.client.errors import ClientError
 from sockd.client.exits import Exit
 from sockd.client.report import Event
 from sockd.client.targets import Target
 from sockd.formats.text import escape
+
+P = ParamSpec("P")
 
 
 class Hook(Protocol):
@@ -76,6 +79,13 @@ def install_reactor() -> Any:
     return installed
 
 
+def have_descriptors() -> None:
+    """Take all descriptors that this process may have: each of many hosts needs some."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(OSError, ValueError):  # systems that allow less than they say
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
 def run_process(
     body: Body,
     asking: Asking,
@@ -83,21 +93,23 @@ def run_process(
     explain: Callable[[Target], Hooks] = lambda _: SILENT,
 ) -> int:
     """Run a command to its end. Returns the exit code; ends the process itself at a signal."""
+    have_descriptors()
     reactor = install_reactor()
     globalLogBeginner.beginLoggingTo([_complain], redirectStandardIO=False)
     process = _Process(Run(reactor, asking, report, explain))
     process.run.report = process.telling(report)
+    process.run.explain = process.explaining(explain)
     reactor.callWhenRunning(process.begin, body)
     reactor.run()
-    if isinstance(process.failure, BrokenPipeError):
+    if isinstance(process.unwritten, BrokenPipeError):
         end(Exit.ANSWERED)
-    if process.is_mute:
-        assert isinstance(process.failure, OSError)
-        end_unwritten(process.failure, is_check=asking.is_check)
     if process.failure is not None:
         raise process.failure
     if process.signal is not None and not asking.is_check:  # monitoring knows exit codes only
         end(Exit.ANSWERED, process.signal)
+    if process.unwritten is not None:
+        code = unwritable(process.unwritten)
+        end(UNKNOWN if asking.is_check else code)
     return int(process.exit)
 
 
@@ -109,8 +121,8 @@ class _Process:
     exit: Exit = Exit.ANSWERED
     signal: int | None = None
     failure: BaseException | None = None
-    is_mute: bool = False
-    """Whether it is that what was to be told could not be written."""
+    unwritten: OSError | None = None
+    """Why what has happened could not be told."""
     _task: Deferred[Exit] | None = None
 
     def begin(self, body: Body) -> None:
@@ -122,24 +134,36 @@ class _Process:
         self._task.addCallbacks(self._ended, self._failed)
         self._task.addBoth(lambda _: self.run.reactor.stop())
 
-    def telling(self, report: Callable[[Event], None]) -> Callable[[Event], None]:
-        """`report`, which ends the run when nobody reads any more, or no disk has room for it."""
+    def telling(self, tell: Callable[P, None]) -> Callable[P, None]:
+        """`tell`, which ends the run where it cannot write, whoever calls it."""
 
-        def tell(event: Event) -> None:
-            if self.failure is None:
+        def told(*args: P.args, **named: P.kwargs) -> None:
+            if self.unwritten is None:
                 try:
-                    report(event)
+                    tell(*args, **named)
                 except OSError as error:
-                    self.failure, self.is_mute = error, True
+                    self.unwritten = error
                     self.run.reactor.callLater(0, self._cancel)
 
-        return tell
+        return told
+
+    def explaining(self, explain: Callable[[Target], Hooks]) -> Callable[[Target], Hooks]:
+        """`explain`, whose hooks do so."""
+
+        def explained(target: Target) -> Hooks:
+            hooks = explain(target)
+            return Hooks(
+                None if hooks.wrote is None else self.telling(hooks.wrote),
+                None if hooks.read is None else self.telling(hooks.read),
+            )
+
+        return explained
 
     def _ended(self, code: Exit) -> None:
         self.exit = code
 
     def _failed(self, failure: Failure) -> None:
-        if failure.check(CancelledError) and (self.signal or self.failure) is not None:
+        if failure.check(CancelledError) and (self.signal or self.unwritten) is not None:
             return
         error = failure.value
         if isinstance(error, ClientError):
@@ -152,7 +176,7 @@ class _Process:
         """A signal that ends: the run tells its summary first; a second one does not wait."""
         if self.signal is not None:
             if self.run.asking.is_check:
-                end(UNKNOWN)
+                end_now(UNKNOWN)
             end(Exit.ANSWERED, number)
         self.signal = number
         self.run.reactor.callFromThread(self._cancel)

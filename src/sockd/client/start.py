@@ -8,9 +8,11 @@ from collections.abc import Callable, Mapping, Sequence
 
 import click
 from attrs import evolve
+from twisted.internet.defer import CancelledError, Deferred
 
 from sockd.client.asking import Asking
 from sockd.client.asks import ConversationHost, Speech
+from sockd.client.errors import NameNotFound
 from sockd.client.exits import Exit
 from sockd.client.hosts import Asked, Hosts
 from sockd.client.net.resolve import resolve
@@ -83,20 +85,36 @@ def run_hosts(
     report = choose(command, [target.name for target in found], asking, has_rows=has_rows)
 
     async def body(run: Run) -> Exit:
-        asked = await every_address(run, found) if asking.all_addresses else found
-        hosts = Hosts(run, command, [make(run, target) for target in asked])
-        return await hosts.ask({**asking.given(), **(options or {})})
+        given = {**asking.given(), **(options or {})}
+        try:
+            asked = await every_address(run, found) if asking.all_addresses else found
+        except CancelledError:
+            Hosts(run, command, [make(run, target) for target in found]).leave(given)
+            raise
+        return await Hosts(run, command, [make(run, target) for target in asked]).ask(given)
 
     return report.exit_code(run_process(body, asking, report, hooks_for(kind, asking)))
 
 
 async def every_address(run: Run, found: Sequence[Target]) -> list[Target]:
-    """A target for each address of each host. Raises NameNotFound."""
-    asked: dict[Target, None] = {}
-    for target in found:
-        if target.path:
-            asked[target] = None
-            continue
+    """A target for each address of each host; all names are asked for at once.
+
+    One that is not found stays as it is: whoever asks it is told why.
+    """
+    looking = [Deferred.fromCoroutine(_addresses(run, target)) for target in found]
+    try:
+        by_host = [await one for one in looking]
+    finally:
+        for one in looking:
+            one.addErrback(lambda _: None)
+            one.cancel()
+    return [*dict.fromkeys(target for targets in by_host for target in targets)]
+
+
+async def _addresses(run: Run, target: Target) -> list[Target]:
+    if target.path:
+        return [target]
+    try:
         addresses = await resolve(
             run.reactor,
             target.host,
@@ -106,10 +124,9 @@ async def every_address(run: Run, found: Sequence[Target]) -> list[Target]:
             is_numeric=run.asking.is_numeric,
             wait=run.asking.wait,
         )
-        asked |= {
-            evolve(target, host=address.host, known_as=target.host): None for address in addresses
-        }
-    return [*asked]
+    except NameNotFound:
+        return [target]
+    return [evolve(target, host=address.host, known_as=target.host) for address in addresses]
 
 
 def hooks_for(kind: str, asking: Asking) -> Callable[[Target], Hooks]:

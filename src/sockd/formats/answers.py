@@ -53,4 +53,6 @@ def is_reversed(line: bytes, answer: bytes) -> bool:
     """Whether it can be the line backwards, by characters or by bytes: neither changes a byte."""
     if line[::-1] == answer:
         return True
+    if line.isascii():  # where each character is a byte there is no other way
+        return False
     return len(line) == len(answer) and sorted(line) == sorted(answer)

@@ -8,9 +8,9 @@ either is seen as well as one in the pattern.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from enum import IntEnum
-from functools import cache
+from functools import cache, lru_cache
 from hashlib import shake_128
 from struct import Struct
 
@@ -27,6 +27,7 @@ SMALLEST = _HEAD.size + _PATTERN_LEAST
 """Bytes of the smallest probe."""
 LARGEST = 65_535
 """Bytes of the largest: more than any datagram carries."""
+_LAST_SEQ = SEQUENCES - 1
 _PLACES = 251
 """Where the pattern may begin: a prime, so that one changed bit leads to another place."""
 
@@ -53,6 +54,13 @@ def _pattern() -> bytes:
     return shake_128(b"sockd probe").digest(LARGEST + _PLACES)
 
 
+@lru_cache(maxsize=2)  # a run has one size; the longest take 16 MB, cut beforehand
+def _tails(size: int) -> Sequence[bytes]:
+    """What stands behind the head of a probe, by the place where the pattern begins."""
+    pattern = _pattern()
+    return [pattern[place : place + size] for place in range(_PLACES)]
+
+
 class ProbeFormat:
     """The probes of one session, all of one size: writes and reads them.
 
@@ -60,7 +68,7 @@ class ProbeFormat:
     the reader to know.
     """
 
-    __slots__ = ("_pattern", "_tail", "size", "token")
+    __slots__ = ("_tails", "size", "token")
 
     def __init__(self, token: bytes, size: int = SMALLEST) -> None:
         if len(token) != TOKEN_BYTES:
@@ -69,13 +77,17 @@ class ProbeFormat:
             raise ValueError(f"a probe has {SMALLEST} to {LARGEST} bytes, not {size}")
         self.token = token
         self.size = size
-        self._tail = size - _HEAD.size
-        self._pattern = _pattern()[: self._tail + _PLACES]
+        self._tails = _tails(size - _HEAD.size)
 
     def encode(self, seq: int, attempt: int = 1) -> bytes:
         """The payload of a probe; `seq` is below `SEQUENCES`."""
-        place = (seq + attempt) % _PLACES
-        return _HEAD.pack(self.token, seq, attempt) + self._pattern[place : place + self._tail]
+        return _HEAD.pack(self.token, seq, attempt) + self._tails[(seq + attempt) % _PLACES]
+
+    def encode_many(self, first: int, count: int) -> list[bytes]:
+        """The payloads of `count` probes from number `first` on, of their first try."""
+        pack, token, tails = _HEAD.pack, self.token, self._tails
+        numbers = [number & _LAST_SEQ for number in range(first, first + count)]
+        return [pack(token, seq, 1) + tails[(seq + 1) % _PLACES] for seq in numbers]
 
     def read(self, data: bytes) -> tuple[Verdict, int, int]:
         """What came: the verdict, and of our own the sequence number and the try (else 0)."""
@@ -84,8 +96,7 @@ class ProbeFormat:
         token, seq, attempt = _HEAD.unpack_from(data)
         if token != self.token:
             return _FOREIGN
-        place = (seq + attempt) % _PLACES
-        if data[_HEAD.size :] != self._pattern[place : place + self._tail]:
+        if not data.endswith(self._tails[(seq + attempt) % _PLACES]):
             return _CORRUPT
         return (OURS, seq, attempt)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import os
 import socket
+import struct
 import sys
 import time
 from collections import Counter
@@ -36,7 +37,18 @@ wanted to be told beside it, if anything. A plain tuple: with names it would tak
 Answer = tuple[bytes, Address, Destination | None]
 """Data, where it goes, and the address that it leaves from, where that matters."""
 
+_UDP_SEGMENT = 103
+"""linux/udp.h."""
+_SEGMENT_SIZE = struct.Struct("=H")
+_LONGEST_SEGMENT = 65_507 // BATCH
+"""Bytes: all of a batch together are one datagram's worth at most."""
+_CANNOT_SEGMENT = {errno.EINVAL, errno.EIO, errno.EMSGSIZE, errno.ENOPROTOOPT, errno.EOPNOTSUPP}
+
+Stamped = tuple[bytes, Address, int | None, int | None, str | None]
+"""Data, its sender, and what `Told` has: the kernel's time, the interface, the destination."""
+
 _NONE: Iterable[None] = repeat(None)
+_NOTHING_READ: tuple[tuple[bytes, ...], tuple[bytes, ...], tuple[bytes, ...]] = ((), (), ())
 _CLOCKS_NS = 20_000
 """Between two clocks that are read at one moment: more, and another process ran between them."""
 _CLOCK_TRIES = 3
@@ -211,7 +223,8 @@ class BatchWire(Wire):
         self._name_size = sockaddr.SIZE[sock.family]
         self._read_name = sockaddr.READ[sock.family]
         self._rest: Sequence[Datagram] = ()
-        self._is_timed = wants == Wanted.TIME and not self._tells_asked
+        self._can_segment = True
+        self.is_timed = wants == Wanted.TIME and not self._tells_asked
         """Whether the time is all that is told: then it is read for a batch at once."""
 
     @property
@@ -221,24 +234,13 @@ class BatchWire(Wire):
     def receive(self) -> Sequence[Datagram]:
         if self._rest:
             return self._cut(self._rest)
-        is_timed = self._is_timed
-        try:
-            data, names, controls = self._incoming.receive(
-                self.socket.fileno(),
-                self._name_size,
-                not is_timed and (self._tells_asked or bool(self._wants)),
-            )
-        except BlockingIOError:
-            return ()
-        except OSError as error:
-            self._count_failure(error)
+        data, names, controls = self._read()
+        if not data:
             return ()
         asked: Iterable[Destination | None] = _NONE
         told: Iterable[Told | None] = _NONE
-        if self._wants_time:
-            self.read_at = read_clocks()
-        if is_timed:
-            told = self._stamped(len(data), controls[-1])
+        if self.is_timed:
+            told = map(Told, self._stamps(len(data), controls[-1]))
         elif self._wants:
             messages = [[*sockaddr.read_ancillary(control)] for control in controls]
             told = [ancillary.tell(control, self._wants) for control in messages]
@@ -249,16 +251,38 @@ class BatchWire(Wire):
         batch = list(zip(data, senders, asked, _NONE, _NONE, told, strict=False))
         return batch if sum(map(len, data)) < BATCH_BYTES else self._cut(batch)
 
-    def _stamped(self, count: int, last: bytes) -> Iterable[Told]:
+    def receive_stamped(self) -> list[Stamped]:
+        """As `receive`, where `is_timed`: without what is not told, so that each costs half."""
+        data, names, controls = self._read()
+        if not data:
+            return []
+        times = self._stamps(len(data), controls[-1])
+        return list(zip(data, map(self._read_name, names), times, _NONE, _NONE, strict=False))
+
+    def _read(self) -> tuple[Sequence[bytes], Sequence[bytes], Sequence[bytes]]:
+        """Data, names and control messages of what waits; nothing where it fails."""
+        every = not self.is_timed and (self._tells_asked or bool(self._wants))
+        try:
+            found = self._incoming.receive(self.socket.fileno(), self._name_size, every)
+        except BlockingIOError:
+            return _NOTHING_READ
+        except OSError as error:
+            self._count_failure(error)
+            return _NOTHING_READ
+        if self._wants_time:
+            self.read_at = read_clocks()
+        return found
+
+    def _stamps(self, count: int, last: bytes) -> Iterable[int | None]:
         """When each came, where nothing else is wanted; what was lost is counted."""
         self._count_lost(ancillary.read(sockaddr.read_ancillary(last)).lost)
         incoming = self._incoming
         lengths = incoming.control_lengths(count)
         times = ancillary.stamps(incoming.control_bytes, count, mmsg.CONTROL, lengths)
         if times is not None:
-            return map(Told, times)
+            return times
         messages = map(sockaddr.read_ancillary, incoming.controls(0, count))
-        return [ancillary.tell(control, self._wants) for control in messages]
+        return [ancillary.tell(control, self._wants).time_ns for control in messages]
 
     def _asked(self, beside: Sequence[Beside]) -> Iterable[Destination | None]:
         """The address that was asked, of each datagram; what was lost is counted."""
@@ -310,6 +334,8 @@ class BatchWire(Wire):
         refused = []
         for first in range(0, len(parts), BATCH):
             part = parts[first : first + BATCH]
+            if address is None and self._send_segments(part):
+                continue
             try:
                 name = b"" if address is None else self._write_name(address)
             except OSError:  # it is no address
@@ -318,6 +344,24 @@ class BatchWire(Wire):
             self._outgoing.put_names([name] * len(part))
             refused += [first + number for number in self._send_put(len(part))]
         return refused
+
+    def _send_segments(self, parts: Sequence[bytes]) -> bool:
+        """Send datagrams of one size as one, which the kernel takes apart again (UDP_SEGMENT).
+
+        So they pass its way down once. Returns whether it took them: not where they differ, where
+        it does not know this, or where one would not fit the network in one piece.
+        """
+        size = len(parts[0])
+        is_even = 0 < size <= _LONGEST_SEGMENT and len(parts) > 1
+        if not (self._can_segment and is_even and all(len(part) == size for part in parts)):
+            return False
+        told = [(socket.IPPROTO_UDP, _UDP_SEGMENT, _SEGMENT_SIZE.pack(size))]
+        try:
+            self.socket.sendmsg(parts, told, socket.MSG_DONTWAIT)
+        except OSError as error:  # an error of an earlier one, or a full buffer: one by one
+            self._can_segment = error.errno not in _CANNOT_SEGMENT
+            return False
+        return True
 
     def _send_put(self, count: int) -> list[int]:
         """Send what is in place; returns the numbers of those that the kernel did not take."""

@@ -7,8 +7,6 @@ import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import pytest
-
 from tests.client.liars import datagram_liar
 from tests.client.running import sock
 from tests.daemons import Daemon
@@ -57,8 +55,8 @@ def test_an_even_loss_of_questions_is_noticed() -> None:
     assert [note for note in told if SAID in note]
 
 
-@pytest.mark.parametrize("lost", [{3, 4, 17}, {20, 22, 23, 30}])
-def test_a_loss_by_chance_of_questions_is_not(lost: set[int]) -> None:
+def test_a_loss_by_chance_of_questions_is_not() -> None:
+    lost = {3, 4, 17}
     with datagram_liar(losing(lambda number: number not in lost)) as server:
-        told = notes("daytime", "--udp", "-c40", "-i0.01", "-W0.5", f"127.0.0.1:{server.port}")
+        told = notes("daytime", "--udp", "-c25", "-i0.01", "-W0.5", f"127.0.0.1:{server.port}")
     assert told == []

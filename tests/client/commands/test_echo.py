@@ -247,7 +247,8 @@ def test_an_answer_of_another_address_is_foreign() -> None:
         run = pool.submit(sock, "echo", "-J", "-c1", "-W1", f"127.0.0.1:{port}")
         other.sendto(*asked.recvfrom(65_535))
         done = run.result()
-    assert done.code == 4
+    assert done.code == 3, "who was asked has said nothing"
+    assert "127.0.0.2" in host(done)["error"]
     counts = host(done)["counts"]
     assert (counts["received"], counts["foreign"], counts["lost"]) == (0, 1, 1)
 
@@ -268,3 +269,17 @@ def test_what_cannot_be_measured_so_is_a_mistake(options: list[str], told: str) 
     done = sock("echo", *options, "127.0.0.1:9")
     assert done.code == 2
     assert told in " ".join(done.err.split())
+
+
+def test_a_connection_that_takes_nothing_has_no_probes_pile_up() -> None:
+    """What would wait here beyond a bound is not sent, and the row says why."""
+    with stream_liar(stays) as server:
+        done = sock(
+            "echo", "--tcp", "-J", "-v", "-s", "64000", "-i", "2ms", "-c", "400", "-W", "1s",
+            f"127.0.0.1:{server.port}",
+        )  # fmt: skip
+    assert done.code == 3
+    counts = events(done)[-1]["hosts"][0]["counts"]
+    assert (counts["sent"], counts["received"]) == (400, 0)
+    assert counts["failed"] > 0
+    assert b"takes nothing more: 1048576 bytes wait to be sent" in done.out

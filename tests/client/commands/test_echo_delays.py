@@ -140,7 +140,7 @@ def test_what_the_client_itself_held_up_is_in_no_round_trip() -> None:
     host = (told := measure(20, answers_meanwhile, "-i0.01", "-c60", "-W60", client=client)).host
     assert (host["counts"]["sent"], host["counts"]["received"]) == (60, 60)
     assert host["missed_slots"] >= 0.9 * PAUSE / 0.01
-    assert host["lateness"]["max_ns"] < 10_000_000
+    assert host["lateness"]["percentiles"]["p90_ns"] < 10_000_000
     assert told.rtts_ns[20] < PAUSE * 1e9 / 2
     [probe] = [event for event in told.events if event.get("seq") == 20]
     assert probe["stamp"] == "kernel"

@@ -28,8 +28,8 @@ from tests.client.liars import (
     stays,
     stream_liar,
 )
-from tests.client.running import Done, sock, sock_open
-from tests.processes import PATIENCE
+from tests.client.running import SOCK, Done, sock, sock_open
+from tests.processes import PATIENCE, finish
 
 LATE = "60s"
 MUCH = 10 * len(PATTERN) + 5
@@ -311,6 +311,17 @@ def test_nobody_there_is_told(tmp_path: Path) -> None:
     for more in ([], ["--udp"]):
         done = sock("discard", "--unix", tmp_path / "nobody", *more)
         assert done.code == Exit.UNREACHABLE, done.err
+
+
+def test_a_full_disk_is_told_in_a_line(site: Site) -> None:
+    script = 'exec "$0" "$@" >/dev/full'
+    done = finish(["sh", "-c", script, SOCK, "chargen", *site.to("chargen", "tcp"), "-W", LATE])
+    told = done.stderr.decode().splitlines()
+    assert (done.returncode, told[-1]) == (
+        Exit.UNREACHABLE,
+        "sock: cannot write the output: no space left on device",
+    )
+    assert "Traceback" not in done.stderr.decode()
 
 
 def test_what_is_never_answered_is_not_asked_again() -> None:

@@ -26,7 +26,7 @@ from tests.client.liars import (
 from tests.client.running import SOCK, sock, sock_open
 from tests.client.served import DATAGRAMS, PATIENT, STREAMS, served, way
 from tests.daemons import Daemon
-from tests.processes import run
+from tests.processes import run, running
 
 EVERY = (*STREAMS, *DATAGRAMS)
 Files = tuple[Path, Path, Path]
@@ -71,6 +71,16 @@ def test_factors_are_printed_and_what_has_none_is_refused(
     assert (done.code, done.out) == (1, b"2 3 7\n2 2 2 3 3 5\n")
     assert "'-5': below 2" in done.err
     assert "'one': not an integer" in done.err
+
+
+def test_answers_and_refusals_come_in_the_order_of_their_lines(
+    daemon: Daemon, tls_files: Files
+) -> None:
+    there = way(daemon, "factor", "tcp", tls_files)
+    with running([SOCK, "factor", *there, "6", "-5", "10", "one"]) as both:
+        assert both.wait() == 1
+    told = [line.rpartition(": ")[2] for line in both.text().splitlines()]
+    assert told == ["2 3", "below 2", "2 5", "not an integer"]
 
 
 @pytest.mark.parametrize("transport", EVERY)

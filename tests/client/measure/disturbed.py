@@ -36,7 +36,7 @@ from tests.client.outputs.told import FakeTerminal
 HEAP = 400_000
 PROBES = 100
 """Of a round: its p99 is the second longest."""
-EVERY = 10
+EVERY = 20
 ROUNDS = 7
 INTERVAL_NS = 1_000_000
 WAIT_NS = 60_000_000_000

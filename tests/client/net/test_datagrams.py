@@ -42,6 +42,43 @@ async def test_an_answer_has_the_time_of_its_coming_by_the_kernel(family: int, h
     assert datagrams.stamps_discarded == 0
 
 
+@pytest.mark.parametrize(
+    ("asked", "family", "host"),
+    [
+        ("0.0.0.0", socket.AF_INET, "127.0.0.1"),
+        ("::", socket.AF_INET6, "::1"),
+        ("::ffff:127.0.0.1", socket.AF_INET, "127.0.0.1"),
+    ],
+)
+@pytest_twisted.ensureDeferred
+async def test_another_way_to_write_an_address_is_answered(
+    asked: str, family: int, host: str
+) -> None:
+    with server(family, host) as sock:
+        datagrams = open_host(REACTOR, (asked, sock.getsockname()[1]))
+        asking = Deferred.fromCoroutine(datagrams.ask(b"hello", wait=PATIENCE))
+        bounce(sock)
+        assert (await asking).address == datagrams.address == sock.getsockname()[:2]
+        datagrams.close()
+
+
+def test_who_is_handed_what_waits_may_close_the_socket() -> None:
+    came: list[Came] = []
+    with server() as sock, to(sock) as datagrams:
+
+        def take(batch: list[Came], _: Clocks) -> None:
+            came.extend(batch)
+            datagrams.close()
+
+        datagrams.on_batch = take
+        datagrams.send(b"hello")
+        bounce(sock)
+        while not came:
+            datagrams.read_now()
+        datagrams.read_now()
+    assert [data for data, *_ in came] == [b"hello"]
+
+
 @pytest_twisted.ensureDeferred
 async def test_silence_is_asked_again_and_then_is_a_timeout() -> None:
     with server() as sock, to(sock) as datagrams:

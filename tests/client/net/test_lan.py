@@ -202,7 +202,7 @@ def test_only_the_group_is_heard(
         sender.sendto(b"to the group", (group, PORT))
         assert child.wait() == 0
     joined, heard, _ = lines(child.text())
-    assert joined == {"joined": [far_end, "lo"]}
+    assert joined == {"joined": [far_end, "lo"]}, "programs of this host may speak to its own"
     assert (heard["data"], heard["destination"]) == ("to the group", group)
 
 

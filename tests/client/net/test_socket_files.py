@@ -128,10 +128,14 @@ def local_server_at(folder: Path) -> Iterator[str]:
         yield str(folder / "s")
 
 
-@pytest.mark.parametrize("ending", ["pass", "sys.exit(3)", "1 / 0", "os.kill(os.getpid(), 2)"])
+@pytest.mark.parametrize(
+    "ending",
+    ["pass", "sys.exit(3)", "1 / 0", "os.kill(os.getpid(), 2)", "end(0, 15)", "end_now(3)"],
+)
 def test_a_process_that_ends_leaves_no_socket_file(tmp_path: Path, ending: str) -> None:
     script = (
         "import os, signal, sys\n"
+        "from sockd.client.ending import end, end_now\n"
         "from sockd.client.net import sockets\n"
         "opened = sockets.to_path(sys.argv[1])\n"
         "print(opened.folder, flush=True)\n"
@@ -148,4 +152,4 @@ def test_a_process_that_ends_leaves_no_socket_file(tmp_path: Path, ending: str) 
     folder = Path(os.fsdecode(done.stdout).strip())
     assert folder.name.startswith("sock-")
     assert not folder.exists()
-    assert done.returncode in (0, 1, 3, -signal.SIGINT)
+    assert done.returncode in (0, 1, 3, -signal.SIGINT, -signal.SIGTERM)

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sockd.client.outputs.answers import MOST_LINE, Answers
-from sockd.client.report import Answerer, Error, HostSummary, IcmpErrors, Outcome
+from sockd.client.report import Answerer, Counts, Error, HostSummary, IcmpErrors, Outcome
 from tests.client.outputs.runs import (
     BROADCAST,
     FLOW,
@@ -334,3 +334,10 @@ def test_what_the_terminal_shows_of_a_key_is_erased_before_the_summary() -> None
         told = Told(asked, command="echo", err_is_terminal=True)
         assert told.err.startswith("\r\x1b[K")
         assert "\x1b" not in Told(asked, command="echo").err
+
+
+def test_of_what_nothing_comes_back_no_loss_is_told() -> None:
+    lost = HostSummary(target="localhost", transport="udp", counts=Counts(sent=5, lost=5))
+    assert Told(summary([lost]), command="echo").lines[1].endswith("5 sent, 0 received, 100 % loss")
+    gone = HostSummary(target="localhost", transport="udp", counts=Counts(sent=5))
+    assert Told(summary([gone]), command="discard", count=5).lines[1].endswith("  5 sent")

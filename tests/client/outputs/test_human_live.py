@@ -57,6 +57,15 @@ def test_of_several_hosts_it_tells_how_many_have_answered() -> None:
     assert told.err.endswith("\r\x1b[K1 of 3 hosts have answered, 1 failed")
 
 
+def test_who_is_counted_as_answering_has_answered() -> None:
+    told = Told(command="echo", interval=0.001, hosts=("one", "two"), err_is_terminal=True)
+    told.now_ns = 10**9
+    told(Interval(target="one", from_ns=0, to_ns=10**9, counts=Counts(sent=9, received=9)))
+    assert told.err.endswith(
+        "\r\x1b[K1 of 2 hosts have answered: 1 s, 9 sent, 9 received, 0 % loss"
+    )
+
+
 def test_there_is_no_live_line_where_a_line_of_an_answer_stands_open() -> None:
     told = Told(command="daytime", count=9, out_is_terminal=True, err_is_terminal=True)
     told(answer(b"open"), seconds_of(told, 10))

@@ -12,9 +12,9 @@ from sockd.client.asking import Asking
 from sockd.client.errors import ClientError, TimedOut
 from sockd.client.exits import Exit
 from sockd.client.hosts import Hosts
-from sockd.client.lan.probing import interface_name, named
 from sockd.client.net.arrivals import Arrival
 from sockd.client.net.datagrams import Datagrams, open_group
+from sockd.client.net.interfaces import interface_name, named
 from sockd.client.outputs.choose import choose
 from sockd.client.process import Run, run_process
 from sockd.client.report import Counts, Data, HostSummary, Interval, Outcome, Probe, Stamp

@@ -16,6 +16,7 @@ from sockd.client.measure.carriers import Carrier, DatagramCarrier, StreamCarrie
 from sockd.client.measure.prober import Prober
 from sockd.client.measure.probing import Plan, Probing
 from sockd.client.measure.undisturbed import undisturbed
+from sockd.client.net.interfaces import named
 from sockd.client.process import Run
 from sockd.client.report import Probe
 from sockd.client.start import run_hosts, targets
@@ -136,6 +137,7 @@ class Measuring:
 
         def tell(probe: Probe) -> None:
             address = probe.address or carrier.address[0] or None
+            address = address and named(address)
             run.report(evolve(probe, address=address, port=target.port or None))
 
         def make(is_many: bool) -> Prober | Answerers:

@@ -6,7 +6,6 @@ import ipaddress
 import socket
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
 from itertools import product
 from typing import Protocol
 
@@ -18,6 +17,7 @@ from sockd.client.lan.discovery import MOST_PLACES, Network, Place, Way
 from sockd.client.lan.proofs import MOST_ANSWER, Question
 from sockd.client.net.arrivals import Came, carried_over
 from sockd.client.net.datagrams import Datagrams, open_host
+from sockd.client.net.interfaces import named
 from sockd.client.process import Run
 from sockd.client.report import Stamp
 from sockd.client.targets import Target, Transport
@@ -250,18 +250,3 @@ def _networks() -> Iterator[Network]:
             bits = int(ipaddress.ip_address(entry.netmask)).bit_count()
             address = entry.address.partition("%")[0]
             yield ipaddress.ip_network(f"{address}/{bits}", strict=False)
-
-
-def interface_name(index: int | None) -> str:
-    """What an interface is called; its number where it has gone, nothing where there is none."""
-    if not index:
-        return ""
-    with suppress(OSError):
-        return socket.if_indextoname(index)
-    return str(index)
-
-
-def named(address: str) -> str:
-    """An address with the name of the interface that it means something on, not its number."""
-    host, _, scope = address.partition("%")
-    return f"{host}%{interface_name(int(scope))}" if scope.isdecimal() else address

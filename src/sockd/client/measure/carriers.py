@@ -22,6 +22,10 @@ from sockd.client.waiting import watch
 from sockd.formats.probe import ProbeStream
 from sockd.reactor.sockaddr import Address
 
+MOST_UNSENT = 1024 * 1024
+"""Bytes that wait for a connection to take them: with more, no probe is sent. A server that reads
+nothing would have them pile up, and probes that wait here measure nothing but this client."""
+
 Pieces = Sequence[tuple[bytes, Address, int | None, int | None, str | None]]
 """Probes that came, as `Came`: the bytes, who sent them, the kernel's stamp by the wall clock."""
 
@@ -175,12 +179,14 @@ class StreamCarrier:
         """Written at once, and without waiting for more (TCP_NODELAY)."""
         assert self._stream is not None
         at_ns = time.monotonic_ns()
+        if self._stream.waiting > MOST_UNSENT:
+            return Sent(at_ns, tuple(range(len(probes))))
         self._stream.write(b"".join(probes))
         return Sent(at_ns)
 
     def refusal(self) -> str:
-        """Nothing is refused: it waits."""
-        return ""
+        """Nothing is refused but for one reason."""
+        return f"{self.target} takes nothing more: {MOST_UNSENT} bytes wait to be sent"
 
     def read_now(self) -> None:
         """What waits is handed on by the reactor."""

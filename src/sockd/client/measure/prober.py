@@ -108,8 +108,7 @@ class Prober:
 
     def payloads(self, count: int = 1) -> list[bytes]:
         """The next probes to be sent; the same until `sent` or `unsent` is called for them."""
-        encode, start = self.form.encode, self._first + self._sent
-        return [encode(seq & _LAST_SEQ) for seq in range(start, start + count)]
+        return self.form.encode_many(self._first + self._sent, count)
 
     def sent(self, at_ns: int, due_ns: int | None = None) -> None:
         """The next probe was sent; `at_ns` was read just before. Raises where there is no room."""

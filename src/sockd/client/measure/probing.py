@@ -17,15 +17,21 @@ from sockd.client.measure.clocks import Clocks
 from sockd.client.measure.figures import measured
 from sockd.client.measure.prober import Prober
 from sockd.client.measure.schedule import Schedule, Window
+from sockd.client.net.interfaces import named
 from sockd.client.process import Run
 from sockd.client.report import Answerer, Counts, HostSummary, Interval
 from sockd.client.targets import Target
+from sockd.formats.hostport import host_port
 from sockd.reactor.mmsg import BATCH
+from sockd.reactor.sockaddr import Address
 
 REFUSED_NS = 10_000_000
 """Until the next try where the kernel takes nothing: its queue is empty by then."""
 COARSE_NS = 2_000_000
 """By so much a reactor's timer may miss its time: it counts whole milliseconds."""
+
+NO_ROOM = "not sent: too many probes wait for answers (a longer -i, or a shorter -W)"
+"""Why a probe has failed that could not be watched."""
 
 
 @frozen(kw_only=True)
@@ -60,6 +66,10 @@ class Probing:
     _reason: str = ""
     """Why the network did not deliver the last that it did not."""
     _intervals: list[Counts] = field(factory=list)
+    _strangers: int = 0
+    """Datagrams from addresses that were not asked."""
+    _stranger: Address | None = None
+    """One of them."""
 
     @_clocks.default
     def _read_clocks(self) -> Clocks:
@@ -87,6 +97,8 @@ class Probing:
         """Measure until all probes are sent, and answered or lost."""
         try:
             await self.carrier.open(self)
+            # whoever has looked before was shown one for a single host
+            self._prober = self.make_prober(self.carrier.is_many)
             over: Deferred[None] = Deferred()
             self._over = over
             now_ns = self.run.monotonic_ns()
@@ -118,8 +130,10 @@ class Probing:
             is_any = self.carrier.hears_anyone
             mine = [(piece[0], piece[2]) for piece in pieces if is_any or piece[1] == asked]
             prober.received_many(mine, now_ns, offset_ns)
-            if len(mine) < len(pieces):
-                prober.strangers(len(pieces) - len(mine))
+            if others := len(pieces) - len(mine):
+                self._strangers += others
+                self._stranger = next(piece[1] for piece in pieces if piece[1] != asked)
+                prober.strangers(others)
         if self._window is not None or self._is_all_sent:
             self._go_on(now_ns)
 
@@ -180,10 +194,13 @@ class Probing:
 
     def _fill(self, window: Window) -> None:
         """Send until the window is full."""
-        while (room := window.room(self.prober.in_flight)) > 0 and not self._is_all_sent:
-            most = min(room, BATCH, self.prober.room)
+        while not self._is_all_sent:
+            # of many, what was answered is watched on, so there may be less room than in the window
+            most = min(window.room(self.prober.in_flight), BATCH, self.prober.room)
             if self.plan.count is not None:
                 most = min(most, self.plan.count - self._sent)
+            if most <= 0:
+                break
             sent = self.carrier.send(self.prober.payloads(most))
             self._sent += most
             if not sent.refused:
@@ -198,6 +215,9 @@ class Probing:
 
     def _send_one(self, due_ns: int) -> None:
         self._sent += 1
+        if not self.prober.room:
+            self.prober.unsent(NO_ROOM)
+            return
         sent = self.carrier.send(self.prober.payloads())
         if sent.refused:
             self.prober.unsent(self.carrier.refusal())
@@ -253,7 +273,7 @@ class Probing:
         about = HostSummary(
             target=self.target.name,
             transport=self.target.transport,
-            address=facts.address,
+            address=facts.address and named(facts.address),
             port=self.target.port or None,
             answerers=_answerers(self.prober),
             missed_slots=self._schedule.missed if self._schedule is not None else None,
@@ -300,17 +320,19 @@ class Probing:
     def _silence(self) -> ClientError:
         """Why there was no answer in time."""
         counts = self.prober.counts
-        if counts.corrupt or counts.foreign:
-            return BadAnswer(
-                f"{self.target} sent {counts.corrupt + counts.foreign} answers, none of which is "
-                "what was sent"
-            )
-        if counts.failed and not counts.lost:
+        # what strangers send is no answer of who was asked
+        if wrong := counts.corrupt + counts.foreign - self._strangers:
+            return BadAnswer(f"{self.target} sent {wrong} answers, none of which is what was sent")
+        # routers say it so often only: of most that were lost for the same reason they say nothing
+        if self._reason or (counts.failed and not counts.lost):
             reason = self._reason or self.carrier.refusal() or "nothing could be sent"
             return Unreachable(f"nobody answers at {self.target}: {reason}")
-        return TimedOut(
-            f"no answer from {self.target} within {self.run.asking.wait:g} s: {counts.sent} sent"
-        )
+        said = f"no answer from {self.target} within {self.run.asking.wait:g} s: {counts.sent} sent"
+        if counts.late:
+            said += f", {counts.late} answered later"
+        if self._stranger is not None:
+            said += f", but {host_port(*self._stranger)} sent something, which was not asked"
+        return TimedOut(said)
 
 
 def _answerers(prober: Prober | Answerers) -> tuple[Answerer, ...]:
@@ -319,7 +341,7 @@ def _answerers(prober: Prober | Answerers) -> tuple[Answerer, ...]:
         return ()
     return tuple(
         Answerer(
-            address=address,
+            address=named(address),
             counts=prober.counts_of(address),
             rtt=one.rtt.spread(),
             jitter_ns=one.jitter.ns,

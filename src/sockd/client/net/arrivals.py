@@ -9,9 +9,9 @@ from attrs import frozen
 
 from sockd.client.net.icmp import NetworkError
 from sockd.reactor.sockaddr import Address
-from sockd.reactor.wire import Clocks
+from sockd.reactor.wire import Clocks, Stamped
 
-Came = tuple[bytes, Address, int | None, int | None, str | None]
+Came = Stamped
 """Data, who sent it, the kernel's stamp (ns since 1970), the number of the interface where it came
 in and the address that it was sent to. A plain tuple: with names it would take longer to make."""
 OnBatch = Callable[[list[Came], Clocks], None]

@@ -23,6 +23,7 @@ from sockd.client.errors import ClientError, TimedOut, Unreachable
 from sockd.client.net import icmp, sockets
 from sockd.client.net.arrivals import Arrival, Came, OnBatch, OnData, OnError, Sent, carried_over
 from sockd.client.net.icmp import NetworkError, NotDelivered, Origin
+from sockd.client.net.interfaces import named
 from sockd.client.net.sockets import DEFAULT_HOPS, Opened
 from sockd.client.net.watched import Handed, WatchedPort
 from sockd.client.report import IcmpErrors
@@ -83,11 +84,11 @@ class Datagrams:
     def __attrs_post_init__(self) -> None:
         opened, wants = self.opened, self.opened.wants
         try:
-            told = Handed(wants, self._came, self._take_errors)
+            told = Handed(wants, self._came, self._stamped, self._take_errors)
             self._port = WatchedPort(opened.sock, told, self.reactor)
             self._ports.append(self._port)
             if opened.others is not None:
-                heard = Handed(wants, self._came, lambda: None)
+                heard = Handed(wants, self._came, self._stamped, lambda: None)
                 self._ports.append(WatchedPort(opened.others, heard, self.reactor))
             for port in self._ports:
                 port.startListening()
@@ -123,7 +124,7 @@ class Datagrams:
     def icmp(self) -> tuple[IcmpErrors, ...]:
         """Errors of the network so far, most frequent first."""
         return tuple(
-            IcmpErrors(text=text, sender=sender, count=count)
+            IcmpErrors(text=text, sender=sender and named(sender), count=count)
             for (text, sender), count in self.errors.most_common()
         )
 
@@ -267,9 +268,10 @@ class Datagrams:
             self._waiting.remove(waiting)
 
     def _came(self, batch: Sequence[Datagram], clocks: Clocks) -> None:
-        came: list[Came] = [
-            (data, address, *(told or _UNTOLD)) for data, address, _, _, _, told in batch
-        ]
+        told = [(data, address, *(told or _UNTOLD)) for data, address, _, _, _, told in batch]
+        self._stamped(told, clocks)
+
+    def _stamped(self, came: list[Came], clocks: Clocks) -> None:
         if self.opened.is_listener:
             group = self.opened.address[0].partition("%")[0]
             came = [one for one in came if one[4] in (group, None)]

@@ -15,6 +15,7 @@ from enum import Enum
 from attrs import frozen
 
 from sockd.client.errors import Unreachable
+from sockd.client.net.interfaces import named
 from sockd.reactor import sockaddr
 from sockd.reactor.sockaddr import Address, Ancillary
 
@@ -120,7 +121,7 @@ class NetworkError:
         return data.startswith(self.payload) or self.payload.startswith(data)
 
     def __str__(self) -> str:
-        return f"{self.text}, said by {self.sender or 'our own kernel'}"
+        return f"{self.text}, said by {named(self.sender) if self.sender else 'our own kernel'}"
 
 
 class NotDelivered(Unreachable):

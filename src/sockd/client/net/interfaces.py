@@ -8,6 +8,7 @@ from __future__ import annotations
 import ipaddress
 import socket
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 
 import psutil
 from attrs import frozen
@@ -156,6 +157,21 @@ def to_join(interfaces: Iterable[Interface], version: int) -> tuple[Interface, .
 def to_broadcast(interfaces: Iterable[Interface]) -> tuple[tuple[Interface, str], ...]:
     """Each interface with an address that reaches all hosts of its network: first ones only."""
     return tuple((one, one.broadcasts[0]) for one in interfaces if one.broadcasts)
+
+
+def interface_name(index: int | None) -> str:
+    """What an interface is called; its number where it has gone, nothing where there is none."""
+    if not index:
+        return ""
+    with suppress(OSError):
+        return socket.if_indextoname(index)
+    return str(index)
+
+
+def named(address: str) -> str:
+    """An address with the name of the interface that it means something on, not its number."""
+    host, _, scope = address.partition("%")
+    return f"{host}%{interface_name(int(scope))}" if scope.isdecimal() else address
 
 
 def _refuse(why: str) -> Way:

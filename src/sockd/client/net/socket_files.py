@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import atexit
 import os
 import shutil
 import tempfile
 from pathlib import Path
+
+from sockd.client.ending import at_end
 
 LONGEST_PATH = 107
 """Bytes of the path of a socket: what a `sockaddr_un` holds."""
@@ -29,8 +30,10 @@ def remove(folder: str) -> None:
     _FOLDERS.discard(folder)
 
 
-@atexit.register
 def _remove_all() -> None:
     """What is left where nobody came to close it."""
     for folder in [*_FOLDERS]:
         remove(folder)
+
+
+at_end(_remove_all)

@@ -33,6 +33,7 @@ _FOLDER_MODE = 0o711
 _FILE_MODE = 0o666
 
 _WILDCARD = {4: "0.0.0.0", 6: "::"}
+_LOOPBACK = {4: "127.0.0.1", 6: "::1"}
 
 # linux/in.h, linux/in6.h, asm-generic/socket.h
 _SO_RCVBUFFORCE = 33
@@ -109,7 +110,8 @@ def to_host(
     than the one that was asked, as a server that listens on all of its addresses may send, would
     never be seen: a second socket at the same port hears those. Raises UsageFault, Unreachable.
     """
-    (host, port), version = address, _version(address)
+    host, port = _meant(address[0]), address[1]
+    version = _version((host, port))
     known = () if version == 6 and not interface else interfaces.read()
     way = interfaces.way(interface, known, version)
     target = canonical(host, way.interface), port
@@ -267,6 +269,18 @@ def _version(address: Address) -> int:
         return ipaddress.ip_address(host.partition("%")[0]).version
     except ValueError:
         raise UsageFault(f"{host} is no address") from None
+
+
+def _meant(host: str) -> str:
+    """The address that answers come from: the wildcard means the loopback to the kernel, and one of
+    IPv4 may be written as one of IPv6 (`::ffff:192.0.2.1`)."""
+    with suppress(ValueError):
+        ip = ipaddress.ip_address(host)
+        if ip.is_unspecified:
+            return _LOOPBACK[ip.version]
+        if ip.version == 6 and ip.ipv4_mapped is not None:
+            return str(ip.ipv4_mapped)
+    return host
 
 
 def _make(family: socket.AddressFamily) -> socket.socket:

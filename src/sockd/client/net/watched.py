@@ -11,7 +11,7 @@ from attrs import define, field
 
 from sockd.reactor.ancillary import Wanted
 from sockd.reactor.datagram import DatagramPort
-from sockd.reactor.wire import Clocks, Datagram
+from sockd.reactor.wire import BatchWire, Clocks, Datagram, Stamped
 
 MOST_READS = 512
 """Batches that are read at once where all has to be read: 16,384 datagrams, more than wait."""
@@ -24,6 +24,8 @@ class Handed:
     wants_told: Wanted
     came: Callable[[Sequence[Datagram], Clocks], None]
     """Is given both clocks, too, right after the batch was read."""
+    stamped: Callable[[list[Stamped], Clocks], None]
+    """The same, where the time is all that is told."""
     errors_wait: Callable[[], object]
     _port: WatchedPort = field(init=False)
 
@@ -60,12 +62,19 @@ class WatchedPort(DatagramPort):
         for _, events in self._watch.poll(0, 1):
             if events & select.EPOLLERR:
                 self.protocol.errors_wait()
-        super().doRead()
+        wire = self._wire
+        if not (self.connected and isinstance(wire, BatchWire) and wire.is_timed):
+            super().doRead()
+        elif stamped := wire.receive_stamped():
+            self._tell(self.protocol.stamped, stamped, wire.read_at)
 
     def read_all(self) -> None:
-        """Hand on all that waits now; what comes meanwhile has its bound."""
+        """Hand on all that waits now; what comes meanwhile has its bound.
+
+        Whoever is told may close it.
+        """
         for _ in range(MOST_READS):
-            if not self._watch.poll(0, 1):
+            if not self.connected or not self._watch.poll(0, 1):
                 break
             self.doRead()
 

@@ -44,6 +44,8 @@ class Live:
         elif isinstance(event, Interval):
             self._counts = added(self._counts, event.counts)
             self._rtt = event.rtt or self._rtt
+            if event.counts.received or event.counts.bytes_received:
+                self._answered.add(event.target)
         elif isinstance(event, Probe) and event.outcome is Outcome.ANSWERED:
             self._answered.add(event.target)
         elif isinstance(event, Error) and event.target is not None:

@@ -121,7 +121,10 @@ def _counted(host: HostSummary) -> list[str]:
     counts = host.counts
     if not counts.sent:
         return ["nothing", "was", "sent"]
-    pieces = [f"{counts.sent} sent", f"{counts.received} received", f"{percent(counts.loss)} loss"]
+    pieces = [f"{counts.sent} sent"]
+    # of what nothing comes back, as discard's, no loss is known
+    if counts.received or counts.in_flight or counts.loss is not None:
+        pieces += [f"{counts.received} received", f"{percent(counts.loss)} loss"]
     for name, word in ODDITIES:
         if count := getattr(counts, name):
             pieces.append(f"{count} {word}")

@@ -243,22 +243,28 @@ class _Conversation:
     def _take(self, buffer: LineBuffer) -> None:
         if not buffer.has_request:
             return
-        answers = []
+        answers: list[bytes] = []
         try:
             while buffer.has_request:
                 for line in split_lines(buffer.take_block(BLOCK)):
+                    if error_in(line) is not None:  # what came before it is told before it
+                        self._print(answers)
                     if (answer := self.tally.answer(line)) is not None:
                         answers.append(answer)
         finally:  # what came before one that is wrong is printed
             if self._first_ns is None and self.tally.answered + self.tally.refused:
                 self._first_ns = self.talk.run.monotonic_ns() - self._since_ns
-            if answers:
-                self.talk.out(b"\n".join(answers) + b"\n")
+            self._print(answers)
             # who reads what is printed may have taken his time
             self._since_ns = self.talk.run.monotonic_ns()
             room, self._room = self._room, None
             if room is not None:
                 wake(self.talk.run.reactor, room)
+
+    def _print(self, answers: list[bytes]) -> None:
+        if answers:
+            self.talk.out(b"\n".join(answers) + b"\n")
+            answers.clear()
 
 
 def _too_long(number: int) -> UsageFault:

@@ -1,0 +1,133 @@
+"""From a command line to a run: every address of every host."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+import pytest_twisted
+from twisted.internet.defer import CancelledError, Deferred
+
+from sockd.client.asking import Asking
+from sockd.client.net import resolve
+from sockd.client.process import Run
+from sockd.client.start import every_address
+from sockd.client.targets import Target, Transport
+from tests.client.liars import datagram_liar
+from tests.client.running import SOCK, sock
+from tests.memory import REACTOR
+from tests.processes import PATIENCE
+
+IP_PKTINFO = 8  # linux/in.h
+
+
+def test_a_name_that_is_not_found_keeps_no_other_host_from_being_asked() -> None:
+    with datagram_liar(lambda data: [data]) as server:
+        done = sock(
+            "echo", "-J", "--all-addresses", "-c1", "--port", str(server.port),
+            "nobody.invalid", "127.0.0.1",
+        )  # fmt: skip
+    told = [json.loads(line) for line in done.out.splitlines()]
+    assert [event["type"] for event in told].count("summary") == 1
+    hosts = {host["target"]: host for host in told[-1]["hosts"]}
+    assert hosts["127.0.0.1"]["counts"]["received"] == 1
+    assert hosts["nobody.invalid"]["exit"] == 6
+    assert done.code == 6
+
+
+@contextmanager
+def hanging(monkeypatch: pytest.MonkeyPatch, count: int) -> Iterator[threading.Barrier]:
+    """A name server that answers once it has been asked so many questions."""
+    all_asked = threading.Barrier(count, timeout=PATIENCE)
+
+    def look(host: str, port: int, family: int, kind: int) -> list[Any]:
+        all_asked.wait()
+        return [(socket.AF_INET, kind, 0, "", ("192.0.2.1", port))]
+
+    monkeypatch.setattr(resolve.LOOKUPS, "getaddrinfo", look)
+    try:
+        yield all_asked
+    finally:
+        all_asked.abort()
+
+
+def targets(*names: str) -> list[Target]:
+    return [Target(Transport.UDP, name, 7) for name in names]
+
+
+@pytest_twisted.ensureDeferred
+async def test_all_names_are_asked_for_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    run = Run(REACTOR, Asking(wait=PATIENCE), lambda _: None)
+    with hanging(monkeypatch, 3):
+        found = await every_address(run, targets("a.invalid", "b.invalid", "c.invalid"))
+    assert [target.host for target in found] == ["192.0.2.1"], "each address once"
+
+
+@pytest_twisted.ensureDeferred
+async def test_who_looks_for_names_can_be_interrupted(monkeypatch: pytest.MonkeyPatch) -> None:
+    run = Run(REACTOR, Asking(wait=PATIENCE), lambda _: None)
+    with hanging(monkeypatch, 9):
+        looking = Deferred.fromCoroutine(every_address(run, targets("a.invalid", "b.invalid")))
+        looking.cancel()
+        with pytest.raises(CancelledError):
+            await looking
+
+
+def test_a_question_that_waits_for_its_answer_is_told_to_be_on_its_way() -> None:
+    with datagram_liar(lambda _: []) as server:
+        done = sock("daytime", "--udp", "-J", "-c2", "-W3", f"127.0.0.1:{server.port}")
+    told = [json.loads(line) for line in done.out.splitlines()]
+    intervals = [event["counts"] for event in told if event["type"] == "interval"]
+    assert intervals[0]["in_flight"] == 1
+
+
+def test_what_cannot_be_meant_is_asked_once() -> None:
+    done = sock("daytime", "--udp", "-J", "-c9", "-i9", "-I", "nosuch0", "127.0.0.1")
+    assert done.code == 2
+    assert json.loads(done.out.splitlines()[-1])["hosts"][0]["counts"]["sent"] == 1
+
+
+def test_many_hosts_are_asked_however_few_descriptors_a_shell_allows() -> None:
+    hosts = " ".join(f"127.0.{number // 200}.{number % 200 + 1}" for number in range(30))
+    with udp_everywhere() as port:
+        done = subprocess.run(
+            ["sh", "-c", f'ulimit -S -n 64; exec "$0" echo -q -c1 --port {port} {hosts}', SOCK],
+            capture_output=True,
+            timeout=PATIENCE,
+            check=False,
+        )
+    assert done.returncode == 0, done.stderr
+
+
+@contextmanager
+def udp_everywhere() -> Iterator[int]:
+    """A server at all addresses of this host that answers from the one that was asked."""
+
+    def serve() -> None:
+        while True:
+            data, told, _, asker = listening.recvmsg(1_000, 100)
+            if not data:
+                return
+            listening.sendmsg([data], told, 0, asker)
+
+    with (
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as listening,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        listening.setsockopt(socket.IPPROTO_IP, IP_PKTINFO, 1)
+        listening.bind(("", 0))
+        port = listening.getsockname()[1]
+        serving = pool.submit(serve)
+        try:
+            yield port
+        finally:
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as last:
+                last.sendto(b"", ("127.0.0.1", port))
+            serving.result(PATIENCE)
