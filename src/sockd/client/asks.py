@@ -32,6 +32,7 @@ from sockd.client.report import (
 )
 from sockd.client.targets import Target, Transport
 from sockd.client.waiting import sleep
+from sockd.reactor.sockaddr import Address
 
 INTERVAL = 1.0
 """Seconds between two questions to one host, if nothing else is said."""
@@ -219,11 +220,23 @@ class ConversationHost:
         assert self.speech.datagram is not None
         if self._datagrams is None:
             self._datagrams = await reach(self.run, self.target)
+            self._count_sent(self._datagrams)
         datagrams = self._datagrams
         answer = await self.speech.datagram(datagrams, talk)
         stamp = Stamp.KERNEL if answer.is_kernel else Stamp.USER
         peer = named(datagrams.address[0])
         return answer, self._probe(talk, answer, peer, answer.rtt_ns, stamp, None)
+
+    def _count_sent(self, datagrams: Datagrams) -> None:
+        """Count the bytes that go out, beside who is told of them already."""
+        told = datagrams.on_send
+
+        def sent(data: bytes, address: Address) -> None:
+            self._counted["bytes_sent"] += len(data)
+            if told is not None:
+                told(data, address)
+
+        datagrams.on_send = sent
 
     def _probe(
         self,

@@ -260,6 +260,7 @@ def test_an_answer_of_another_address_is_foreign() -> None:
         (["-s", "70000"], "20 to 65507 bytes"),
         (["--window", "8", "-i", "1"], "choose one"),
         (["-i", "0"], "--window"),
+        (["-i", "0.0000001ms"], "--window"),
         (["--window", "0"], "--window"),
         (["--first", "-1"], "--first"),
         (["--udp", "--tcp"], "exclude each other"),

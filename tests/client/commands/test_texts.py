@@ -246,3 +246,21 @@ def test_each_address_must_have_a_certificate_of_the_name(tmp_path: Path) -> Non
     good, wrong = ask(), ask("--server-name", "example")
     assert (good.code, good.out) == (0, b"now\n"), good.err
     assert wrong.code == 5
+
+
+def test_bytes_of_questions_by_datagrams_are_counted() -> None:
+    with datagram_liar(lambda _: [b"now\r\n"]) as server:
+        there = f"127.0.0.1:{server.port}"
+        done = sock("daytime", "--udp", "-s", "8", "-c", "2", "-i", "0", "-J", there)
+    counts = json.loads(done.out.splitlines()[-1])["hosts"][0]["counts"]
+    assert (counts["bytes_sent"], counts["bytes_received"]) == (16, 10)
+
+
+def test_timing_says_where_there_is_no_connection_to_tell_of() -> None:
+    with datagram_liar(lambda _: [b"now\r\n"]) as server:
+        done = sock("daytime", "--udp", "--timing", f"127.0.0.1:{server.port}")
+    assert (done.code, done.out) == (0, b"now\r\n")
+    assert done.err == "--timing: datagrams have no connection whose steps could be told\n"
+    with refusing_port() as port:
+        refused = sock("daytime", "--timing", f"127.0.0.1:{port}")
+    assert refused.err.splitlines()[-1] == "--timing: there was no connection"

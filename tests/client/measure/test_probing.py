@@ -11,6 +11,7 @@ from twisted.internet.task import Clock
 
 from sockd.client.asking import Asking
 from sockd.client.errors import BadAnswer, ClientError, TimedOut
+from sockd.client.exits import Exit
 from sockd.client.measure import answerers, probing
 from sockd.client.measure.answerers import Answerers
 from sockd.client.measure.carriers import Facts, Listener
@@ -186,3 +187,5 @@ def test_what_is_not_what_was_sent_breaks_the_protocol() -> None:
     scene.advance(1.1, 0.1)
     assert isinstance(scene.error, BadAnswer)
     assert scene.wire.is_closed
+    deadline = TimedOut("no answer of host:7 by the end of 3 s")
+    assert scene.probing.summary(deadline).exit is Exit.BAD_ANSWER, "whatever has ended it"

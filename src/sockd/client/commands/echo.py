@@ -104,7 +104,7 @@ def _interval(asking: Asking, window: int | None) -> float:
     if window is not None and asking.interval is not None:
         raise click.UsageError("--window sends when an answer comes, -i by the clock: choose one")
     interval = INTERVAL if asking.interval is None else asking.interval
-    if not interval:
+    if not round(interval * 1e9):
         raise click.UsageError("-i 0 is no schedule: for as fast as it goes there is --window")
     return interval
 

@@ -8,6 +8,7 @@ did not answer in time, from the first probe of the run on.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import takewhile
 
 from sockd.client.measure.clocks import carry
 from sockd.client.measure.outcomes import Outcomes, Tell, difference, stamps_of
@@ -219,8 +220,8 @@ class Answerers:
     def expire(self, now_ns: int) -> None:
         """Count as lost what nobody answered in its wait. When to call it: `Prober.expire`."""
         before_ns = now_ns - self.wait_ns
-        over = [n for n, sent_ns in self._waiting.items() if sent_ns < before_ns]
-        for n in over:
+        waiting = self._waiting.items()  # in the order that they were sent
+        for n in [n for n, _ in takewhile(lambda one: one[1] < before_ns, waiting)]:
             self._end(n)
         self._outcomes.tell()
 

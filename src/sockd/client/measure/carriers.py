@@ -26,8 +26,8 @@ MOST_UNSENT = 1024 * 1024
 """Bytes that wait for a connection to take them: with more, no probe is sent. A server that reads
 nothing would have them pile up, and probes that wait here measure nothing but this client."""
 
-Pieces = Sequence[tuple[bytes, Address, int | None, int | None, str | None]]
-"""Probes that came, as `Came`: the bytes, who sent them, the kernel's stamp by the wall clock."""
+Pieces = Sequence[Came]
+"""Probes that came."""
 
 
 class Listener(Protocol):
@@ -168,7 +168,9 @@ class StreamCarrier:
 
         def came(data: bytes) -> None:
             address = self.address
-            probes = [(probe, address, None, None, None) for probe in self._probes.feed(data)]
+            probes: list[Came] = [
+                (probe, address, None, None, None) for probe in self._probes.feed(data)
+            ]
             if probes:
                 listener.came(probes)
 

@@ -7,7 +7,7 @@ numbered from 0 here (`n`), and on the wire from `first` on, modulo 2^64.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from itertools import repeat
+from itertools import repeat, takewhile
 
 from sockd.client.measure.clocks import carry
 from sockd.client.measure.outcomes import Outcomes, Tell, difference, stamps_of
@@ -244,12 +244,8 @@ class Prober:
         else what came in time and was not read yet were lost.
         """
         before_ns = now_ns - self.wait_ns
-        over = []
-        for n, sent_ns in self._waiting.items():
-            if sent_ns >= before_ns:
-                break
-            over.append(n)
-        for n in over:
+        waiting = self._waiting.items()  # in the order that they were sent
+        for n in [n for n, _ in takewhile(lambda one: one[1] < before_ns, waiting)]:
             self._end(n)
         due, self._due = self._due, []
         self._outcomes.tell()

@@ -315,7 +315,10 @@ class Probing:
     def _exit(self, error: ClientError | None) -> Exit:
         if self.has_answered:
             return Exit.ANSWERED
-        return (error or self._broken or self._silence()).exit
+        silence = self._silence()
+        if isinstance(silence, BadAnswer):
+            return silence.exit  # whatever has ended it
+        return (error or self._broken or silence).exit
 
     def _silence(self) -> ClientError:
         """Why there was no answer in time."""

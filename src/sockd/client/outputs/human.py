@@ -27,6 +27,7 @@ from sockd.client.report import (
     Start,
     Summary,
 )
+from sockd.client.targets import Transport
 from sockd.formats.text import escape
 
 MEASURING = frozenset({"echo"})
@@ -155,7 +156,7 @@ class Human:
         elif not self.asking.is_quiet:
             self._notes(summary)
         if self.asking.tells_timing:
-            self._table(told.timing_sheet(summary, screen.signs))
+            self._timing(summary)
         self._answers.end_line()
 
     def _has_measured(self, summary: Summary) -> bool:
@@ -202,6 +203,14 @@ class Human:
                 screen.say(*lines)
             if self.asking.verbosity > 0:
                 self._histogram(host)
+
+    def _timing(self, summary: Summary) -> None:
+        if any(host.timing is not None for host in summary.hosts):
+            self._table(told.timing_sheet(summary, self._screen.signs))
+        elif any(Transport(host.transport).is_stream for host in summary.hosts):
+            self._screen.say("--timing: there was no connection")
+        else:
+            self._screen.say("--timing: datagrams have no connection whose steps could be told")
 
     def _answerers(self, host: HostSummary) -> None:
         if host.answerers:
