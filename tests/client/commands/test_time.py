@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sockd.client.commands.time import PRECISE_NS, interval_text, row
+from sockd.client.commands.time import OFFSET_COLUMNS, PRECISE_NS, interval_text, row
 from sockd.client.exits import Exit
 from sockd.client.talk.clock_offset import Bounds
 from sockd.formats.time import time_since_1900
@@ -246,3 +246,10 @@ def test_an_interval_has_the_places_that_make_sense(low: int, high: int, text: s
 
 def test_no_name_gets_an_escape_through() -> None:
     assert "\x1b" not in row("\x1b[2J", "-", "\x1b[2J", 9)
+
+
+def test_a_row_that_is_too_wide_for_the_terminal_has_a_second_line() -> None:
+    assert row("a", "-", "no way there", 4, 80) == f"a     {'-':>{OFFSET_COLUMNS}}  no way there"
+    head, *rest = row("a", "-", "nobody answers there at all", 4, 30).split("\n")
+    assert head == f"a     {'-':>{OFFSET_COLUMNS}}"
+    assert rest == ["    nobody answers there at", "    all"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
 from collections.abc import Sequence
 
 import click
@@ -15,6 +17,7 @@ from sockd.client.errors import BadAnswer, ClientError, TimedOut
 from sockd.client.exits import worst
 from sockd.client.net.datagrams import Datagrams
 from sockd.client.net.streams import Stream
+from sockd.client.outputs.figures import fill
 from sockd.client.process import Run
 from sockd.client.report import Data, HostSummary, Interval, Value
 from sockd.client.start import run_hosts, targets
@@ -37,6 +40,7 @@ PRECISE_GAP = 0.1
 """Seconds between two questions, at least: whoever is asked serves others too."""
 OFFSET_COLUMNS = 21
 """Columns of a row: two numbers of seconds below a day, with their signs."""
+INDENT = "    "
 MOST_NAME = 40
 """Columns of a host's name: a longer one moves what follows in its own row."""
 
@@ -50,6 +54,8 @@ class ClockHost:
     is_precise: bool = False
     columns: int = 0
     """Of the names in a row."""
+    width: int | None = None
+    """Of the terminal; None: there is none."""
     heading: str = ""
     """A row that goes before all others."""
     _asked: ConversationHost = field(init=False)
@@ -83,7 +89,7 @@ class ClockHost:
             await (self._narrow() if self.is_precise else self._repeat())
         except ClientError as error:
             self._error = error
-            self._say(row(self.target.name, "-", str(error), self.columns))
+            self._say(row(self.target.name, "-", str(error), self.columns, self.width))
             raise
         except CancelledError:  # the deadline, an interrupt, or others have answered
             if self._estimate is None:
@@ -236,9 +242,13 @@ def _fixed(number: int, places: int) -> str:
     return f"{'-' if number < 0 else '+'}{whole}.{part:0{places}}"
 
 
-def row(name: str, offset: str, rest: str, columns: int) -> str:
-    """A row of the table."""
-    return f"{escape(name):<{columns}}  {offset:>{OFFSET_COLUMNS}}  {escape(rest)}"
+def row(name: str, offset: str, rest: str, columns: int, width: int | None = None) -> str:
+    """A row of the table. Where it is wider than `width`, what comes last has lines of its own."""
+    head, rest = f"{escape(name):<{columns}}  {offset:>{OFFSET_COLUMNS}}", escape(rest)
+    if width is None or len(head) + 2 + len(rest) <= width:
+        return f"{head}  {rest}"
+    lines = fill(rest.split(" "), max(1, width - len(INDENT)))
+    return "\n".join([head, *(f"{INDENT}{line}" for line in lines)])
 
 
 @click.command(cls=Command)
@@ -258,9 +268,10 @@ def time(asking: Asking, hosts: tuple[str, ...], is_precise: bool) -> int:
     """
     found = sorted(targets(hosts, asking, PORTS), key=lambda target: target.host != "localhost")
     columns = column_width(found)
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
     def make(run: Run, target: Target) -> ClockHost:
-        host = ClockHost(run, target, is_precise=is_precise, columns=columns)
+        host = ClockHost(run, target, is_precise=is_precise, columns=columns, width=width)
         is_first = target is found[0]
         if is_first and target.host != "localhost" and not (target.path or asking.is_quiet):
             ours = local_ctime(run.wall_ns() / 1e9)
