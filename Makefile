@@ -24,7 +24,7 @@ run: $(VENV)/.run ## start sockd with its built-in config, or with ARGS=FILE
 	@$(BIN)/sockd run $(ARGS)
 
 # What runs no reactor, or says itself which one: once is enough.
-ONCE = $(filter-out tests/client/test_doors.py tests/client/test_probing.py, \
+ONCE = $(filter-out tests/client/test_doors.py tests/client/test_calling.py, \
   $(wildcard tests/client/test_*.py tests/real/test_client_*.py)) \
   $(addprefix tests/,access/test_buckets.py access/test_prefixes.py benchmarks client/commands \
   client/measure client/outputs config external formats listen/test_fields.py \

@@ -19,9 +19,9 @@ from sockd.client.asking import Asking
 from sockd.client.errors import ClientError, Unreachable
 from sockd.client.exits import Exit
 from sockd.client.lan import discovery
+from sockd.client.lan.calling import Calling, Reply, localhosts, networks
 from sockd.client.lan.discovery import Findings, Host, Network, Place, Service, as_name, is_near
 from sockd.client.lan.doors import Doors
-from sockd.client.lan.probing import Probing, Reply, localhosts, networks
 from sockd.client.lan.proofs import DATAGRAM_QUESTIONS, STREAM_QUESTIONS, Question
 from sockd.client.net import interfaces
 from sockd.client.net.interface import source_family
@@ -115,14 +115,14 @@ class Discovery:
     findings: Findings
     networks: list[Network]
     names: Names = field(init=False)
-    probing: Probing = field(init=False)
+    probing: Calling = field(init=False)
     doors: Doors = field(init=False)
     _asked: list[Place] = field(factory=list, init=False)
     _begun_ns: int = field(default=0, init=False)
 
     def __attrs_post_init__(self) -> None:
         self.names = Names(self.run)
-        self.probing = Probing(self.run, DATAGRAM_QUESTIONS, self._replied, make_token)
+        self.probing = Calling(self.run, DATAGRAM_QUESTIONS, self._replied, make_token)
         self.doors = Doors(self.run, STREAM_QUESTIONS, make_token, self._opened)
 
     async def look(self, places: Iterable[Place]) -> Exit:

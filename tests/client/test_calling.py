@@ -14,17 +14,17 @@ from twisted.internet.task import Clock
 
 from sockd.client.asking import Asking
 from sockd.client.errors import ClientError, Unreachable
-from sockd.client.lan.discovery import MOST_PLACES, Place, Way
-from sockd.client.lan.probing import (
+from sockd.client.lan.calling import (
     AGAIN_AFTER,
     AT_ONCE,
     PER_SECOND,
     TRIES,
     Caller,
-    Probing,
+    Calling,
     Reply,
     networks,
 )
+from sockd.client.lan.discovery import MOST_PLACES, Place, Way
 from sockd.client.lan.proofs import (
     DATAGRAM_QUESTIONS,
     MOST_ANSWER,
@@ -70,16 +70,16 @@ class Scene:
 
     clock: Clock = field(factory=Clock)
     recorders: list[Recorder] = field(factory=list)
-    probing: Probing = field()
+    probing: Calling = field()
 
     @probing.default
-    def _probing(self) -> Probing:
+    def _probing(self) -> Calling:
         def make(run: Run, place: Place, *_: object) -> Recorder:
             made = Recorder(run, place)
             self.recorders.append(made)
             return made
 
-        return Probing(
+        return Calling(
             clocked(self.clock), DATAGRAM_QUESTIONS, lambda _: None, lambda: b"sock", make
         )
 

@@ -177,7 +177,7 @@ MakeAsker = Callable[
 
 
 @define(eq=False)
-class Probing:
+class Calling:
     """All places, asked side by side, no faster than they may be."""
 
     run: Run
