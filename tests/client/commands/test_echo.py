@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from sockd.client.commands.echo import PerSecond
 from sockd.client.report import Counts
 from sockd.formats.probe import SEQUENCES, SMALLEST
 from tests.client.liars import (
@@ -218,6 +219,26 @@ def test_a_stream_of_garbage_is_4() -> None:
     with stream_liar(says(b"x" * 640), stays) as server:
         done = sock("echo", "--tcp", "-J", "-c2", "-i0.01", "-W0.5", f"127.0.0.1:{server.port}")
     assert done.code == 4
+
+
+def test_a_flood_of_answers_is_counted_and_not_told_row_by_row() -> None:
+    flood = 5_000
+    with datagram_liar(lambda data: [*[b"garbage"] * flood, data]) as server:
+        done = sock("echo", "-J", "-c1", "-W20", f"127.0.0.1:{server.port}")
+    found = host(done)
+    told = [event for event in events(done) if event["type"] == "probe"]
+    assert found["counts"]["received"] == 1
+    assert found["counts"]["foreign"] + found["own_losses"] == flood
+    assert len(told) < 1_000
+
+
+def test_a_flood_that_lasts_is_bounded_in_each_second() -> None:
+    bound = PerSecond(2)
+    assert [bound.takes(at) for at in (0, 1, 2, 10**9, 10**9 + 1, 10**9 + 2)] == [
+        True,
+        True,
+        False,
+    ] * 2
 
 
 def test_a_refused_connection_is_1() -> None:

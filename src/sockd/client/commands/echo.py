@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import click
-from attrs import evolve, frozen
+from attrs import define, evolve, frozen
 
 from sockd.client.arguments import Command, asks
 from sockd.client.asking import LARGEST_SIZE, MOST_WINDOW, Asking
@@ -18,7 +18,7 @@ from sockd.client.measure.probing import Plan, Probing
 from sockd.client.measure.undisturbed import undisturbed
 from sockd.client.net.interfaces import named
 from sockd.client.process import Run
-from sockd.client.report import Probe
+from sockd.client.report import Outcome, Probe
 from sockd.client.start import run_hosts, targets
 from sockd.client.targets import Target, Transport
 from sockd.formats import ports
@@ -30,6 +30,10 @@ SIZE = 64
 """Bytes of a probe, as of ping."""
 COUNT_OF_CHECK = 10
 """Probes of a run for monitoring: a second, if nothing else is said."""
+ODD = frozenset({Outcome.CORRUPT, Outcome.DUPLICATE, Outcome.FOREIGN, Outcome.LATE})
+MOST_ODD = 100
+"""Outcomes a second that others can bring on without a probe of ours, and that are told one by one:
+a server that floods would fill a disk with rows. All of them are counted."""
 TOLD_FROM = 0.01
 """Seconds between probes from which on each is told: more often nobody could read them."""
 
@@ -109,6 +113,22 @@ def _interval(asking: Asking, window: int | None) -> float:
     return interval
 
 
+@define
+class PerSecond:
+    """A bound on how many of something there are in a second."""
+
+    most: int
+    _second: int = 0
+    _count: int = 0
+
+    def takes(self, now_ns: int) -> bool:
+        """Whether one more is within it."""
+        second = now_ns // 1_000_000_000
+        self._count = self._count + 1 if second == self._second else 1
+        self._second = second
+        return self._count <= self.most
+
+
 @frozen(kw_only=True)
 class Measuring:
     """What all hosts of a run are measured by."""
@@ -135,7 +155,11 @@ class Measuring:
         asking = run.asking
         form, wait_ns = ProbeFormat(self.token, asking.size or SIZE), round(asking.wait * 1e9)
 
+        odd = PerSecond(MOST_ODD)
+
         def tell(probe: Probe) -> None:
+            if probe.outcome in ODD and not odd.takes(run.monotonic_ns()):
+                return
             address = probe.address or carrier.address[0] or None
             address = address and named(address)
             run.report(evolve(probe, address=address, port=target.port or None))

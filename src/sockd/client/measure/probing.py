@@ -164,6 +164,14 @@ class Probing:
     def _turn(self) -> None:
         """At a timer: see what is lost, and send what is due."""
         self._timer = None
+        try:
+            self._look()
+        except Exception:
+            if self._over is None or self._over.called:
+                raise
+            self._over.errback()
+
+    def _look(self) -> None:
         now_ns = self.run.monotonic_ns()
         # what came in time and waits in the socket's queue is not lost
         self.carrier.read_now()
