@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import email
+import json
 import os
 import re
 import signal
@@ -76,11 +77,27 @@ def test_what_is_installed_needs_what_the_lock_names_and_no_more(installed: Envi
     installed.pip("check")
 
 
-@pytest.mark.parametrize("command", ["twistd sockd", "twistd sockd-reverse", "sockd run"])
+@pytest.mark.parametrize(
+    "command", ["twistd sockd", "twistd sockd-reverse", "sockd run", "sock echo"]
+)
 def test_the_commands_have_help(installed: Environment, command: str, tmp_path: Path) -> None:
     program, *rest = command.split()
     said = succeed(installed.command(program), *rest, "--help", cwd=tmp_path)
     assert re.match(rf"Usage: {program} (\[options\] )?{rest[0]} \[", said)
+
+
+def test_the_client_asks_the_daemon_that_is_installed_with_it(
+    installed: Environment, tmp_path: Path
+) -> None:
+    port = free_port()
+    config = write_config(tmp_path, f"[service.echo]\n{SERVICE.format(port=port)}")
+    with running([installed.command("sockd"), "run", config]) as daemon:
+        daemon.wait_for("^echo .*")
+        for transport in ("--udp", "--tcp"):
+            asked = [transport, "--json", "-c3", "-i0.01", f"127.0.0.1:{port}"]
+            said = succeed(installed.command("sock"), "echo", *asked, cwd=tmp_path)
+            assert json.loads(said.splitlines()[-1])["hosts"][0]["counts"]["received"] == 3
+        daemon.stop()
 
 
 def test_twistd_knows_the_reactor(installed: Environment, tmp_path: Path) -> None:
