@@ -39,7 +39,7 @@ BUILT_ON = $(addprefix tests/,reactor net/test_listener.py net/test_proxy.py net
 JOBS ?= 3
 
 test: $(VENV)/.dev $(OLDEST)/.ready ## lint, then the suite on three reactors, and the reactor on the oldest Twisted
-	$(MAKE) --jobs=$(JOBS) --output-sync lint $(REACTORS:%=test-%) test-once test-oldest
+	$(MAKE) --jobs=$(JOBS) --output-sync lint test-once $(REACTORS:%=test-%) test-oldest
 
 test-quick: $(VENV)/.dev ## the test suite, on uvloop only
 	$(BIN)/pytest $(ARGS)
