@@ -212,7 +212,7 @@ def test_the_steps_of_the_connection_are_timed(secure: tuple[str, Path]) -> None
 def test_a_socket_file_is_asked_too(tmp_path: Path) -> None:
     path = tmp_path / "http"
     with stream_liar(hears_request, says(b"HTTP/1.1 200 OK\r\n\r\nhi"), path=path) as liar:
-        done = http("http://my-host/x", "--unix", path)
+        done = sock("http", "-W", LATE, "http://my-host/x", "--unix", path)
         assert b"GET /x HTTP/1.1\r\n" in liar.wait_heard(1)
         assert b"Host: my-host\r\n" in liar.wait_heard(1)
     assert (done.code, done.out) == (Exit.ANSWERED, b"hi"), done.err
