@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 from twisted.application.reactors import installReactor
 from twisted.internet.test.reactormixins import ReactorBuilder
 from twisted.trial.reporter import TestResult
@@ -64,7 +65,14 @@ class Outcomes(TestResult):
 
 
 def main(path: str, reactor_name: str, *names: str) -> None:
-    """Run them."""
+    """Run them. How fast the examples of a property are made is for the machine to say."""
+    hypothesis.settings.register_profile(
+        "suite",
+        deadline=None,
+        derandomize=True,
+        suppress_health_check=[hypothesis.HealthCheck.too_slow],
+    )
+    hypothesis.settings.load_profile("suite")
     installReactor(reactor_name)
     from twisted.internet import reactor
 
