@@ -170,6 +170,27 @@ def test_so_many_answers_suffice(scene: Scene) -> None:
     assert slow.is_over
 
 
+def test_hosts_that_are_asked_without_end_suffice_once_they_have_answered(scene: Scene) -> None:
+    answering, silent = scene.host("answering", 60), scene.host("silent", 60)
+    scene.begin(enough=1)
+    scene.clock.advance(1)
+    assert not scene.result
+    answering.has_answered = True
+    scene.clock.advance(1)
+    assert scene.result == [Exit.ANSWERED]
+    assert silent.is_over
+    assert not scene.clock.getDelayedCalls()
+
+
+def test_so_many_questions_are_asked_as_were_wanted_though_answers_suffice(scene: Scene) -> None:
+    scene.host("answering", 3, has_answered=True)
+    scene.begin(enough=1, count=3)
+    scene.clock.pump([1, 1])
+    assert not scene.result
+    scene.clock.advance(1)
+    assert scene.result == [Exit.ANSWERED]
+
+
 def test_what_does_not_suffice_is_as_bad_as_its_worst(scene: Scene) -> None:
     scene.host("dead", 1, failure=Unreachable("no"))
     scene.host("first", 1)

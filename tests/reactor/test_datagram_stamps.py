@@ -15,7 +15,7 @@ from sockd.reactor import ancillary, mmsg, sockaddr
 from sockd.reactor.ancillary import Told, Wanted
 from sockd.reactor.datagram import DatagramPort
 from sockd.reactor.mmsg import BATCH, CONTROL
-from sockd.reactor.wire import Clocks, Datagram, read_clocks
+from sockd.reactor.wire import ClockReading, Datagram, read_clocks
 from tests.daemons import namespace, run, socket_on
 from tests.memory import Loop
 from tests.reactor.ports import (
@@ -83,7 +83,7 @@ class Timed(Listens):
         super().__init__()
         self.told: list[Told | None] = []
         self.data: list[bytes] = []
-        self.read_at: list[Clocks] = []
+        self.read_at: list[ClockReading] = []
 
     def datagramsReceived(self, batch: Sequence[Datagram]) -> None:
         port: DatagramPort = self.transport  # type: ignore[assignment]

@@ -130,11 +130,10 @@ class Hosts:
     def _ended(self, result: Any, number: int) -> None:
         self._open.pop(number, None)
         failure = None if result is None or result.check(CancelledError) else result
-        enough = self.run.asking.enough
         if failure is not None and self._all is not None:
             waiting, self._all = self._all, None
             waiting.errback(failure)
-        elif enough is not None and sum(host.has_answered for host in self.hosts) >= enough:
+        elif self._is_enough:
             self._stop()
         if not self._open and self._all is not None:
             waiting, self._all = self._all, None
@@ -148,13 +147,21 @@ class Hosts:
                 deferred.cancel()
 
     async def _look(self) -> None:
-        while True:
+        while not self._is_over:
             await sleep(self.run.reactor, INTERVAL)
             from_ns, self._looked_ns = self._looked_ns, self.run.monotonic_ns()
             for host in self.hosts:
                 told = host.interval(from_ns - self._started_ns, self._looked_ns - self._started_ns)
                 if told is not None:
                     self.run.report(told)
+            if self.run.asking.count is None and self._is_enough:
+                self._stop()  # a host that is asked without end never says that it has ended
+
+    @property
+    def _is_enough(self) -> bool:
+        """Whether so many hosts have answered as suffice (`--any`)."""
+        enough = self.run.asking.enough
+        return enough is not None and sum(host.has_answered for host in self.hosts) >= enough
 
     def _summary(self, *, is_interrupted: bool = False, is_final: bool = True) -> Summary:
         found = tuple(
@@ -170,7 +177,6 @@ class Hosts:
         )
 
     def _exit(self, found: Sequence[HostSummary]) -> Exit:
-        enough = self.run.asking.enough
-        if enough is not None and sum(host.has_answered for host in self.hosts) >= enough:
+        if self._is_enough:
             return Exit.ANSWERED
         return worst(host.exit for host in found)

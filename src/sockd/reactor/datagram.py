@@ -26,7 +26,7 @@ from sockd.reactor.sockaddr import Address
 from sockd.reactor.wire import (
     MAX_DATAGRAM,
     Answer,
-    Clocks,
+    ClockReading,
     Datagram,
     Destination,
     Wire,
@@ -79,7 +79,7 @@ class Turns(FileDescriptor):
         return self._wire.counts
 
     @property
-    def read_at(self) -> Clocks:
+    def read_at(self) -> ClockReading:
         """Both clocks right after what is being handed on was read (`Wanted.TIME`)."""
         return self._wire.read_at
 

@@ -54,17 +54,17 @@ _CLOCKS_NS = 20_000
 _CLOCK_TRIES = 3
 
 
-class Clocks(NamedTuple):
+class ClockReading(NamedTuple):
     """Both clocks at one moment, in nanoseconds: what the one says is carried over to the other."""
 
     monotonic_ns: int
     wall_ns: int
 
 
-def read_clocks() -> Clocks:
+def read_clocks() -> ClockReading:
     """Both clocks, as close together as this process is let."""
     for _ in range(_CLOCK_TRIES):
-        both = Clocks(time.monotonic_ns(), time.time_ns())
+        both = ClockReading(time.monotonic_ns(), time.time_ns())
         if time.monotonic_ns() - both.monotonic_ns < _CLOCKS_NS:
             break
     return both
@@ -92,7 +92,7 @@ class Wire:
         self._wants = wants
         self._wants_time = Wanted.TIME in wants  # here: flags take a while
         self._tells_asked = False
-        self.read_at = Clocks(0, 0)
+        self.read_at = ClockReading(0, 0)
         """Right after the last call that read, where the protocol wants the time."""
         if self.is_local:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)

@@ -18,7 +18,7 @@ from sockd.client.net.datagrams import (
 )
 from sockd.reactor.mmsg import BATCH
 from sockd.reactor.sockaddr import Address
-from sockd.reactor.wire import Clocks
+from sockd.reactor.wire import ClockReading
 from tests.client.askers import BRIEFLY, FAMILIES, bounce, server, to
 from tests.helpers import until
 from tests.memory import REACTOR
@@ -66,7 +66,7 @@ def test_who_is_handed_what_waits_may_close_the_socket() -> None:
     came: list[Came] = []
     with server() as sock, to(sock) as datagrams:
 
-        def take(batch: list[Came], _: Clocks) -> None:
+        def take(batch: list[Came], _: ClockReading) -> None:
             came.extend(batch)
             datagrams.close()
 
@@ -194,9 +194,9 @@ async def test_each_datagram_can_be_seen_on_its_way() -> None:
 @pytest.mark.parametrize(("family", "host"), FAMILIES)
 @pytest_twisted.ensureDeferred
 async def test_batches_come_with_stamps_that_both_clocks_fit(family: int, host: str) -> None:
-    came: list[tuple[Came, Clocks]] = []
+    came: list[tuple[Came, ClockReading]] = []
 
-    def on_batch(batch: list[Came], clocks: Clocks) -> None:
+    def on_batch(batch: list[Came], clocks: ClockReading) -> None:
         came.extend((one, clocks) for one in batch)
 
     with server(family, host) as sock, to(sock, on_batch=on_batch) as datagrams:
@@ -223,7 +223,7 @@ def test_more_than_a_batch_is_refused() -> None:
     [(1000, 500), (900, 400), (1001, None), (599, None), (600, 100), (-(10**12), None)],
 )
 def test_a_stamp_that_does_not_fit_both_clocks_is_none(stamp: int, at: int | None) -> None:
-    assert carried_over(stamp, Clocks(monotonic_ns=500, wall_ns=1000), not_before=100) == at
+    assert carried_over(stamp, ClockReading(monotonic_ns=500, wall_ns=1000), not_before=100) == at
 
 
 @pytest_twisted.ensureDeferred

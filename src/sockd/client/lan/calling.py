@@ -24,7 +24,7 @@ from sockd.client.targets import Target, Transport
 from sockd.client.waiting import sleep
 from sockd.formats.hostport import host_port
 from sockd.reactor.sockaddr import Address
-from sockd.reactor.wire import Clocks
+from sockd.reactor.wire import ClockReading
 
 PER_SECOND = 200
 """Datagrams that are sent a second, at most: each may be answered by every host of a network."""
@@ -119,7 +119,7 @@ class Caller:
         """Hear no more."""
         self._datagrams.close()
 
-    def _came(self, batch: list[Came], clocks: Clocks) -> None:
+    def _came(self, batch: list[Came], clocks: ClockReading) -> None:
         for data, (host, port), stamp_ns, *_ in batch:
             at = None if stamp_ns is None else carried_over(stamp_ns, clocks, self._since)
             stamp = Stamp.USER if at is None else Stamp.KERNEL

@@ -9,12 +9,12 @@ from attrs import frozen
 
 from sockd.client.net.icmp import NetworkError
 from sockd.reactor.sockaddr import Address
-from sockd.reactor.wire import Clocks, Stamped
+from sockd.reactor.wire import ClockReading, Stamped
 
 Came = Stamped
 """Data, who sent it, the kernel's stamp (ns since 1970), the number of the interface where it came
 in and the address that it was sent to. A plain tuple: with names it would take longer to make."""
-OnBatch = Callable[[list[Came], Clocks], None]
+OnBatch = Callable[[list[Came], ClockReading], None]
 OnError = Callable[[NetworkError], None]
 OnData = Callable[[bytes, Address], None]
 
@@ -55,7 +55,7 @@ class Arrival:
         return self.at_ns - self.sent_ns
 
 
-def carried_over(stamp_ns: int, clocks: Clocks, not_before: int) -> int | None:
+def carried_over(stamp_ns: int, clocks: ClockReading, not_before: int) -> int | None:
     """A stamp of the kernel by the monotonic clock; None where it does not fit both clocks.
 
     Then the wall clock was set between the two: it says that the datagram came after it was read,

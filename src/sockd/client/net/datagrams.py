@@ -31,7 +31,7 @@ from sockd.formats.hostport import host_port
 from sockd.reactor.ancillary import Told
 from sockd.reactor.mmsg import BATCH
 from sockd.reactor.sockaddr import Address
-from sockd.reactor.wire import Clocks, Datagram
+from sockd.reactor.wire import ClockReading, Datagram
 
 MOST_WAITING = 1_024
 """Datagrams that wait for `receive`: who asks takes them one by one, and a flood must not grow."""
@@ -267,11 +267,11 @@ class Datagrams:
         with suppress(ValueError):
             self._waiting.remove(waiting)
 
-    def _came(self, batch: Sequence[Datagram], clocks: Clocks) -> None:
+    def _came(self, batch: Sequence[Datagram], clocks: ClockReading) -> None:
         told = [(data, address, *(told or _UNTOLD)) for data, address, _, _, _, told in batch]
         self._stamped(told, clocks)
 
-    def _stamped(self, came: list[Came], clocks: Clocks) -> None:
+    def _stamped(self, came: list[Came], clocks: ClockReading) -> None:
         if self.opened.is_listener:
             group = self.opened.address[0].partition("%")[0]
             came = [one for one in came if one[4] in (group, None)]
@@ -284,7 +284,7 @@ class Datagrams:
         for one in came:
             self._hand_on(self._arrival(one, clocks))
 
-    def _arrival(self, came: Came, clocks: Clocks) -> Arrival:
+    def _arrival(self, came: Came, clocks: ClockReading) -> Arrival:
         data, address, stamp, interface, destination = came
         at = None if stamp is None else carried_over(stamp, clocks, self._since)
         self.stamps_discarded += at is None and stamp is not None

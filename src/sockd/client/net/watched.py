@@ -11,7 +11,7 @@ from attrs import define, field
 
 from sockd.reactor.ancillary import Wanted
 from sockd.reactor.datagram import DatagramPort
-from sockd.reactor.wire import BatchWire, Clocks, Datagram, Stamped
+from sockd.reactor.wire import BatchWire, ClockReading, Datagram, Stamped
 
 MOST_READS = 512
 """Batches that are read at once where all has to be read: 16,384 datagrams, more than wait."""
@@ -22,9 +22,9 @@ class Handed:
     """What the port tells, and to whom."""
 
     wants_told: Wanted
-    came: Callable[[Sequence[Datagram], Clocks], None]
+    came: Callable[[Sequence[Datagram], ClockReading], None]
     """Is given both clocks, too, right after the batch was read."""
-    stamped: Callable[[list[Stamped], Clocks], None]
+    stamped: Callable[[list[Stamped], ClockReading], None]
     """The same, where the time is all that is told."""
     errors_wait: Callable[[], object]
     _port: WatchedPort = field(init=False)
