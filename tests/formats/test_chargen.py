@@ -114,7 +114,7 @@ def test_a_changed_byte_breaks_the_pattern_at_the_first_that_follows_in_no_ring(
         return
     with pytest.raises(BrokenPattern) as caught:
         feed(follower, bytes(text), piece)
-    assert caught.value.offset == right
+    assert caught.value.offset == follower.size == right
     assert f"got {text[right]:#04x}" in str(caught.value)
 
 
@@ -130,7 +130,8 @@ def test_a_changed_byte_is_found_where_it_is_once_the_ring_is_known(
         return
     with pytest.raises(BrokenPattern) as caught:
         feed(follower, bytes(text), piece)
-    assert caught.value.offset == at
+    assert caught.value.offset == follower.size == at
+    assert follower.rings == (RFC,)
     assert f"line {at // LINE + 1}, column {at % LINE + 1}" in str(caught.value)
     assert f"expected byte {expected:#04x}, got {byte:#04x}" in str(caught.value)
 
@@ -143,7 +144,7 @@ def test_any_bytes_are_followed_as_far_as_they_are_a_pattern(data: bytes, piece:
         return
     with pytest.raises(BrokenPattern) as caught:
         feed(follower, data, piece)
-    assert caught.value.offset == right
+    assert caught.value.offset == follower.size == right
 
 
 @pytest.mark.parametrize("first", [0x00, 0x0A, 0x7F, 0xFF])

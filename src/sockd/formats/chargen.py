@@ -114,13 +114,15 @@ class Follower:
             self._text, self._period = _repeated(ring), len(ring.pattern)
 
     def _broken(self, part: bytes, begins: Mapping[Ring, int]) -> BrokenPattern:
-        """Of the rings that it might have been, that which went on longest was expected."""
-        places = [(ring, (begin + self.size) % len(ring.pattern)) for ring, begin in begins.items()]
-        ring, at, number = max(
-            ((ring, at, _common(part, ring, at)) for ring, at in places), key=lambda found: found[2]
-        )
-        expected = _repeated(ring)[at + number]
-        return BrokenPattern(self.size + number, expected, part[number], ring.line)
+        """Of the rings that it might have been, those that went on longest are left."""
+        places = {ring: (begin + self.size) % len(ring.pattern) for ring, begin in begins.items()}
+        right = {ring: _common(part, ring, at) for ring, at in places.items()}
+        number = max(right.values())
+        self._begins = {ring: begins[ring] for ring in begins if right[ring] == number}
+        self.size += number
+        ring = self.rings[0]
+        expected = _repeated(ring)[places[ring] + number]
+        return BrokenPattern(self.size, expected, part[number], ring.line)
 
 
 def _beginnings(first: int) -> dict[Ring, int]:

@@ -79,11 +79,13 @@ class Live:
             speed = f", {rate(size * 8 * 10**9 // elapsed_ns)}" if elapsed_ns else ""
             return f"{head}, {amount(size)}{speed}"
         parts = [head, f"{counts.sent} sent"]
-        if self._command != "discard":  # of which nothing comes back
-            parts += [f"{counts.received} received", f"{percent(counts.loss)} loss"]
-        if self._command in FLOWS and elapsed_ns:
-            often, much = (getattr(counts, name) for name in FLOWS[self._command])
+        if (flow := FLOWS.get(self._command)) is None:
+            parts.append(f"{counts.received} received")
+        elif elapsed_ns:
+            often, much = (getattr(counts, name) for name in flow)
             parts += [frequency(often * 1e9 / elapsed_ns), rate(much * 8 * 10**9 // elapsed_ns)]
+        if flow is None or counts.loss is not None:  # of what nothing comes back is none known
+            parts.append(f"{percent(counts.loss)} loss")
         if self._rtt is not None:
             parts.append(f"round trip {duration(self._rtt.mean_ns, self.screen.signs)}")
         return ", ".join(parts)

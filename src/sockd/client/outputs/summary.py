@@ -131,13 +131,17 @@ def moved(counts: Counts) -> int:
     return counts.bytes_received or counts.bytes_sent
 
 
+def _comes_back(counts: Counts) -> bool:
+    """Whether there is something to tell: of what nothing comes back, as discard's, is no loss."""
+    return bool(counts.received or counts.in_flight or counts.loss is not None)
+
+
 def _counted(host: HostSummary) -> list[str]:
     counts = host.counts
     if not counts.sent:
         return ["nothing was sent"]
     pieces = [f"{counts.sent} sent"]
-    # of what nothing comes back, as discard's, no loss is known
-    if counts.received or counts.in_flight or counts.loss is not None:
+    if _comes_back(counts):
         pieces += [f"{counts.received} received", f"{percent(counts.loss)} loss"]
     for name, word in ODDITIES:
         if count := getattr(counts, name):
@@ -176,7 +180,8 @@ def probes_sheet(summary: Summary) -> Sheet:
     rows = []
     for host in summary.hosts:
         counts = host.counts
-        row = [escape(host.target), str(counts.sent), str(counts.received), percent(counts.loss)]
+        received = str(counts.received) if _comes_back(counts) else ABSENT
+        row = [escape(host.target), str(counts.sent), received, percent(counts.loss)]
         row += [str(getattr(counts, name)) for name, _ in told]
         rows.append(tuple(row))
     return Sheet("Probes", tuple(heads), tuple(rows))
