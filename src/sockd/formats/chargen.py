@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from functools import cache
 
 from attrs import field, frozen
@@ -23,13 +23,19 @@ class Ring:
     characters: bytes
     end: bytes = b"\r\n"
     """Of each line."""
+    lines: int = field()
+    """Of a rotation: then the first line comes again."""
     pattern: bytes = field(init=False, repr=False)
-    """One whole rotation, a line for each character; the next one is the same again."""
+    """One whole rotation; the next one is the same again."""
+
+    @lines.default
+    def _one_of_each(self) -> int:
+        return len(self.characters)
 
     @pattern.default
     def _rotated(self) -> bytes:
         twice = self.characters * 2
-        starts = range(len(self.characters))
+        starts = range(self.lines)
         return b"".join(twice[start : start + COLUMNS] + self.end for start in starts)
 
     @property
@@ -41,12 +47,13 @@ class Ring:
 RFC = Ring("RFC 864", bytes(range(32, 127)))
 RINGS = (
     RFC,
-    Ring("xinetd", bytes(range(33, 126))),
+    Ring("xinetd", bytes(range(33, 126)), lines=95),
     Ring("muduo", bytes(range(33, 127)), b"\n"),
 )
 """Those that are known, the recommended one first. RFC 864 leaves the pattern to the server: BSD's
-inetd and its heirs send what it recommends, xinetd leaves out the space and the tilde, and the
-servers after the example of the library muduo the space."""
+inetd and its heirs send what it recommends; xinetd leaves out the space and the tilde, but begins
+again after as many lines as if it had not; servers after the example of the library muduo leave out
+the space."""
 CHARACTERS = RFC.characters
 LINE = RFC.line
 PATTERN = RFC.pattern
@@ -77,15 +84,15 @@ class Follower:
     def __init__(self) -> None:
         self.size = 0
         """Bytes that were right."""
-        self._begins: dict[Ring, int] = {}
-        """The rings that it may be, and where in the rotation of each it began."""
+        self._begins: list[tuple[Ring, int]] = []
+        """The rings that it may be, and where in the rotation of each it may have begun."""
         self._text, self._begin, self._period = b"", 0, 1
-        """What is expected of the only one that it may be."""
+        """What is expected, once it is one of these."""
 
     @property
     def rings(self) -> tuple[Ring, ...]:
         """Those that it may be; none before the first byte."""
-        return tuple(self._begins)
+        return tuple(dict.fromkeys(ring for ring, _ in self._begins))
 
     def feed(self, data: bytes) -> None:
         """More of it. Raises BrokenPattern."""
@@ -98,38 +105,40 @@ class Follower:
             self._narrow(data[start : start + _MOST_AT_ONCE])
 
     def _narrow(self, part: bytes) -> None:
-        """Leave those rings that a part is of."""
+        """Leave those beginnings that a part goes on from."""
         begins = self._begins or _beginnings(part[0])
-        left = {
-            ring: begin
-            for ring, begin in begins.items()
+        left = [
+            (ring, begin)
+            for ring, begin in begins
             if _repeated(ring).startswith(part, (begin + self.size) % len(ring.pattern))
-        }
+        ]
         if not left:
             raise self._broken(part, begins)
         self._begins = left
         self.size += len(part)
         if len(left) == 1:
-            [(ring, self._begin)] = left.items()
+            [(ring, self._begin)] = left
             self._text, self._period = _repeated(ring), len(ring.pattern)
 
-    def _broken(self, part: bytes, begins: Mapping[Ring, int]) -> BrokenPattern:
-        """Of the rings that it might have been, those that went on longest are left."""
-        places = {ring: (begin + self.size) % len(ring.pattern) for ring, begin in begins.items()}
-        right = {ring: _common(part, ring, at) for ring, at in places.items()}
-        number = max(right.values())
-        self._begins = {ring: begins[ring] for ring in begins if right[ring] == number}
+    def _broken(self, part: bytes, begins: Sequence[tuple[Ring, int]]) -> BrokenPattern:
+        """Of the beginnings, those that went on longest are left: that was expected."""
+        right = [_common(part, ring, begin + self.size) for ring, begin in begins]
+        number = max(right)
+        self._begins = [of for of, size in zip(begins, right, strict=True) if size == number]
         self.size += number
-        ring = self.rings[0]
-        expected = _repeated(ring)[places[ring] + number]
+        ring, begin = self._begins[0]
+        expected = ring.pattern[(begin + self.size) % len(ring.pattern)]
         return BrokenPattern(self.size, expected, part[number], ring.line)
 
 
-def _beginnings(first: int) -> dict[Ring, int]:
+def _beginnings(first: int) -> list[tuple[Ring, int]]:
     """The lines that begin with this byte. Raises BrokenPattern where there is none."""
-    found = {
-        ring: ring.characters.index(first) * ring.line for ring in RINGS if first in ring.characters
-    }
+    found = [
+        (ring, begin)
+        for ring in RINGS
+        for begin in range(0, len(ring.pattern), ring.line)
+        if ring.pattern[begin] == first
+    ]
     if not found:
         raise BrokenPattern(0, None, first)
     return found
@@ -143,5 +152,5 @@ def _repeated(ring: Ring) -> bytes:
 
 def _common(part: bytes, ring: Ring, at: int) -> int:
     """How many of the first bytes of a part follow, of which not all do."""
-    expected = _repeated(ring)
-    return next(n for n, found in enumerate(part) if found != expected[at + n])
+    expected, begin = _repeated(ring), at % len(ring.pattern)
+    return next(n for n, found in enumerate(part) if found != expected[begin + n])
