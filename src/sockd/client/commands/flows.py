@@ -152,8 +152,9 @@ def chargen(asking: Asking, hosts: tuple[str, ...], is_rate: bool, is_unchecked:
     """Print the rotating pattern, and tell how fast it comes (RFC 864).
 
     To -s bytes, -w seconds, ^C or the end of who reads. Lines of 72 of 95 characters, each shifted
-    by one, are what the RFC recommends: anything else is corrupt, unless --unchecked. By datagrams,
-    -s bytes are sent (512), and come back at most.
+    by one, are what the RFC recommends; xinetd rotates 93, muduo 94. Anything else is corrupt,
+    unless --unchecked. By datagrams, -c questions of -s bytes (512) go one by one, as -i says (1 s;
+    0: as answers come), and no more should come back.
     """
     _check_options(asking)
     if Transport(asking.transport).is_stream and asking.size is None and asking.deadline is None:
@@ -182,8 +183,9 @@ def discard(asking: Asking, hosts: tuple[str, ...]) -> int:
     """Send -s bytes (16m) that are forgotten, and tell how fast they go (RFC 863).
 
     It counts what the other side has taken: all of it once the service has closed after our end, or
-    once its kernel has acknowledged it. By datagrams: -c of them, of -s bytes (64); nothing comes
-    back, so only what the network reports as undelivered is known to be lost.
+    once its kernel has acknowledged it. By datagrams: -c of them, of -s bytes (64), each -i (0.1
+    s); nothing comes back, so the rate is that of sending, and only what the network reports as
+    undelivered is known to be lost.
     """
     _check_options(asking)
     if asking.retries:
