@@ -6,6 +6,7 @@ from attrs import define, field
 
 from sockd.client.errors import BadAnswer, ClientError, TimedOut
 from sockd.client.exits import Exit
+from sockd.client.measure.pace import Pace
 from sockd.client.net.datagrams import Datagrams
 from sockd.client.net.icmp import NetworkError
 from sockd.client.process import Run
@@ -28,6 +29,7 @@ class OneWayHost:
     target: Target
     size: int
     _sent: int = 0
+    _pace: Pace = field(factory=Pace)
     _undelivered: int = 0
     _told: Counts = field(factory=Counts)
     _datagrams: Datagrams | None = None
@@ -53,7 +55,7 @@ class OneWayHost:
         try:
             for seq in range(asking.count or 1):
                 await sleep(run.reactor, seq * every - (run.monotonic_ns() - start) / 1e9)
-                datagrams.send(bytes(self.size))
+                self._pace.add(self.size, datagrams.send(bytes(self.size)))
                 self._sent += 1
             await self._listen(datagrams)
         finally:
@@ -105,7 +107,9 @@ class OneWayHost:
             port=self.target.port or None,
             counts=self._counts(),
             icmp=self._icmp or (datagrams.icmp() if datagrams else ()),
-            notes=("nothing comes back: what has arrived is not known",),
+            rate_bps=self._pace.bps,
+            datagram_rate=self._pace.datagrams,
+            notes=("nothing comes back: this is what was sent, what has arrived is not known",),
             exit=error.exit if error else Exit.ANSWERED if self._sent else Exit.TIMEOUT,
             error=None if error is None else str(error),
         )
