@@ -16,9 +16,13 @@ import pytest_twisted
 from twisted.internet.defer import CancelledError, Deferred
 
 from sockd.client.asking import Asking
+from sockd.client.asks import ConversationHost
+from sockd.client.commands.texts import DAYTIME
+from sockd.client.exits import Exit
 from sockd.client.net import resolve
 from sockd.client.process import Run
-from sockd.client.start import every_address
+from sockd.client.report import Error, Event
+from sockd.client.start import ask_all, every_address
 from sockd.client.targets import Target, Transport
 from tests.client.liars import datagram_liar
 from tests.client.running import SOCK, sock
@@ -78,6 +82,45 @@ async def test_who_looks_for_names_can_be_interrupted(monkeypatch: pytest.Monkey
         looking.cancel()
         with pytest.raises(CancelledError):
             await looking
+
+
+async def ask(asking: Asking, *names: str) -> tuple[Exit, list[Event]]:
+    """How a run ends that asks these, and what it has told."""
+    told: list[Event] = []
+    run = Run(REACTOR, asking, told.append)
+    code = await ask_all(
+        run, "daytime", targets(*names), lambda run, one: ConversationHost(run, DAYTIME, one), {}
+    )
+    return code, told
+
+
+@pytest.mark.parametrize("all_addresses", [False, True])
+@pytest_twisted.ensureDeferred
+async def test_a_run_ends_by_its_deadline_though_names_are_still_looked_up(
+    monkeypatch: pytest.MonkeyPatch, all_addresses: bool
+) -> None:
+    asking = Asking(wait=PATIENCE, deadline=0.01, all_addresses=all_addresses)
+    with hanging(monkeypatch, 99):
+        code, told = await ask(asking, *(f"{number}.invalid" for number in range(20)))
+    assert code is Exit.TIMEOUT
+    errors = [event for event in told if isinstance(event, Error)]
+    assert [(error.message, error.exit) for error in errors] == [
+        (f"no answer from {number}.invalid:7 by the end of 0.01 s", Exit.TIMEOUT)
+        for number in range(20)
+    ]
+
+
+@pytest.mark.parametrize("all_addresses", [False, True])
+@pytest_twisted.ensureDeferred
+async def test_a_name_service_that_does_not_answer_in_time_is_no_name_that_is_not_found(
+    monkeypatch: pytest.MonkeyPatch, all_addresses: bool
+) -> None:
+    with hanging(monkeypatch, 99):
+        code, told = await ask(Asking(wait=0.01, all_addresses=all_addresses), "a.invalid")
+    assert code is Exit.TIMEOUT
+    [error] = [event for event in told if isinstance(event, Error)]
+    assert error.reason == "timeout"
+    assert error.message == "no answer from the name service for a.invalid within 0.01 s"
 
 
 def test_a_question_that_waits_for_its_answer_is_told_to_be_on_its_way() -> None:

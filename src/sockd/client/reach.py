@@ -21,7 +21,7 @@ async def reach(run: Run, target: Target) -> Datagrams:
         opened = open_path(run.reactor, target.path)
     else:
         asking = run.asking
-        [address, *_] = await resolve(
+        found = await resolve(
             run.reactor,
             target.host,
             target.port,
@@ -30,6 +30,7 @@ async def reach(run: Run, target: Target) -> Datagrams:
             is_numeric=asking.is_numeric,
             wait=asking.wait,
         )
+        address = found.addresses[0]
         opened = open_host(run.reactor, (address.host, address.port), interface=asking.interface)
     hooks = run.explain(target)
     if (wrote := hooks.wrote) is not None:
