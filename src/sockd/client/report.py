@@ -61,7 +61,7 @@ class Start:
 
 @frozen(kw_only=True)
 class Timing:
-    """How long each step of a connection took; a step that was not taken is None."""
+    """How long each step took; one that was not taken is None. Datagrams have the first alone."""
 
     resolve_ns: int | None = None
     connect_ns: int | None = None
@@ -207,7 +207,7 @@ class HostSummary:
     """Datagrams that found the client's own receive queue full: no fault of the network."""
     icmp: tuple[IcmpErrors, ...] = ()
     timing: Timing | None = None
-    """Of the last connection."""
+    """Of the last connection; of datagrams, which need none, what came before the first."""
     rate_bps: int | None = None
     """Bits of the answer a second, for services that send or take a stream."""
     values: Mapping[str, Value] = field(factory=dict)

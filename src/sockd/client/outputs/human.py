@@ -210,7 +210,7 @@ class Human:
         elif any(Transport(host.transport).is_stream for host in summary.hosts):
             self._screen.say("--timing: there was no connection")
         else:
-            self._screen.say("--timing: datagrams have no connection whose steps could be told")
+            self._screen.say("--timing: no name was looked up, and datagrams have no other step")
 
     def _answerers(self, host: HostSummary) -> None:
         if host.answerers:

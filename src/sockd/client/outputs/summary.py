@@ -231,7 +231,7 @@ def answerers_sheet(host: HostSummary, signs: Signs) -> Sheet:
 
 
 def timing_sheet(summary: Summary, signs: Signs) -> Sheet:
-    """How long the steps of the last connection took, a row a host."""
+    """How long each step took, of the last connection where there were some, a row a host."""
     heads = ("host", "resolve", "connect", "TLS", "first byte", "total")
     rows = []
     for host in summary.hosts:
@@ -245,4 +245,6 @@ def timing_sheet(summary: Summary, signs: Signs) -> Sheet:
                 timing.total_ns,
             )
         rows.append((escape(host.target), *(duration(ns, signs) for ns in steps)))
-    return Sheet("Timing of the last connection", heads, tuple(rows))
+    is_connected = any(host.timing and host.timing.connect_ns for host in summary.hosts)
+    title = "Timing of the last connection" if is_connected else "Timing"
+    return Sheet(title, heads, tuple(rows))

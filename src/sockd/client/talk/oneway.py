@@ -105,6 +105,7 @@ class OneWayHost:
             port=self.target.port or None,
             counts=self._counts(),
             icmp=self._icmp or (datagrams.icmp() if datagrams else ()),
+            timing=datagrams.steps if datagrams else None,
             notes=("nothing comes back: what has arrived is not known",),
             exit=error.exit if error else Exit.ANSWERED if self._sent else Exit.TIMEOUT,
             error=None if error is None else str(error),
