@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import socket
 import tempfile
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -261,46 +260,6 @@ async def test_the_steps_are_timed() -> None:
         stream.close()
         stream = await call(server.port)
         assert stream.timing.resolve_ns is None  # an address is not asked for
-        stream.close()
-
-
-@define
-class Ahead:
-    """The running reactor, whose clock a test can move on; its timers stay as they are."""
-
-    by: float = 0.0
-
-    def seconds(self) -> float:
-        now: float = running_reactor().seconds()
-        return now + self.by
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(running_reactor(), name)
-
-
-@pytest_twisted.ensureDeferred
-async def test_the_wait_begins_when_the_name_has_its_turn() -> None:
-    reactor: Any = Ahead()
-    go = threading.Event()
-    threads = known("127.0.0.1")
-    threads.most = 1
-    asking = Asking(wait=30.0)
-
-    def look() -> list[Any]:
-        assert go.wait(60)
-        return []
-
-    first = Deferred.fromCoroutine(threads.ask(reactor, "first", look, 60.0))
-    async with serving(Server()) as server:
-        target = Target(Transport.TCP, "second", server.port)
-        dialling = Deferred.fromCoroutine(dial(reactor, target, asking, lookups=threads))
-        reactor.by += 100
-        turn_ns = time.monotonic_ns()
-        go.set()
-        await first
-        stream = await dialling
-        assert stream.began_ns >= turn_ns
-        assert 0 < (stream.timing.resolve_ns or 0) < time.monotonic_ns() - turn_ns
         stream.close()
 
 

@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,9 +20,13 @@ from attrs import define, field
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
+from sockd.client.asking import Asking
 from sockd.client.errors import ClientError, NameNotFound, TimedOut, Unreachable
+from sockd.client.net.dial import dial
 from sockd.client.net.resolve import MOST_ADDRESSES, Address, Lookups, resolve
+from sockd.client.targets import Target, Transport
 from sockd.testing.running import running_reactor, until
+from tests.client.peers import Server, known, serving
 
 Infos = list[tuple[int, int, int, str, tuple[Any, ...]]]
 
@@ -329,12 +334,53 @@ def no_more_threads() -> Iterator[None]:
         threading.stack_size(before)
 
 
+@define
+class Ahead:
+    """The running reactor, whose clock a test can move on; its timers stay as they are."""
+
+    by: float = 0.0
+
+    def seconds(self) -> float:
+        now: float = running_reactor().seconds()
+        return now + self.by
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(running_reactor(), name)
+
+
+@pytest_twisted.ensureDeferred
+async def test_the_wait_for_a_connection_begins_when_its_name_has_its_turn() -> None:
+    reactor: Any = Ahead()
+    go = threading.Event()
+    threads = known("127.0.0.1")
+    threads.most = 1
+    asking = Asking(wait=30.0)
+
+    def look() -> list[Any]:
+        assert go.wait(60)
+        return []
+
+    first = Deferred.fromCoroutine(threads.ask(reactor, "first", look, 60.0))
+    async with serving(Server()) as server:
+        target = Target(Transport.TCP, "second", server.port)
+        dialling = Deferred.fromCoroutine(dial(reactor, target, asking, lookups=threads))
+        reactor.by += 100
+        turn_ns = time.monotonic_ns()
+        go.set()
+        await first
+        stream = await dialling
+        assert stream.began_ns >= turn_ns
+        assert 0 < (stream.timing.resolve_ns or 0) < time.monotonic_ns() - turn_ns
+        stream.close()
+
+
 HANGS = """
 import threading
 from twisted.internet import selectreactor
 selectreactor.install()
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
+from sockd.client.net.dial import dial
 from sockd.client.net.resolve import Lookups
 def look():
     reactor.callFromThread(reactor.stop)

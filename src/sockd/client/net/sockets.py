@@ -101,13 +101,11 @@ def to_host(
     has_ports: bool = False,
     name: str = "",
 ) -> Opened:
-    """A socket to one address of IPv4 or IPv6, of a broadcast, or of a group.
+    """A socket to one address of IPv4 or IPv6, of a broadcast, or of a group; messages say `name`.
 
-    To one host it is connected, which makes each datagram cheaper, but where it `has_ports`, as
-    several of them will be asked. An answer from another address
-    than the one that was asked, as a server that listens on all of its addresses may send, would
-    never be seen: a second socket at the same port hears those. `name` is what messages call it, if
-    not by its address. Raises UsageFault, Unreachable.
+    To one host it is connected, which makes each datagram cheaper, unless it `has_ports` to ask. An
+    answer from an address that was not asked, as a server on all of its addresses may send, would
+    never be seen: a second socket at the same port hears those. Raises UsageFault, Unreachable.
     """
     host, port = meant(address[0]), address[1]
     version = version_of((host, port))
