@@ -290,6 +290,7 @@ class ConversationHost:
             Probe(
                 target=self.target.name,
                 transport=self.target.transport,
+                address=self.target.address,
                 port=self.target.port or None,
                 seq=talk.seq,
                 attempt=talk.attempt,

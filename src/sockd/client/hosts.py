@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from attrs import Factory, define
+from attrs import Factory, define, evolve
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IDelayedCall
 
@@ -169,9 +169,7 @@ class Hosts:
         return enough is not None and sum(host.has_answered for host in self.hosts) >= enough
 
     def _summary(self, *, is_interrupted: bool = False, is_final: bool = True) -> Summary:
-        found = tuple(
-            host.summary(self._errors.get(number)) for number, host in enumerate(self.hosts)
-        )
+        found = tuple(map(self._summary_of, range(len(self.hosts))))
         return Summary(
             command=self.command,
             elapsed_ns=self.run.monotonic_ns() - self._started_ns,
@@ -180,6 +178,13 @@ class Hosts:
             interrupted=is_interrupted,
             is_final=is_final,
         )
+
+    def _summary_of(self, number: int) -> HostSummary:
+        host = self.hosts[number]
+        summary, target = host.summary(self._errors.get(number)), host.target
+        if target.address is None:
+            return summary
+        return evolve(summary, name=target.known_as, address=summary.address or target.address)
 
     def _exit(self, found: Sequence[HostSummary]) -> Exit:
         if self._is_enough:

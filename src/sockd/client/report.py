@@ -76,7 +76,7 @@ class Probe:
     """One question and what became of it."""
 
     target: str
-    """As the user named it."""
+    """As the user named it; with `--all-addresses` the name, and the address in brackets."""
     transport: str
     address: str | None = None
     """Who was asked, or who answered."""
@@ -180,6 +180,9 @@ class HostSummary:
     """All that is known of one host at the end."""
 
     target: str
+    """As in its probes."""
+    name: str | None = None
+    """Of one of the addresses of a name (`--all-addresses`): the name."""
     transport: str
     address: str | None = None
     port: int | None = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from itertools import chain
 
 import click
 from attrs import evolve
@@ -117,7 +118,8 @@ async def ask_all(
 async def every_address(run: Run, found: Sequence[Target]) -> list[Target]:
     """A target for each address of each host; all names are asked for at once.
 
-    One that is not found stays as it is: whoever asks it is told why.
+    An address that several of them have is asked once, as the first one's. A name that is not found
+    stays as it is: whoever asks it is told why.
     """
     looking = [Deferred.fromCoroutine(_addresses(run, target)) for target in found]
     try:
@@ -126,7 +128,9 @@ async def every_address(run: Run, found: Sequence[Target]) -> list[Target]:
         for one in looking:
             one.addErrback(lambda _: None)
             one.cancel()
-    asked = {(one.host, one.port, one.path): one for targets in by_host for one in targets}
+    asked: dict[tuple[str, int, str], Target] = {}
+    for target in chain.from_iterable(by_host):
+        asked.setdefault((target.host, target.port, target.path), target)
     return [*asked.values()]
 
 

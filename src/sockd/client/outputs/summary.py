@@ -14,6 +14,7 @@ from sockd.client.outputs.figures import (
     named,
     percent,
     rate,
+    whom,
 )
 from sockd.client.outputs.tables import Sheet
 from sockd.client.report import Answerer, Counts, HostSummary, Stamp, Summary
@@ -51,8 +52,7 @@ def short(host: HostSummary, signs: Signs, width: int) -> str:
 
 def heading(summary: Summary, host: HostSummary, signs: Signs) -> str:
     """What was asked of whom, and how long it took."""
-    target, address = escape(host.target), escape(host.address or "")
-    who = f"{target} ({address})" if address and address != target else target
+    who = whom(host.target, host.address)
     where = host.transport if host.port is None else f"{host.transport} port {host.port}"
     end = ", interrupted" if summary.interrupted else ""
     took = duration(summary.elapsed_ns, signs)
