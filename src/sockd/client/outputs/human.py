@@ -105,7 +105,7 @@ class Human:
 
     def _start(self, event: Start) -> None:
         self._is_one = len(event.targets) == 1
-        if not self._is_one and self.command not in TOLD_IN_ROWS:
+        if len(event.targets) > 1 and self.command not in TOLD_IN_ROWS:
             self._answers.is_named = True  # a single name may have several addresses
         is_fast = "window" in event.options or (
             self.asking.interval is not None and self.asking.interval < FASTEST_LINES
