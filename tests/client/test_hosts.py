@@ -79,9 +79,9 @@ class Scene:
         self.hosts.append(made)
         return made
 
-    def begin(self, **options: Any) -> None:
+    def begin(self, spent: float = 0.0, **options: Any) -> None:
         self.run.asking = evolve(self.run.asking, **options)
-        self.task = Deferred.fromCoroutine(Hosts(self.run, "test", self.hosts).ask())
+        self.task = Deferred.fromCoroutine(Hosts(self.run, "test", self.hosts).ask({}, spent))
         self.task.addBoth(self.result.append)
 
     @property
@@ -107,6 +107,18 @@ def test_hosts_are_asked_side_by_side(scene: Scene) -> None:
     assert scene.result == [Exit.ANSWERED]
     assert scene.summary.elapsed_ns == 3_000_000_000
     assert not scene.clock.getDelayedCalls()
+
+
+@pytest.mark.parametrize("spent", [2.0, 5.0, 6.0])
+def test_what_was_spent_before_is_a_part_of_the_deadline(scene: Scene, spent: float) -> None:
+    scene.host("a", 9)
+    scene.begin(spent, deadline=5.0)
+    if spent < 5:
+        scene.clock.advance(2.9)
+        assert not scene.result
+        scene.clock.advance(0.1)
+    scene.clock.advance(0)
+    assert scene.result == [Exit.TIMEOUT]
 
 
 def test_a_run_that_ends_before_anybody_is_asked_has_a_summary(scene: Scene) -> None:

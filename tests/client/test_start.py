@@ -16,11 +16,15 @@ import pytest_twisted
 from twisted.internet.defer import CancelledError, Deferred
 
 from sockd.client.asking import Asking
+from sockd.client.asks import ConversationHost
+from sockd.client.commands.texts import DAYTIME
+from sockd.client.exits import Exit
 from sockd.client.net import resolve
 from sockd.client.process import Run
-from sockd.client.start import every_address
+from sockd.client.report import Error, Event
+from sockd.client.start import ask_all, every_address
 from sockd.client.targets import Target, Transport
-from tests.client.liars import datagram_liar
+from tests.client.liars import datagram_liar, refusing_port
 from tests.client.running import SOCK, sock
 from tests.memory import REACTOR
 from tests.processes import PATIENCE
@@ -80,6 +84,45 @@ async def test_who_looks_for_names_can_be_interrupted(monkeypatch: pytest.Monkey
             await looking
 
 
+async def ask(asking: Asking, *names: str) -> tuple[Exit, list[Event]]:
+    """How a run ends that asks these, and what it has told."""
+    told: list[Event] = []
+    run = Run(REACTOR, asking, told.append)
+    code = await ask_all(
+        run, "daytime", targets(*names), lambda run, one: ConversationHost(run, DAYTIME, one), {}
+    )
+    return code, told
+
+
+@pytest.mark.parametrize("all_addresses", [False, True])
+@pytest_twisted.ensureDeferred
+async def test_a_run_ends_by_its_deadline_though_names_are_still_looked_up(
+    monkeypatch: pytest.MonkeyPatch, all_addresses: bool
+) -> None:
+    asking = Asking(wait=PATIENCE, deadline=0.01, all_addresses=all_addresses)
+    with hanging(monkeypatch, 99):
+        code, told = await ask(asking, *(f"{number}.invalid" for number in range(20)))
+    assert code is Exit.TIMEOUT
+    errors = [event for event in told if isinstance(event, Error)]
+    assert [(error.message, error.exit) for error in errors] == [
+        (f"no answer from {number}.invalid:7 by the end of 0.01 s", Exit.TIMEOUT)
+        for number in range(20)
+    ]
+
+
+@pytest.mark.parametrize("all_addresses", [False, True])
+@pytest_twisted.ensureDeferred
+async def test_a_name_service_that_does_not_answer_in_time_is_no_name_that_is_not_found(
+    monkeypatch: pytest.MonkeyPatch, all_addresses: bool
+) -> None:
+    with hanging(monkeypatch, 99):
+        code, told = await ask(Asking(wait=0.01, all_addresses=all_addresses), "a.invalid")
+    assert code is Exit.TIMEOUT
+    [error] = [event for event in told if isinstance(event, Error)]
+    assert error.reason == "timeout"
+    assert error.message == "no answer from the name service for a.invalid within 0.01 s"
+
+
 def test_a_question_that_waits_for_its_answer_is_told_to_be_on_its_way() -> None:
     with datagram_liar(lambda _: []) as server:
         done = sock("daytime", "--udp", "-J", "-c2", "-W3", f"127.0.0.1:{server.port}")
@@ -92,6 +135,68 @@ def test_what_cannot_be_meant_is_asked_once() -> None:
     done = sock("daytime", "--udp", "-J", "-c9", "-i9", "-I", "nosuch0", "127.0.0.1")
     assert done.code == 2
     assert json.loads(done.out.splitlines()[-1])["hosts"][0]["counts"]["sent"] == 1
+
+
+@pytest_twisted.ensureDeferred
+async def test_each_address_is_asked_once_and_called_by_the_first_name_that_has_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    known = {"a.invalid": ["192.0.2.1", "2001:db8::1"], "b.invalid": ["192.0.2.1", "192.0.2.2"]}
+
+    def look(host: str, port: int, family: int, kind: int) -> list[Any]:
+        return [socket.getaddrinfo(one, port, 0, kind)[0] for one in known[host]]
+
+    monkeypatch.setattr(resolve.LOOKUPS, "getaddrinfo", look)
+    run = Run(REACTOR, Asking(wait=PATIENCE), lambda _: None)
+    found = await every_address(run, targets("a.invalid", "b.invalid", "192.0.2.3"))
+    assert [(target.name, target.address) for target in found] == [
+        ("a.invalid (192.0.2.1)", "192.0.2.1"),
+        ("a.invalid (2001:db8::1)", "2001:db8::1"),
+        ("b.invalid (192.0.2.2)", "192.0.2.2"),
+        ("192.0.2.3", None),
+    ]
+
+
+def test_of_every_address_name_and_address_are_told() -> None:
+    # 127.2 is a short form of an address: another name of it
+    with udp_everywhere() as port:
+        there = ("--all-addresses", "-4", "-c1", "--port", str(port), "localhost", "127.2")
+        read, done = sock("echo", *there), sock("echo", "-J", *there)
+    lines = read.err.splitlines()
+    assert {line.split(": seq")[0] for line in lines if ": seq" in line} == {
+        "64 bytes from localhost (127.0.0.1)",
+        "64 bytes from 127.2 (127.0.0.2)",
+    }
+    assert sum(line.startswith("localhost (127.0.0.1)  ") for line in lines) >= 2, read.err
+    *_, last = (json.loads(line) for line in done.out.splitlines())
+    assert [(host["target"], host["name"], host["address"]) for host in last["hosts"]] == [
+        ("localhost (127.0.0.1)", "localhost", "127.0.0.1"),
+        ("127.2 (127.0.0.2)", "127.2", "127.0.0.2"),
+    ]
+
+
+def test_of_an_address_that_does_not_answer_name_and_address_are_told_too() -> None:
+    with refusing_port() as port:
+        there = ("--all-addresses", "-4", "--port", str(port), "localhost", "127.2")
+        read, done = sock("daytime", *there), sock("daytime", "-J", *there)
+        rows = sock("time", *there).out.decode().splitlines()
+        ours, _ = sock("time", *there[:-2], "127.2").out.decode().splitlines()
+    assert f"sock: 127.2 (127.0.0.2): nobody answers at 127.0.0.2:{port}: connection" in read.err
+    events = [json.loads(line) for line in done.out.splitlines()]
+    assert {event["address"] for event in events if event["type"] == "probe"} == {
+        "127.0.0.1",
+        "127.0.0.2",
+    }
+    assert [(host["name"], host["address"]) for host in events[-1]["hosts"]] == [
+        ("localhost", "127.0.0.1"),
+        ("127.2", "127.0.0.2"),
+    ]
+    assert {line.index(" -  nobody") for line in rows} == {rows[0].index(" -  nobody")}
+    assert sorted(line.split("  ")[0] for line in rows) == [
+        "127.2 (127.0.0.2)",
+        "localhost (127.0.0.1)",
+    ]
+    assert ours.startswith("localhost  ")
 
 
 def test_many_hosts_are_asked_however_few_descriptors_a_shell_allows() -> None:

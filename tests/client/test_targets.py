@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -62,3 +63,10 @@ def test_a_target_is_written_as_it_is_read() -> None:
     assert str(Target(Transport.TCP, "::1", 7)) == "[::1]:7"
     assert str(Target(Transport.UNIX, path="/run/x")) == "/run/x"
     assert Target(Transport.UNIX, path="/run/x").name == "/run/x"
+
+
+def test_an_address_is_called_by_the_name_that_it_was_found_by() -> None:
+    found = Target(Transport.TCP, "::1", 7, known_as="localhost")
+    assert (found.name, str(found)) == ("localhost (::1)", "[::1]:7")
+    assert evolve(found, is_named_with_port=True).name == "localhost:7 (::1)"
+    assert Target(Transport.TCP, "::1", 7, known_as="::1").name == "::1"

@@ -220,14 +220,16 @@ class ConversationHost:
 
     async def _over_datagrams(self, talk: Talk) -> tuple[Answer, Probe]:
         assert self.speech.datagram is not None
+        steps = None
         if self._datagrams is None:
             self._datagrams = await reach(self.run, self.target)
+            steps = self._datagrams.steps
             self._count_sent(self._datagrams)
         datagrams = self._datagrams
         answer = await self.speech.datagram(datagrams, talk)
         stamp = Stamp.KERNEL if answer.is_kernel else Stamp.USER
         peer = named(datagrams.address[0])
-        return answer, self._probe(talk, answer, peer, answer.rtt_ns, stamp, None)
+        return answer, self._probe(talk, answer, peer, answer.rtt_ns, stamp, steps)
 
     def _count_sent(self, datagrams: Datagrams) -> None:
         """Count the bytes that go out, beside who is told of them already."""
@@ -290,6 +292,7 @@ class ConversationHost:
             Probe(
                 target=self.target.name,
                 transport=self.target.transport,
+                address=self.target.address,
                 port=self.target.port or None,
                 seq=talk.seq,
                 attempt=talk.attempt,
@@ -309,7 +312,7 @@ class ConversationHost:
             port=self.target.port or None,
             counts=self.counts,
             rtt=self._durations.spread(),
-            timing=probe.timing if probe else None,
+            timing=self._timing,
             stamps=probe.stamp if probe else None,
             rate_bps=answer.rate_bps if answer else None,
             datagram_rate=answer.datagram_rate if answer else None,
@@ -318,6 +321,13 @@ class ConversationHost:
             exit=self._exit(error),
             error=None if why is None else str(why),
         )
+
+    @property
+    def _timing(self) -> Timing | None:
+        """Of the last connection; all datagrams go one way, which was found once."""
+        if self._datagrams is not None:
+            return self._datagrams.steps
+        return self._last.timing if self._last is not None else None
 
     def _notes(self) -> tuple[str, ...]:
         notes = () if self._answer is None else self._answer.notes

@@ -56,7 +56,7 @@ class BadCertificate(ClientError):
 
 
 class NameNotFound(ClientError):
-    """There is no such name, or nobody answered who could tell."""
+    """There is no such name."""
 
     exit = Exit.NAME
     reason = "name_not_found"

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from attrs import Factory, define
+from attrs import Factory, define, evolve
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IDelayedCall
 
@@ -57,12 +57,15 @@ class Hosts:
     _started_ns: int = 0
     _looked_ns: int = 0
 
-    async def ask(self, options: dict[str, Value] | None = None) -> Exit:
-        """Ask them all. Whatever ends it, a summary is told at the end."""
+    async def ask(self, options: Mapping[str, Value] | None = None, spent: float = 0.0) -> Exit:
+        """Ask them all. Whatever ends it, a summary is told at the end.
+
+        `spent`: seconds of `--deadline` that are over already.
+        """
         run = self.run
         self._tell_start(options or {})
         run.at_quit = lambda: run.report(self._summary(is_final=False))
-        calls = self._begin()
+        calls = self._begin(spent)
         looks = Deferred.fromCoroutine(self._look())
         looks.addErrback(lambda failure: failure.trap(CancelledError) and None)
         is_interrupted = True
@@ -80,25 +83,27 @@ class Hosts:
             run.report(summary)
         return summary.exit
 
-    def leave(self, options: dict[str, Value]) -> None:
+    def leave(self, options: Mapping[str, Value]) -> None:
         """Tell of a run that was interrupted before anybody was asked."""
         self._tell_start(options)
         self.run.report(self._summary(is_interrupted=True))
 
-    def _tell_start(self, options: dict[str, Value]) -> None:
+    def _tell_start(self, options: Mapping[str, Value]) -> None:
         run = self.run
         self._started_ns = self._looked_ns = run.monotonic_ns()
         names = tuple(host.target.name for host in self.hosts)
         run.report(Start(command=self.command, targets=names, at_ns=run.wall_ns(), options=options))
 
-    def _begin(self) -> list[IDelayedCall]:
+    def _begin(self, spent: float) -> list[IDelayedCall]:
         self._all = Deferred()
         for number, host in enumerate(self.hosts):
             self._open[number] = Deferred.fromCoroutine(self._one(number, host))
         for number, deferred in list(self._open.items()):
             deferred.addBoth(self._ended, number)
         deadline = self.run.asking.deadline
-        return [] if deadline is None else [self.run.reactor.callLater(deadline, self._expire)]
+        if deadline is None:
+            return []
+        return [self.run.reactor.callLater(max(0.0, deadline - spent), self._expire)]
 
     async def _one(self, number: int, host: Asked) -> None:
         try:
@@ -164,9 +169,7 @@ class Hosts:
         return enough is not None and sum(host.has_answered for host in self.hosts) >= enough
 
     def _summary(self, *, is_interrupted: bool = False, is_final: bool = True) -> Summary:
-        found = tuple(
-            host.summary(self._errors.get(number)) for number, host in enumerate(self.hosts)
-        )
+        found = tuple(map(self._summary_of, range(len(self.hosts))))
         return Summary(
             command=self.command,
             elapsed_ns=self.run.monotonic_ns() - self._started_ns,
@@ -175,6 +178,13 @@ class Hosts:
             interrupted=is_interrupted,
             is_final=is_final,
         )
+
+    def _summary_of(self, number: int) -> HostSummary:
+        host = self.hosts[number]
+        summary, target = host.summary(self._errors.get(number)), host.target
+        if target.address is None:
+            return summary
+        return evolve(summary, name=target.known_as, address=summary.address or target.address)
 
     def _exit(self, found: Sequence[HostSummary]) -> Exit:
         if self._is_enough:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import socket
 
-from sockd.client.net.datagrams import Datagrams, open_host, open_path
+from sockd.client.net.datagrams import Datagrams, open_path
 from sockd.client.net.resolve import resolve
+from sockd.client.net.sockets import to_host
 from sockd.client.process import Run
+from sockd.client.report import Timing
 from sockd.client.targets import Target
 from sockd.formats.hostport import host_port
 from sockd.reactor.sockaddr import Address
@@ -15,13 +17,13 @@ from sockd.reactor.sockaddr import Address
 async def reach(run: Run, target: Target) -> Datagrams:
     """A socket to a host's first address (RFC 6724), or to a socket file.
 
-    Raises NameNotFound, Unreachable, UsageFault.
+    Raises NameNotFound, TimedOut, Unreachable, UsageFault.
     """
     if target.path:
         opened = open_path(run.reactor, target.path)
     else:
         asking = run.asking
-        [address, *_] = await resolve(
+        found = await resolve(
             run.reactor,
             target.host,
             target.port,
@@ -30,7 +32,14 @@ async def reach(run: Run, target: Target) -> Datagrams:
             is_numeric=asking.is_numeric,
             wait=asking.wait,
         )
-        opened = open_host(run.reactor, (address.host, address.port), interface=asking.interface)
+        address, took_ns = found.addresses[0], found.took_ns
+        to = to_host(
+            (address.host, address.port),
+            interface=asking.interface,
+            name=str(target) if took_ns is None else f"{target} ({address.host})",
+        )
+        steps = None if took_ns is None else Timing(resolve_ns=took_ns)
+        opened = Datagrams(run.reactor, to, steps=steps)
     hooks = run.explain(target)
     if (wrote := hooks.wrote) is not None:
         opened.on_send = lambda data, address: wrote(data, _text(address))

@@ -61,7 +61,7 @@ class Start:
 
 @frozen(kw_only=True)
 class Timing:
-    """How long each step of a connection took; a step that was not taken is None."""
+    """How long each step took; one that was not taken is None. Datagrams have the first alone."""
 
     resolve_ns: int | None = None
     connect_ns: int | None = None
@@ -76,7 +76,7 @@ class Probe:
     """One question and what became of it."""
 
     target: str
-    """As the user named it."""
+    """As the user named it; with `--all-addresses` the name, and the address in brackets."""
     transport: str
     address: str | None = None
     """Who was asked, or who answered."""
@@ -180,6 +180,9 @@ class HostSummary:
     """All that is known of one host at the end."""
 
     target: str
+    """As in its probes."""
+    name: str | None = None
+    """Of one of the addresses of a name (`--all-addresses`): the name."""
     transport: str
     address: str | None = None
     port: int | None = None
@@ -207,7 +210,7 @@ class HostSummary:
     """Datagrams that found the client's own receive queue full: no fault of the network."""
     icmp: tuple[IcmpErrors, ...] = ()
     timing: Timing | None = None
-    """Of the last connection."""
+    """Of the last connection; of datagrams, which need none, what came before the first."""
     rate_bps: int | None = None
     """Bits a second of what flows: of a stream that comes or goes, or of datagrams."""
     datagram_rate: float | None = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from itertools import chain
 
 import click
 from attrs import evolve
@@ -12,7 +13,7 @@ from twisted.internet.defer import CancelledError, Deferred
 
 from sockd.client.asking import Asking
 from sockd.client.asks import ConversationHost, Speech
-from sockd.client.errors import NameNotFound
+from sockd.client.errors import ClientError
 from sockd.client.exits import Exit
 from sockd.client.hosts import Asked, Hosts
 from sockd.client.net.resolve import resolve
@@ -20,6 +21,7 @@ from sockd.client.outputs.choose import choose
 from sockd.client.process import SILENT, Hooks, Run, run_process
 from sockd.client.report import Value
 from sockd.client.targets import Target, Transport, parse_host
+from sockd.client.waiting import within
 
 
 def targets(hosts: Sequence[str], asking: Asking, ports: Mapping[Transport, int]) -> list[Target]:
@@ -83,23 +85,41 @@ def run_hosts(
         count = f"{len(found)} host{'s are' if len(found) > 1 else ' is'} asked"
         raise click.UsageError(f"--any {asking.enough} can never be: {count}")
     report = choose(command, [target.name for target in found], asking, has_rows=has_rows)
+    given = {**asking.given(), **(options or {})}
 
     async def body(run: Run) -> Exit:
-        given = {**asking.given(), **(options or {})}
-        try:
-            asked = await every_address(run, found) if asking.all_addresses else found
-        except CancelledError:
-            Hosts(run, command, [make(run, target) for target in found]).leave(given)
-            raise
-        return await Hosts(run, command, [make(run, target) for target in asked]).ask(given)
+        return await ask_all(run, command, found, make, given)
 
     return report.exit_code(run_process(body, asking, report, hooks_for(kind, asking)))
+
+
+async def ask_all(
+    run: Run,
+    command: str,
+    found: Sequence[Target],
+    make: Callable[[Run, Target], Asked],
+    options: Mapping[str, Value],
+) -> Exit:
+    """Ask hosts side by side, or all their addresses; what looks them up is a part of the run."""
+    began = run.reactor.seconds()
+    asked = found
+    if run.asking.all_addresses:
+        try:
+            asked = await within(run.reactor, run.asking.deadline, every_address(run, found))
+        except CancelledError:
+            Hosts(run, command, [make(run, target) for target in found]).leave(options)
+            raise
+        except TimeoutError:
+            pass  # no time is left for any of them, which is told
+    hosts = Hosts(run, command, [make(run, target) for target in asked])
+    return await hosts.ask(options, run.reactor.seconds() - began)
 
 
 async def every_address(run: Run, found: Sequence[Target]) -> list[Target]:
     """A target for each address of each host; all names are asked for at once.
 
-    One that is not found stays as it is: whoever asks it is told why.
+    An address that several of them have is asked once, as the first one's. A name that is not found
+    stays as it is: whoever asks it is told why.
     """
     looking = [Deferred.fromCoroutine(_addresses(run, target)) for target in found]
     try:
@@ -108,7 +128,9 @@ async def every_address(run: Run, found: Sequence[Target]) -> list[Target]:
         for one in looking:
             one.addErrback(lambda _: None)
             one.cancel()
-    asked = {(one.host, one.port, one.path): one for targets in by_host for one in targets}
+    asked: dict[tuple[str, int, str], Target] = {}
+    for target in chain.from_iterable(by_host):
+        asked.setdefault((target.host, target.port, target.path), target)
     return [*asked.values()]
 
 
@@ -116,7 +138,7 @@ async def _addresses(run: Run, target: Target) -> list[Target]:
     if target.path:
         return [target]
     try:
-        addresses = await resolve(
+        found = await resolve(
             run.reactor,
             target.host,
             target.port,
@@ -125,9 +147,9 @@ async def _addresses(run: Run, target: Target) -> list[Target]:
             is_numeric=run.asking.is_numeric,
             wait=run.asking.wait,
         )
-    except NameNotFound:
+    except ClientError:
         return [target]
-    return [evolve(target, host=address.host, known_as=target.host) for address in addresses]
+    return [evolve(target, host=one.host, known_as=target.host) for one in found.addresses]
 
 
 def hooks_for(kind: str, asking: Asking) -> Callable[[Target], Hooks]:

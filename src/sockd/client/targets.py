@@ -46,8 +46,19 @@ class Target:
 
     @property
     def name(self) -> str:
-        """What it is called in rows and messages: the host, or the path."""
+        """What it is called in rows and messages: the host, or the path.
+
+        One of the addresses of a name is called by both: `localhost (127.0.0.1)`.
+        """
+        if self.address is not None:
+            port = f":{self.port}" if self.is_named_with_port else ""
+            return f"{self.known_as}{port} ({self.address})"
         return str(self) if self.is_named_with_port else self.path or self.host
+
+    @property
+    def address(self) -> str | None:
+        """The host, where it is an address that was found by a name."""
+        return self.host if self.known_as not in ("", self.host) else None
 
     def __str__(self) -> str:
         return self.path or host_port(self.host, self.port)

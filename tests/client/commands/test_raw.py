@@ -228,7 +228,8 @@ def test_an_end_that_tls_does_not_know_of_is_told(tls_files: Files) -> None:
     [
         (["get"], "no HOST"),
         (["get", "localhost"], "no PORT after localhost"),
-        (["get", "localhost", "http"], "got 'http'"),
+        (["get", "localhost", "no-such"], "/etc/services has no 'no-such' over tcp"),
+        (["get", "localhost", "domain\n"], "has no 'domain\\n' over tcp"),
         (["get", "localhost", "65536"], "got '65536'"),
         (["get", "localhost", "7", "x"], "'x' is too much"),
         (["send", "--hex", "localhost", "7"], "--hex is for DATA"),
@@ -266,10 +267,34 @@ def test_what_is_no_hex_is_told_with_its_place(text: str, said: str) -> None:
 
 
 def test_words_are_a_destination_and_the_data() -> None:
-    hosts, asking, rest = destination(["::1", "7", "a", "b"], Asking())
+    hosts, asking, rest = destination(["::1", "7", "a", "b"], Asking(transport="tcp"))
     assert (hosts, asking.port, rest) == (["::1"], 7, ["a", "b"])
     hosts, asking, rest = destination(["[::1]:7", "9"], Asking())
     assert (hosts, asking.port, rest) == (["[::1]:7"], None, ["9"])
     assert destination(["9"], Asking(path="/run/x"))[2] == ["9"]
+
+
+@pytest.mark.parametrize(
+    ("transport", "name", "port"),
+    [("tcp", "ftp", 21), ("tls", "https", 443), ("udp", "tftp", 69), ("udp", "domain", 53)],
+)
+def test_a_port_may_be_a_service_s_name(transport: str, name: str, port: int) -> None:
+    _, asking, rest = destination(["::1", name, "data"], Asking(transport=transport))
+    assert (asking.port, rest) == (port, ["data"])
+
+
+def test_a_service_that_is_not_known_over_the_transport_is_told() -> None:
+    for transport, name, said in (
+        ("tcp", "tftp", "no 'tftp' over tcp, but over udp, at port 69"),
+        ("tls", "tftp", "no 'tftp' over tcp, but over udp, at port 69"),
+        ("udp", "telnet", "no 'telnet' over udp, but over tcp, at port 23"),
+        ("udp", "\udc80", r"no '\\udc80' over udp$"),
+        ("tcp", "", "no '' over tcp$"),
+    ):
+        with pytest.raises(click.UsageError, match=said):
+            destination(["localhost", name], Asking(transport=transport))
+
+
+def test_a_port_that_is_none_is_told() -> None:
     with pytest.raises(click.UsageError, match="'0000080123'"):
-        destination(["localhost", "0000080123"], Asking())
+        destination(["localhost", "0000080123"], Asking(transport="tcp"))

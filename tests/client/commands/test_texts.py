@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -28,6 +29,7 @@ from tests.client.liars import (
     stream_liar,
 )
 from tests.client.running import Done, sock
+from tests.reactor.ports import nobody
 from tests.real.programs import ctimes
 
 SOON = "200ms"
@@ -260,7 +262,44 @@ def test_timing_says_where_there_is_no_connection_to_tell_of() -> None:
     with datagram_liar(lambda _: [b"now\r\n"]) as server:
         done = sock("daytime", "--udp", "--timing", f"127.0.0.1:{server.port}")
     assert (done.code, done.out) == (0, b"now\r\n")
-    assert done.err == "--timing: datagrams have no connection whose steps could be told\n"
+    assert done.err == "--timing: no name was looked up, and datagrams have no other step\n"
     with refusing_port() as port:
         refused = sock("daytime", "--timing", f"127.0.0.1:{port}")
     assert refused.err.splitlines()[-1] == "--timing: there was no connection"
+
+
+def test_how_long_a_name_was_looked_up_is_told_over_datagrams_too() -> None:
+    options = ("--udp", "-4", "-c", "2", "-i", "10ms")
+    with datagram_liar(lambda _: [b"now\r\n"]) as server:
+        there = f"localhost:{server.port}"
+        done = sock("daytime", *options, "-J", there)
+        table = sock("daytime", *options, "--timing", there)
+        check = sock("daytime", *options, "--check", there)
+    events = [json.loads(line) for line in done.out.splitlines()]
+    first, second = (event["timing"] for event in events if event["type"] == "probe")
+    assert first.pop("resolve_ns") > 0
+    assert set(first.values()) == {None}
+    assert second is None, "it was looked up once"
+    assert events[-1]["hosts"][0]["timing"]["resolve_ns"] > 0
+    title, heads, row = table.err.splitlines()[-3:]
+    assert (title, heads.split()[:2]) == ("Timing", ["host", "resolve"])
+    assert re.fullmatch(r"localhost +[\d.]+ (µs|ms|s)(  +-){4}", row)
+    assert b"'resolve'=" in check.out
+
+
+@pytest.mark.parametrize("command", ["echo", "discard"])
+def test_whoever_only_sends_datagrams_tells_how_long_the_name_was_looked_up(command: str) -> None:
+    with datagram_liar(lambda data: [data] if command == "echo" else []) as server:
+        there = ("-4", "--port", str(server.port), "localhost")
+        done = sock(command, "--udp", "-c", "1", "-J", *there)
+    assert json.loads(done.out.splitlines()[-1])["hosts"][0]["timing"]["resolve_ns"] > 0
+
+
+def test_over_datagrams_messages_name_the_host_and_its_address() -> None:
+    with datagram_liar(lambda _: []) as server:
+        there = f"localhost:{server.port}"
+        done = sock("daytime", "--udp", "-4", "-W", "0.2", there)
+    assert done.err == f"sock: no answer from {there} (127.0.0.1) within 0.2 s\n"
+    with nobody() as (_, port):
+        done = sock("daytime", "--udp", "-4", f"localhost:{port}")
+    assert done.err.startswith(f"sock: localhost:{port} (127.0.0.1): port unreachable")

@@ -373,3 +373,19 @@ def test_of_what_nothing_comes_back_no_loss_is_told() -> None:
     assert Told(summary([lost]), command="echo").lines[1].endswith("5 sent, 0 received, 100 % loss")
     gone = HostSummary(target="localhost", transport="udp", counts=Counts(sent=5))
     assert Told(summary([gone]), command="discard", count=5).lines[1].endswith("  5 sent")
+
+
+def test_an_address_is_not_told_twice_beside_the_name_that_it_was_found_by() -> None:
+    target, address = "localhost (127.0.0.1)", "127.0.0.1"
+    one = evolve(MEASURED, target=target, address=address)
+    told = Told(probe(target=target), summary([one]), command="echo")
+    head = next(line for line in told.lines if line.startswith("echo "))
+    assert head.startswith(f"echo {target}, udp")
+    several = Told(probe(target=target), hosts=(target, "b"), command="echo")
+    assert f" bytes from {target}: " in several.lines[0]
+
+
+def test_the_answers_of_several_addresses_are_named_though_one_name_was_given() -> None:
+    told = Told()
+    told(start("a (192.0.2.1)", "a (192.0.2.2)"), answer(b"now\n", "a (192.0.2.2)"))
+    assert told.out == b"a (192.0.2.2): now\n"

@@ -99,7 +99,7 @@ class Names:
 
         wait = self.run.asking.wait + NAME_WAIT
         try:
-            [found] = await self._lookups.ask(self.run.reactor, host.address, look, wait)
+            [found], _ = await self._lookups.ask(self.run.reactor, host.address, look, wait)
         except (OSError, ValueError, ClientError):
             return
         host.name = as_name(found[3])

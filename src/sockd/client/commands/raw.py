@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import sys
 from collections.abc import Callable, Sequence
 
@@ -14,6 +15,7 @@ from sockd.client.asking import LARGEST_SIZE, Asking
 from sockd.client.asks import Answer, ConversationHost, Speech, Talk
 from sockd.client.errors import TimedOut
 from sockd.client.exits import Exit
+from sockd.client.net.addresses import MOST_PORT
 from sockd.client.net.datagrams import Datagrams
 from sockd.client.net.streams import Stream
 from sockd.client.process import Run
@@ -122,13 +124,33 @@ def destination(words: Sequence[str], asking: Asking) -> tuple[list[str], Asking
     if port is None and asking.port is None:
         if not rest:
             raise click.UsageError(f"there is no PORT after {host}")
-        text = rest.pop(0)
-        if not (
-            len(text) <= 5 and text.isascii() and text.isdecimal() and 1 <= int(text) <= 65_535
-        ):
-            raise click.UsageError(f"expected a port of 1 to 65535 after {host}, got {text!r}")
-        asking = evolve(asking, port=int(text))
+        asking = evolve(asking, port=parse_port(rest.pop(0), host, Transport(asking.transport)))
     return [host], asking, rest
+
+
+def parse_port(text: str, host: str, transport: Transport) -> int:
+    """A number, or the port of a service that this system knows by name (`/etc/services`).
+
+    Raises UsageError.
+    """
+    if text.isascii() and text.isdecimal():
+        if len(text) <= 5 and 1 <= int(text) <= MOST_PORT:
+            return int(text)
+        raise click.UsageError(f"expected a port of 1 to {MOST_PORT} after {host}, got {text!r}")
+    protocol, other = ("udp", "tcp") if transport is UDP else ("tcp", "udp")
+    if port := _service_port(text, protocol):
+        return port
+    said = f"expected a port after {host}: /etc/services has no {text!r} over {protocol}"
+    if port := _service_port(text, other):
+        said += f", but over {other}, at port {port}"
+    raise click.UsageError(said)
+
+
+def _service_port(name: str, protocol: str) -> int | None:
+    try:
+        return socket.getservbyname(name, protocol)
+    except (OSError, ValueError):  # what is no UTF-8
+        return None
 
 
 def parse_hex(text: str) -> bytes:
@@ -182,8 +204,8 @@ def read_datagram() -> bytes:
 def get(asking: Asking, words: tuple[str, ...]) -> int:
     """Print what a service sends, to end of file, as it is.
 
-    That it ends without a word is no error. Where it falls silent before its end the exit code is
-    3.
+    PORT is a number or a name of /etc/services. That it ends without a word is no error. Where it
+    falls silent before its end the exit code is 3.
     """
     hosts, asking, rest = destination(words, asking)
     if rest:
@@ -199,10 +221,11 @@ def get(asking: Asking, words: tuple[str, ...]) -> int:
 def send(asking: Asking, words: tuple[str, ...], is_hex: bool, keeps_open: bool) -> int:
     """Send DATA or standard input, print the answer.
 
-    On a connection the data is finished (unless --keep-open), and the answer printed to its end, or
-    until nothing more comes for the time of --wait. With --udp the data is one datagram, and what
-    is answered is printed until then. --answers N ends after N datagrams, or lines of a connection.
-    An end without an answer is no error; where nothing comes and nothing ends, the exit code is 3.
+    PORT is a number or a name of /etc/services. On a connection the data is finished (unless
+    --keep-open), and the answer printed to its end, or until nothing more comes for the time of
+    --wait. With --udp the data is one datagram, and what is answered is printed until then.
+    --answers N ends after N datagrams, or lines of a connection. An end without an answer is no
+    error; where nothing comes and nothing ends, the exit code is 3.
     """
     hosts, asking, rest = destination(words, asking)
     found = targets(hosts, asking, {})

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cache
 
 import click
 from attrs import define, evolve, field
@@ -52,12 +53,12 @@ class ClockHost:
     run: Run
     target: Target
     is_precise: bool = False
-    columns: int = 0
-    """Of the names in a row."""
+    columns: Callable[[], int] = lambda: 0
+    """Of the names in a row; known once all hosts are."""
     width: int | None = None
     """Of the terminal; None: there is none."""
-    heading: str = ""
-    """A row that goes before all others."""
+    has_heading: bool = False
+    """Whether our own clock has a row, before this one's."""
     _asked: ConversationHost = field(init=False)
     _exchange: Exchange | None = None
     """The last one."""
@@ -83,17 +84,18 @@ class ClockHost:
 
     async def go(self) -> None:
         """Ask until all is asked. Raises ClientError where its clock is not known then."""
-        if self.heading:
-            self._say(self.heading)
+        if self.has_heading:
+            ours = local_ctime(self.run.wall_ns() / 1e9)
+            self._say(row("localhost", "0 s", ours, self.columns()))
         try:
             await (self._narrow() if self.is_precise else self._repeat())
         except ClientError as error:
             self._error = error
-            self._say(row(self.target.name, "-", str(error), self.columns, self.width))
+            self._say_row("-", str(error), self.width)
             raise
         except CancelledError:  # the deadline, an interrupt, or others have answered
             if self._estimate is None:
-                self._say(row(self.target.name, "-", "no answer when the run ended", self.columns))
+                self._say_row("-", "no answer when the run ended")
             elif self.is_precise:
                 self._say_clock()
             raise
@@ -192,7 +194,10 @@ class ClockHost:
     def _say_clock(self) -> None:
         if self._estimate is not None:
             offset = read_clocks(self.run).offset(self._estimate.at(self.run.monotonic_ns()))
-            self._say(row(self.target.name, interval_text(offset), self._ctime(), self.columns))
+            self._say_row(interval_text(offset), self._ctime())
+
+    def _say_row(self, offset: str, rest: str, width: int | None = None) -> None:
+        self._say(row(self.target.name, offset, rest, self.columns(), width))
 
     def _say(self, text: str) -> None:
         self.run.report(Data(target=self.target.name, data=f"{text}\n".encode()))
@@ -267,15 +272,15 @@ def time(asking: Asking, hosts: tuple[str, ...], is_precise: bool) -> int:
     The first row is our own clock, unless localhost is asked.
     """
     found = sorted(targets(hosts, asking, PORTS), key=lambda target: target.host != "localhost")
-    columns = column_width(found)
+    asked: list[Target] = []  # with --all-addresses others than were found
+    columns = cache(lambda: column_width(asked))
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
     def make(run: Run, target: Target) -> ClockHost:
+        asked.append(target)
         host = ClockHost(run, target, is_precise=is_precise, columns=columns, width=width)
-        is_first = target is found[0]
-        if is_first and target.host != "localhost" and not (target.path or asking.is_quiet):
-            ours = local_ctime(run.wall_ns() / 1e9)
-            host.heading = row("localhost", "0 s", ours, columns)
+        if len(asked) == 1 and not (target.path or asking.is_quiet):
+            host.has_heading = "localhost" not in (target.host, target.known_as)
         return host
 
     return run_hosts("time", found, asking, make, has_rows=True, kind="time")

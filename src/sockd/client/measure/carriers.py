@@ -124,11 +124,16 @@ class DatagramCarrier:
             self._opened.read_now()
 
     def facts(self) -> Facts:
-        """Losses of our own queue, and errors of the network."""
+        """Losses of our own queue, errors of the network, and how long the look-up took."""
         opened = self._opened
         if opened is None:
             return Facts()
-        return Facts(address=opened.address[0], own_losses=opened.own_losses, icmp=opened.icmp())
+        return Facts(
+            address=opened.address[0],
+            own_losses=opened.own_losses,
+            icmp=opened.icmp(),
+            timing=opened.steps,
+        )
 
     def close(self) -> None:
         """Close the socket; what is known of it stays."""

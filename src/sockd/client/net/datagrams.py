@@ -26,7 +26,7 @@ from sockd.client.net.icmp import NetworkError, NotDelivered, Origin
 from sockd.client.net.interfaces import named
 from sockd.client.net.sockets import DEFAULT_HOPS, Opened
 from sockd.client.net.watched import Handed, WatchedPort
-from sockd.client.report import IcmpErrors
+from sockd.client.report import IcmpErrors, Timing
 from sockd.formats.hostport import host_port
 from sockd.reactor.ancillary import Told
 from sockd.reactor.mmsg import BATCH
@@ -57,6 +57,8 @@ class Datagrams:
     on_send: OnData | None = field(default=None, kw_only=True)
     on_receive: OnData | None = field(default=None, kw_only=True)
     """See each datagram: for `--explain`."""
+    steps: Timing | None = field(default=None, kw_only=True)
+    """How long it took to get here; None where nothing had to be done for that."""
     errors: Counter[tuple[str, str | None]] = field(init=False, factory=Counter)
     """Errors of the network: by their text and who sent them."""
     wrong: int = field(init=False, default=0)

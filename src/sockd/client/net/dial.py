@@ -7,7 +7,7 @@ import socket
 import time
 from typing import NoReturn, cast
 
-from attrs import define, evolve, frozen
+from attrs import define, evolve, field, frozen
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
@@ -18,7 +18,7 @@ from sockd.client.net.connect import connect_to, connect_to_path
 from sockd.client.net.interface import source_family
 from sockd.client.net.loop import Reactor
 from sockd.client.net.race import AllFailed, Race, interleave
-from sockd.client.net.resolve import LOOKUPS, Address, Lookups, is_address, resolve
+from sockd.client.net.resolve import LOOKUPS, Address, Lookups, resolve
 from sockd.client.net.streams import Hook, Stream
 from sockd.client.net.system import words
 from sockd.client.report import Timing
@@ -38,16 +38,16 @@ async def dial(
 ) -> Stream:
     """Connect to a target of a stream transport, with TLS where it is TLS.
 
-    All of it together takes at most `asking.wait` seconds. Raises NameNotFound, Unreachable,
-    TimedOut, BadCertificate, and UsageFault for an interface or a file of the options.
+    All of it together takes at most `asking.wait` seconds, from when its name has its turn to be
+    looked up. Raises NameNotFound, Unreachable, TimedOut, BadCertificate, and UsageFault for an
+    interface or a file of the options.
     """
     if target.transport is Transport.TLS:
         # here, because it takes long to load; and first, because files at fault connect to nobody
         from sockd.client.net.trust import load
 
         load(asking.ca, asking.certificate, asking.is_insecure)
-    began_ns = time.monotonic_ns()
-    dialling = _Dialling(reactor, target, asking, lookups, reactor.seconds() + asking.wait)
+    dialling = _Dialling(reactor, target, asking, lookups)
     reached = await dialling.reach()
     channel: Channel = SocketChannel(reactor, reached.sock, str(target))
     timing = reached.timing
@@ -61,7 +61,7 @@ async def dial(
         port=None if target.path else target.port,
         wait=asking.wait,
         steps=timing,
-        began_ns=began_ns,
+        began_ns=dialling.began_ns,
         on_write=on_write,
         on_read=on_read,
     )
@@ -84,30 +84,38 @@ class _Dialling:
     target: Target
     asking: Asking
     lookups: Lookups
-    end: float
+    began_ns: int = field(init=False)
+    _end: float = field(init=False)
     """By the reactor's clock."""
+
+    def __attrs_post_init__(self) -> None:
+        self._begin()
+
+    def _begin(self, took_ns: int = 0) -> None:
+        """The wait begins now, or began so long ago."""
+        self.began_ns = time.monotonic_ns() - took_ns
+        self._end = self.reactor.seconds() + self.asking.wait - took_ns / 1e9
 
     def left(self) -> float:
         """Seconds of the wait."""
-        return max(0.0, self.end - self.reactor.seconds())
+        return max(0.0, self._end - self.reactor.seconds())
 
     async def reach(self) -> _Reached:
         """A connected socket, before TLS."""
         if self.target.path:
             return await self._reach_path()
-        began_ns = time.monotonic_ns()
-        addresses = self._from_here(
-            await resolve(
-                self.reactor,
-                self.target.host,
-                self.target.port,
-                kind=socket.SOCK_STREAM,
-                family=self.asking.family,
-                is_numeric=self.asking.is_numeric,
-                wait=self.left(),
-                lookups=self.lookups,
-            )
+        found = await resolve(
+            self.reactor,
+            self.target.host,
+            self.target.port,
+            kind=socket.SOCK_STREAM,
+            family=self.asking.family,
+            is_numeric=self.asking.is_numeric,
+            wait=self.asking.wait,
+            lookups=self.lookups,
         )
+        self._begin(found.took_ns or 0)
+        addresses = self._from_here(found.addresses)
         resolved_ns = time.monotonic_ns()
 
         def connect(address: Address) -> Deferred[socket.socket]:
@@ -122,10 +130,7 @@ class _Dialling:
         return _Reached(
             sock,
             address.host,
-            Timing(
-                resolve_ns=None if is_address(self.target.host) else resolved_ns - began_ns,
-                connect_ns=connected_ns - resolved_ns,
-            ),
+            Timing(resolve_ns=found.took_ns, connect_ns=connected_ns - resolved_ns),
         )
 
     async def secure(self, channel: Channel, timing: Timing) -> tuple[Channel, Timing]:

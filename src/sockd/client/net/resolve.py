@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import socket
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -12,17 +13,20 @@ from functools import partial
 
 from attrs import define, field, frozen
 from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall
 
-from sockd.client.errors import ClientError, NameNotFound
+from sockd.client.errors import ClientError, NameNotFound, TimedOut, Unreachable
 from sockd.client.net.loop import Reactor
 
 MOST_LOOKUPS = 16
-"""Threads that ask for names at once: one whose name server hangs keeps its thread for long, and a
-run of a thousand hosts needs no thousand threads."""
+"""Names that are asked for at once: a run of a thousand hosts needs no thousand threads."""
+MOST_THREADS = 256
+"""With those of names whose wait is over, in whose place others are asked for: a thread is free
+when the system's resolver gives up, half a minute later, and the usual wait is a tenth of that."""
 MOST_ADDRESSES = 64
 """Of one name: whoever holds a name can give it any number."""
 FAMILIES = {0: socket.AF_UNSPEC, 4: socket.AF_INET, 6: socket.AF_INET6}
-_NOBODY_KNOWS = {socket.EAI_AGAIN: "no name server answers", socket.EAI_FAIL: "a name server fails"}
+_NO_SUCH_NAME = {socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)}
 _NO_SUCH_FAMILY = {socket.EAI_FAMILY, getattr(socket, "EAI_ADDRFAMILY", socket.EAI_FAMILY)}
 _Info = tuple[int, int, int, str, tuple[str | int | bytes, ...]]
 _Infos = Sequence[_Info]
@@ -61,85 +65,107 @@ def is_address(host: str) -> bool:
     return True
 
 
+@frozen
+class Found:
+    """What a name has been looked up to."""
+
+    addresses: list[Address]
+    """The best first; at least one."""
+    took_ns: int | None = None
+    """How long the look-up took, without the wait for its turn; None where nobody was asked."""
+
+
 @define(eq=False)
 class _Lookup:
     """One question to the system, and who waits for the answer."""
 
     reactor: Reactor
+    host: str
     look: Callable[[], _Infos]
-    answer: Deferred[_Infos]
-    is_over: bool = False
-
-    def succeed(self, found: _Infos) -> None:
-        """In the reactor's thread: hand on the answer, if anybody still waits."""
-        if not self.is_over:
-            self.is_over = True
-            self.answer.callback(found)
-
-    def fail(self, error: Exception) -> None:
-        """In the reactor's thread: the same with an error."""
-        if not self.is_over:
-            self.is_over = True
-            self.answer.errback(error)
+    wait: float
+    answer: Deferred[tuple[_Infos, int]] = field(factory=Deferred, init=False)
+    """Has been called where nobody waits any more, too."""
+    timer: IDelayedCall | None = field(default=None, init=False)
+    is_late: bool = field(default=False, init=False)
+    """Whether its wait was over before its thread came back."""
 
 
 @define(eq=False)
 class Lookups:
-    """Threads for questions that may hang; they hold up no exit, as the reactor's own would."""
+    """Threads for questions that may hang; they hold up no exit, as the reactor's own would.
+
+    All but the questions themselves happens in the reactor's thread.
+    """
 
     most: int = MOST_LOOKUPS
     getaddrinfo: Callable[[str, int, int, int], _Infos] = socket.getaddrinfo
-    _running: int = field(default=0, init=False)
+    most_threads: int = MOST_THREADS
+    _threads: int = field(default=0, init=False)
+    _late: int = field(default=0, init=False)
+    """Threads whose questions nobody waits for any more: others have their turn meanwhile."""
     _waiting: deque[_Lookup] = field(factory=deque, init=False)
-    _lock: threading.Lock = field(factory=threading.Lock, init=False)
 
     async def ask(
         self, reactor: Reactor, host: str, look: Callable[[], _Infos], wait: float
-    ) -> _Infos:
-        """What `look` returns or raises in a thread. Raises NameNotFound after `wait` seconds."""
+    ) -> tuple[_Infos, int]:
+        """What `look` returns or raises in a thread, and how long it took (ns).
 
-        def cancel(_: Deferred[_Infos]) -> None:
-            lookup.is_over = True
-
-        lookup = _Lookup(reactor, look, Deferred(cancel))
-        timer = reactor.callLater(
-            max(0.0, wait),
-            lambda: lookup.fail(NameNotFound(f"nobody told within {wait:.3g} s who '{host}' is")),
-        )
-        self._begin(lookup)
+        The wait begins when its turn has come: for many names that is later than now. Raises
+        TimedOut after it.
+        """
+        lookup = _Lookup(reactor, host, look, wait)
+        self._waiting.append(lookup)
+        self._go_on()
         try:
             return await lookup.answer
         finally:
-            if timer.active():
-                timer.cancel()
+            if lookup.timer is not None and lookup.timer.active():
+                lookup.timer.cancel()
 
-    def _begin(self, lookup: _Lookup) -> None:
-        with self._lock:
-            if self._running >= self.most:
-                self._waiting.append(lookup)
-                return
-            self._running += 1
-        threading.Thread(target=self._work, args=(lookup,), name="names", daemon=True).start()
+    def _go_on(self) -> None:
+        """Begin as many as may be asked at once."""
+        while self._waiting and self._threads < min(self.most + self._late, self.most_threads):
+            lookup = self._waiting.popleft()
+            if lookup.answer.called:
+                continue
+            thread = threading.Thread(target=self._work, args=(lookup,), name="names", daemon=True)
+            try:
+                thread.start()
+            except RuntimeError as error:  # the system gives no more
+                if self._threads:  # until one has come back
+                    self._waiting.appendleft(lookup)
+                    return
+                lookup.answer.errback(Unreachable(f"cannot look up {lookup.host}: {error}"))
+            else:
+                self._threads += 1
+                lookup.timer = lookup.reactor.callLater(lookup.wait, partial(self._expire, lookup))
 
-    def _work(self, lookup: _Lookup | None) -> None:
-        while lookup is not None:
-            if not lookup.is_over:
-                _answer(lookup)
-            with self._lock:
-                lookup = self._waiting.popleft() if self._waiting else None
-                if lookup is None:
-                    self._running -= 1
+    def _work(self, lookup: _Lookup) -> None:
+        """In a thread: ask, and have the reactor told."""
+        tell: Callable[[], None]
+        began_ns = time.monotonic_ns()
+        try:
+            found = lookup.look()
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is told to who asked
+            tell = partial(lookup.answer.errback, error)
+        else:
+            tell = partial(lookup.answer.callback, (found, time.monotonic_ns() - began_ns))
+        with suppress(RuntimeError):  # the reactor is gone, and with it who asked
+            lookup.reactor.callFromThread(self._returned, lookup, tell)
 
+    def _returned(self, lookup: _Lookup, tell: Callable[[], None]) -> None:
+        self._threads -= 1
+        self._late -= lookup.is_late
+        self._go_on()
+        if not lookup.answer.called:
+            tell()
 
-def _answer(lookup: _Lookup) -> None:
-    """In a thread: ask, and have the reactor told."""
-    tell: Callable[[], None]
-    try:
-        tell = partial(lookup.succeed, lookup.look())
-    except Exception as error:  # noqa: BLE001 - whatever it is, it is told to who asked
-        tell = partial(lookup.fail, error)
-    with suppress(RuntimeError):  # the reactor is gone, and with it who asked
-        lookup.reactor.callFromThread(tell)
+    def _expire(self, lookup: _Lookup) -> None:
+        lookup.is_late = True
+        self._late += 1
+        self._go_on()
+        told = f"no answer from the name service for {lookup.host} within {lookup.wait:g} s"
+        lookup.answer.errback(TimedOut(told))
 
 
 LOOKUPS = Lookups()
@@ -156,24 +182,26 @@ async def resolve(
     is_numeric: bool,
     wait: float,
     lookups: Lookups = LOOKUPS,
-) -> list[Address]:
-    """The addresses of a host, the best first; at least one.
+) -> Found:
+    """The addresses of a host.
 
     `family` is 4 or 6, or 0 for both. With `is_numeric` nobody is asked: the host is an address.
-    Raises NameNotFound.
+    `wait` is for the look-up, from its turn on. Raises NameNotFound, TimedOut and Unreachable.
     """
     wanted = FAMILIES[family]
     try:
-        return _read(socket.getaddrinfo(host, port, wanted, kind, 0, socket.AI_NUMERICHOST), host)
+        numeric = socket.getaddrinfo(host, port, wanted, kind, 0, socket.AI_NUMERICHOST)
+        return Found(_read(numeric, host))
     except (socket.gaierror, ValueError) as error:
         if is_numeric or isinstance(error, ValueError) or not host:
-            raise _not_found(host, family, error, is_numeric) from None
+            raise _fault(host, family, error, is_numeric) from None
 
     look = partial(lookups.getaddrinfo, host, port, wanted, kind)
     try:
-        return _read(await lookups.ask(reactor, host, look, wait), host)
+        found, took_ns = await lookups.ask(reactor, host, look, wait)
+        return Found(_read(found, host), took_ns)
     except (OSError, ValueError) as error:  # gaierror is an OSError
-        raise _not_found(host, family, error, False) from None
+        raise _fault(host, family, error, False) from None
 
 
 def _read(found: _Infos, host: str) -> list[Address]:
@@ -193,7 +221,7 @@ def _read(found: _Infos, host: str) -> list[Address]:
     return list(addresses)[:MOST_ADDRESSES]
 
 
-def _not_found(host: str, family: int, error: Exception, is_numeric: bool) -> ClientError:
+def _fault(host: str, family: int, error: Exception, is_numeric: bool) -> ClientError:
     code = error.errno if isinstance(error, socket.gaierror) else None
     if not host:
         return NameNotFound("the name of the host is empty")
@@ -202,9 +230,11 @@ def _not_found(host: str, family: int, error: Exception, is_numeric: bool) -> Cl
     if is_numeric:
         kind = f" of IPv{family}" if family else ""
         return NameNotFound(f"'{host}' is no address{kind}, and no name server is to be asked")
-    if code in _NOBODY_KNOWS:
-        return NameNotFound(f"nobody can tell who '{host}' is ({_NOBODY_KNOWS[code]})")
     if isinstance(error, ValueError):
         return NameNotFound(f"there is no host '{host}' (it is not the form of a name)")
-    why = f"no address of IPv{family}" if family else error.args[-1]
-    return NameNotFound(f"there is no host '{host}' ({why})")
+    if code in _NO_SUCH_NAME:
+        why = f"no address of IPv{family}" if family else error.args[-1]
+        return NameNotFound(f"there is no host '{host}' ({why})")
+    if code == socket.EAI_AGAIN:  # the system waits for name servers no longer than it wants itself
+        return TimedOut(f"no answer from the name service for {host} ({error.args[-1]})")
+    return Unreachable(f"the name service fails for {host} ({error.args[-1]})")

@@ -99,12 +99,12 @@ def to_host(
     interface: str = "",
     hops: int = DEFAULT_HOPS,
     has_ports: bool = False,
+    name: str = "",
 ) -> Opened:
-    """A socket to one address of IPv4 or IPv6, of a broadcast, or of a group.
+    """A socket to one address of IPv4 or IPv6, of a broadcast, or of a group; messages say `name`.
 
-    To one host it is connected, which makes each datagram cheaper, but where it `has_ports`, as
-    several of them will be asked. An answer from another address
-    than the one that was asked, as a server that listens on all of its addresses may send, would
+    To one host it is connected, which makes each datagram cheaper, unless it `has_ports` to ask. An
+    answer from an address that was not asked, as a server on all of its addresses may send, would
     never be seen: a second socket at the same port hears those. Raises UsageFault, Unreachable.
     """
     host, port = meant(address[0]), address[1]
@@ -116,7 +116,7 @@ def to_host(
     is_group = interfaces.is_multicast(target[0])
     is_many = is_broadcast or is_group or has_ports
     sock = _make(socket.AF_INET if version == 4 else socket.AF_INET6)
-    name = host_port(host, port)
+    name = name or host_port(host, port)
     try:
         receive_buffer = _prepare(sock)
         _aim(sock, way, is_broadcast=is_broadcast, hops=hops if is_group else None)

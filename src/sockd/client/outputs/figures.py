@@ -106,6 +106,13 @@ def named(name: str, value: Value, signs: Signs = Signs()) -> str:
     return f"{label} {escape(str(value))}"
 
 
+def whom(target: str, address: str | None) -> str:
+    """A target, and its address where it does not say that itself. It is escaped."""
+    if not address or target == address or target.endswith(f" ({address})"):
+        return escape(target)
+    return f"{escape(target)} ({escape(address)})"
+
+
 def cells(text: str) -> int:
     """How many columns of a terminal a text takes that has been escaped."""
     if text.isascii():

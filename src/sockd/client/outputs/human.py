@@ -105,6 +105,8 @@ class Human:
 
     def _start(self, event: Start) -> None:
         self._is_one = len(event.targets) == 1
+        if len(event.targets) > 1 and self.command not in TOLD_IN_ROWS:
+            self._answers.is_named = True  # a single name may have several addresses
         is_fast = "window" in event.options or (
             self.asking.interval is not None and self.asking.interval < FASTEST_LINES
         )
@@ -210,7 +212,7 @@ class Human:
         elif any(Transport(host.transport).is_stream for host in summary.hosts):
             self._screen.say("--timing: there was no connection")
         else:
-            self._screen.say("--timing: datagrams have no connection whose steps could be told")
+            self._screen.say("--timing: no name was looked up, and datagrams have no other step")
 
     def _answerers(self, host: HostSummary) -> None:
         if host.answerers:

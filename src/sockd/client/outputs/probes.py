@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sockd.client.outputs.figures import amount, milliseconds, named
+from sockd.client.outputs.figures import amount, milliseconds, named, whom
 from sockd.client.report import Outcome, Probe
 from sockd.formats.text import escape
 
@@ -47,8 +47,6 @@ def amount_of(size: int) -> str:
 
 
 def _who(probe: Probe, *, is_alone: bool) -> str:
-    target = escape(probe.target)
-    if probe.address is None or probe.address == probe.target:
-        return target
-    address = escape(probe.address)
-    return address if is_alone else f"{target} ({address})"
+    if is_alone and probe.address is not None:
+        return escape(probe.address)
+    return whom(probe.target, probe.address)

@@ -15,6 +15,7 @@ from sockd.client.outputs.figures import (
     named,
     percent,
     rate,
+    whom,
 )
 from sockd.client.outputs.tables import Sheet
 from sockd.client.report import Answerer, Counts, HostSummary, Stamp, Summary
@@ -52,8 +53,7 @@ def short(host: HostSummary, signs: Signs, width: int) -> str:
 
 def heading(summary: Summary, host: HostSummary, signs: Signs) -> str:
     """What was asked of whom, and how long it took."""
-    target, address = escape(host.target), escape(host.address or "")
-    who = f"{target} ({address})" if address and address != target else target
+    who = whom(host.target, host.address)
     where = host.transport if host.port is None else f"{host.transport} port {host.port}"
     end = ", interrupted" if summary.interrupted else ""
     took = duration(summary.elapsed_ns, signs)
@@ -245,7 +245,7 @@ def answerers_sheet(host: HostSummary, signs: Signs) -> Sheet:
 
 
 def timing_sheet(summary: Summary, signs: Signs) -> Sheet:
-    """How long the steps of the last connection took, a row a host."""
+    """How long each step took, of the last connection where there were some, a row a host."""
     heads = ("host", "resolve", "connect", "TLS", "first byte", "total")
     rows = []
     for host in summary.hosts:
@@ -259,4 +259,6 @@ def timing_sheet(summary: Summary, signs: Signs) -> Sheet:
                 timing.total_ns,
             )
         rows.append((escape(host.target), *(duration(ns, signs) for ns in steps)))
-    return Sheet("Timing of the last connection", heads, tuple(rows))
+    is_connected = any(host.timing and host.timing.connect_ns for host in summary.hosts)
+    title = "Timing of the last connection" if is_connected else "Timing"
+    return Sheet(title, heads, tuple(rows))

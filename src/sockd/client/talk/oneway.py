@@ -107,6 +107,7 @@ class OneWayHost:
             port=self.target.port or None,
             counts=self._counts(),
             icmp=self._icmp or (datagrams.icmp() if datagrams else ()),
+            timing=datagrams.steps if datagrams else None,
             rate_bps=self._pace.bps,
             datagram_rate=self._pace.datagrams,
             notes=("nothing comes back: this is what was sent, what has arrived is not known",),
