@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from itertools import takewhile
 
-from sockd.client.measure.clocks import carry
 from sockd.client.measure.outcomes import Outcomes, Tell, difference, stamps_of
 from sockd.client.measure.statistics import Durations, Jitter
+from sockd.client.net.clocks import carried_over
 from sockd.client.report import Counts, Outcome, Spread, Stamp
 from sockd.formats.probe import SEQUENCES, ProbeFormat, Verdict
 
@@ -189,7 +189,7 @@ class Answerers:
         stamp_ns, offset_ns, now_ns = moment
         sent_ns, rtt_ns, at_ns = self._waiting.get(n), None, None
         if sent_ns is not None:
-            at_ns = carry(stamp_ns, offset_ns, sent_ns, now_ns)
+            at_ns = carried_over(stamp_ns, offset_ns, sent_ns, now_ns)
             rtt_ns = (now_ns if at_ns is None else at_ns) - sent_ns
             if stamp_ns is not None and at_ns is None:
                 self.stamps_discarded += 1

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from itertools import repeat, takewhile
 
-from sockd.client.measure.clocks import carry
 from sockd.client.measure.outcomes import Outcomes, Tell, difference, stamps_of
 from sockd.client.measure.statistics import Durations, Jitter
+from sockd.client.net.clocks import carried_over
 from sockd.client.report import Counts, Outcome, Spread, Stamp
 from sockd.formats.probe import LAST_ATTEMPT, SEQUENCES, ProbeFormat, Verdict
 
@@ -186,10 +186,9 @@ class Prober:
             if verdict or sent_ns is None or attempt != (tries.get(n, 1) if tries else 1):
                 self._unexpected(verdict, n, attempt, len(data), (now_ns, stamp_ns, offset_ns))
                 continue
-            at_ns = None if stamp_ns is None or offset_ns is None else stamp_ns + offset_ns
-            if at_ns is None or not sent_ns <= at_ns <= now_ns:
+            at_ns = carried_over(stamp_ns, offset_ns, sent_ns, now_ns)
+            if at_ns is None:
                 self.stamps_discarded += stamp_ns is not None
-                at_ns = None
             rtt_ns = (now_ns if at_ns is None else at_ns) - sent_ns
             if not 0 <= rtt_ns <= self.wait_ns:
                 self._overdue(n, attempt, rtt_ns, at_ns is not None)
@@ -349,7 +348,7 @@ class Prober:
             sent_ns = self._lost_sent.get(n, self._lost_before.get(n))
             rtt_ns, by_kernel = None, False
             if sent_ns is not None and attempt == self.attempts:
-                at_ns = carry(stamp_ns, offset_ns, sent_ns, now_ns)
+                at_ns = carried_over(stamp_ns, offset_ns, sent_ns, now_ns)
                 rtt_ns, by_kernel = (at_ns or now_ns) - sent_ns, at_ns is not None
             self._outcomes.add(self._after(n), n, attempt, rtt_ns, by_kernel, size=size)
 
