@@ -8,12 +8,12 @@ did not answer in time, from the first probe of the run on.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from itertools import takewhile
 
-from sockd.client.measure.outcomes import Outcomes, Tell, difference, stamps_of
+from sockd.client.measure.outcomes import Tell
+from sockd.client.measure.probes import Probes
 from sockd.client.measure.statistics import Durations, Jitter
 from sockd.client.net.clocks import carried_over
-from sockd.client.report import Counts, Outcome, Spread, Stamp
+from sockd.client.report import Counts, Outcome
 from sockd.formats.probe import SEQUENCES, ProbeFormat, Verdict
 
 MOST_ANSWERERS = 1_024
@@ -71,7 +71,7 @@ class Answerer:
         return Outcome.ANSWERED
 
 
-class Answerers:
+class Answerers(Probes):
     """Counts of the probes to an address that many hear, and of everybody who answers.
 
     It is told of sends and of time as a `Prober` is, and never tries again. In `counts` a probe is
@@ -89,32 +89,14 @@ class Answerers:
         transport: str = "udp",
         tell: Tell | None = None,
     ) -> None:
-        self.form = form
-        self.wait_ns = wait_ns
+        super().__init__(form, wait_ns, first=first, target=target, transport=transport, tell=tell)
         self.by_address: dict[str, Answerer] = {}
         """Who answered, in the order of their first answers."""
         self.unlisted = 0
         """Answers of addresses beyond `MOST_ANSWERERS`."""
-        self.rtt = Durations()
-        self.lateness = Durations()
-        self.stamps_discarded = 0
-        self._first = first % SEQUENCES
-        self._outcomes = Outcomes(tell, target, transport, self._first)
-        self._sent = 0
         self._received = 0
-        self._lost = 0
-        self._failed = 0
-        self._corrupt = 0
-        self._foreign = 0
-        self._answers = 0
-        """In time, of all addresses."""
-        self._by_kernel = 0
-        self._waiting: dict[int, int] = {}
-        """When each probe was sent whose wait is not over, in that order."""
         self._answered: set[int] = set()
-        """Those of them that somebody has answered."""
-        self._looked = Counts()
-        self._recent = Durations()
+        """Of those that are waited for, the ones that somebody has answered."""
 
     # -- what is sent
 
@@ -122,10 +104,6 @@ class Answerers:
     def room(self) -> int:
         """How many probes more may be in flight."""
         return MOST_IN_FLIGHT - len(self._waiting)
-
-    def payloads(self, count: int = 1) -> list[bytes]:
-        """The next probes to be sent; the same until `sent` or `unsent` is called for them."""
-        return self.form.encode_many(self._first + self._sent, count)
 
     def sent(self, at_ns: int, due_ns: int | None = None) -> None:
         """The next probe was sent; `at_ns` was read just before. Raises where there is no room."""
@@ -140,13 +118,6 @@ class Answerers:
         """The next `count` probes are being sent by one call, before which `at_ns` was read."""
         for _ in range(count):
             self.sent(at_ns)
-
-    def unsent(self, reason: str) -> None:
-        """The next probe could not be sent: it has failed."""
-        self._outcomes.add(Outcome.FAILED, self._sent, reason=reason)
-        self._sent += 1
-        self._failed += 1
-        self._outcomes.tell()
 
     # -- what comes
 
@@ -198,9 +169,8 @@ class Answerers:
         is_in_time = n in self._waiting
         outcome = answerer.take(n, rtt_ns or 0, is_in_time, self._sent - REMEMBERED)
         if outcome is Outcome.ANSWERED and rtt_ns is not None:
-            self._answers += 1
             self._by_kernel += at_ns is not None
-            self.rtt.add(rtt_ns)
+            self._rtt.add(rtt_ns)
             self._recent.add(rtt_ns)
             if n not in self._answered:
                 self._answered.add(n)
@@ -211,22 +181,7 @@ class Answerers:
 
     # -- what does not come
 
-    @property
-    def next_expiry_ns(self) -> int | None:
-        """When `expire` finds something next; None while no wait runs."""
-        sent_ns = next(iter(self._waiting.values()), None)
-        return None if sent_ns is None else sent_ns + self.wait_ns + 1
-
-    def expire(self, now_ns: int) -> None:
-        """Count as lost what nobody answered in its wait. When to call it: `Prober.expire`."""
-        before_ns = now_ns - self.wait_ns
-        waiting = self._waiting.items()  # in the order that they were sent
-        for n in [n for n, _ in takewhile(lambda one: one[1] < before_ns, waiting)]:
-            self._end(n)
-        self._outcomes.tell()
-
     def _end(self, n: int) -> None:
-        """The wait of a probe is over."""
         del self._waiting[n]
         if n in self._answered:
             self._answered.remove(n)
@@ -257,7 +212,7 @@ class Answerers:
             reordered=sum(one.reordered for one in everybody),
             failed=self._failed,
             bytes_sent=(self._sent - self._failed) * size,
-            bytes_received=self._answers * size,
+            bytes_received=len(self._rtt) * size,
         )
 
     def counts_of(self, address: str) -> Counts:
@@ -277,15 +232,3 @@ class Answerers:
             bytes_sent=(self._sent - self._failed) * size,
             bytes_received=one.received * size,
         )
-
-    def interval(self) -> tuple[Counts, Spread | None]:
-        """Counts and round trips since this was called last; `in_flight` is that of now."""
-        counts, recent = self.counts, self._recent
-        since = difference(counts, self._looked)
-        self._looked, self._recent = counts, Durations()
-        return since, recent.spread()
-
-    @property
-    def stamps(self) -> Stamp | None:
-        """Who said when answers came; None before there was one."""
-        return stamps_of(self._answers, self._by_kernel)

@@ -7,12 +7,13 @@ numbered from 0 here (`n`), and on the wire from `first` on, modulo 2^64.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from itertools import repeat, takewhile
+from itertools import repeat
 
-from sockd.client.measure.outcomes import Outcomes, Tell, difference, stamps_of
-from sockd.client.measure.statistics import Durations, Jitter
+from sockd.client.measure.outcomes import Tell
+from sockd.client.measure.probes import Probes
+from sockd.client.measure.statistics import Jitter
 from sockd.client.net.clocks import carried_over
-from sockd.client.report import Counts, Outcome, Spread, Stamp
+from sockd.client.report import Counts, Outcome
 from sockd.formats.probe import LAST_ATTEMPT, SEQUENCES, ProbeFormat, Verdict
 
 MOST_UNANSWERED = 1_000_000
@@ -34,28 +35,18 @@ Moment = tuple[int, int | None, int | None]
 """Now, the kernel's stamp, and what to add to that."""
 
 
-class Prober:
+class Prober(Probes):
     """Counts, round trips and outcomes of the probes to one target that answers once.
 
-    `wait_ns` is how long after its own send an answer counts. `attempts` is how often a probe is
-    sent at most: 1 where something is measured. `tell` is told of every outcome, as it is known;
-    without it none is made, which is much faster. `definitions` has what the counts mean; always
-    sent == received + lost + failed + in_flight.
+    `attempts` is how often a probe is sent at most: 1 where something is measured. `definitions`
+    has what the counts mean; always sent == received + lost + failed + in_flight.
     """
 
-    stamps_discarded = 0
-    """Stamps of the kernel that did not fit both clocks."""
-    _sent = 0
     _datagrams = 0
     """With every try."""
-    _by_kernel = 0
-    _lost = 0
     _late = 0
     _duplicates = 0
-    _corrupt = 0
-    _foreign = 0
     _reordered = 0
-    _failed = 0
     _greatest = -1
     """Of what was answered in time."""
 
@@ -72,16 +63,9 @@ class Prober:
     ) -> None:
         if not 1 <= attempts <= LAST_ATTEMPT:
             raise ValueError(f"a probe is sent 1 to {LAST_ATTEMPT} times, not {attempts}")
-        self.form = form
-        self.wait_ns = wait_ns
+        super().__init__(form, wait_ns, first=first, target=target, transport=transport, tell=tell)
         self.attempts = attempts
-        self.lateness = Durations()
-        """How much later than due probes were sent: the instrument's own delay."""
-        self._first = first % SEQUENCES
-        self._outcomes = Outcomes(tell, target, transport, self._first)
         self._jitter = Jitter()
-        self._waiting: dict[int, int] = {}
-        """When the last try of each probe was sent, in that order."""
         self._tries: dict[int, int] = {}
         """The number of the last try, where it is not the first, of what is in flight."""
         self._again: dict[int, None] = {}
@@ -95,9 +79,6 @@ class Prober:
         """What `expire` is to ask another try for."""
         self._fresh: list[int] = []
         """Round trips that are not summed up yet."""
-        self._rtt = Durations()
-        self._looked = Counts()
-        self._recent = Durations()
 
     # -- what is sent
 
@@ -105,10 +86,6 @@ class Prober:
     def room(self) -> int:
         """How many probes more may be in flight: `MOST_UNANSWERED` less those that are."""
         return MOST_UNANSWERED - self.in_flight
-
-    def payloads(self, count: int = 1) -> list[bytes]:
-        """The next probes to be sent; the same until `sent` or `unsent` is called for them."""
-        return self.form.encode_many(self._first + self._sent, count)
 
     def sent(self, at_ns: int, due_ns: int | None = None) -> None:
         """The next probe was sent; `at_ns` was read just before. Raises where there is no room."""
@@ -138,12 +115,8 @@ class Prober:
 
     def unsent(self, reason: str) -> None:
         """The next probe could not be sent, and is not tried again: it has failed."""
-        n = self._sent
-        self._had[n & _SLOTS] = 0
-        self._sent = n + 1
-        self._failed += 1
-        self._outcomes.add(Outcome.FAILED, n, reason=reason)
-        self._outcomes.tell()
+        self._had[self._sent & _SLOTS] = 0
+        super().unsent(reason)
 
     def next_try(self, seq: int) -> bytes:
         """The payload of another try of a probe that `expire` has asked for."""
@@ -230,24 +203,9 @@ class Prober:
 
     # -- what does not come
 
-    @property
-    def next_expiry_ns(self) -> int | None:
-        """When `expire` finds something next; None while no wait runs."""
-        sent_ns = next(iter(self._waiting.values()), None)
-        return None if sent_ns is None else sent_ns + self.wait_ns + 1
-
     def expire(self, now_ns: int) -> list[int]:
-        """Count as lost whose wait is over. Returns the numbers of which another try is due.
-
-        First read the clock, then read the socket until it is empty, and then hand over that time:
-        else what came in time and was not read yet were lost.
-        """
-        before_ns = now_ns - self.wait_ns
-        waiting = self._waiting.items()  # in the order that they were sent
-        for n in [n for n, _ in takewhile(lambda one: one[1] < before_ns, waiting)]:
-            self._end(n)
+        super().expire(now_ns)
         due, self._due = self._due, []
-        self._outcomes.tell()
         return [(self._first + n) & _LAST_SEQ for n in due if n in self._again]
 
     # -- what is known
@@ -259,7 +217,6 @@ class Prober:
 
     @property
     def counts(self) -> Counts:
-        """All counts, from the beginning."""
         received, size = self._received, self.form.size
         return Counts(
             sent=self._sent,
@@ -276,30 +233,11 @@ class Prober:
             bytes_received=received * size,
         )
 
-    def interval(self) -> tuple[Counts, Spread | None]:
-        """Counts and round trips since this was called last; `in_flight` is that of now."""
-        self._sum_up()
-        counts, recent = self.counts, self._recent
-        since = difference(counts, self._looked)
-        self._looked, self._recent = counts, Durations()
-        return since, recent.spread()
-
-    @property
-    def rtt(self) -> Durations:
-        """Round trips of what was answered in time."""
-        self._sum_up()
-        return self._rtt
-
     @property
     def jitter_ns(self) -> int | None:
         """RFC 3550's jitter of round trips; None before there were two."""
         self._sum_up()
         return self._jitter.ns
-
-    @property
-    def stamps(self) -> Stamp | None:
-        """Who said when answers came; None before there was one."""
-        return stamps_of(self._received, self._by_kernel)
 
     # -- inside
 
@@ -308,7 +246,6 @@ class Prober:
         return len(self._rtt) + len(self._fresh)
 
     def _sum_up(self) -> None:
-        """Sum up the round trips that came since this was done last."""
         if fresh := self._fresh:
             self._rtt.extend(fresh)
             self._recent.extend(fresh)

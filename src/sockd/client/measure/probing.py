@@ -175,7 +175,7 @@ class Probing:
         now_ns = self.run.monotonic_ns()
         # what came in time and waits in the socket's queue is not lost
         self.carrier.read_now()
-        for seq in self.prober.expire(now_ns) or ():
+        for seq in self.prober.expire(now_ns):
             self._send_again(seq)
         self._go_on(self.run.monotonic_ns())
 
