@@ -151,7 +151,7 @@ class Prober(Probes):
         """
         read, waiting, tries, had = self.form.read, self._waiting, self._tries, self._had
         forgotten, rtts = self._sent - REMEMBERED, self._fresh
-        greatest, by_kernel = self._greatest, 0
+        greatest, by_kernel, is_told = self._greatest, 0, bool(self._outcomes)
         for data, stamp_ns in datagrams:
             verdict, seq, attempt = read(data)
             n = (seq - self._first) & _LAST_SEQ
@@ -175,7 +175,7 @@ class Prober(Probes):
             else:
                 greatest = n
             rtts.append(rtt_ns)
-            if tries or self._outcomes:
+            if tries or is_told:
                 self._answered(n, attempt, rtt_ns, at_ns is not None)
         self._greatest, self._by_kernel = greatest, self._by_kernel + by_kernel
         self._finish()
