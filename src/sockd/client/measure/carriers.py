@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from attrs import Factory, define, field
@@ -215,6 +215,3 @@ class StreamCarrier:
         if self._stream is not None:
             self.facts()
             self._stream.close()
-
-
-MakeCarrier = Callable[[Run, Target], Carrier]
