@@ -333,7 +333,6 @@ async def test_a_socket_file_is_connected_to(folder: Path) -> None:
     stream.write(b"hello")
     stream.finish()
     assert await stream.read_all(100) == b"hello"
-    stream.set_no_delay()
     assert stream.tcp_info() is None
     stream.close()
     await port.stopListening()
