@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from sockd.client.measure.outcomes import Tell
+from attrs import define, field
+
 from sockd.client.measure.probes import Probes
 from sockd.client.measure.statistics import Durations, Jitter
 from sockd.client.net.clocks import carried_over
 from sockd.client.report import Counts, Outcome
-from sockd.formats.probe import SEQUENCES, ProbeFormat, Verdict
+from sockd.formats.probe import SEQUENCES, Verdict
 
 MOST_ANSWERERS = 1_024
 """Addresses that are told apart, a large broadcast domain: who forges addresses could fill any
@@ -71,6 +72,7 @@ class Answerer:
         return Outcome.ANSWERED
 
 
+@define(eq=False)
 class Answerers(Probes):
     """Counts of the probes to an address that many hear, and of everybody who answers.
 
@@ -79,24 +81,13 @@ class Answerers(Probes):
     are those of all addresses together. `rtt` has the round trips of all of them.
     """
 
-    def __init__(
-        self,
-        form: ProbeFormat,
-        wait_ns: int,
-        *,
-        first: int = 0,
-        target: str = "",
-        transport: str = "udp",
-        tell: Tell | None = None,
-    ) -> None:
-        super().__init__(form, wait_ns, first=first, target=target, transport=transport, tell=tell)
-        self.by_address: dict[str, Answerer] = {}
-        """Who answered, in the order of their first answers."""
-        self.unlisted = 0
-        """Answers of addresses beyond `MOST_ANSWERERS`."""
-        self._received = 0
-        self._answered: set[int] = set()
-        """Of those that are waited for, the ones that somebody has answered."""
+    by_address: dict[str, Answerer] = field(factory=dict, init=False)
+    """Who answered, in the order of their first answers."""
+    unlisted: int = field(default=0, init=False)
+    """Answers of addresses beyond `MOST_ANSWERERS`."""
+    _received: int = field(default=0, init=False)
+    _answered: set[int] = field(factory=set, init=False)
+    """Of those that are waited for, the ones that somebody has answered."""
 
     # -- what is sent
 

@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from itertools import repeat
 
-from sockd.client.measure.outcomes import Tell
+from attrs import define, field
+
 from sockd.client.measure.probes import Probes
 from sockd.client.measure.statistics import Jitter
 from sockd.client.net.clocks import carried_over
 from sockd.client.report import Counts, Outcome
-from sockd.formats.probe import LAST_ATTEMPT, SEQUENCES, ProbeFormat, Verdict
+from sockd.formats.probe import LAST_ATTEMPT, SEQUENCES, Verdict
 
 MOST_UNANSWERED = 1_000_000
 """Probes without an answer whose wait is not over, some 100 MB: 300,000 a second with 3 s each."""
@@ -35,6 +36,7 @@ Moment = tuple[int, int | None, int | None]
 """Now, the kernel's stamp, and what to add to that."""
 
 
+@define(eq=False)
 class Prober(Probes):
     """Counts, round trips and outcomes of the probes to one target that answers once.
 
@@ -42,43 +44,32 @@ class Prober(Probes):
     has what the counts mean; always sent == received + lost + failed + in_flight.
     """
 
-    _datagrams = 0
+    attempts: int = field(default=1, kw_only=True)
+    _datagrams: int = field(default=0, init=False)
     """With every try."""
-    _late = 0
-    _duplicates = 0
-    _reordered = 0
-    _greatest = -1
+    _late: int = field(default=0, init=False)
+    _duplicates: int = field(default=0, init=False)
+    _reordered: int = field(default=0, init=False)
+    _greatest: int = field(default=-1, init=False)
     """Of what was answered in time."""
+    _jitter: Jitter = field(factory=Jitter, init=False)
+    _tries: dict[int, int] = field(factory=dict, init=False)
+    """The number of the last try, where it is not the first, of what is in flight."""
+    _again: dict[int, None] = field(factory=dict, init=False)
+    """In flight, but the wait of its last try is over and the next try not sent yet."""
+    _had: bytearray = field(factory=lambda: bytearray(REMEMBERED), init=False)
+    """Whether a probe had an answer, in time or late."""
+    _lost_sent: dict[int, int] = field(factory=dict, init=False)
+    _lost_before: dict[int, int] = field(factory=dict, init=False)
+    """When the latest lost probes were sent."""
+    _due: list[int] = field(factory=list, init=False)
+    """What `expire` is to ask another try for."""
+    _fresh: list[int] = field(factory=list, init=False)
+    """Round trips that are not summed up yet."""
 
-    def __init__(
-        self,
-        form: ProbeFormat,
-        wait_ns: int,
-        *,
-        first: int = 0,
-        attempts: int = 1,
-        target: str = "",
-        transport: str = "udp",
-        tell: Tell | None = None,
-    ) -> None:
-        if not 1 <= attempts <= LAST_ATTEMPT:
-            raise ValueError(f"a probe is sent 1 to {LAST_ATTEMPT} times, not {attempts}")
-        super().__init__(form, wait_ns, first=first, target=target, transport=transport, tell=tell)
-        self.attempts = attempts
-        self._jitter = Jitter()
-        self._tries: dict[int, int] = {}
-        """The number of the last try, where it is not the first, of what is in flight."""
-        self._again: dict[int, None] = {}
-        """In flight, but the wait of its last try is over and the next try not sent yet."""
-        self._had = bytearray(REMEMBERED)
-        """Whether a probe had an answer, in time or late."""
-        self._lost_sent: dict[int, int] = {}
-        self._lost_before: dict[int, int] = {}
-        """When the latest lost probes were sent."""
-        self._due: list[int] = []
-        """What `expire` is to ask another try for."""
-        self._fresh: list[int] = []
-        """Round trips that are not summed up yet."""
+    def __attrs_post_init__(self) -> None:
+        if not 1 <= self.attempts <= LAST_ATTEMPT:
+            raise ValueError(f"a probe is sent 1 to {LAST_ATTEMPT} times, not {self.attempts}")
 
     # -- what is sent
 

@@ -5,12 +5,19 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from itertools import takewhile
 
+from attrs import define, field
+
 from sockd.client.measure.outcomes import Outcomes, Tell, difference, stamps_of
 from sockd.client.measure.statistics import Durations
 from sockd.client.report import Counts, Outcome, Spread, Stamp
 from sockd.formats.probe import SEQUENCES, ProbeFormat
 
 
+def _on_the_wire(number: int) -> int:
+    return number % SEQUENCES
+
+
+@define(eq=False)
 class Probes(ABC):
     """Numbers, waits and sums of the probes of one run. Who may answer, a subclass knows.
 
@@ -18,36 +25,32 @@ class Probes(ABC):
     it is known; without it none is made, which is much faster.
     """
 
-    stamps_discarded = 0
+    form: ProbeFormat
+    wait_ns: int
+    _first: int = field(default=0, converter=_on_the_wire, kw_only=True)
+    _target: str = field(default="", kw_only=True)
+    _transport: str = field(default="udp", kw_only=True)
+    _tell: Tell | None = field(default=None, kw_only=True)
+    lateness: Durations = field(factory=Durations, init=False)
+    """How much later than due probes were sent: the instrument's own delay."""
+    stamps_discarded: int = field(default=0, init=False)
     """Stamps of the kernel that did not fit both clocks."""
-    _sent = 0
-    _lost = 0
-    _failed = 0
-    _corrupt = 0
-    _foreign = 0
-    _by_kernel = 0
+    _outcomes: Outcomes = field(init=False)
+    _waiting: dict[int, int] = field(factory=dict, init=False)
+    """When each probe was sent, by the last try, whose wait is not over; in that order."""
+    _sent: int = field(default=0, init=False)
+    _lost: int = field(default=0, init=False)
+    _failed: int = field(default=0, init=False)
+    _corrupt: int = field(default=0, init=False)
+    _foreign: int = field(default=0, init=False)
+    _by_kernel: int = field(default=0, init=False)
+    _rtt: Durations = field(factory=Durations, init=False)
+    _recent: Durations = field(factory=Durations, init=False)
+    _looked: Counts = field(factory=Counts, init=False)
 
-    def __init__(
-        self,
-        form: ProbeFormat,
-        wait_ns: int,
-        *,
-        first: int = 0,
-        target: str = "",
-        transport: str = "udp",
-        tell: Tell | None = None,
-    ) -> None:
-        self.form = form
-        self.wait_ns = wait_ns
-        self.lateness = Durations()
-        """How much later than due probes were sent: the instrument's own delay."""
-        self._first = first % SEQUENCES
-        self._outcomes = Outcomes(tell, target, transport, self._first)
-        self._waiting: dict[int, int] = {}
-        """When each probe was sent, by the last try, whose wait is not over; in that order."""
-        self._rtt = Durations()
-        self._looked = Counts()
-        self._recent = Durations()
+    @_outcomes.default
+    def _to_be_told(self) -> Outcomes:
+        return Outcomes(self._tell, self._target, self._transport, self._first)
 
     # -- what is sent
 
