@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import socket
 import time
+from functools import cached_property
 from typing import NoReturn, cast
 
 from attrs import define, evolve, frozen
@@ -16,6 +17,7 @@ from sockd.client.errors import ClientError, TimedOut, Unreachable, UsageFault
 from sockd.client.net import interfaces
 from sockd.client.net.channels import Channel, SocketChannel
 from sockd.client.net.connect import connect_to, connect_to_path
+from sockd.client.net.interfaces import Way
 from sockd.client.net.loop import Reactor
 from sockd.client.net.race import AllFailed, Race, interleave
 from sockd.client.net.resolve import LOOKUPS, Address, Lookups, is_address, resolve
@@ -95,11 +97,8 @@ class _Dialling:
         """A connected socket, before TLS."""
         if self.target.path:
             return await self._reach_path()
-        wanted = self.asking.interface
-        way = interfaces.way(wanted, interfaces.read() if wanted else ())
         began_ns = time.monotonic_ns()
         addresses = self._from_here(
-            way.version,
             await resolve(
                 self.reactor,
                 self.target.host,
@@ -109,12 +108,12 @@ class _Dialling:
                 is_numeric=self.asking.is_numeric,
                 wait=self.left(),
                 lookups=self.lookups,
-            ),
+            )
         )
         resolved_ns = time.monotonic_ns()
 
         def connect(address: Address) -> Deferred[socket.socket]:
-            return Deferred.fromCoroutine(connect_to(self.reactor, address, way))
+            return Deferred.fromCoroutine(connect_to(self.reactor, address, self.way))
 
         race = Race(self.reactor, connect, interleave(addresses), self.left())
         try:
@@ -157,8 +156,15 @@ class _Dialling:
             raise Unreachable(f"nobody answers at {path}: {_words(error)}") from None
         return _Reached(sock, path, Timing(connect_ns=time.monotonic_ns() - began_ns))
 
-    def _from_here(self, version: int, addresses: list[Address]) -> list[Address]:
-        """Those that can be reached from the address that `-I` names, which has this version."""
+    @cached_property
+    def way(self) -> Way:
+        """From where: what `-I` says."""
+        wanted = self.asking.interface
+        return interfaces.way(wanted, interfaces.read() if wanted else ())
+
+    def _from_here(self, addresses: list[Address]) -> list[Address]:
+        """Those that can be reached from the address that `-I` names."""
+        version = self.way.version
         if not version:
             return addresses
         family = socket.AF_INET6 if version == 6 else socket.AF_INET

@@ -17,6 +17,7 @@ from sockd.client.net import icmp, interfaces, socket_files
 from sockd.client.net.addresses import canonical, full, meant, version_of
 from sockd.client.net.interfaces import Interface, Way
 from sockd.client.net.socket_files import LONGEST_PATH
+from sockd.client.net.system import words
 from sockd.formats.hostport import host_port
 from sockd.reactor import sockaddr
 from sockd.reactor.ancillary import Wanted
@@ -218,7 +219,7 @@ def drops(sock: socket.socket) -> int:
 
 def failure(error: OSError, what: str, is_many: bool = False) -> ClientError:
     """What the kernel says of a socket or a datagram, in the words of the client."""
-    why = _WORDS.get(error.errno or 0) or (error.strerror or str(error)).lower()
+    why = _WORDS.get(error.errno or 0) or words(error)
     if is_many and error.errno == errno.ENETUNREACH:
         why += ": name a device with -I"
     kind = _FAULTS.get(error.errno or 0, Unreachable)
