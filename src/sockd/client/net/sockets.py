@@ -121,10 +121,7 @@ def to_host(
         receive_buffer = _prepare(sock)
         _aim(sock, way, is_broadcast=is_broadcast, hops=hops if is_group else None)
         source, others = _attach(sock, target, way, is_many)
-    except UsageFault:
-        sock.close()
-        raise
-    except OSError as error:
+    except (OSError, UsageFault) as error:
         sock.close()
         raise failure(error, f"cannot send to {name}") from None
     return Opened(
@@ -217,8 +214,10 @@ def drops(sock: socket.socket) -> int:
     return int(_MEMINFO.unpack(raw)[_MEMINFO_DROPS]) if len(raw) == _MEMINFO.size else 0
 
 
-def failure(error: OSError, what: str, is_many: bool = False) -> ClientError:
+def failure(error: OSError | UsageFault, what: str, is_many: bool = False) -> ClientError:
     """What the kernel says of a socket or a datagram, in the words of the client."""
+    if isinstance(error, UsageFault):
+        return error
     why = _WORDS.get(error.errno or 0) or words(error)
     if is_many and error.errno == errno.ENETUNREACH:
         why += ": name a device with -I"
