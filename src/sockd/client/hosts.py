@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-from attrs import Factory, define
+from attrs import Factory, define, evolve
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IDelayedCall
 
@@ -65,11 +65,16 @@ class Hosts:
         calls = self._begin()
         looks = Deferred.fromCoroutine(self._look())
         looks.addErrback(lambda failure: failure.trap(CancelledError) and None)
-        is_interrupted = True
+        is_interrupted, is_fault = False, False
         try:
             if self._open and self._all is not None:
                 await self._all
-            is_interrupted = False
+        except CancelledError:
+            is_interrupted = True
+            raise
+        except Exception:
+            is_fault = True
+            raise
         finally:
             self._stop()
             looks.cancel()
@@ -77,7 +82,7 @@ class Hosts:
                 if call.active():
                     call.cancel()
             summary = self._summary(is_interrupted=is_interrupted)
-            run.report(summary)
+            run.report(evolve(summary, exit=Exit.FAULT) if is_fault else summary)
         return summary.exit
 
     def leave(self, options: dict[str, Value]) -> None:
