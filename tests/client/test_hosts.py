@@ -251,5 +251,6 @@ def test_a_fault_of_ours_ends_the_run_and_is_not_hidden(scene: Scene) -> None:
     scene.clock.advance(1)
     [failure] = scene.result
     assert failure.check(ZeroDivisionError)
+    assert (scene.summary.exit, scene.summary.interrupted) == (Exit.FAULT, False)
     assert slow.is_over
     assert not scene.clock.getDelayedCalls()

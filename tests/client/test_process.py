@@ -15,6 +15,7 @@ import jsonschema
 import pytest
 import trustme
 
+from sockd.client.ending import REPORT
 from tests.client.issuers import Issuer
 from tests.client.liars import (
     datagram_liar,
@@ -324,3 +325,64 @@ def test_a_refusal_is_1_at_the_deadline_too() -> None:
             assert (done.code, "refused" in done.err or "unreachable" in done.err) == (1, True), (
                 done
             )
+
+
+FAULTY = """
+import sys, types
+import click
+from twisted.internet.task import deferLater
+from sockd.client.asking import Asking
+from sockd.client.exits import Exit
+from sockd.client.main import COMMANDS, main
+from sockd.client.process import run_process
+
+def fault():
+    raise ValueError("it said " + chr(27) + "]0;owned" + chr(7) + "^" + chr(0x202e))
+
+async def raises(run):
+    fault()
+
+async def goes_on(run):
+    run.reactor.callLater(0, fault)
+    await deferLater(run.reactor, 0)
+    await deferLater(run.reactor, 0)
+    return Exit.ANSWERED
+
+@click.command()
+@click.argument("way")
+@click.option("--check", is_flag=True)
+def faulty(way, check):
+    if way == "before":
+        fault()
+    return run_process({"raises": raises, "goes_on": goes_on}[way], Asking(), lambda _: None)
+
+sys.modules["sockd.client.commands.faulty"] = types.SimpleNamespace(faulty=faulty)
+COMMANDS["faulty"] = ("faulty", "raise what nobody has foreseen")
+main()
+"""
+"""`sock` with a command whose fault has in its message what a host has sent."""
+TOLD = r"it said \x1b]0;owned\x07^\u202e"
+
+
+def run_faulty(*arguments: str) -> tuple[int, bytes, str]:
+    """Its exit code and all it has said."""
+    argv = [sys.executable, "-c", FAULTY, "faulty", *arguments]
+    done = subprocess.run(argv, capture_output=True, timeout=PATIENCE * 2, check=False)
+    return done.returncode, done.stdout, done.stderr.decode()
+
+
+@pytest.mark.parametrize(("way", "code"), [("before", 70), ("raises", 70), ("goes_on", 0)])
+def test_a_fault_of_its_own_is_told_escaped_and_asks_for_a_report(way: str, code: int) -> None:
+    """One that a run survives is no exit code: whoever was asked has answered, or not."""
+    got, out, err = run_faulty(way)
+    assert (got, out) == (code, b"")
+    trace, *lines = err.splitlines()
+    assert trace.startswith("Traceback (most recent call last)")
+    assert [lines[-2].removeprefix("builtins."), lines[-1]] == [f"ValueError: {TOLD}", REPORT]
+    assert all(line.isprintable() for line in lines)
+
+
+def test_monitoring_is_told_of_a_fault_of_its_own_in_one_line() -> None:
+    code, out, err = run_faulty("before", "--check")
+    assert (code, err) == (3, "")
+    assert out.decode() == f"SOCK UNKNOWN - a fault of sock: ValueError: {TOLD}\n"

@@ -14,11 +14,10 @@ from sockd.client.measure.budget import MOST_RUNS, NOTE, asked_like_budget
 from sockd.client.measure.outcomes import difference
 from sockd.client.measure.statistics import Durations
 from sockd.client.net.datagrams import Datagrams
-from sockd.client.net.dial import dial
 from sockd.client.net.interfaces import named
 from sockd.client.net.streams import Stream
 from sockd.client.process import Run
-from sockd.client.reach import reach
+from sockd.client.reach import connect, reach
 from sockd.client.report import (
     Counts,
     Data,
@@ -198,14 +197,7 @@ class ConversationHost:
 
     async def _over_stream(self, talk: Talk) -> tuple[Answer, Probe]:
         assert self.speech.stream is not None
-        hooks = self.run.explain(self.target)
-        stream = await dial(
-            self.run.reactor,
-            self.target,
-            self.run.asking,
-            on_write=hooks.wrote,
-            on_read=hooks.read,
-        )
+        stream = await connect(self.run, self.target)
         try:
             answer = await self.speech.stream(stream, talk)
         finally:

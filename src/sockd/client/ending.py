@@ -10,10 +10,13 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import NoReturn
 
+from sockd.formats.text import escape
+
 UNKNOWN = 3
 """The exit code of a plugin of monitoring that has found nothing out."""
 UNWRITTEN = 1
 """The exit code where what was found cannot be written."""
+REPORT = "sock: this is a fault of sock itself: please report it, with the lines above"
 
 
 def with_streams() -> None:
@@ -89,3 +92,11 @@ def unwritable(error: OSError) -> int:
         )
         sys.stderr.flush()
     return UNWRITTEN
+
+
+def tell_fault(text: str) -> None:
+    """Tell a fault of ours, as Python says it: text from the network may be in it."""
+    lines = [*map(escape, text.rstrip().split("\n")), REPORT]
+    with suppress(OSError, ValueError):
+        sys.stderr.write("\n".join(lines) + "\n")
+        sys.stderr.flush()

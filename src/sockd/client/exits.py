@@ -23,6 +23,8 @@ class Exit(IntEnum):
     """TLS could not be agreed on: a certificate that does not hold, or no TLS at all."""
     NAME = 6
     """The name was not found."""
+    FAULT = 70
+    """A fault of sock itself: sysexits.h has it as EX_SOFTWARE."""
 
 
 def worst(exits: Iterable[Exit]) -> Exit:

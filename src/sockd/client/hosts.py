@@ -68,11 +68,16 @@ class Hosts:
         calls = self._begin(spent)
         looks = Deferred.fromCoroutine(self._look())
         looks.addErrback(lambda failure: failure.trap(CancelledError) and None)
-        is_interrupted = True
+        is_interrupted, is_fault = False, False
         try:
             if self._open and self._all is not None:
                 await self._all
-            is_interrupted = False
+        except CancelledError:
+            is_interrupted = True
+            raise
+        except Exception:
+            is_fault = True
+            raise
         finally:
             self._stop()
             looks.cancel()
@@ -80,7 +85,7 @@ class Hosts:
                 if call.active():
                     call.cancel()
             summary = self._summary(is_interrupted=is_interrupted)
-            run.report(summary)
+            run.report(evolve(summary, exit=Exit.FAULT) if is_fault else summary)
         return summary.exit
 
     def leave(self, options: Mapping[str, Value]) -> None:

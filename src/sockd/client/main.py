@@ -11,6 +11,7 @@ import importlib
 import re
 import signal
 import sys
+import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NoReturn
@@ -19,7 +20,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from sockd import __version__
-from sockd.client.ending import UNKNOWN, end, unwritable, with_streams
+from sockd.client.ending import UNKNOWN, end, tell_fault, unwritable, with_streams
 from sockd.client.exits import Exit
 from sockd.formats.nearest import near_miss
 from sockd.formats.text import escape
@@ -122,7 +123,7 @@ def sock() -> None:
 
     Exit codes: 0 answered; 1 refused or unreachable; 2 a mistake on the command line; 3 no answer
     in time; 4 an answer that breaks the protocol; 5 a certificate that does not hold; 6 a name that
-    is not found. Of several hosts: the greatest.
+    is not found; 70 a fault of sock itself. Of several hosts: the greatest.
     """
 
 
@@ -136,13 +137,14 @@ def main() -> NoReturn:
         end(_usage_fault(error, is_check))
     except (click.Abort, KeyboardInterrupt):
         _interrupted(sys.argv[1:])
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is told escaped
         if isinstance(error, OSError) and error.errno in NO_ROOM:
             code = unwritable(error)
             end(UNKNOWN if is_check else code)
         if is_check:
             end(_unknown(f"a fault of sock: {type(error).__name__}: {error}"))
-        raise
+        tell_fault("".join(traceback.format_exception(error)))
+        end(Exit.FAULT)
     end(code if isinstance(code, int) else Exit.ANSWERED)
 
 

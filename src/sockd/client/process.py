@@ -17,7 +17,7 @@ from twisted.python.failure import Failure
 from zope.interface import provider
 
 from sockd.client.asking import Asking
-from sockd.client.ending import UNKNOWN, end, end_now, unwritable
+from sockd.client.ending import UNKNOWN, end, end_now, tell_fault, unwritable
 from sockd.client.errors import ClientError
 from sockd.client.exits import Exit
 from sockd.client.report import Event
@@ -194,5 +194,4 @@ def _complain(event: LogEvent) -> None:
     """A fault of ours: what Twisted logs as critical. All else that it logs is for daemons."""
     if event.get("log_level") is LogLevel.critical:
         failure = event.get("log_failure")
-        text = failure.getTraceback() if failure is not None else formatEvent(event)
-        sys.stderr.write(f"sock: {escape(text).replace(chr(92) + 'x0a', chr(10))}\n")
+        tell_fault(failure.getTraceback() if failure is not None else formatEvent(event))

@@ -1,12 +1,15 @@
-"""Getting to a target that is asked by datagrams."""
+"""Getting to a target, by datagrams or by a connection, with `--explain` looking on."""
 
 from __future__ import annotations
 
 import socket
 
+from sockd.client.asking import Asking
 from sockd.client.net.datagrams import Datagrams, open_path
+from sockd.client.net.dial import dial
 from sockd.client.net.resolve import resolve
 from sockd.client.net.sockets import to_host
+from sockd.client.net.streams import Stream
 from sockd.client.process import Run
 from sockd.client.report import Timing
 from sockd.client.targets import Target
@@ -46,6 +49,17 @@ async def reach(run: Run, target: Target) -> Datagrams:
     if (read := hooks.read) is not None:
         opened.on_receive = lambda data, address: read(data, _text(address))
     return opened
+
+
+async def connect(run: Run, target: Target, asking: Asking | None = None) -> Stream:
+    """A connection to a target; with other options than those of the run, if there are any.
+
+    Raises as `dial`.
+    """
+    hooks = run.explain(target)
+    return await dial(
+        run.reactor, target, asking or run.asking, on_write=hooks.wrote, on_read=hooks.read
+    )
 
 
 def _text(address: Address) -> str:

@@ -60,6 +60,11 @@ class ClockReading(NamedTuple):
     monotonic_ns: int
     wall_ns: int
 
+    @property
+    def offset_ns(self) -> int:
+        """What to add to a time by the wall clock to have it by the monotonic clock."""
+        return self.monotonic_ns - self.wall_ns
+
 
 def read_clocks() -> ClockReading:
     """Both clocks, as close together as this process is let."""

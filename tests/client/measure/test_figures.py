@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import pytest
-
 from sockd.client.measure.answerers import Answerers
-from sockd.client.measure.figures import measured, measured_of
+from sockd.client.measure.figures import measured
 from sockd.client.measure.prober import Prober
 from sockd.client.report import Counts, HostSummary, Stamp
 from sockd.formats.probe import ProbeFormat
@@ -33,19 +31,3 @@ def test_figures_of_a_prober_stand_beside_what_is_known_of_the_host() -> None:
 def test_a_host_that_was_asked_nothing_has_no_figures() -> None:
     assert measured(Prober(FORM, 1_000), ABOUT) == ABOUT
     assert measured(Answerers(FORM, 1_000), ABOUT) == ABOUT
-
-
-def test_figures_of_an_address_that_answered_a_broadcast_are_its_own() -> None:
-    everybody = Answerers(FORM, 1_000)
-    everybody.sent(0)
-    everybody.received_many([(FORM.encode(0), None, "a"), (FORM.encode(0), None, "b")], 5)
-    found = measured_of(everybody, "b", ABOUT)
-    assert found.address == "b"
-    assert found.counts.received == 1
-    assert found.rtt is not None
-    assert found.rtt.count == 1
-    whole = measured(everybody, ABOUT).rtt
-    assert whole is not None
-    assert whole.count == 2
-    with pytest.raises(KeyError):
-        measured_of(everybody, "c", ABOUT)

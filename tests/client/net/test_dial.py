@@ -286,10 +286,10 @@ async def test_who_connects_comes_from_the_address_that_was_chosen() -> None:
 @pytest.mark.parametrize(
     ("interface", "said"),
     [
-        ("nosuch0", "-I nosuch0: there is no such interface"),
-        ("x" * 16, "there is no such interface"),
-        ("a\0b", "there is no such interface"),
-        ("192.0.2.1", "-I 192.0.2.1: it is none of our addresses"),
+        ("nosuch0", "there is no interface nosuch0"),
+        ("x" * 16, "there is no interface xxxxxxxxxxxxxxxx"),
+        ("a\0b", "there is no interface a\0b"),
+        ("192.0.2.1", "192.0.2.1 is none of this host's own addresses"),
         ("::1", "-I ::1: 127.0.0.1 has no address of IPv6"),
     ],
 )
@@ -333,7 +333,6 @@ async def test_a_socket_file_is_connected_to(folder: Path) -> None:
     stream.write(b"hello")
     stream.finish()
     assert await stream.read_all(100) == b"hello"
-    stream.set_no_delay()
     assert stream.tcp_info() is None
     stream.close()
     await port.stopListening()

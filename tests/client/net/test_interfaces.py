@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from ipaddress import ip_address
 
@@ -16,10 +17,11 @@ from sockd.client.net.interfaces import (
     is_multicast,
     own,
     read,
-    to_broadcast,
     to_join,
+    use_device,
     way,
 )
+from tests.processes import NOBODY
 
 LO = Interface(
     name="lo",
@@ -107,6 +109,8 @@ def test_a_group_is_told_by_its_address(host: str, is_one: bool) -> None:
         ("fe80::1%eth0", 6, Way(ETH, "fe80::1")),
         ("fe80::1", 6, Way(ETH, "fe80::1")),
         ("127.0.0.9", 4, Way(None, "127.0.0.9")),
+        ("fd77::1", 0, Way(None, "fd77::1")),
+        ("10.77.0.1", 0, Way(None, "10.77.0.1")),
     ],
 )
 def test_an_interface_is_named_by_its_device_or_by_an_address(
@@ -115,12 +119,19 @@ def test_an_interface_is_named_by_its_device_or_by_an_address(
     assert way(wanted, ALL, version) == found
 
 
+def test_an_address_that_several_interfaces_have_is_that_of_the_one_it_names() -> None:
+    other = Interface(name="eth1", index=9, addresses=(own("fe80::1%eth1", None, None),))
+    for scope in ("eth1", "9"):
+        assert way(f"fe80::1%{scope}", (*ALL, other), 6) == Way(other, "fe80::1")
+
+
 @pytest.mark.parametrize(
     ("wanted", "version", "why"),
     [
         ("eth1", 4, "there is no interface eth1; did you mean 'eth0'?"),
         ("bridge", 4, "there is no interface bridge; there are lo, eth0, wlan0, tun0"),
         ("wlan0", 4, "the interface wlan0 is down"),
+        ("fe80::1%lo", 6, "fe80::1%lo is none of this host's own addresses"),
         ("10.99.0.1", 4, "10.99.0.1 is none of this host's own addresses"),
         ("fd77::1", 4, "fd77::1 is no address of IPv4, as the one to send to is"),
         ("10.77.0.1", 6, "10.77.0.1 is no address of IPv6, as the one to send to is"),
@@ -139,8 +150,16 @@ def test_a_group_is_heard_on_all_interfaces_that_can_and_on_the_loopback() -> No
     assert to_join((DOWN,), 4) == ()
 
 
-def test_each_network_has_one_broadcast() -> None:
-    assert to_broadcast(ALL) == ((ETH, "10.77.0.255"),)
+def test_who_may_choose_no_interface_is_told_what_will_do() -> None:
+    loopback = Interface(name="lo", index=1)
+    with socket.socket() as sock:
+        use_device(sock, loopback)
+        os.seteuid(NOBODY)  # who may choose one, and then no other
+        try:
+            with pytest.raises(UsageFault, match="only root may choose lo here"):
+                use_device(sock, loopback)
+        finally:
+            os.seteuid(0)
 
 
 def test_what_is_read_is_what_this_host_has() -> None:

@@ -161,31 +161,6 @@ def test_an_end_before_so_many_bytes_is_a_bad_answer(world: World) -> None:
     assert said == "host:7 ended after 3 of 4 bytes"
 
 
-def test_lines_are_read_one_by_one_and_the_last_may_have_no_end(world: World) -> None:
-    world.stream.received(b"one\r\ntwo\n\nthr")
-    assert world.ask(world.stream.read_line(10)) == [b"one\r\n"]
-    assert world.ask(world.stream.read_line(10)) == [b"two\n"]
-    assert world.ask(world.stream.read_line(10)) == [b"\n"]
-    results = world.ask(world.stream.read_line(10))
-    world.stream.received(b"ee")
-    assert not results
-    world.stream.finished(False)
-    assert results == [b"three"]
-    assert world.ask(world.stream.read_line(10)) == [b""]
-
-
-@pytest.mark.parametrize("step", [1, 2, 3, 100])
-def test_a_line_has_at_most_so_many_bytes_with_its_end(world: World, step: int) -> None:
-    sent = b"123456789\n" + b"x" * 11
-    results = [world.ask(world.stream.read_line(10))]
-    for at in range(0, len(sent), step):
-        world.stream.received(sent[at : at + step])
-        if at < 10 <= at + step:
-            results.append(world.ask(world.stream.read_line(10)))
-    assert results[0] == [b"123456789\n"]
-    assert text(results[1], BadAnswer) == "host:7 sent a line of more than 10 bytes"
-
-
 def test_all_is_read_while_each_piece_comes_in_time(world: World) -> None:
     results = world.ask(world.stream.read_all(10))
     for _ in range(4):
@@ -351,5 +326,4 @@ def test_a_closed_stream_writes_nothing_and_waits_for_nothing(world: World) -> N
     assert world.channel.wrote == [b"much"]
     world.stream.close()
     world.stream.resume()
-    world.stream.set_no_delay()
     assert world.stream.tcp_info() is None

@@ -236,6 +236,14 @@ def test_other_commands_tell_probes_when_verbose() -> None:
     assert len(Told(probe(), verbosity=1).lines) == 1
 
 
+def test_a_line_of_a_probe_names_the_service_where_several_are_asked() -> None:
+    found = evolve(probe(), values={"service": "daytime", "way": "broadcast"})
+    [brief] = Told(found, command="discover", verbosity=1).lines
+    [whole] = Told(found, command="discover", verbosity=2).lines
+    assert brief.endswith(", service daytime")
+    assert whole.endswith(", service daytime, way broadcast")
+
+
 def test_a_snapshot_is_a_line_a_host_and_the_run_goes_on() -> None:
     told = Told(summary([MEASURED, SILENT], is_final=False), answer(b"more\n"), hosts=HOSTS)
     assert told.lines == [

@@ -24,7 +24,6 @@ from sockd.client.lan.discovery import Findings, Host, Network, Place, Service, 
 from sockd.client.lan.doors import Doors
 from sockd.client.lan.proofs import DATAGRAM_QUESTIONS, STREAM_QUESTIONS, Question
 from sockd.client.net import interfaces
-from sockd.client.net.interface import source_family
 from sockd.client.net.resolve import Lookups
 from sockd.client.outputs.choose import choose
 from sockd.client.process import Run, run_process
@@ -311,7 +310,7 @@ def discover(asking: Asking, tries_tcp: bool) -> int:
 
     async def body(run: Run) -> Exit:
         known = interfaces.read()
-        interfaces.way(asking.interface, known, source_family(asking.interface) or 4)
+        interfaces.way(asking.interface, known)
         places = discovery.places(known, asking.interface, asking.family)
         if not places:
             by = f" {asking.interface}" if asking.interface else ""

@@ -13,9 +13,9 @@ from sockd.client.arguments import Command, asks
 from sockd.client.asking import Asking
 from sockd.client.asks import Answer, ConversationHost, Speech, Talk
 from sockd.client.errors import BadAnswer
-from sockd.client.net.dial import dial
 from sockd.client.net.streams import Stream
 from sockd.client.process import Run
+from sockd.client.reach import connect
 from sockd.client.start import run_hosts
 from sockd.client.targets import Target, Transport
 from sockd.formats.text import escape
@@ -67,11 +67,7 @@ class Fetching:
             raise BadAnswer(f"{url} leads to {further}: --cert and --server-name are for one host")
 
     async def _dial(self, url: Url, talk: Talk) -> Stream:
-        target = to_target(url)
-        hooks = talk.run.explain(target)
-        return await dial(
-            talk.run.reactor, target, talk.asking, on_write=hooks.wrote, on_read=hooks.read
-        )
+        return await connect(talk.run, to_target(url), talk.asking)
 
     async def _hop(self, url: Url, stream: Stream, talk: Talk) -> tuple[int, Url | None]:
         """Ask for one URL: the status, and where it leads on if that is to be followed."""

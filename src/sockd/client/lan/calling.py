@@ -15,7 +15,8 @@ from attrs import define, evolve, field, frozen
 from sockd.client.errors import ClientError
 from sockd.client.lan.discovery import MOST_PLACES, Network, Place, Way
 from sockd.client.lan.proofs import MOST_ANSWER, Question
-from sockd.client.net.arrivals import Came, carried_over
+from sockd.client.net.arrivals import Came
+from sockd.client.net.clocks import carried_over
 from sockd.client.net.datagrams import Datagrams, open_host
 from sockd.client.net.interfaces import named
 from sockd.client.process import Run
@@ -121,7 +122,7 @@ class Caller:
 
     def _came(self, batch: list[Came], clocks: ClockReading) -> None:
         for data, (host, port), stamp_ns, *_ in batch:
-            at = None if stamp_ns is None else carried_over(stamp_ns, clocks, self._since)
+            at = carried_over(stamp_ns, clocks.offset_ns, self._since, clocks.monotonic_ns)
             stamp = Stamp.USER if at is None else Stamp.KERNEL
             question = self._by_port.get(port)
             attempt = self._proven_by(question, data) if question is not None else 0

@@ -11,9 +11,9 @@ from twisted.python.failure import Failure
 
 from sockd.client.errors import ClientError
 from sockd.client.lan.proofs import MOST_ANSWER, Question
-from sockd.client.net.dial import dial
 from sockd.client.net.streams import Stream
 from sockd.client.process import Run
+from sockd.client.reach import connect
 from sockd.client.targets import Target, Transport
 
 MOST_CONNECTS = 16
@@ -99,10 +99,7 @@ class Doors:
         asking = evolve(self.run.asking, is_numeric=True)
         target = Target(Transport.TCP, host=address, port=question.port)
         token = self.token()
-        hooks = self.run.explain(target)
-        stream = await dial(
-            self.run.reactor, target, asking, on_write=hooks.wrote, on_read=hooks.read
-        )
+        stream = await connect(self.run, target, asking)
         try:
             stream.write(question.request(token))
             data, is_proof = await self._hear(stream, question, token)

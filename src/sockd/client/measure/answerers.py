@@ -8,13 +8,14 @@ did not answer in time, from the first probe of the run on.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from itertools import takewhile
 
-from sockd.client.measure.clocks import carry
-from sockd.client.measure.outcomes import Outcomes, Tell, difference, stamps_of
+from attrs import define, field
+
+from sockd.client.measure.probes import Probes
 from sockd.client.measure.statistics import Durations, Jitter
-from sockd.client.report import Counts, Outcome, Spread, Stamp
-from sockd.formats.probe import SEQUENCES, ProbeFormat, Verdict
+from sockd.client.net.clocks import carried_over
+from sockd.client.report import Counts, Outcome
+from sockd.formats.probe import SEQUENCES, Verdict
 
 MOST_ANSWERERS = 1_024
 """Addresses that are told apart, a large broadcast domain: who forges addresses could fill any
@@ -71,7 +72,8 @@ class Answerer:
         return Outcome.ANSWERED
 
 
-class Answerers:
+@define(eq=False)
+class Answerers(Probes):
     """Counts of the probes to an address that many hear, and of everybody who answers.
 
     It is told of sends and of time as a `Prober` is, and never tries again. In `counts` a probe is
@@ -79,42 +81,13 @@ class Answerers:
     are those of all addresses together. `rtt` has the round trips of all of them.
     """
 
-    def __init__(
-        self,
-        form: ProbeFormat,
-        wait_ns: int,
-        *,
-        first: int = 0,
-        target: str = "",
-        transport: str = "udp",
-        tell: Tell | None = None,
-    ) -> None:
-        self.form = form
-        self.wait_ns = wait_ns
-        self.by_address: dict[str, Answerer] = {}
-        """Who answered, in the order of their first answers."""
-        self.unlisted = 0
-        """Answers of addresses beyond `MOST_ANSWERERS`."""
-        self.rtt = Durations()
-        self.lateness = Durations()
-        self.stamps_discarded = 0
-        self._first = first % SEQUENCES
-        self._outcomes = Outcomes(tell, target, transport, self._first)
-        self._sent = 0
-        self._received = 0
-        self._lost = 0
-        self._failed = 0
-        self._corrupt = 0
-        self._foreign = 0
-        self._answers = 0
-        """In time, of all addresses."""
-        self._by_kernel = 0
-        self._waiting: dict[int, int] = {}
-        """When each probe was sent whose wait is not over, in that order."""
-        self._answered: set[int] = set()
-        """Those of them that somebody has answered."""
-        self._looked = Counts()
-        self._recent = Durations()
+    by_address: dict[str, Answerer] = field(factory=dict, init=False)
+    """Who answered, in the order of their first answers."""
+    unlisted: int = field(default=0, init=False)
+    """Answers of addresses beyond `MOST_ANSWERERS`."""
+    _received: int = field(default=0, init=False)
+    _answered: set[int] = field(factory=set, init=False)
+    """Of those that are waited for, the ones that somebody has answered."""
 
     # -- what is sent
 
@@ -122,10 +95,6 @@ class Answerers:
     def room(self) -> int:
         """How many probes more may be in flight."""
         return MOST_IN_FLIGHT - len(self._waiting)
-
-    def payloads(self, count: int = 1) -> list[bytes]:
-        """The next probes to be sent; the same until `sent` or `unsent` is called for them."""
-        return self.form.encode_many(self._first + self._sent, count)
 
     def sent(self, at_ns: int, due_ns: int | None = None) -> None:
         """The next probe was sent; `at_ns` was read just before. Raises where there is no room."""
@@ -140,13 +109,6 @@ class Answerers:
         """The next `count` probes are being sent by one call, before which `at_ns` was read."""
         for _ in range(count):
             self.sent(at_ns)
-
-    def unsent(self, reason: str) -> None:
-        """The next probe could not be sent: it has failed."""
-        self._outcomes.add(Outcome.FAILED, self._sent, reason=reason)
-        self._sent += 1
-        self._failed += 1
-        self._outcomes.tell()
 
     # -- what comes
 
@@ -189,7 +151,7 @@ class Answerers:
         stamp_ns, offset_ns, now_ns = moment
         sent_ns, rtt_ns, at_ns = self._waiting.get(n), None, None
         if sent_ns is not None:
-            at_ns = carry(stamp_ns, offset_ns, sent_ns, now_ns)
+            at_ns = carried_over(stamp_ns, offset_ns, sent_ns, now_ns)
             rtt_ns = (now_ns if at_ns is None else at_ns) - sent_ns
             if stamp_ns is not None and at_ns is None:
                 self.stamps_discarded += 1
@@ -198,9 +160,8 @@ class Answerers:
         is_in_time = n in self._waiting
         outcome = answerer.take(n, rtt_ns or 0, is_in_time, self._sent - REMEMBERED)
         if outcome is Outcome.ANSWERED and rtt_ns is not None:
-            self._answers += 1
             self._by_kernel += at_ns is not None
-            self.rtt.add(rtt_ns)
+            self._rtt.add(rtt_ns)
             self._recent.add(rtt_ns)
             if n not in self._answered:
                 self._answered.add(n)
@@ -211,22 +172,7 @@ class Answerers:
 
     # -- what does not come
 
-    @property
-    def next_expiry_ns(self) -> int | None:
-        """When `expire` finds something next; None while no wait runs."""
-        sent_ns = next(iter(self._waiting.values()), None)
-        return None if sent_ns is None else sent_ns + self.wait_ns + 1
-
-    def expire(self, now_ns: int) -> None:
-        """Count as lost what nobody answered in its wait. When to call it: `Prober.expire`."""
-        before_ns = now_ns - self.wait_ns
-        waiting = self._waiting.items()  # in the order that they were sent
-        for n in [n for n, _ in takewhile(lambda one: one[1] < before_ns, waiting)]:
-            self._end(n)
-        self._outcomes.tell()
-
     def _end(self, n: int) -> None:
-        """The wait of a probe is over."""
         del self._waiting[n]
         if n in self._answered:
             self._answered.remove(n)
@@ -257,7 +203,7 @@ class Answerers:
             reordered=sum(one.reordered for one in everybody),
             failed=self._failed,
             bytes_sent=(self._sent - self._failed) * size,
-            bytes_received=self._answers * size,
+            bytes_received=len(self._rtt) * size,
         )
 
     def counts_of(self, address: str) -> Counts:
@@ -277,15 +223,3 @@ class Answerers:
             bytes_sent=(self._sent - self._failed) * size,
             bytes_received=one.received * size,
         )
-
-    def interval(self) -> tuple[Counts, Spread | None]:
-        """Counts and round trips since this was called last; `in_flight` is that of now."""
-        counts, recent = self.counts, self._recent
-        since = difference(counts, self._looked)
-        self._looked, self._recent = counts, Durations()
-        return since, recent.spread()
-
-    @property
-    def stamps(self) -> Stamp | None:
-        """Who said when answers came; None before there was one."""
-        return stamps_of(self._answers, self._by_kernel)

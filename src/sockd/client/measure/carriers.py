@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from attrs import Factory, define, field
@@ -11,11 +11,10 @@ from attrs import Factory, define, field
 from sockd.client.errors import ClientError
 from sockd.client.net.arrivals import Came, Sent
 from sockd.client.net.datagrams import Datagrams
-from sockd.client.net.dial import dial
 from sockd.client.net.icmp import NetworkError
 from sockd.client.net.streams import Stream
 from sockd.client.process import Run
-from sockd.client.reach import reach
+from sockd.client.reach import connect, reach
 from sockd.client.report import IcmpErrors, Timing, Value
 from sockd.client.targets import Target
 from sockd.client.waiting import watch
@@ -161,14 +160,7 @@ class StreamCarrier:
 
     async def open(self, listener: Listener) -> None:
         """Connect."""
-        hooks = self.run.explain(self.target)
-        self._stream = stream = await dial(
-            self.run.reactor,
-            self.target,
-            self.run.asking,
-            on_write=hooks.wrote,
-            on_read=hooks.read,
-        )
+        self._stream = stream = await connect(self.run, self.target)
         self.address = (stream.peer, self.target.port)
 
         def came(data: bytes) -> None:
@@ -220,6 +212,3 @@ class StreamCarrier:
         if self._stream is not None:
             self.facts()
             self._stream.close()
-
-
-MakeCarrier = Callable[[Run, Target], Carrier]

@@ -25,17 +25,3 @@ def measured(prober: Prober | Answerers, about: HostSummary) -> HostSummary:
         stamps=prober.stamps,
         stamps_discarded=prober.stamps_discarded,
     )
-
-
-def measured_of(everybody: Answerers, address: str, about: HostSummary) -> HostSummary:
-    """What is known of one address that has answered. Raises KeyError for another."""
-    one = everybody.by_address[address]
-    return evolve(
-        about,
-        address=address,
-        counts=everybody.counts_of(address),
-        rtt=one.rtt.spread(),
-        histogram=one.rtt.histogram(),
-        jitter_ns=one.jitter.ns,
-        pdv_p99_ns=one.rtt.pdv_p99_ns(),
-    )

@@ -7,13 +7,15 @@ numbered from 0 here (`n`), and on the wire from `first` on, modulo 2^64.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from itertools import repeat, takewhile
+from itertools import repeat
 
-from sockd.client.measure.clocks import carry
-from sockd.client.measure.outcomes import Outcomes, Tell, difference, stamps_of
-from sockd.client.measure.statistics import Durations, Jitter
-from sockd.client.report import Counts, Outcome, Spread, Stamp
-from sockd.formats.probe import LAST_ATTEMPT, SEQUENCES, ProbeFormat, Verdict
+from attrs import define, field
+
+from sockd.client.measure.probes import Probes
+from sockd.client.measure.statistics import Jitter
+from sockd.client.net.clocks import carried_over
+from sockd.client.report import Counts, Outcome
+from sockd.formats.probe import LAST_ATTEMPT, SEQUENCES, Verdict
 
 MOST_UNANSWERED = 1_000_000
 """Probes without an answer whose wait is not over, some 100 MB: 300,000 a second with 3 s each."""
@@ -34,70 +36,40 @@ Moment = tuple[int, int | None, int | None]
 """Now, the kernel's stamp, and what to add to that."""
 
 
-class Prober:
+@define(eq=False)
+class Prober(Probes):
     """Counts, round trips and outcomes of the probes to one target that answers once.
 
-    `wait_ns` is how long after its own send an answer counts. `attempts` is how often a probe is
-    sent at most: 1 where something is measured. `tell` is told of every outcome, as it is known;
-    without it none is made, which is much faster. `definitions` has what the counts mean; always
-    sent == received + lost + failed + in_flight.
+    `attempts` is how often a probe is sent at most: 1 where something is measured. `definitions`
+    has what the counts mean; always sent == received + lost + failed + in_flight.
     """
 
-    stamps_discarded = 0
-    """Stamps of the kernel that did not fit both clocks."""
-    _sent = 0
-    _datagrams = 0
+    attempts: int = field(default=1, kw_only=True)
+    _datagrams: int = field(default=0, init=False)
     """With every try."""
-    _by_kernel = 0
-    _lost = 0
-    _late = 0
-    _duplicates = 0
-    _corrupt = 0
-    _foreign = 0
-    _reordered = 0
-    _failed = 0
-    _greatest = -1
+    _late: int = field(default=0, init=False)
+    _duplicates: int = field(default=0, init=False)
+    _reordered: int = field(default=0, init=False)
+    _greatest: int = field(default=-1, init=False)
     """Of what was answered in time."""
+    _jitter: Jitter = field(factory=Jitter, init=False)
+    _tries: dict[int, int] = field(factory=dict, init=False)
+    """The number of the last try, where it is not the first, of what is in flight."""
+    _again: dict[int, None] = field(factory=dict, init=False)
+    """In flight, but the wait of its last try is over and the next try not sent yet."""
+    _had: bytearray = field(factory=lambda: bytearray(REMEMBERED), init=False)
+    """Whether a probe had an answer, in time or late."""
+    _lost_sent: dict[int, int] = field(factory=dict, init=False)
+    _lost_before: dict[int, int] = field(factory=dict, init=False)
+    """When the latest lost probes were sent."""
+    _due: list[int] = field(factory=list, init=False)
+    """What `expire` is to ask another try for."""
+    _fresh: list[int] = field(factory=list, init=False)
+    """Round trips that are not summed up yet."""
 
-    def __init__(
-        self,
-        form: ProbeFormat,
-        wait_ns: int,
-        *,
-        first: int = 0,
-        attempts: int = 1,
-        target: str = "",
-        transport: str = "udp",
-        tell: Tell | None = None,
-    ) -> None:
-        if not 1 <= attempts <= LAST_ATTEMPT:
-            raise ValueError(f"a probe is sent 1 to {LAST_ATTEMPT} times, not {attempts}")
-        self.form = form
-        self.wait_ns = wait_ns
-        self.attempts = attempts
-        self.lateness = Durations()
-        """How much later than due probes were sent: the instrument's own delay."""
-        self._first = first % SEQUENCES
-        self._outcomes = Outcomes(tell, target, transport, self._first)
-        self._jitter = Jitter()
-        self._waiting: dict[int, int] = {}
-        """When the last try of each probe was sent, in that order."""
-        self._tries: dict[int, int] = {}
-        """The number of the last try, where it is not the first, of what is in flight."""
-        self._again: dict[int, None] = {}
-        """In flight, but the wait of its last try is over and the next try not sent yet."""
-        self._had = bytearray(REMEMBERED)
-        """Whether a probe had an answer, in time or late."""
-        self._lost_sent: dict[int, int] = {}
-        self._lost_before: dict[int, int] = {}
-        """When the latest lost probes were sent."""
-        self._due: list[int] = []
-        """What `expire` is to ask another try for."""
-        self._fresh: list[int] = []
-        """Round trips that are not summed up yet."""
-        self._rtt = Durations()
-        self._looked = Counts()
-        self._recent = Durations()
+    def __attrs_post_init__(self) -> None:
+        if not 1 <= self.attempts <= LAST_ATTEMPT:
+            raise ValueError(f"a probe is sent 1 to {LAST_ATTEMPT} times, not {self.attempts}")
 
     # -- what is sent
 
@@ -105,10 +77,6 @@ class Prober:
     def room(self) -> int:
         """How many probes more may be in flight: `MOST_UNANSWERED` less those that are."""
         return MOST_UNANSWERED - self.in_flight
-
-    def payloads(self, count: int = 1) -> list[bytes]:
-        """The next probes to be sent; the same until `sent` or `unsent` is called for them."""
-        return self.form.encode_many(self._first + self._sent, count)
 
     def sent(self, at_ns: int, due_ns: int | None = None) -> None:
         """The next probe was sent; `at_ns` was read just before. Raises where there is no room."""
@@ -138,12 +106,8 @@ class Prober:
 
     def unsent(self, reason: str) -> None:
         """The next probe could not be sent, and is not tried again: it has failed."""
-        n = self._sent
-        self._had[n & _SLOTS] = 0
-        self._sent = n + 1
-        self._failed += 1
-        self._outcomes.add(Outcome.FAILED, n, reason=reason)
-        self._outcomes.tell()
+        self._had[self._sent & _SLOTS] = 0
+        super().unsent(reason)
 
     def next_try(self, seq: int) -> bytes:
         """The payload of another try of a probe that `expire` has asked for."""
@@ -178,7 +142,7 @@ class Prober:
         """
         read, waiting, tries, had = self.form.read, self._waiting, self._tries, self._had
         forgotten, rtts = self._sent - REMEMBERED, self._fresh
-        greatest, by_kernel = self._greatest, 0
+        greatest, by_kernel, is_told = self._greatest, 0, bool(self._outcomes)
         for data, stamp_ns in datagrams:
             verdict, seq, attempt = read(data)
             n = (seq - self._first) & _LAST_SEQ
@@ -186,10 +150,9 @@ class Prober:
             if verdict or sent_ns is None or attempt != (tries.get(n, 1) if tries else 1):
                 self._unexpected(verdict, n, attempt, len(data), (now_ns, stamp_ns, offset_ns))
                 continue
-            at_ns = None if stamp_ns is None or offset_ns is None else stamp_ns + offset_ns
-            if at_ns is None or not sent_ns <= at_ns <= now_ns:
+            at_ns = carried_over(stamp_ns, offset_ns, sent_ns, now_ns)
+            if at_ns is None:
                 self.stamps_discarded += stamp_ns is not None
-                at_ns = None
             rtt_ns = (now_ns if at_ns is None else at_ns) - sent_ns
             if not 0 <= rtt_ns <= self.wait_ns:
                 self._overdue(n, attempt, rtt_ns, at_ns is not None)
@@ -203,7 +166,7 @@ class Prober:
             else:
                 greatest = n
             rtts.append(rtt_ns)
-            if tries or self._outcomes:
+            if tries or is_told:
                 self._answered(n, attempt, rtt_ns, at_ns is not None)
         self._greatest, self._by_kernel = greatest, self._by_kernel + by_kernel
         self._finish()
@@ -231,24 +194,9 @@ class Prober:
 
     # -- what does not come
 
-    @property
-    def next_expiry_ns(self) -> int | None:
-        """When `expire` finds something next; None while no wait runs."""
-        sent_ns = next(iter(self._waiting.values()), None)
-        return None if sent_ns is None else sent_ns + self.wait_ns + 1
-
     def expire(self, now_ns: int) -> list[int]:
-        """Count as lost whose wait is over. Returns the numbers of which another try is due.
-
-        First read the clock, then read the socket until it is empty, and then hand over that time:
-        else what came in time and was not read yet were lost.
-        """
-        before_ns = now_ns - self.wait_ns
-        waiting = self._waiting.items()  # in the order that they were sent
-        for n in [n for n, _ in takewhile(lambda one: one[1] < before_ns, waiting)]:
-            self._end(n)
+        super().expire(now_ns)
         due, self._due = self._due, []
-        self._outcomes.tell()
         return [(self._first + n) & _LAST_SEQ for n in due if n in self._again]
 
     # -- what is known
@@ -260,7 +208,6 @@ class Prober:
 
     @property
     def counts(self) -> Counts:
-        """All counts, from the beginning."""
         received, size = self._received, self.form.size
         return Counts(
             sent=self._sent,
@@ -277,30 +224,11 @@ class Prober:
             bytes_received=received * size,
         )
 
-    def interval(self) -> tuple[Counts, Spread | None]:
-        """Counts and round trips since this was called last; `in_flight` is that of now."""
-        self._sum_up()
-        counts, recent = self.counts, self._recent
-        since = difference(counts, self._looked)
-        self._looked, self._recent = counts, Durations()
-        return since, recent.spread()
-
-    @property
-    def rtt(self) -> Durations:
-        """Round trips of what was answered in time."""
-        self._sum_up()
-        return self._rtt
-
     @property
     def jitter_ns(self) -> int | None:
         """RFC 3550's jitter of round trips; None before there were two."""
         self._sum_up()
         return self._jitter.ns
-
-    @property
-    def stamps(self) -> Stamp | None:
-        """Who said when answers came; None before there was one."""
-        return stamps_of(self._received, self._by_kernel)
 
     # -- inside
 
@@ -309,7 +237,6 @@ class Prober:
         return len(self._rtt) + len(self._fresh)
 
     def _sum_up(self) -> None:
-        """Sum up the round trips that came since this was done last."""
         if fresh := self._fresh:
             self._rtt.extend(fresh)
             self._recent.extend(fresh)
@@ -349,7 +276,7 @@ class Prober:
             sent_ns = self._lost_sent.get(n, self._lost_before.get(n))
             rtt_ns, by_kernel = None, False
             if sent_ns is not None and attempt == self.attempts:
-                at_ns = carry(stamp_ns, offset_ns, sent_ns, now_ns)
+                at_ns = carried_over(stamp_ns, offset_ns, sent_ns, now_ns)
                 rtt_ns, by_kernel = (at_ns or now_ns) - sent_ns, at_ns is not None
             self._outcomes.add(self._after(n), n, attempt, rtt_ns, by_kernel, size=size)
 

@@ -13,10 +13,10 @@ from sockd.client.exits import Exit
 from sockd.client.measure.answerers import Answerers
 from sockd.client.measure.budget import MOST_RUNS, NOTE, looks_like_budget
 from sockd.client.measure.carriers import Carrier, Facts, Pieces
-from sockd.client.measure.clocks import Clocks
 from sockd.client.measure.figures import measured
 from sockd.client.measure.prober import Prober
 from sockd.client.measure.schedule import Schedule, Window
+from sockd.client.net.clocks import Clocks
 from sockd.client.net.interfaces import named
 from sockd.client.process import Run
 from sockd.client.report import Answerer, Counts, HostSummary, Interval
@@ -175,7 +175,7 @@ class Probing:
         now_ns = self.run.monotonic_ns()
         # what came in time and waits in the socket's queue is not lost
         self.carrier.read_now()
-        for seq in self.prober.expire(now_ns) or ():
+        for seq in self.prober.expire(now_ns):
             self._send_again(seq)
         self._go_on(self.run.monotonic_ns())
 

@@ -53,13 +53,3 @@ class Arrival:
         if self.sent_ns is None or self.attempt > 1:
             return None
         return self.at_ns - self.sent_ns
-
-
-def carried_over(stamp_ns: int, clocks: ClockReading, not_before: int) -> int | None:
-    """A stamp of the kernel by the monotonic clock; None where it does not fit both clocks.
-
-    Then the wall clock was set between the two: it says that the datagram came after it was read,
-    or before `not_before`, a moment of the monotonic clock before which it cannot have come.
-    """
-    at = clocks.monotonic_ns - (clocks.wall_ns - stamp_ns)
-    return at if not_before <= at <= clocks.monotonic_ns else None

@@ -14,7 +14,8 @@ from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from sockd.client.net.interface import bind_to
+from sockd.client.net.addresses import canonical, full
+from sockd.client.net.interfaces import Way, use_device
 from sockd.client.net.loop import Reactor
 from sockd.client.net.resolve import Address
 
@@ -76,16 +77,19 @@ class _Connecting:
         self.reactor.removeWriter(self)
 
 
-async def connect_to(reactor: Reactor, address: Address, interface: str) -> socket.socket:
+async def connect_to(reactor: Reactor, address: Address, way: Way) -> socket.socket:
     """A TCP socket that is connected, from an interface or an address of ours.
 
-    Small writes go out at once. Raises OSError, or UsageFault for the interface.
+    Small writes go out at once. Raises OSError, or UsageFault for the way.
     """
     sock = socket.socket(address.family, socket.SOCK_STREAM)
     try:
         sock.setblocking(False)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        bind_to(sock, interface)
+        if way.interface is not None:
+            use_device(sock, way.interface)
+        if way.source:
+            sock.bind(full((canonical(way.source, way.interface), 0)))
         try:
             sock.connect(address.sockaddr)
         except BlockingIOError:

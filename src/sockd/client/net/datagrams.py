@@ -21,7 +21,8 @@ from twisted.internet.interfaces import IDelayedCall
 from sockd.client.asking import DEFAULT_WAIT
 from sockd.client.errors import ClientError, TimedOut, Unreachable
 from sockd.client.net import icmp, sockets
-from sockd.client.net.arrivals import Arrival, Came, OnBatch, OnData, OnError, Sent, carried_over
+from sockd.client.net.arrivals import Arrival, Came, OnBatch, OnData, OnError, Sent
+from sockd.client.net.clocks import carried_over
 from sockd.client.net.icmp import NetworkError, NotDelivered, Origin
 from sockd.client.net.interfaces import named
 from sockd.client.net.sockets import DEFAULT_HOPS, Opened
@@ -288,7 +289,7 @@ class Datagrams:
 
     def _arrival(self, came: Came, clocks: ClockReading) -> Arrival:
         data, address, stamp, interface, destination = came
-        at = None if stamp is None else carried_over(stamp, clocks, self._since)
+        at = carried_over(stamp, clocks.offset_ns, self._since, clocks.monotonic_ns)
         self.stamps_discarded += at is None and stamp is not None
         return Arrival(
             data=data,

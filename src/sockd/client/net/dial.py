@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import socket
 import time
+from functools import cached_property
 from typing import NoReturn, cast
 
 from attrs import define, evolve, field, frozen
@@ -13,9 +14,10 @@ from twisted.internet.interfaces import IReactorTime
 
 from sockd.client.asking import Asking
 from sockd.client.errors import ClientError, TimedOut, Unreachable, UsageFault
+from sockd.client.net import interfaces
 from sockd.client.net.channels import Channel, SocketChannel
 from sockd.client.net.connect import connect_to, connect_to_path
-from sockd.client.net.interface import source_family
+from sockd.client.net.interfaces import Way
 from sockd.client.net.loop import Reactor
 from sockd.client.net.race import AllFailed, Race, interleave
 from sockd.client.net.resolve import LOOKUPS, Address, Lookups, resolve
@@ -119,7 +121,7 @@ class _Dialling:
         resolved_ns = time.monotonic_ns()
 
         def connect(address: Address) -> Deferred[socket.socket]:
-            return Deferred.fromCoroutine(connect_to(self.reactor, address, self.asking.interface))
+            return Deferred.fromCoroutine(connect_to(self.reactor, address, self.way))
 
         race = Race(self.reactor, connect, interleave(addresses), self.left())
         try:
@@ -159,16 +161,22 @@ class _Dialling:
             raise Unreachable(f"nobody answers at {path}: {_words(error)}") from None
         return _Reached(sock, path, Timing(connect_ns=time.monotonic_ns() - began_ns))
 
+    @cached_property
+    def way(self) -> Way:
+        """From where: what `-I` says."""
+        wanted = self.asking.interface
+        return interfaces.way(wanted, interfaces.read() if wanted else ())
+
     def _from_here(self, addresses: list[Address]) -> list[Address]:
         """Those that can be reached from the address that `-I` names."""
-        source = source_family(self.asking.interface)
-        if not source:
+        version = self.way.version
+        if not version:
             return addresses
-        family = socket.AF_INET6 if source == 6 else socket.AF_INET
+        family = socket.AF_INET6 if version == 6 else socket.AF_INET
         kept = [address for address in addresses if address.family == family]
         if not kept:
             raise UsageFault(
-                f"-I {self.asking.interface}: {self.target.host} has no address of IPv{source}"
+                f"-I {self.asking.interface}: {self.target.host} has no address of IPv{version}"
             )
         return kept
 

@@ -1,4 +1,5 @@
-"""Our own interfaces: which are up, what they are called, where their broadcasts go.
+"""Our own interfaces: which are up, what they are called, where their broadcasts go, and which one
+`-I` names.
 
 What is there is read in one place (`read`); all else decides from what was read.
 """
@@ -9,6 +10,7 @@ import ipaddress
 import socket
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from typing import NoReturn
 
 import psutil
 from attrs import frozen
@@ -20,6 +22,8 @@ EVERYWHERE = "255.255.255.255"
 """The broadcast that no router sends on, on whichever interface it goes out (RFC 919)."""
 _POINT_TO_POINT = 31
 """Bits of the prefix of a network that is too small to have a broadcast address (RFC 3021)."""
+_SO_BINDTODEVICE = getattr(socket, "SO_BINDTODEVICE", 25)
+"""asm-generic/socket.h."""
 
 IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -120,30 +124,47 @@ class Way:
     interface: Interface | None = None
     source: str = ""
 
+    @property
+    def version(self) -> int:
+        """4 or 6 where it is an address; else 0."""
+        return ipaddress.ip_address(self.source).version if self.source else 0
 
-def way(wanted: str, interfaces: Sequence[Interface], version: int) -> Way:
+
+def way(wanted: str, interfaces: Sequence[Interface], version: int = 0) -> Way:
     """What `-I` means: the name of a device or one of our addresses; empty: as the kernel does.
 
-    Raises UsageFault.
+    `version` is that of the address to send to; 0: any. Raises UsageFault.
     """
     if not wanted:
         return Way()
     for one in interfaces:
         if one.name == wanted:
-            return Way(one) if one.is_up else _refuse(f"the interface {wanted} is down")
+            if not one.is_up:
+                _refuse(f"the interface {wanted} is down")
+            return Way(one)
+    host, _, scope = wanted.partition("%")
     try:
-        ip = ipaddress.ip_address(wanted.partition("%")[0])
+        ip = ipaddress.ip_address(host)
     except ValueError:
         miss = near_miss(wanted, [one.name for one in interfaces], or_all=True)
-        return _refuse(f"there is no interface {wanted}{miss}")
+        _refuse(f"there is no interface {wanted}{miss}")
     for one in interfaces:
-        if any(own.ip == ip for own in one.addresses):
-            if ip.version != version:
-                return _refuse(f"{wanted} is no address of IPv{version}, as the one to send to is")
-            return Way(one if ip.is_link_local or "%" in wanted else None, str(ip))
+        is_meant = scope in ("", one.name, str(one.index))
+        if is_meant and any(own.ip == ip for own in one.addresses):
+            if version not in (0, ip.version):
+                _refuse(f"{wanted} is no address of IPv{version}, as the one to send to is")
+            return Way(one if ip.is_link_local or scope else None, str(ip))
     if ip.is_loopback and ip.version == 4:
         return Way(None, str(ip))  # all of 127.0.0.0/8 is ours
-    return _refuse(f"{wanted} is none of this host's own addresses")
+    _refuse(f"{wanted} is none of this host's own addresses")
+
+
+def use_device(sock: socket.socket, interface: Interface) -> None:
+    """Have a socket send and hear by an interface alone. Raises OSError, UsageFault."""
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, _SO_BINDTODEVICE, interface.name.encode())
+    except PermissionError:  # Linux before 5.7
+        _refuse(f"only root may choose {interface.name} here; one of its addresses will do")
 
 
 def to_join(interfaces: Iterable[Interface], version: int) -> tuple[Interface, ...]:
@@ -152,11 +173,6 @@ def to_join(interfaces: Iterable[Interface], version: int) -> tuple[Interface, .
     usable = [one for one in interfaces if one.is_up and one.of_version(version)]
     able = [one for one in usable if one.can_multicast and not one.is_loopback]
     return (*able, *[one for one in usable if one.is_loopback])
-
-
-def to_broadcast(interfaces: Iterable[Interface]) -> tuple[tuple[Interface, str], ...]:
-    """Each interface with an address that reaches all hosts of its network: first ones only."""
-    return tuple((one, one.broadcasts[0]) for one in interfaces if one.broadcasts)
 
 
 def interface_name(index: int | None) -> str:
@@ -174,5 +190,5 @@ def named(address: str) -> str:
     return f"{host}%{interface_name(int(scope))}" if scope.isdecimal() else address
 
 
-def _refuse(why: str) -> Way:
+def _refuse(why: str) -> NoReturn:
     raise UsageFault(why)

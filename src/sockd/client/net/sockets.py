@@ -17,6 +17,7 @@ from sockd.client.net import icmp, interfaces, socket_files
 from sockd.client.net.addresses import canonical, full, meant, version_of
 from sockd.client.net.interfaces import Interface, Way
 from sockd.client.net.socket_files import LONGEST_PATH
+from sockd.client.net.system import words
 from sockd.formats.hostport import host_port
 from sockd.reactor import sockaddr
 from sockd.reactor.ancillary import Wanted
@@ -35,7 +36,6 @@ _WILDCARD = {4: "0.0.0.0", 6: "::"}
 
 # linux/in.h, linux/in6.h, asm-generic/socket.h
 _SO_RCVBUFFORCE = 33
-_SO_BINDTODEVICE = getattr(socket, "SO_BINDTODEVICE", 25)
 _SO_MEMINFO = 55
 _IP_MULTICAST_ALL = 49
 _IPV6_MULTICAST_ALL = 29
@@ -121,7 +121,7 @@ def to_host(
         receive_buffer = _prepare(sock)
         _aim(sock, way, is_broadcast=is_broadcast, hops=hops if is_group else None)
         source, others = _attach(sock, target, way, is_many)
-    except OSError as error:
+    except (OSError, UsageFault) as error:
         sock.close()
         raise failure(error, f"cannot send to {name}") from None
     return Opened(
@@ -214,9 +214,11 @@ def drops(sock: socket.socket) -> int:
     return int(_MEMINFO.unpack(raw)[_MEMINFO_DROPS]) if len(raw) == _MEMINFO.size else 0
 
 
-def failure(error: OSError, what: str, is_many: bool = False) -> ClientError:
+def failure(error: OSError | UsageFault, what: str, is_many: bool = False) -> ClientError:
     """What the kernel says of a socket or a datagram, in the words of the client."""
-    why = _WORDS.get(error.errno or 0) or (error.strerror or str(error)).lower()
+    if isinstance(error, UsageFault):
+        return error
+    why = _WORDS.get(error.errno or 0) or words(error)
     if is_many and error.errno == errno.ENETUNREACH:
         why += ": name a device with -I"
     kind = _FAULTS.get(error.errno or 0, Unreachable)
@@ -263,8 +265,7 @@ def _aim(sock: socket.socket, way: Way, *, is_broadcast: bool, hops: int | None)
     if is_broadcast:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
     if way.interface is not None:
-        device = way.interface.name.encode()
-        sock.setsockopt(socket.SOL_SOCKET, _SO_BINDTODEVICE, device)
+        interfaces.use_device(sock, way.interface)
     if hops is None:
         return
     index = way.interface.index if way.interface else 0
@@ -284,7 +285,7 @@ def _source(sock: socket.socket, target: Address, way: Way) -> str:
     """The address of ours from which the kernel would send there. Raises OSError."""
     with socket.socket(sock.family, socket.SOCK_DGRAM) as trial:
         if way.interface is not None:
-            trial.setsockopt(socket.SOL_SOCKET, _SO_BINDTODEVICE, way.interface.name.encode())
+            interfaces.use_device(trial, way.interface)
         trial.connect(full((target[0], target[1] or 9)))
         host, _, *more = trial.getsockname()
     return canonical(sockaddr.scoped(host.partition("%")[0], more[1]) if more else host)

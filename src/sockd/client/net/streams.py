@@ -112,23 +112,6 @@ class Stream:
             found += part
         return bytes(found)
 
-    async def read_line(self, limit: int, wait: float | None = None) -> bytes:
-        """A line with its LF, within the wait; the last may have none; b"" at the end.
-
-        Raises BadAnswer where it is longer than `limit` bytes.
-        """
-        found, end = bytearray(), self._deadline(wait)
-        while not found.endswith(b"\n"):
-            await self._have(end)
-            at = self._buffer.find(b"\n", 0, limit - len(found) + 1)
-            part = self._take(at + 1 if at >= 0 else limit - len(found) + 1)
-            if not part:
-                break
-            found += part
-            if len(found) > limit:
-                raise BadAnswer(f"{self.name} sent a line of more than {limit} bytes")
-        return bytes(found)
-
     async def read_all(self, limit: int, wait: float | None = None) -> bytes:
         """All up to the end. The wait is for each piece, so that a long answer may take its time.
 
@@ -229,11 +212,6 @@ class Stream:
             first_byte_ns=_since(self.opened_ns, self.first_byte_ns),
             total_ns=_since(self.began_ns or self.opened_ns, self.last_byte_ns),
         )
-
-    def set_no_delay(self, is_on: bool = True) -> None:
-        """TCP_NODELAY: small writes go out at once. They do, unless it is switched off."""
-        if self.channel.socket.family != socket.AF_UNIX and not self._is_closed:
-            self.channel.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, is_on)
 
     def tcp_info(self) -> TcpInfo | None:
         """What the kernel knows of it; None where it does not tell, or it is closed."""

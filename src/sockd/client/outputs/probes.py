@@ -16,6 +16,8 @@ MARKS = {
 }
 STYLES = {Outcome.ANSWERED: "", Outcome.LOST: "bad", Outcome.FAILED: "bad"}
 """How a line of an outcome looks; others are odd."""
+ALWAYS = frozenset({"service"})
+"""Values without which nobody knows what was asked: they stand in every line."""
 
 
 def probe_line(probe: Probe, *, is_alone: bool, has_values: bool = False) -> str:
@@ -36,8 +38,9 @@ def probe_line(probe: Probe, *, is_alone: bool, has_values: bool = False) -> str
     text += MARKS.get(probe.outcome, "")
     if probe.reason:
         text += f": {escape(probe.reason)}"
-    if has_values:
-        text += "".join(f", {named(name, value)}" for name, value in probe.values.items())
+    for name, value in probe.values.items():
+        if has_values or name in ALWAYS:
+            text += f", {named(name, value)}"
     return text
 
 

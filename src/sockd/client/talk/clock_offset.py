@@ -53,10 +53,6 @@ class Bounds:
         """Right between its bounds."""
         return (self.low + self.high) // 2
 
-    def shifted(self, by: int) -> Bounds:
-        """Both bounds moved."""
-        return Bounds(self.low + by, self.high + by)
-
     def widened(self, by: int) -> Bounds:
         """With so much more on both sides."""
         return Bounds(self.low - by, self.high + by)

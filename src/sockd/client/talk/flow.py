@@ -23,9 +23,9 @@ from attrs import define, field
 
 from sockd.client.errors import BadAnswer, ClientError, TimedOut
 from sockd.client.exits import Exit
-from sockd.client.net.dial import dial
 from sockd.client.net.streams import Stream
 from sockd.client.process import Run
+from sockd.client.reach import connect
 from sockd.client.report import Counts, Data, HostSummary, Interval, Outcome, Probe, Timing, Value
 from sockd.client.targets import Target
 from sockd.client.waiting import sleep
@@ -90,14 +90,8 @@ class FlowHost:
 
     async def go(self) -> None:
         """Carry all. Raises ClientError where that failed."""
-        hooks, error = self.run.explain(self.target), None
-        stream = self._stream = await dial(
-            self.run.reactor,
-            self.target,
-            self.run.asking,
-            on_write=hooks.wrote,
-            on_read=hooks.read,
-        )
+        error = None
+        stream = self._stream = await connect(self.run, self.target)
         try:
             await self.carry(self, stream)
         except ClientError as failed:

@@ -17,6 +17,7 @@ from twisted.python.failure import Failure
 
 from sockd.client.errors import UsageFault
 from sockd.client.net.loop import Reactor
+from sockd.client.net.system import words
 
 PIECE = 64 * 1024
 """Bytes that are read at once: what a pipe holds. No more than a piece is read ahead."""
@@ -102,8 +103,7 @@ class Input:
             try:
                 data, fault = os.read(self.descriptor, PIECE), None
             except OSError as error:
-                said = (error.strerror or str(error)).lower()
-                data, fault = b"", UsageFault(f"cannot read standard input: {said}")
+                data, fault = b"", UsageFault(f"cannot read standard input: {words(error)}")
             with suppress(RuntimeError):  # the reactor has ended meanwhile
                 self.reactor.callFromThread(self._came, data, fault)
             if not data:

@@ -68,14 +68,16 @@ class Clocks:
         return after_ns, before_ns + width_ns // 2 - real_ns, (width_ns + 1) // 2
 
 
-def carry(stamp_ns: int | None, offset_ns: int | None, sent_ns: int, now_ns: int) -> int | None:
+def carried_over(
+    stamp_ns: int | None, offset_ns: int | None, not_before_ns: int, now_ns: int
+) -> int | None:
     """When a datagram came, by the monotonic clock, from its stamp by the wall clock.
 
     None where there is no stamp, where it cannot be trusted (no offset), and where it does not fit:
-    it is before the question was sent, or after now. Whoever measures takes the time at which it
+    it is before the question was sent, or after now. Whoever asks takes the time at which it
     read the datagram then, and counts the stamp as discarded.
     """
     if stamp_ns is None or offset_ns is None:
         return None
     at_ns = stamp_ns + offset_ns
-    return at_ns if sent_ns <= at_ns <= now_ns else None
+    return at_ns if not_before_ns <= at_ns <= now_ns else None

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sockd.client.measure.clocks import GRAIN_NS, TIGHT_NS, TRIES, Clocks, carry
+from sockd.client.net.clocks import GRAIN_NS, TIGHT_NS, TRIES, Clocks, carried_over
+from sockd.reactor.wire import ClockReading
 
 SECOND = 1_000_000_000
 NOON = 1_700_000_000 * SECOND
@@ -40,7 +41,7 @@ def test_a_stamp_is_carried_over_by_what_the_clocks_differ() -> None:
     hands.now_ns += 5_000
     now_ns, offset_ns = clocks.read()
     assert offset_ns is not None
-    at_ns = carry(stamp_ns, offset_ns, sent_ns, now_ns)
+    at_ns = carried_over(stamp_ns, offset_ns, sent_ns, now_ns)
     assert at_ns is not None
     assert abs(at_ns - sent_ns - 40) <= 50
     assert now_ns == hands.now_ns
@@ -92,12 +93,17 @@ def test_a_better_reading_replaces_a_worse_one() -> None:
 
 
 def test_a_stamp_that_does_not_fit_is_not_carried() -> None:
-    assert carry(90, 10, 100, 200) == 100
-    assert carry(190, 10, 100, 200) == 200
-    assert carry(89, 10, 100, 200) is None, "before the question"
-    assert carry(191, 10, 100, 200) is None, "after it was read"
-    assert carry(None, 10, 100, 200) is None
-    assert carry(100, None, 100, 200) is None
+    assert carried_over(90, 10, 100, 200) == 100
+    assert carried_over(190, 10, 100, 200) == 200
+    assert carried_over(89, 10, 100, 200) is None, "before the question"
+    assert carried_over(191, 10, 100, 200) is None, "after it was read"
+    assert carried_over(None, 10, 100, 200) is None
+    assert carried_over(100, None, 100, 200) is None
+
+
+def test_both_clocks_read_at_one_moment_tell_what_to_add_to_a_stamp() -> None:
+    clocks = ClockReading(monotonic_ns=500, wall_ns=1000)
+    assert carried_over(900, clocks.offset_ns, 100, clocks.monotonic_ns) == 400
 
 
 @given(
@@ -109,5 +115,5 @@ def test_a_stamp_that_does_not_fit_is_not_carried() -> None:
 def test_no_stamp_makes_a_negative_or_huge_round_trip(
     stamp_ns: int, offset_ns: int, sent_ns: int, took_ns: int
 ) -> None:
-    at_ns = carry(stamp_ns, offset_ns, sent_ns, sent_ns + took_ns)
+    at_ns = carried_over(stamp_ns, offset_ns, sent_ns, sent_ns + took_ns)
     assert at_ns is None or 0 <= at_ns - sent_ns <= took_ns
