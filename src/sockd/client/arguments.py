@@ -91,7 +91,12 @@ def _repeating(wait: float) -> list[Shared]:
             metavar="N",
             help="Ask so many times.",
         ),
-        made("-i", "--interval", type=SECONDS, help="Time between two questions."),
+        made(
+            "-i",
+            "--interval",
+            type=SECONDS,
+            help="Time between two questions; without -c they go on until ^C or -w.",
+        ),
         made(
             "-W",
             "--wait",
@@ -267,6 +272,14 @@ def check_end(asking: Asking, options: str) -> None:
     """Raises UsageError where monitoring would wait for ever: `options` are what ends a run."""
     if asking.is_check:
         raise click.UsageError(f"--check has to come to an end: give {options}")
+
+
+def check_times(asking: Asking) -> None:
+    """Raises UsageError where to ask without end cannot be meant."""
+    if asking.times is None and asking.deadline is None:
+        check_end(asking, "-c or -w")
+        if not round((asking.interval or 0) * 1e9):
+            raise click.UsageError("-i 0 asks without a pause: give it an end, -c or -w")
 
 
 def check_local(asking: Asking, what: str) -> None:

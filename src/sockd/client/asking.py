@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import itertools
+from collections.abc import Iterable, Mapping
 
 from attrs import fields, frozen
 
@@ -63,6 +64,23 @@ class Asking:
     """A file to write metrics to; `-` for standard output."""
     color: str = "auto"
     """`auto`, `always`, `never`."""
+
+    @property
+    def times(self) -> int | None:
+        """How often a host is asked that one question suffices for; None: until something ends it.
+
+        Who gives an interval and no count wants it asked again.
+        """
+        return 1 if self.count is self.interval is None else self.count
+
+    @property
+    def is_repeated(self) -> bool:
+        """Whether that is more than once."""
+        return self.times != 1
+
+    def turns(self) -> Iterable[int]:
+        """Its questions, by number."""
+        return itertools.count() if self.times is None else range(self.times)
 
     def given(self) -> Mapping[str, int | float | str | bool]:
         """What is not as it would be without options, by name."""

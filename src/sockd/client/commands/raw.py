@@ -208,7 +208,7 @@ def send(asking: Asking, words: tuple[str, ...], is_hex: bool, keeps_open: bool)
     found = targets(hosts, asking, {})
     given = data_of(rest, is_hex)
     if found[0].transport.is_stream:
-        if given is None and ((asking.count or 1) > 1 or asking.retries):
+        if given is None and (asking.is_repeated or asking.retries):
             raise click.UsageError("standard input is read once: give DATA to send it again")
     elif keeps_open:
         raise click.UsageError("--keep-open is for connections")

@@ -12,8 +12,8 @@ from twisted.internet.defer import CancelledError
 
 from sockd.client.arguments import Command, asks
 from sockd.client.asking import Asking
-from sockd.client.asks import INTERVAL, Answer, ConversationHost, Speech, Talk
-from sockd.client.errors import BadAnswer, ClientError, TimedOut
+from sockd.client.asks import Answer, ConversationHost, Speech, Talk
+from sockd.client.errors import BadAnswer, ClientError, TimedOut, UsageFault
 from sockd.client.exits import worst
 from sockd.client.net.datagrams import Datagrams
 from sockd.client.net.streams import Stream
@@ -52,6 +52,8 @@ class ClockHost:
     run: Run
     target: Target
     is_precise: bool = False
+    gap: float = PRECISE_GAP
+    """Seconds between two questions then, at least."""
     columns: int = 0
     """Of the names in a row."""
     width: int | None = None
@@ -102,13 +104,13 @@ class ClockHost:
 
     async def _repeat(self) -> None:
         """As many times as the options say; a row each."""
-        run, asking = self.run, self.run.asking
-        start, failed = run.monotonic_ns(), None
-        every = INTERVAL if asking.interval is None else asking.interval
-        for seq in range(asking.count or 1):
-            await sleep(run.reactor, seq * every - (run.monotonic_ns() - start) / 1e9)
+        failed: ClientError | None = None
+        for seq in self.run.asking.turns():
+            await self._asked.due()
             error = await self._asked.ask(seq)
             failed = error or failed
+            if isinstance(error, UsageFault):
+                break  # it would be no other the next time
             if error is None:
                 self._say_clock()
         if failed is not None and self._estimate is None:
@@ -117,7 +119,7 @@ class ClockHost:
     async def _narrow(self) -> None:
         """Near the other clock's tick, until the interval is narrow; one row."""
         run, asking = self.run, self.run.asking
-        gap_ns = round(max(PRECISE_GAP, asking.interval or 0.0) * 1e9)
+        gap_ns = round(self.gap * 1e9)
         earliest = run.monotonic_ns()
         for seq in range(asking.count or PRECISE_ASKS):
             due = earliest if self._estimate is None else self._estimate.next_ask(earliest)
@@ -269,16 +271,20 @@ def time(asking: Asking, hosts: tuple[str, ...], is_precise: bool) -> int:
     found = sorted(targets(hosts, asking, PORTS), key=lambda target: target.host != "localhost")
     columns = column_width(found)
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    interval, options = asking.interval, asking.given()
+    if is_precise:  # its questions are as many as it needs, however far apart
+        asking = evolve(asking, interval=None)
 
     def make(run: Run, target: Target) -> ClockHost:
-        host = ClockHost(run, target, is_precise=is_precise, columns=columns, width=width)
+        gap = max(PRECISE_GAP, interval or 0.0)
+        host = ClockHost(run, target, is_precise, gap, columns=columns, width=width)
         is_first = target is found[0]
         if is_first and target.host != "localhost" and not (target.path or asking.is_quiet):
             ours = local_ctime(run.wall_ns() / 1e9)
             host.heading = row("localhost", "0 s", ours, columns)
         return host
 
-    return run_hosts("time", found, asking, make, has_rows=True, kind="time")
+    return run_hosts("time", found, asking, make, has_rows=True, kind="time", options=options)
 
 
 def column_width(found: Sequence[Target]) -> int:

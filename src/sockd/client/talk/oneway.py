@@ -16,6 +16,9 @@ from sockd.client.waiting import sleep
 
 INTERVAL = 0.1
 """Seconds between two datagrams if nothing else is said: as for all that is sent over UDP."""
+MOST_BEHIND = 1.0
+"""Seconds of its schedule that are made up for: a run that was stopped for an hour, and goes on,
+does not send all of that at once."""
 GRACE = 1.0
 """Seconds after the last datagram for what the network reports: a way there and back, at most."""
 
@@ -48,11 +51,12 @@ class OneWayHost:
         run, asking = self.run, self.run.asking
         datagrams = self._datagrams = await reach(run, self.target)
         datagrams.on_error = self._reported
-        start, every = run.monotonic_ns(), asking.interval
-        every = INTERVAL if every is None else every
+        every = INTERVAL if asking.interval is None else asking.interval
+        due = run.monotonic_ns() / 1e9
         try:
-            for seq in range(asking.count or 1):
-                await sleep(run.reactor, seq * every - (run.monotonic_ns() - start) / 1e9)
+            for _ in asking.turns():
+                await sleep(run.reactor, due - run.monotonic_ns() / 1e9)
+                due = max(due, run.monotonic_ns() / 1e9 - MOST_BEHIND) + every
                 datagrams.send(bytes(self.size))
                 self._sent += 1
             await self._listen(datagrams)
