@@ -114,7 +114,12 @@ def _repeating(wait: float) -> list[Shared]:
             help="Ask again where no answer came.",
         ),
         made("-s", "--size", type=BYTES, help="Bytes of a question, as 64 or 4k."),
-        made("--answers", type=click.IntRange(1), metavar="N", help="End after so many answers."),
+        made(
+            "--answers",
+            type=click.IntRange(0),
+            metavar="N",
+            help="End after so many answers; 0 waits for none.",
+        ),
         made(
             "--any",
             "enough",

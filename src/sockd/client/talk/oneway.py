@@ -29,7 +29,12 @@ class OneWayHost:
 
     run: Run
     target: Target
-    size: int
+    data: bytes
+    """In each of them."""
+    every: float = INTERVAL
+    """Seconds between two, if nothing else is said."""
+    listens: bool = True
+    """Whether there is a time in which the network may report, and nobody may answer."""
     _sent: int = 0
     _undelivered: int = 0
     _told: Counts = field(factory=Counts)
@@ -51,13 +56,13 @@ class OneWayHost:
         run, asking = self.run, self.run.asking
         datagrams = self._datagrams = await reach(run, self.target)
         datagrams.on_error = self._reported
-        every = INTERVAL if asking.interval is None else asking.interval
+        every = self.every if asking.interval is None else asking.interval
         due = run.monotonic_ns() / 1e9
         try:
             for _ in asking.turns():
                 await sleep(run.reactor, due - run.monotonic_ns() / 1e9)
                 due = max(due, run.monotonic_ns() / 1e9 - MOST_BEHIND) + every
-                datagrams.send(bytes(self.size))
+                datagrams.send(self.data)
                 self._sent += 1
             await self._listen(datagrams)
         finally:
@@ -66,9 +71,12 @@ class OneWayHost:
 
     async def _listen(self, datagrams: Datagrams) -> None:
         """For what the network reports, and for an answer, which there must not be."""
+        datagrams.read_now()  # what is known already, for which nobody has to wait
         try:
-            came = await datagrams.receive(min(GRACE, self.run.asking.wait))
+            came = await datagrams.receive(min(GRACE, self.run.asking.wait) * self.listens)
         except TimedOut:
+            return
+        if not self.listens:
             return
         raise BadAnswer(
             f"{self.target} answered with {len(came.data)} bytes: a service that discards is silent"
@@ -81,7 +89,7 @@ class OneWayHost:
         return Counts(
             sent=self._sent,
             failed=min(self._undelivered, self._sent),
-            bytes_sent=self._sent * self.size,
+            bytes_sent=self._sent * len(self.data),
         )
 
     def interval(self, from_ns: int, to_ns: int) -> Interval | None:
@@ -109,7 +117,7 @@ class OneWayHost:
             port=self.target.port or None,
             counts=self._counts(),
             icmp=self._icmp or (datagrams.icmp() if datagrams else ()),
-            notes=("nothing comes back: what has arrived is not known",),
+            notes=("nothing comes back: what has arrived is not known",) * self.listens,
             exit=error.exit if error else Exit.ANSWERED if self._sent else Exit.TIMEOUT,
             error=None if error is None else str(error),
         )
