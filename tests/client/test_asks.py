@@ -110,7 +110,9 @@ def test_datagrams_that_nobody_answers_are_sent_until_it_is_interrupted() -> Non
 
 def test_the_deadline_ends_what_is_asked_again_and_the_answers_count() -> None:
     with datagram_liar(line) as liar:
-        done = sock("daytime", "--udp", "-i", "10ms", "-w", "4s", *PATIENT, f"127.0.0.1:{liar.port}")
+        done = sock(
+            "daytime", "--udp", "-i", "10ms", "-w", "4s", *PATIENT, f"127.0.0.1:{liar.port}"
+        )
     assert done.code == 0
     assert "probes" in done.err, "it has measured"
 

@@ -78,7 +78,10 @@ def test_what_is_held_back_is_told_when_the_answer_is_complete() -> None:
     assert told.out == b"half of it: \\xe2\\x82"
 
 
-@given(st.binary(max_size=40), st.lists(st.integers(0, 40), max_size=6))
+@given(
+    st.binary(max_size=40) | st.lists(st.sampled_from(b"\\\\x1\x1b\r\n")).map(bytes),
+    st.lists(st.integers(0, 40), max_size=6),
+)
 def test_on_a_terminal_an_answer_is_the_same_however_it_is_cut(
     data: bytes, cuts: list[int]
 ) -> None:
@@ -94,6 +97,21 @@ def test_on_a_terminal_an_answer_is_the_same_however_it_is_cut(
     pieces = [data[low:high] for low, high in pairwise(edges)]
     assert b"".join(pieces) == data
     assert shown(pieces) == shown([data])
+
+
+def test_on_a_terminal_a_backslash_is_one_unless_it_would_begin_an_escape() -> None:
+    told = Told(answer(b"[\\]^_\\\r\nC:\\x41\\"), out_is_terminal=True)
+    assert told.out == b"[\\]^_\\\nC:\\\\x41"
+    told(answer(b"x"))
+    assert told.out == b"[\\]^_\\\nC:\\\\x41\\\\x", "known once the next byte is there"
+    told(answer(b"\\"), probe())
+    assert told.out.endswith(b"x\\")
+
+
+def test_a_message_repeats_a_backslash_as_it_was_typed() -> None:
+    assert Told(error("localhost", r"localhost said to 'a\b': below 2")).lines == [
+        r"sock: localhost said to 'a\b': below 2"
+    ]
 
 
 @given(st.text(max_size=20))

@@ -29,7 +29,7 @@ from sockd.client.report import (
     Summary,
 )
 from sockd.client.targets import Transport
-from sockd.formats.text import escape
+from sockd.formats.text import escape, readable
 
 MEASURING = frozenset({"echo"})
 """Commands that measure, whatever they are asked for."""
@@ -134,10 +134,10 @@ class Human:
 
     def _error(self, error: Error) -> str:
         """Of several hosts it begins with the one that it is of."""
-        text = escape(error.message)
+        text = readable(error.message)
         if error.target is None or self._is_one:
             return text
-        target = escape(error.target)
+        target = readable(error.target)
         if text.startswith((f"{target}:", f"{target} ")):
             return text
         return f"{target}: {text}"
