@@ -8,12 +8,13 @@ import signal
 import time
 from collections.abc import Callable, Sequence
 from itertools import islice
+from pathlib import Path
 
 import pytest
 
 from sockd.client.asking import Asking
 from sockd.formats.time import time_since_1900
-from tests.client.liars import Liar, datagram_liar, hears, refusing_port, says, stream_liar
+from tests.client.liars import Liar, datagram_liar, hears, refusing_port, says, stays, stream_liar
 from tests.client.running import sock, sock_open
 
 PATIENT = ("-W", "60s")
@@ -88,12 +89,14 @@ def test_each_of_endless_questions_has_a_connection_of_its_own(command: str) -> 
 
 
 def test_lines_of_arguments_are_asked_again() -> None:
-    with stream_liar(hears(4), says(b"cba\n")) as liar:
-        with sock_open(
+    with (
+        stream_liar(hears(4), says(b"cba\n")) as liar,
+        sock_open(
             "reverse", "-H", f"127.0.0.1:{liar.port}", *PATIENT, "-i", "10ms", "abc"
-        ) as process:
-            assert process.stdout is not None
-            assert [*islice(process.stdout, TURNS)] == [b"cba\n"] * TURNS
+        ) as process,
+    ):
+        assert process.stdout is not None
+        assert [*islice(process.stdout, TURNS)] == [b"cba\n"] * TURNS
 
 
 def test_datagrams_that_nobody_answers_are_sent_until_it_is_interrupted() -> None:
@@ -137,6 +140,24 @@ def test_a_plugin_that_asks_again_must_come_to_an_end() -> None:
     done = sock("daytime", "--check", "-i", "1")
     told = b"SOCK UNKNOWN - --check has to come to an end: give -c or -w\n"
     assert (done.code, done.out) == (3, told)
+
+
+def test_each_try_has_a_wait_of_its_own() -> None:
+    with stream_liar(stays) as stream, datagram_liar(lambda _: []) as datagrams:
+        for liar, transport in ((stream, "--tcp"), (datagrams, "--udp")):
+            to = f"127.0.0.1:{liar.port}"
+            done = sock("daytime", transport, "-W", "200ms", "--retries", "2", "-J", to)
+            summary = json.loads(done.out.splitlines()[-1])
+            assert (done.code, summary["hosts"][0]["counts"]["sent"]) == (3, 3)
+            assert summary["elapsed_ns"] >= 3 * 200_000_000
+
+
+@pytest.mark.parametrize("family", ["ipv4", "ipv6"])
+def test_the_usual_wait_is_longer_than_the_kernel_looks_for_a_neighbour(family: str) -> None:
+    """So that a host that is not there is told as such, and not as one that is silent."""
+    usual = Path(f"/proc/sys/net/{family}/neigh/default")
+    tries, each = (int((usual / name).read_text()) for name in ("mcast_solicit", "retrans_time_ms"))
+    assert tries * each / 1000 + 0.5 < Asking().wait
 
 
 @pytest.mark.parametrize("command", ["daytime", "time"])

@@ -79,10 +79,12 @@ class Command(click.Command):
                     formatter.write_dl(records)
 
 
-def _repeating(wait: float) -> list[Shared]:
-    def made(*names: str, **settings: Any) -> Shared:
-        return Shared("How often, how long", *names, **settings)
+def _repeated(*names: str, **settings: Any) -> Shared:
+    return Shared("How often, how long", *names, **settings)
 
+
+def _repeating(wait: float) -> list[Shared]:
+    made = _repeated
     return [
         made(
             "-c",
@@ -103,7 +105,7 @@ def _repeating(wait: float) -> list[Shared]:
             "--timeout",
             type=SECONDS,
             default=wait,
-            help=f"Wait so long for one answer ({wait:g} s).",
+            help=f"Wait so long to get there, then for an answer ({wait:g} s).",
         ),
         made("-w", "--deadline", type=SECONDS, help="End after this time, whatever is open."),
         made(
@@ -111,8 +113,14 @@ def _repeating(wait: float) -> list[Shared]:
             type=click.IntRange(0, limits.MOST_RETRIES),
             default=0,
             metavar="N",
-            help="Ask again where no answer came.",
+            help="Ask again where no answer came; each try has its own -W.",
         ),
+    ]
+
+
+def _enough() -> list[Shared]:
+    made = _repeated
+    return [
         made("-s", "--size", type=BYTES, help="Bytes of a question, as 64 or 4k."),
         made(
             "--answers",
@@ -220,7 +228,7 @@ def asks(
     `leaves_out` names fields of `Asking` that mean nothing to the command. The function gets
     `asking` instead of the options.
     """
-    options = [*_repeating(wait), *_getting_there(transports)]
+    options = [*_repeating(wait), *_enough(), *_getting_there(transports)]
     if has_tls or Transport.TLS in transports:
         options += _tls()
     unwanted = {

@@ -7,8 +7,9 @@ from collections.abc import Iterable, Mapping
 
 from attrs import fields, frozen
 
-DEFAULT_WAIT = 3.0
-"""Seconds for one answer: less would call a satellite's answer lost, more would bore who asks."""
+DEFAULT_WAIT = 4.0
+"""Seconds for one answer: less would call a host of this link silent that is not there, which the
+kernel says after 3.1; more would bore who asks."""
 LARGEST_SIZE = 65_507
 """Bytes of a probe: what a datagram of UDP over IPv4 carries."""
 MOST_COUNT = 1_000_000_000
@@ -25,7 +26,7 @@ class Asking:
     count: int | None = None
     interval: float | None = None
     wait: float = DEFAULT_WAIT
-    """For one answer, from its own send."""
+    """For one answer, from its own send; and before it, as long to get there."""
     deadline: float | None = None
     """For the whole run."""
     size: int | None = None

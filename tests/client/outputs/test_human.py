@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from attrs import evolve
@@ -106,6 +107,24 @@ def test_on_a_terminal_a_backslash_is_one_unless_it_would_begin_an_escape() -> N
     assert told.out == b"[\\]^_\\\nC:\\\\x41\\\\x", "known once the next byte is there"
     told(answer(b"\\"), probe())
     assert told.out.endswith(b"x\\")
+
+
+@pytest.mark.parametrize(
+    ("asking", "is_told"),
+    [
+        ({}, False),
+        ({"count": 2}, True),
+        ({"interval": 1.0}, True),
+        ({"interval": 1.0, "count": 1}, False),
+        ({"interval": 1.0, "is_quiet": True}, False),
+        ({"interval": 0.009}, False),
+    ],
+)
+def test_a_question_that_fails_is_told_where_others_follow(
+    asking: dict[str, Any], is_told: bool
+) -> None:
+    told = Told(probe(Outcome.LOST), probe(), **asking)
+    assert told.lines == ["127.0.0.1: seq=3 no answer"] * is_told
 
 
 def test_a_message_repeats_a_backslash_as_it_was_typed() -> None:

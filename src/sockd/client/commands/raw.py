@@ -202,9 +202,12 @@ def send(asking: Asking, words: tuple[str, ...], is_hex: bool, keeps_open: bool)
     """Send DATA or standard input, print the answer.
 
     On a connection the data is finished (unless --keep-open), and the answer printed to its end, or
-    until nothing more comes for the time of --wait. With --udp the data is one datagram, and what
-    is answered is printed until then. --answers N ends after N datagrams, or lines of a connection.
-    Where none is due, as of logs or counters, --answers 0 sends the datagram and waits for nothing.
+    until nothing more comes for the time of --wait. --answers N ends after N lines.
+
+    With --udp the data is one datagram. No answer says that it is the last, so after each another
+    one is waited for: --answers 1 ends with the first, and --answers 0 waits for none, where none
+    is due, as of a log.
+
     An end without an answer is no error; where nothing comes and nothing ends, the exit code is 3.
     """
     hosts, asking, rest = destination(words, asking)

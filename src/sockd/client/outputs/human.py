@@ -115,9 +115,7 @@ class Human:
         self._shows_probes = not self.asking.is_quiet and (
             self.asking.verbosity > 0 or (self.command in MEASURING and not is_fast)
         )
-        self._shows_failures = (
-            self.asking.is_repeated and not self.asking.is_quiet and not is_fast
-        )
+        self._shows_failures = self.asking.is_repeated and not self.asking.is_quiet and not is_fast
         if self._screen.can_erase and not (self.asking.is_quiet or self.asking.explains):
             self._live = Live(self._screen, self.now_ns, lambda: self._answers.is_open)
         if self.asking.is_insecure:
