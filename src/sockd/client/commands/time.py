@@ -95,7 +95,8 @@ class ClockHost:
             raise
         except CancelledError:  # the deadline, an interrupt, or others have answered
             if self._estimate is None:
-                self._say(row(self.target.name, "-", "no answer when the run ended", self.columns))
+                why = str(self.fault or "no answer when the run ended")
+                self._say(row(self.target.name, "-", why, self.columns, self.width))
             elif self.is_precise:
                 self._say_clock()
             raise

@@ -125,8 +125,9 @@ class Human:
         self._answers.end(probe.target)
         if self.asking.explains and self.is_terminal:
             self._answers.end_line()
-        if self._shows_probes or (self._shows_failures and probe.outcome in FAILURES):
+        if self._shows_probes:
             self._live = None  # the lines tell that it goes on
+        if self._shows_probes or (self._shows_failures and probe.outcome in FAILURES):
             line = probe_line(probe, is_alone=self._is_one, has_values=self.asking.verbosity > 1)
             self._screen.say(line, style=STYLES.get(probe.outcome, "odd"))
 
