@@ -7,7 +7,7 @@ from attrs import define, field
 from sockd.client.errors import BadAnswer, ClientError, TimedOut
 from sockd.client.exits import Exit
 from sockd.client.net.datagrams import Datagrams
-from sockd.client.net.icmp import NetworkError
+from sockd.client.net.icmp import NetworkError, NotDelivered
 from sockd.client.process import Run
 from sockd.client.reach import reach
 from sockd.client.report import Counts, HostSummary, IcmpErrors, Interval
@@ -37,6 +37,7 @@ class OneWayHost:
     """Whether there is a time in which the network may report, and nobody may answer."""
     _sent: int = 0
     _undelivered: int = 0
+    _failed: ClientError | None = None
     _told: Counts = field(factory=Counts)
     _datagrams: Datagrams | None = None
     _icmp: tuple[IcmpErrors, ...] = ()
@@ -48,8 +49,8 @@ class OneWayHost:
 
     @property
     def fault(self) -> ClientError | None:
-        """Nothing that `go` does not raise."""
-        return None
+        """The last that the network has reported."""
+        return self._failed
 
     async def go(self) -> None:
         """Send all. Raises Unreachable where the network reports that it does not arrive."""
@@ -83,7 +84,9 @@ class OneWayHost:
         )
 
     def _reported(self, error: NetworkError) -> None:
-        self._undelivered += error.means_undelivered
+        if error.means_undelivered:
+            self._undelivered += 1
+            self._failed = NotDelivered(f"{self.target}: {error}", error)
 
     def _counts(self) -> Counts:
         return Counts(
@@ -109,7 +112,7 @@ class OneWayHost:
 
     def summary(self, error: ClientError | None) -> HostSummary:
         """What is known of it so far."""
-        datagrams = self._datagrams
+        datagrams, why = self._datagrams, error or self._failed
         return HostSummary(
             target=self.target.name,
             transport=self.target.transport,
@@ -118,6 +121,6 @@ class OneWayHost:
             counts=self._counts(),
             icmp=self._icmp or (datagrams.icmp() if datagrams else ()),
             notes=("nothing comes back: what has arrived is not known",) * self.listens,
-            exit=error.exit if error else Exit.ANSWERED if self._sent else Exit.TIMEOUT,
-            error=None if error is None else str(error),
+            exit=why.exit if why else Exit.ANSWERED if self._sent else Exit.TIMEOUT,
+            error=None if why is None else str(why),
         )
