@@ -26,7 +26,7 @@ from sockd.client.targets import Target, Transport
 from sockd.client.waiting import sleep
 from sockd.formats import ports
 from sockd.formats.clock import local_ctime
-from sockd.formats.text import escape
+from sockd.formats.text import escape, readable
 from sockd.formats.time import SIZE, unix_time
 
 TCP, UDP, TLS = Transport.TCP, Transport.UDP, Transport.TLS
@@ -247,7 +247,7 @@ def _fixed(number: int, places: int) -> str:
 
 def row(name: str, offset: str, rest: str, columns: int, width: int | None = None) -> str:
     """A row of the table. Where it is wider than `width`, what comes last has lines of its own."""
-    head, rest = f"{escape(name):<{columns}}  {offset:>{OFFSET_COLUMNS}}", escape(rest)
+    head, rest = f"{escape(name):<{columns}}  {offset:>{OFFSET_COLUMNS}}", readable(rest)
     if width is None or len(head) + 2 + len(rest) <= width:
         return f"{head}  {rest}"
     lines = fill(rest.split(" "), max(1, width - len(INDENT)))
