@@ -14,7 +14,7 @@ import pytest
 from sockd.client.commands.time import PRECISE_NS
 from sockd.client.exits import Exit
 from sockd.client.talk.clock_offset import COARSENESS
-from sockd.formats.chargen import LINE, PATTERN
+from sockd.formats.chargen import LINE, PATTERN, RINGS
 from tests.client.running import SOCK, Done
 from tests.daemons import two_hosts
 from tests.processes import finish
@@ -48,6 +48,7 @@ service {name}
 }}
 """
 LATE = "60s"
+XINETD_RING = RINGS[1]
 MOST_OF_XINETD = 1024
 """Bytes of a datagram of its chargen: twice what RFC 864 allows."""
 TRANSPORTS = pytest.mark.parametrize("transport", ["tcp", "udp"])
@@ -159,20 +160,21 @@ def test_the_clock_is_known_precisely_though_it_is_read_at_ticks(
 def test_chargen_streams_the_pattern(inetd: str, size: int) -> None:
     done = ask(inetd, "chargen", "-s", str(size), "-W", LATE)
     assert (done.code, done.out == (PATTERN * 15)[:size]) == (Exit.ANSWERED, True), done.err
+    assert "ring RFC 864" in done.err
+    assert "note" not in done.err
 
 
-def test_a_pattern_of_fewer_characters_is_corrupt_unless_nothing_is_checked(
-    its_sibling: str,
+@pytest.mark.parametrize(
+    ("size", "ring"), [(1699, "RFC 864 or xinetd"), (1700, "xinetd"), (1_000_000, "xinetd")]
+)
+def test_a_pattern_of_fewer_characters_is_followed_and_named(
+    its_sibling: str, size: int, ring: str
 ) -> None:
-    done = ask(its_sibling, "chargen", "-s", "1699", "-W", LATE)
-    # its lines begin behind the space
-    assert (done.code, done.out) == (Exit.ANSWERED, PATTERN[LINE:][:1699]), done.err
-    done = ask(its_sibling, "chargen", "-s", "100000", "-W", LATE)
-    # and have no tilde
-    assert done.code == Exit.BAD_ANSWER
-    assert "corrupt at byte 1699 (line 23, column 72): expected byte 0x7e, got 0x21" in done.err
-    done = ask(its_sibling, "chargen", "-s", "100000", "--unchecked", "-W", LATE)
-    assert (done.code, len(done.out)) == (Exit.ANSWERED, 100_000), done.err
+    done = ask(its_sibling, "chargen", "-s", str(size), "-W", LATE)
+    assert (done.code, done.out == (XINETD_RING.pattern * 150)[:size]) == (0, True), done.err
+    assert f"ring {ring}," in done.err
+    told = "it rotates the 93 of xinetd, not the 95 characters that RFC 864 recommends"
+    assert (told in done.err) == (ring == "xinetd"), done.err
 
 
 def test_chargen_says_a_line_to_any_datagram(inetd: str) -> None:
@@ -180,6 +182,10 @@ def test_chargen_says_a_line_to_any_datagram(inetd: str) -> None:
     for size in ("0", "512"):
         done = ask(inetd, "chargen", "--udp", "-s", size, "-W", LATE)
         assert (done.code, done.out in lines) == (Exit.ANSWERED, True), done.err
+    done = ask(inetd, "chargen", "--udp", "-c", "3", "-i", "0", "-W", LATE, "-J")
+    found = summary(done)
+    assert (done.code, found["counts"]["received"]) == (Exit.ANSWERED, 3), done.err
+    assert found["rate_bps"] == pytest.approx(found["datagram_rate"] * LINE * 8, rel=0.001)
 
 
 def test_a_datagram_of_chargen_that_is_too_long_is_refused_unless_nothing_is_checked(
@@ -211,3 +217,4 @@ def test_discard_takes_all(either: str) -> None:
 def test_discard_takes_datagrams(either: str) -> None:
     done = ask(either, "discard", "--udp", "-c", "3", "-i", "0", "-J")
     assert (done.code, summary(done)["counts"]["sent"]) == (Exit.ANSWERED, 3), done.err
+    assert summary(done)["datagram_rate"] > 0

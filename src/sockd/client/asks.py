@@ -52,6 +52,8 @@ class Answer:
     is_kernel: bool = False
     """Whether the kernel said when the answer came."""
     rate_bps: int | None = None
+    datagram_rate: float | None = None
+    """How many answers a second there were so far, where that is what is asked for."""
     refusal: ClientError | None = None
     """Where the host has answered that it does not do what was asked; it has been told."""
     notes: tuple[str, ...] = ()
@@ -315,6 +317,7 @@ class ConversationHost:
             timing=probe.timing if probe else None,
             stamps=probe.stamp if probe else None,
             rate_bps=answer.rate_bps if answer else None,
+            datagram_rate=answer.datagram_rate if answer else None,
             values=answer.values if answer else {},
             notes=self._notes(),
             exit=self._exit(error),

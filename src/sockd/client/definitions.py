@@ -54,7 +54,9 @@ DEFINITIONS = {
     ),
     THROUGHPUT: (
         "Bits of the answer, or of what was sent, in a second, as the program saw them: without "
-        "the headers of TCP and below (RFC 6349)."
+        "the headers of TCP and below (RFC 6349). Of datagrams: those after the first, by the "
+        "time from the first to the last, as they came from chargen, or as the kernel took them "
+        "for discard: how many of these arrived is not known."
     ),
 }
 """By name: a few sentences, with the RFC's number where one defines it."""

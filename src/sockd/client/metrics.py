@@ -28,6 +28,7 @@ class Unit(StrEnum):
     PERCENT = "%"
     BYTES = "B"
     BITS_PER_SECOND = "bit/s"
+    PER_SECOND = "/s"
     DAYS = "d"
 
 
@@ -273,9 +274,17 @@ HOST_METRICS = (
     Metric(
         name="rate",
         unit=Unit.BITS_PER_SECOND,
-        help="Throughput of the stream",
+        help="Throughput of the stream, or of the datagrams",
         get=lambda host: None if host.rate_bps is None else Fraction(host.rate_bps),
-        missing="the command measures no throughput",
+        missing="no throughput was measured",
+        is_main=True,
+    ),
+    Metric(
+        name="datagram_rate",
+        unit=Unit.PER_SECOND,
+        help="Datagrams that came from chargen, or went to discard",
+        get=lambda host: None if host.datagram_rate is None else Fraction(host.datagram_rate),
+        missing="no two datagrams have flowed",
         is_main=True,
     ),
     _step("resolve", lambda timing: timing.resolve_ns, "Looking up the name", "none was looked up"),

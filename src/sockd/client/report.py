@@ -209,7 +209,9 @@ class HostSummary:
     timing: Timing | None = None
     """Of the last connection."""
     rate_bps: int | None = None
-    """Bits of the answer a second, for services that send or take a stream."""
+    """Bits a second of what flows: of a stream that comes or goes, or of datagrams."""
+    datagram_rate: float | None = None
+    """Datagrams a second, where it is datagrams that flow."""
     values: Mapping[str, Value] = field(factory=dict)
     """What else is known, by name; durations end in `_ns`."""
     notes: tuple[str, ...] = ()

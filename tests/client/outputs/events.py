@@ -135,6 +135,7 @@ HOSTS = st.builds(
     ).map(tuple),
     timing=st.none() | TIMINGS,
     rate_bps=st.none() | NS,
+    datagram_rate=st.none() | st.floats(0, 1e12),
     values=VALUES,
     notes=st.lists(ANY_TEXT, max_size=2).map(tuple),
     exit=EXITS,

@@ -81,6 +81,27 @@ FLOW = HostSummary(
     rate_bps=2_680_000_000,
     values={"took_ns": 1 * S},
 )
+ASKED = HostSummary(
+    target="localhost",
+    transport="udp",
+    address="127.0.0.1",
+    port=10019,
+    counts=Counts(sent=1000, received=998, lost=2, bytes_sent=512_000, bytes_received=73_852),
+    rate_bps=590_000,
+    datagram_rate=997.4,
+)
+"""chargen by datagrams: less comes than was sent to ask for it."""
+SENT = HostSummary(
+    target="localhost",
+    transport="udp",
+    address="127.0.0.1",
+    port=10009,
+    counts=Counts(sent=1000, bytes_sent=64_000),
+    rate_bps=51_200,
+    datagram_rate=100.0,
+    notes=("what has arrived is not known",),
+)
+"""discard by datagrams."""
 BROADCAST = HostSummary(
     target="192.0.2.255",
     transport="udp",

@@ -68,6 +68,19 @@ def tell(
     return Told(check, out, code)
 
 
+def test_datagrams_that_flow_have_a_rate_with_a_range() -> None:
+    flow = summary(host(rtt=None, rate_bps=51_200, datagram_rate=99.5), command="chargen")
+    told = tell(flow, warn=("datagram_rate=100/s:",), crit=("datagram_rate=50:",))
+    assert (told.status, told.text) == (
+        "WARNING",
+        "chargen example: datagram_rate 99.5/s (warning: 100:)",
+    )
+    assert told.figures["datagram_rate"]["value"] == "99.5"
+    assert tell(flow).text == "chargen example: loss 0%, rate 51.2 kbit/s, datagram_rate 99.5/s"
+    told = tell(summary(host(), command="chargen"), crit=("datagram_rate=50:",))
+    assert (told.status, "as no two datagrams have flowed" in told.text) == ("UNKNOWN", True)
+
+
 def test_without_thresholds_an_answer_is_ok() -> None:
     told = tell(summary(host()))
     assert (told.status, told.text) == ("OK", "echo example: rtt_avg 120ms, loss 0%")

@@ -14,9 +14,11 @@ from hypothesis import strategies as st
 from sockd.client.outputs.answers import MOST_LINE, Answers
 from sockd.client.report import Answerer, Counts, Error, HostSummary, IcmpErrors, Outcome
 from tests.client.outputs.runs import (
+    ASKED,
     BROADCAST,
     FLOW,
     MEASURED,
+    SENT,
     SILENT,
     error,
     probe,
@@ -344,6 +346,36 @@ def test_of_a_flow_it_is_told_how_fast_it_went_and_no_probes() -> None:
     ]
     told = Told(summary([FLOW], is_final=False), command="chargen")
     assert told.lines == ["localhost: 2.68 Gbit/s, 335 MB"]
+
+
+def test_of_datagrams_that_flow_it_is_told_how_many_and_how_fast() -> None:
+    assert Told(summary([ASKED], command="chargen"), command="chargen").lines == [
+        "chargen localhost (127.0.0.1), udp port 10019: 12.0 s",
+        "  probes       1000 sent, 998 received, 0.2 % loss",
+        "  rate         590 kbit/s, 997 datagrams/s, 73.9 kB",
+    ]
+    assert Told(summary([SENT], command="discard"), command="discard").lines == [
+        "discard localhost (127.0.0.1), udp port 10009: 12.0 s",
+        "  probes       1000 sent",
+        "  rate         51.2 kbit/s, 100 datagrams/s, 64.0 kB",
+        "  note         what has arrived is not known",
+    ]
+    told = Told(summary([SENT], is_final=False), command="discard")
+    assert told.lines == ["localhost: 1000 sent, 51.2 kbit/s, 100 datagrams/s, 64.0 kB"]
+
+
+def test_of_datagrams_to_several_hosts_that_flow_there_is_a_row_each() -> None:
+    alone = evolve(SENT, rate_bps=None, datagram_rate=None)
+    told = Told(summary([SENT, alone], command="discard"), command="discard", hosts=HOSTS)
+    assert told.lines[:6] == [
+        "Throughput",
+        "host              rate        datagrams    moved",
+        "localhost  51.2 kbit/s  100 datagrams/s  64.0 kB",
+        "localhost            -                -        -",
+        "Probes",
+        "host       sent  received  loss",
+    ]
+    assert told.lines[6].split() == ["localhost", "1000", "-", "-"]
 
 
 def test_of_a_broadcast_it_is_told_who_answered() -> None:

@@ -106,3 +106,16 @@ def test_of_a_flow_it_tells_how_much_and_how_fast() -> None:
     counts = Counts(bytes_received=10**9)
     told(Interval(target="localhost", from_ns=0, to_ns=2 * 10**9, counts=counts))
     assert told.err == "\r\x1b[Klocalhost: 2 s, 1.00 GB, 4.00 Gbit/s"
+
+
+def test_of_datagrams_that_flow_it_tells_how_many_and_how_fast() -> None:
+    asked = Counts(sent=2000, received=1999, lost=1, bytes_sent=2 * 10**6, bytes_received=10**6)
+    sent = Counts(sent=2000, bytes_sent=2 * 10**6)
+    for command, counts, line in (
+        ("chargen", asked, "2000 sent, 1000 datagrams/s, 4.00 Mbit/s, 0.05 % loss"),
+        ("discard", sent, "2000 sent, 1000 datagrams/s, 8.00 Mbit/s"),
+    ):
+        told = Told(command=command, err_is_terminal=True)
+        told.now_ns = 2 * 10**9
+        told(Interval(target="localhost", from_ns=0, to_ns=2 * 10**9, counts=counts))
+        assert told.err == f"\r\x1b[Klocalhost: 2 s, {line}"

@@ -51,6 +51,7 @@ def test_figures_are_in_base_units_and_labelled() -> None:
     of = host(
         counts=Counts(sent=4, received=3, lost=1, bytes_sent=256),
         rate_bps=8_000_000,
+        datagram_rate=12.5,
         timing=Timing(connect_ns=2_000_000),
         values={"certificate_days": 2, "offset_low_ns": -5, "offset_high_ns": -1_500_000_000},
     )
@@ -62,6 +63,7 @@ def test_figures_are_in_base_units_and_labelled() -> None:
     assert value(run, "sock_sent") == 4
     assert value(run, "sock_sent_bytes") == 256
     assert value(run, "sock_rate_bytes_per_second") == 1_000_000
+    assert value(run, "sock_datagrams_per_second") == 12.5
     assert value(run, "sock_connect_seconds") == 0.002
     assert value(run, "sock_certificate_remaining_seconds") == 172_800
     assert value(run, "sock_offset_high_seconds") == -1.5

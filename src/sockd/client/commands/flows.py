@@ -9,6 +9,7 @@ from sockd.client.asking import LARGEST_SIZE, Asking
 from sockd.client.asks import Answer, ConversationHost, Speech, Talk
 from sockd.client.errors import BadAnswer
 from sockd.client.hosts import Asked
+from sockd.client.measure.pace import Pace
 from sockd.client.net.datagrams import Datagrams
 from sockd.client.net.streams import Stream
 from sockd.client.process import Run
@@ -17,13 +18,14 @@ from sockd.client.talk.flow import FlowHost, send_all
 from sockd.client.talk.oneway import OneWayHost
 from sockd.client.targets import Target, Transport
 from sockd.formats import ports
-from sockd.formats.chargen import MOST_DATAGRAM, BrokenPattern, Follower
+from sockd.formats.chargen import CHARACTERS, MOST_DATAGRAM, RFC, BrokenPattern, Follower
 
 TCP, UDP, TLS = Transport.TCP, Transport.UDP, Transport.TLS
 DISCARD_BYTES = 16 * 1024 * 1024
 """Sent if nothing else is said: a second at 134 Mbit/s, and more than the queues on the way."""
 DISCARD_DATAGRAM = 64
 """Bytes of a datagram if nothing else is said."""
+ONE_AT_A_TIME = "one question at a time, and the next one no sooner than -i says: it may do more"
 
 _SIZE = click.option(
     "-s", "--size", type=BYTES, metavar="SIZE", help="Bytes: 512, 64k, 4m; of each datagram."
@@ -49,14 +51,23 @@ async def read_pattern(
     host: FlowHost, stream: Stream, *, is_checked: bool = True, is_shown: bool = True
 ) -> None:
     """Read the pattern to the size that was asked for, or to its end. Raises BadAnswer."""
-    asking, follower, size = host.run.asking, Follower(), 0
+    follower = Follower()
+    try:
+        await _read(host, stream, follower if is_checked else None, is_shown)
+    finally:  # it may be stopped
+        host.values.update(ring_of(follower))
+        host.notes.extend(another_ring(follower))
+
+
+async def _read(host: FlowHost, stream: Stream, follower: Follower | None, is_shown: bool) -> None:
+    asking, size = host.run.asking, 0
     while asking.size is None or size < asking.size:
         data = await stream.read(asking.wait)
         if not data:
             break
         if asking.size is not None:
             data = data[: asking.size - size]
-        if is_checked:
+        if follower is not None:
             follow(follower, data, host.target)
         size += len(data)
         host.carried(size, stream.last_byte_ns)
@@ -82,8 +93,26 @@ def follow(follower: Follower, data: bytes, target: Target) -> None:
         ) from None
 
 
+def ring_of(follower: Follower) -> dict[str, str]:
+    """Which it is, by what is known of it."""
+    names = [ring.name for ring in follower.rings]
+    return {"ring": " or ".join(names)} if names else {}
+
+
+def another_ring(follower: Follower) -> tuple[str, ...]:
+    """That it is not the recommended one, in a sentence, if so."""
+    if not follower.rings or RFC in follower.rings:
+        return ()
+    found = " or ".join(f"the {len(ring.characters)} of {ring.name}" for ring in follower.rings)
+    return (f"it rotates {found}, not the {len(CHARACTERS)} characters that RFC 864 recommends",)
+
+
 def pattern_speech(is_checked: bool, is_shown: bool) -> Speech:
-    """Chargen by datagrams: each question is as long as its answer may be."""
+    """Chargen by datagrams: each question is as long as its answer may be.
+
+    The answers bear no mark of their question, so there is one question at a time.
+    """
+    pace = Pace()
 
     async def ask(datagrams: Datagrams, talk: Talk) -> Answer:
         size = MOST_DATAGRAM if talk.asking.size is None else talk.asking.size
@@ -93,13 +122,22 @@ def pattern_speech(is_checked: bool, is_shown: bool) -> Speech:
                 f"{talk.target} sent {len(came.data)} bytes: RFC 864 allows {MOST_DATAGRAM} "
                 "(--unchecked takes any data)"
             )
+        follower = Follower()
         if is_checked:
-            follow(Follower(), came.data, talk.target)
+            follow(follower, came.data, talk.target)
         if is_shown:
             talk.out(came.data)
         else:
             talk.size = len(came.data)
-        return Answer(rtt_ns=came.rtt_ns, is_kernel=came.is_kernel)
+        pace.add(len(came.data), came.at_ns)
+        return Answer(
+            rtt_ns=came.rtt_ns,
+            is_kernel=came.is_kernel,
+            rate_bps=pace.bps,
+            datagram_rate=pace.datagrams,
+            values=ring_of(follower),
+            notes=(*another_ring(follower), *([ONE_AT_A_TIME] if pace.datagrams else [])),
+        )
 
     return Speech(name="chargen", kind="chargen", datagram=ask)
 
@@ -114,8 +152,9 @@ def chargen(asking: Asking, hosts: tuple[str, ...], is_rate: bool, is_unchecked:
     """Print the rotating pattern, and tell how fast it comes (RFC 864).
 
     To -s bytes, -w seconds, ^C or the end of who reads. Lines of 72 of 95 characters, each shifted
-    by one, are what the RFC recommends: anything else is corrupt, unless --unchecked. By datagrams,
-    -s bytes are sent (512), and come back at most.
+    by one, are what the RFC recommends; xinetd rotates 93, muduo 94. Anything else is corrupt,
+    unless --unchecked. By datagrams, -c questions of -s bytes (512) go one by one, as -i says (1 s;
+    0: as answers come), and no more should come back.
     """
     _check_options(asking)
     if Transport(asking.transport).is_stream and asking.size is None and asking.deadline is None:
@@ -144,8 +183,9 @@ def discard(asking: Asking, hosts: tuple[str, ...]) -> int:
     """Send -s bytes (16m) that are forgotten, and tell how fast they go (RFC 863).
 
     It counts what the other side has taken: all of it once the service has closed after our end, or
-    once its kernel has acknowledged it. By datagrams: -c of them, of -s bytes (64); nothing comes
-    back, so only what the network reports as undelivered is known to be lost.
+    once its kernel has acknowledged it. By datagrams: -c of them, of -s bytes (64), each -i (0.1
+    s); nothing comes back, so the rate is that of sending, and only what the network reports as
+    undelivered is known to be lost.
     """
     _check_options(asking)
     if asking.retries:

@@ -37,7 +37,7 @@ MOST_TEXT = 300
 """Characters of one text that came from elsewhere: the whole line of status should fit a screen."""
 MOST_PROBLEMS = 3
 """On the line of status; all are told below it."""
-FIGURES = ("rtt_avg", "loss", "offset", "rate", "total")
+FIGURES = ("rtt_avg", "loss", "offset", "rate", "datagram_rate", "total")
 """What is told of a host in words, where no threshold names anything."""
 
 _UOM = {Unit.SECONDS: "s", Unit.PERCENT: "%", Unit.BYTES: "B"}

@@ -86,6 +86,11 @@ def rate(bps: int) -> str:
     return _scaled(bps, "bit/s")
 
 
+def frequency(datagrams: float) -> str:
+    """As `12.3 datagrams/s`."""
+    return f"{significant(datagrams)} datagrams/s"
+
+
 def amount(size: int) -> str:
     """As `1.23 MB`, decimal; `1 byte`."""
     return f"{size} byte{'s' * (size != 1)}" if size < 1000 else _scaled(size, "B")

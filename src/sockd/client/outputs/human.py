@@ -193,7 +193,7 @@ class Human:
         screen = self._screen
         if any(host.rate_bps is not None for host in summary.hosts):
             self._table(told.rates_sheet(summary))
-        else:
+        if not any(map(told.is_stream, summary.hosts)):
             self._table(told.probes_sheet(summary))
         if any(host.rtt is not None for host in summary.hosts):
             self._table(told.trips_sheet(summary, screen.signs))

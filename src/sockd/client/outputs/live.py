@@ -6,13 +6,16 @@ from collections.abc import Callable
 
 from attrs import asdict, define, field
 
-from sockd.client.outputs.figures import amount, duration, percent, rate
+from sockd.client.outputs.figures import amount, duration, frequency, percent, rate
 from sockd.client.outputs.screen import Screen
 from sockd.client.report import Counts, Error, Event, Interval, Outcome, Probe, Spread, Start
 from sockd.formats.text import escape
 
 REDRAW_NS = 250_000_000
 """Four times a second: more often nobody reads, and it would disturb what is measured."""
+
+FLOWS = {"chargen": ("received", "bytes_received"), "discard": ("sent", "bytes_sent")}
+"""Commands over which something flows, and what that is where it is datagrams."""
 
 
 def added(one: Counts, other: Counts) -> Counts:
@@ -29,6 +32,7 @@ class Live:
     now_ns: Callable[[], int]
     is_blocked: Callable[[], bool] = lambda: False
     """Whether a line of an answer stands open where it would be drawn."""
+    _command: str = ""
     _names: tuple[str, ...] = ()
     _began_ns: int = 0
     _drawn_ns: int | None = None
@@ -40,7 +44,8 @@ class Live:
     def __call__(self, event: Event) -> None:
         """Something has happened."""
         if isinstance(event, Start):
-            self._names, self._began_ns = event.targets, self.now_ns()
+            self._command, self._names = event.command, event.targets
+            self._began_ns = self.now_ns()
         elif isinstance(event, Interval):
             self._counts = added(self._counts, event.counts)
             self._rtt = event.rtt or self._rtt
@@ -73,12 +78,14 @@ class Live:
         if not counts.sent:  # a flow, which has no probes
             speed = f", {rate(size * 8 * 10**9 // elapsed_ns)}" if elapsed_ns else ""
             return f"{head}, {amount(size)}{speed}"
-        parts = [
-            head,
-            f"{counts.sent} sent",
-            f"{counts.received} received",
-            f"{percent(counts.loss)} loss",
-        ]
+        parts = [head, f"{counts.sent} sent"]
+        if (flow := FLOWS.get(self._command)) is None:
+            parts.append(f"{counts.received} received")
+        elif elapsed_ns:
+            often, much = (getattr(counts, name) for name in flow)
+            parts += [frequency(often * 1e9 / elapsed_ns), rate(much * 8 * 10**9 // elapsed_ns)]
+        if flow is None or counts.loss is not None:  # of what nothing comes back is none known
+            parts.append(f"{percent(counts.loss)} loss")
         if self._rtt is not None:
             parts.append(f"round trip {duration(self._rtt.mean_ns, self.screen.signs)}")
         return ", ".join(parts)

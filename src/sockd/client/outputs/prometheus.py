@@ -38,6 +38,7 @@ _BASE = {
     Unit.PERCENT: ("_ratio", Fraction(1, 100)),
     Unit.BYTES: ("_bytes", Fraction(1)),
     Unit.BITS_PER_SECOND: ("_bytes_per_second", Fraction(1, 8)),
+    Unit.PER_SECOND: ("_per_second", Fraction(1)),
     Unit.DAYS: ("_seconds", Fraction(86_400)),
 }
 """By unit: what a name ends in, and what a value is multiplied by."""
@@ -45,6 +46,7 @@ _NAMES = {
     "bytes_sent": "sent_bytes",
     "bytes_received": "received_bytes",
     "certificate_days": "certificate_remaining_seconds",
+    "datagram_rate": "datagrams_per_second",
 }
 """Where the name of the metric and its unit do not make a good one."""
 

@@ -7,7 +7,7 @@
     @10:20   10 to 20, both included
 
 A bound may have a unit that fits its metric: `100ms`, `5%`, `64k`, `10M`. Without one it is in
-seconds, percent, bytes, bits a second or days.
+seconds, percent, bytes, bits a second, times a second or days.
 """
 
 from __future__ import annotations
@@ -59,6 +59,7 @@ _UNITS: dict[Unit, dict[str, Fraction]] = {
             for end in ("", "bit/s")
         },
     },
+    Unit.PER_SECOND: {"/s": Fraction(1)},
     Unit.DAYS: {"d": Fraction(1)},
 }
 """What the units that a bound may have are worth. As elsewhere here, k of bytes is 1024."""

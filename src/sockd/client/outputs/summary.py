@@ -10,6 +10,7 @@ from sockd.client.outputs.figures import (
     amount,
     cut,
     duration,
+    frequency,
     labelled,
     named,
     percent,
@@ -40,8 +41,8 @@ def short(host: HostSummary, signs: Signs, width: int) -> str:
     """A line on how it stands, as ping's at SIGQUIT."""
     counts, rtt = host.counts, host.rtt
     text = f"{counts.received}/{counts.sent} answered, {percent(counts.loss)} loss"
-    if host.rate_bps is not None:
-        text = f"{rate(host.rate_bps)}, {amount(moved(counts))}"
+    if flow := _flow(host):
+        text = ", ".join(flow if is_stream(host) else [*_counted(host), *flow])
     if rtt is not None:
         figures = (rtt.min_ns, rtt.mean_ns, rtt.max_ns)
         text += f", min/avg/max {'/'.join(duration(ns, signs) for ns in figures)}"
@@ -61,7 +62,7 @@ def heading(summary: Summary, host: HostSummary, signs: Signs) -> str:
 
 def block(host: HostSummary, signs: Signs, width: int) -> list[str]:
     """All that is known of one host."""
-    lines = [] if host.rate_bps is not None else labelled("probes", _counted(host), width)
+    lines = [] if is_stream(host) else labelled("probes", _listed(_counted(host)), width)
     if (rtt := host.rtt) is not None:
         spread = [f"{name} {duration(ns, signs)}" for name, ns in _spread(host)]
         lines += labelled("round trip", _listed(spread), width)
@@ -87,8 +88,8 @@ def remarks(host: HostSummary, signs: Signs, width: int) -> list[str]:
 
 
 def _remarks(host: HostSummary, signs: Signs) -> Iterator[tuple[str, Sequence[str]]]:
-    if host.rate_bps is not None:
-        yield "rate", _listed([rate(host.rate_bps), amount(moved(host.counts))])
+    if flow := _flow(host):
+        yield "rate", _listed(flow)
     if (late := host.lateness) is not None or host.missed_slots:
         spread = [] if late is None else [("avg", late.mean_ns), ("max", late.max_ns)]
         pieces = [f"{name} {duration(ns, signs)}" for name, ns in spread]
@@ -112,23 +113,40 @@ def _remarks(host: HostSummary, signs: Signs) -> Iterator[tuple[str, Sequence[st
         yield "note", escape(note).split(" ")
 
 
+def _flow(host: HostSummary) -> list[str]:
+    """How fast what flows did so, and how much it was; nothing where that was not measured."""
+    if host.rate_bps is None:
+        return []
+    often = [] if host.datagram_rate is None else [frequency(host.datagram_rate)]
+    return [rate(host.rate_bps), *often, amount(moved(host.counts))]
+
+
+def is_stream(host: HostSummary) -> bool:
+    """Whether it is a stream that flowed: it has no probes."""
+    return host.rate_bps is not None and host.datagram_rate is None
+
+
 def moved(counts: Counts) -> int:
-    """Bytes of a flow, whichever way it goes."""
-    return max(counts.bytes_sent, counts.bytes_received)
+    """Bytes of a flow, whichever way it goes: what is sent only asks where something comes."""
+    return counts.bytes_received or counts.bytes_sent
+
+
+def _comes_back(counts: Counts) -> bool:
+    """Whether there is something to tell: of what nothing comes back, as discard's, is no loss."""
+    return bool(counts.received or counts.in_flight or counts.loss is not None)
 
 
 def _counted(host: HostSummary) -> list[str]:
     counts = host.counts
     if not counts.sent:
-        return ["nothing", "was", "sent"]
+        return ["nothing was sent"]
     pieces = [f"{counts.sent} sent"]
-    # of what nothing comes back, as discard's, no loss is known
-    if counts.received or counts.in_flight or counts.loss is not None:
+    if _comes_back(counts):
         pieces += [f"{counts.received} received", f"{percent(counts.loss)} loss"]
     for name, word in ODDITIES:
         if count := getattr(counts, name):
             pieces.append(f"{count} {word}")
-    return _listed(pieces)
+    return pieces
 
 
 def _spread(host: HostSummary | Answerer) -> list[tuple[str, int]]:
@@ -162,7 +180,8 @@ def probes_sheet(summary: Summary) -> Sheet:
     rows = []
     for host in summary.hosts:
         counts = host.counts
-        row = [escape(host.target), str(counts.sent), str(counts.received), percent(counts.loss)]
+        received = str(counts.received) if _comes_back(counts) else ABSENT
+        row = [escape(host.target), str(counts.sent), received, percent(counts.loss)]
         row += [str(getattr(counts, name)) for name, _ in told]
         rows.append(tuple(row))
     return Sheet("Probes", tuple(heads), tuple(rows))
@@ -200,15 +219,10 @@ def _rank(name: str) -> tuple[float, str]:
 
 def rates_sheet(summary: Summary) -> Sheet:
     """How fast it went, a row a host."""
-    rows = tuple(
-        (
-            escape(host.target),
-            ABSENT if host.rate_bps is None else rate(host.rate_bps),
-            amount(moved(host.counts)),
-        )
-        for host in summary.hosts
-    )
-    return Sheet("Throughput", ("host", "rate", "moved"), rows)
+    absent = [ABSENT] * (2 + any(host.datagram_rate is not None for host in summary.hosts))
+    heads = ("host", "rate", "datagrams", "moved") if len(absent) > 2 else ("host", "rate", "moved")
+    rows = tuple((escape(host.target), *(_flow(host) or absent)) for host in summary.hosts)
+    return Sheet("Throughput", heads, rows)
 
 
 def answerers_sheet(host: HostSummary, signs: Signs) -> Sheet:

@@ -6,6 +6,7 @@ from attrs import define, field
 
 from sockd.client.errors import BadAnswer, ClientError, TimedOut
 from sockd.client.exits import Exit
+from sockd.client.measure.pace import Pace
 from sockd.client.net.datagrams import Datagrams
 from sockd.client.net.icmp import NetworkError, NotDelivered
 from sockd.client.process import Run
@@ -36,6 +37,7 @@ class OneWayHost:
     listens: bool = True
     """Whether there is a time in which the network may report, and nobody may answer."""
     _sent: int = 0
+    _pace: Pace = field(factory=Pace)
     _undelivered: int = 0
     _failed: ClientError | None = None
     _told: Counts = field(factory=Counts)
@@ -63,7 +65,7 @@ class OneWayHost:
             for _ in asking.turns():
                 await sleep(run.reactor, due - run.monotonic_ns() / 1e9)
                 due = max(due, run.monotonic_ns() / 1e9 - MOST_BEHIND) + every
-                datagrams.send(self.data)
+                self._pace.add(len(self.data), datagrams.send(self.data))
                 self._sent += 1
             await self._listen(datagrams)
         finally:
@@ -120,7 +122,10 @@ class OneWayHost:
             port=self.target.port or None,
             counts=self._counts(),
             icmp=self._icmp or (datagrams.icmp() if datagrams else ()),
-            notes=("nothing comes back: what has arrived is not known",) * self.listens,
+            rate_bps=self._pace.bps,
+            datagram_rate=self._pace.datagrams,
+            notes=("nothing comes back: this is what was sent, what has arrived is not known",)
+            * self.listens,
             exit=why.exit if why else Exit.ANSWERED if self._sent else Exit.TIMEOUT,
             error=None if why is None else str(why),
         )
