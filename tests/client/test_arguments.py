@@ -81,6 +81,13 @@ def test_a_socket_file_of_datagrams_is_unix_and_udp_together() -> None:
     assert say("--unix", "/run/a", to=local).transport == Transport.UNIXGRAM
 
 
+def test_help_tells_what_the_wait_is_for_and_how_often_there_is_one() -> None:
+    told = " ".join(CliRunner().invoke(command, ["--help"]).output.split())
+    assert "Wait so long to get there, then for an answer (4 s)." in told
+    assert "Ask again where no answer came; each try has its own -W." in told
+    assert "Time between two questions; without -c they go on until ^C or -w." in told
+
+
 def test_what_stands_behind_two_dashes_is_data() -> None:
     done = CliRunner().invoke(command, ["-4", "--", "-6", "--udp"])
     assert done.output == "-6 --udp\n"

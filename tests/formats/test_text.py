@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sockd.formats.text import ctime, escape
+from sockd.formats.text import ctime, escape, readable
 
 ESCAPE = re.compile(r"\\(?:\\|x([0-9a-f]{2})|u([0-9a-f]{4})|U([0-9a-f]{8}))")
 # Every character, surrogates too, with those that matter more often than chance would have it.
@@ -21,14 +21,14 @@ HOSTILE = st.text(
 )
 
 
-def sent(shown: str, of_bytes: bool) -> str | bytes:
-    """What was escaped, read back from the result."""
+def sent(shown: str, of_bytes: bool, has_single: bool = False) -> str | bytes:
+    """What was escaped, read back from the result. Backslashes may be single: of `readable`."""
     parts: list[bytes] = []
     place = 0
     while place < len(shown):
         found = ESCAPE.match(shown, place)
         if found is None:
-            assert shown[place] != "\\"
+            assert shown[place] != "\\" or has_single
             parts.append(shown[place].encode())
             place += 1
             continue
@@ -93,6 +93,42 @@ def test_the_escapes_of_a_text_are_unambiguous(text: str) -> None:
 @given(st.binary() | HOSTILE.map(lambda text: text.encode("utf-8", "surrogatepass")))
 def test_the_escapes_of_bytes_are_unambiguous(data: bytes) -> None:
     assert sent(escape(data), of_bytes=True) == data
+
+
+BACKSLASHES = st.text(st.sampled_from("\\\\\\xuU0a]\x1b\u202e\U000e0041"), max_size=12)
+"""Texts in which many a backslash stands before what makes an escape of it."""
+
+
+@given(HOSTILE | BACKSLASHES)
+def test_with_as_few_backslashes_as_can_be_escapes_are_unambiguous(text: str) -> None:
+    assert sent(readable(text), of_bytes=False, has_single=True) == text
+    data = text.encode("utf-8", "surrogatepass")
+    assert sent(readable(data), of_bytes=True, has_single=True) == data
+
+
+@given(HOSTILE | BACKSLASHES | st.binary())
+def test_it_lets_through_what_escape_does_and_doubles_less(text: str | bytes) -> None:
+    shown = readable(text)
+    assert set(shown) <= set(escape(text))
+    assert len(shown) <= len(escape(text))
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        (b"XYZ[\\]^_", r"XYZ[\]^_"),
+        ("at its end: \\", "at its end: \\"),
+        (r"C:\Windows\system", r"C:\Windows\system"),
+        (r"C:\x41", r"C:\\x41"),
+        (r"\u0041 \U00000041", r"\\u0041 \\U00000041"),
+        (r"two: \\", r"two: \\" + "\\"),
+        ("\\\x1b", r"\\\x1b"),
+    ],
+)
+def test_a_backslash_is_doubled_where_it_would_begin_an_escape(
+    text: str | bytes, shown: str
+) -> None:
+    assert readable(text) == shown
 
 
 @given(HOSTILE | st.binary() | HOSTILE.map(lambda text: text.encode("utf-8", "replace")))

@@ -79,10 +79,12 @@ class Command(click.Command):
                     formatter.write_dl(records)
 
 
-def _repeating(wait: float) -> list[Shared]:
-    def made(*names: str, **settings: Any) -> Shared:
-        return Shared("How often, how long", *names, **settings)
+def _repeated(*names: str, **settings: Any) -> Shared:
+    return Shared("How often, how long", *names, **settings)
 
+
+def _repeating(wait: float) -> list[Shared]:
+    made = _repeated
     return [
         made(
             "-c",
@@ -91,14 +93,19 @@ def _repeating(wait: float) -> list[Shared]:
             metavar="N",
             help="Ask so many times.",
         ),
-        made("-i", "--interval", type=SECONDS, help="Time between two questions."),
+        made(
+            "-i",
+            "--interval",
+            type=SECONDS,
+            help="Time between two questions; without -c they go on until ^C or -w.",
+        ),
         made(
             "-W",
             "--wait",
             "--timeout",
             type=SECONDS,
             default=wait,
-            help=f"Wait so long for one answer ({wait:g} s).",
+            help=f"Wait so long to get there, then for an answer ({wait:g} s).",
         ),
         made("-w", "--deadline", type=SECONDS, help="End after this time, whatever is open."),
         made(
@@ -106,10 +113,21 @@ def _repeating(wait: float) -> list[Shared]:
             type=click.IntRange(0, limits.MOST_RETRIES),
             default=0,
             metavar="N",
-            help="Ask again where no answer came.",
+            help="Ask again where no answer came; each try has its own -W.",
         ),
+    ]
+
+
+def _enough() -> list[Shared]:
+    made = _repeated
+    return [
         made("-s", "--size", type=BYTES, help="Bytes of a question, as 64 or 4k."),
-        made("--answers", type=click.IntRange(1), metavar="N", help="End after so many answers."),
+        made(
+            "--answers",
+            type=click.IntRange(0),
+            metavar="N",
+            help="End after so many answers; 0 waits for none.",
+        ),
         made(
             "--any",
             "enough",
@@ -210,7 +228,7 @@ def asks(
     `leaves_out` names fields of `Asking` that mean nothing to the command. The function gets
     `asking` instead of the options.
     """
-    options = [*_repeating(wait), *_getting_there(transports)]
+    options = [*_repeating(wait), *_enough(), *_getting_there(transports)]
     if has_tls or Transport.TLS in transports:
         options += _tls()
     unwanted = {
@@ -267,6 +285,14 @@ def check_end(asking: Asking, options: str) -> None:
     """Raises UsageError where monitoring would wait for ever: `options` are what ends a run."""
     if asking.is_check:
         raise click.UsageError(f"--check has to come to an end: give {options}")
+
+
+def check_times(asking: Asking) -> None:
+    """Raises UsageError where to ask without end cannot be meant."""
+    if asking.times is None and asking.deadline is None:
+        check_end(asking, "-c or -w")
+        if not round((asking.interval or 0) * 1e9):
+            raise click.UsageError("-i 0 asks without a pause: give it an end, -c or -w")
 
 
 def check_local(asking: Asking, what: str) -> None:

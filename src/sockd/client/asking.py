@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import itertools
+from collections.abc import Iterable, Mapping
 
 from attrs import fields, frozen
 
-DEFAULT_WAIT = 3.0
-"""Seconds for one answer: less would call a satellite's answer lost, more would bore who asks."""
+DEFAULT_WAIT = 4.0
+"""Seconds for one answer: less would call a host of this link silent that is not there, which the
+kernel says after 3.1; more would bore who asks."""
 LARGEST_SIZE = 65_507
 """Bytes of a probe: what a datagram of UDP over IPv4 carries."""
 MOST_COUNT = 1_000_000_000
@@ -24,7 +26,7 @@ class Asking:
     count: int | None = None
     interval: float | None = None
     wait: float = DEFAULT_WAIT
-    """For one answer, from its own send."""
+    """For one answer, from its own send; and before it, as long to get there."""
     deadline: float | None = None
     """For the whole run."""
     size: int | None = None
@@ -63,6 +65,23 @@ class Asking:
     """A file to write metrics to; `-` for standard output."""
     color: str = "auto"
     """`auto`, `always`, `never`."""
+
+    @property
+    def times(self) -> int | None:
+        """How often a host is asked that one question suffices for; None: until something ends it.
+
+        Who gives an interval and no count wants it asked again.
+        """
+        return 1 if self.count is self.interval is None else self.count
+
+    @property
+    def is_repeated(self) -> bool:
+        """Whether that is more than once."""
+        return self.times != 1
+
+    def turns(self) -> Iterable[int]:
+        """Its questions, by number."""
+        return itertools.count() if self.times is None else range(self.times)
 
     def given(self) -> Mapping[str, int | float | str | bool]:
         """What is not as it would be without options, by name."""

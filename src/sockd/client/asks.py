@@ -101,7 +101,7 @@ class Speech:
 
 @define(eq=False)
 class ConversationHost:
-    """One host that is asked by a speech, `count` times."""
+    """One host that is asked by a speech, as often as the options say."""
 
     run: Run
     speech: Speech
@@ -121,6 +121,8 @@ class ConversationHost:
     _is_broken: bool = False
     """Whether an answer has broken the protocol: others that do not make it no better."""
     _datagrams: Datagrams | None = None
+    _due_ns: int = 0
+    """When the next question may be asked."""
 
     @property
     def has_answered(self) -> bool:
@@ -141,15 +143,10 @@ class ConversationHost:
 
     async def go(self) -> None:
         """Ask until all is asked."""
-        asking, run = self.run.asking, self.run
-        interval_ns = round((INTERVAL if asking.interval is None else asking.interval) * 1e9)
-        due_ns = run.monotonic_ns()
         failed: ClientError | None = None
         try:
-            for seq in range(asking.count or 1):
-                await sleep(run.reactor, (due_ns - run.monotonic_ns()) / 1e9)
-                # what one that was lost has held up is not caught up in a burst
-                due_ns = max(due_ns, run.monotonic_ns()) + interval_ns
+            for seq in self.run.asking.turns():
+                await self.due()
                 failed = await self.ask(seq) or failed
                 if isinstance(failed, UsageFault):
                     break  # it would be no other the next time
@@ -157,6 +154,14 @@ class ConversationHost:
             self.close()
         if failed is not None and not self.has_answered:
             raise failed
+
+    async def due(self) -> None:
+        """Wait until the next question is due."""
+        run, interval = self.run, self.run.asking.interval
+        await sleep(run.reactor, (self._due_ns - run.monotonic_ns()) / 1e9)
+        # what one that was lost has held up is not caught up in a burst
+        begun_ns = max(self._due_ns, run.monotonic_ns())
+        self._due_ns = begun_ns + round((INTERVAL if interval is None else interval) * 1e9)
 
     def close(self) -> None:
         """Let go of the socket for datagrams, once all is asked."""
@@ -335,7 +340,7 @@ class ConversationHost:
 
     def interval(self, from_ns: int, to_ns: int) -> Interval | None:
         """What has happened since the last call; nothing where one answer is all that is wanted."""
-        if (self.run.asking.count or 1) == 1:
+        if not self.run.asking.is_repeated:
             return None
         before, self._told = self._told, self.counts
         fresh, self._fresh = self._fresh, Durations()

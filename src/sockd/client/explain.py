@@ -92,7 +92,7 @@ class Explained:
 
     def define(self) -> None:
         """Print the definitions of the measures of this command."""
-        for name in measures(self.name, is_repeated=(self.asking.count or 1) > 1):
+        for name in measures(self.name, is_repeated=self.asking.is_repeated):
             self._comment(f"{name}: {DEFINITIONS[name]}")
 
     def hooks(self, target: Target) -> Hooks:

@@ -11,6 +11,7 @@ import click
 from attrs import evolve
 from twisted.internet.defer import CancelledError, Deferred
 
+from sockd.client.arguments import check_times
 from sockd.client.asking import Asking
 from sockd.client.asks import ConversationHost, Speech
 from sockd.client.errors import ClientError
@@ -84,6 +85,7 @@ def run_hosts(
     if asking.enough is not None and asking.enough > len(found) and not asking.all_addresses:
         count = f"{len(found)} host{'s are' if len(found) > 1 else ' is'} asked"
         raise click.UsageError(f"--any {asking.enough} can never be: {count}")
+    check_times(asking)
     report = choose(command, [target.name for target in found], asking, has_rows=has_rows)
     given = {**asking.given(), **(options or {})}
 

@@ -4,10 +4,13 @@ Escapes: ``\xNN`` is a control character below U+0080 or a byte that is not UTF-
 ``\UNNNNNNNN`` are characters, ``\\`` is a backslash; so what was sent can be told from the result.
 """
 
+import re
 import unicodedata
 from datetime import datetime
 
 _CUT = "..."
+_NEEDLESS = re.compile(r"\\\\(?![\\xuU])")
+"""Of an escaped text: a backslash that would not be taken for the beginning of an escape."""
 
 
 def escape(text: str | bytes, limit: int | None = None) -> str:
@@ -33,6 +36,14 @@ def escape(text: str | bytes, limit: int | None = None) -> str:
     if limit is None or sum(map(len, shown)) <= limit:
         return "".join(shown)
     return _cut(shown, limit)
+
+
+def readable(text: str | bytes) -> str:
+    r"""As `escape`, for people: a backslash is doubled only before what makes an escape of it.
+
+    So ``C:\Windows`` stays as it is, and what was sent can still be told from the result.
+    """
+    return _NEEDLESS.sub(r"\\", escape(text))
 
 
 def _shown(character: str, from_bytes: bool) -> str:

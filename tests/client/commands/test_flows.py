@@ -299,6 +299,15 @@ def test_what_the_network_reports_as_undelivered_is_told() -> None:
     assert "port unreachable" in found["error"]
 
 
+def test_what_was_reported_is_told_at_the_deadline_and_no_silence() -> None:
+    with refusing_port() as port:  # of TCP: nobody hears its datagrams either
+        there = f"127.0.0.1:{port}"
+        done = sock("discard", "--udp", there, "-i", "10ms", "-w", "4s", "-J")
+    [found] = json.loads(done.out.splitlines()[-1])["hosts"]
+    assert (done.code, found["exit"]) == (Exit.UNREACHABLE, Exit.UNREACHABLE)
+    assert "port unreachable" in found["error"]
+
+
 def test_a_service_that_answers_datagrams_does_not_discard() -> None:
     with datagram_liar(lambda _: [b"thanks"]) as liar:
         done = sock("discard", "--udp", f"127.0.0.1:{liar.port}", "-W", LATE)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 from collections.abc import Iterator
@@ -29,7 +30,7 @@ from tests.client.liars import (
 from tests.client.running import SOCK, sock, sock_open
 from tests.client.served import DATAGRAMS, PATIENT, STREAMS, served, way
 from tests.daemons import Daemon
-from tests.processes import run
+from tests.processes import run, wait_until
 
 EVERY = (*STREAMS, *DATAGRAMS)
 HOST = "127.0.0.1"
@@ -143,6 +144,40 @@ def test_standard_input_is_one_datagram_an_empty_one_too() -> None:
         done = sock(*options, stdin=bytes(LARGEST_SIZE + 1))
         assert (done.code, "more than a datagram's 65507 bytes" in done.err) == (2, True)
         assert len(liar.heard) == 2
+
+
+def test_where_no_answer_is_due_a_datagram_is_sent_and_that_is_all() -> None:
+    with datagram_liar(lambda data: [b"not asked for"]) as liar:
+        words = (HOST, str(liar.port), "data")
+        done = sock("send", "--udp", "--answers", "0", "-W", "10m", *words)
+        assert (done.code, done.out, done.err) == (0, b"", "")
+        assert liar.wait_heard(1) == b"data"
+        done = sock("send", "--udp", "--answers", "0", "-c3", "-i0", "-J", *words)
+        assert liar.wait_heard(4) == b"data" * 4
+    [told] = json.loads(done.out.splitlines()[-1])["hosts"]
+    counts = told["counts"]
+    assert (done.code, counts["sent"], counts["received"], counts["loss"]) == (0, 3, 0, None)
+
+
+def test_what_the_network_has_said_by_then_is_told() -> None:
+    with refusing_port() as port:  # of TCP: nobody hears its datagrams either
+        options = ("send", "--udp", "--answers", "0", HOST, str(port), "data")
+        # the kernel may take a moment, for which it is not waited
+        wait_until(lambda: sock(*options).code == 1, "our kernel has said that nobody is there")
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ((), "--answers 0 is for datagrams: a connection ends when the other side does"),
+        (("--udp", "--retries", "1"), "--retries asks again where no answer came: none is due"),
+    ],
+)
+def test_what_awaits_no_answer_has_no_use_for_some_options(
+    options: tuple[str, ...], told: str
+) -> None:
+    done = sock("send", "--answers", "0", *options, HOST, "7", "data")
+    assert (done.code, told in done.err) == (2, True), done.err
 
 
 def test_an_answer_after_which_it_is_silent_is_an_answer() -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 import re
+import signal
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -29,7 +31,7 @@ from tests.client.liars import (
     stays,
     stream_liar,
 )
-from tests.client.running import Done, sock
+from tests.client.running import Done, sock, sock_open
 from tests.real.programs import ctimes
 
 SECOND = 1_000_000_000
@@ -180,6 +182,18 @@ def test_who_has_not_answered_at_the_deadline_has_a_row() -> None:
         done = sock("time", f"127.0.0.1:{liar.port}", "-W", LATE, "-w", "500ms", "-q")
     assert done.code == Exit.TIMEOUT
     assert done.out.split(maxsplit=2)[2] == b"no answer when the run ended\n"
+
+
+def test_a_row_says_why_there_was_no_answer_where_that_is_known() -> None:
+    with (
+        refusing_port() as port,
+        sock_open("time", f"127.0.0.1:{port}", "-i", "10ms", "-W", LATE) as process,
+    ):
+        assert process.stderr is not None
+        assert b"failed" in process.stderr.readline()
+        os.kill(process.pid, signal.SIGINT)
+        out, _ = process.communicate(timeout=60)
+    assert b"connection refused" in out.splitlines()[-1]
 
 
 def now(told: Told) -> None:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import io
-from itertools import pairwise
+from typing import Any
 
 import pytest
 from attrs import evolve
-from hypothesis import given
-from hypothesis import strategies as st
 
-from sockd.client.outputs.answers import MOST_LINE, Answers
+from sockd.client.outputs.answers import MOST_LINE
 from sockd.client.report import Answerer, Counts, Error, HostSummary, IcmpErrors, Outcome
 from tests.client.outputs.runs import (
     ASKED,
@@ -80,32 +78,28 @@ def test_what_is_held_back_is_told_when_the_answer_is_complete() -> None:
     assert told.out == b"half of it: \\xe2\\x82"
 
 
-@given(st.binary(max_size=40), st.lists(st.integers(0, 40), max_size=6))
-def test_on_a_terminal_an_answer_is_the_same_however_it_is_cut(
-    data: bytes, cuts: list[int]
+@pytest.mark.parametrize(
+    ("asking", "is_told"),
+    [
+        ({}, False),
+        ({"count": 2}, True),
+        ({"interval": 1.0}, True),
+        ({"interval": 1.0, "count": 1}, False),
+        ({"interval": 1.0, "is_quiet": True}, False),
+        ({"interval": 0.009}, False),
+    ],
+)
+def test_a_question_that_fails_is_told_where_others_follow(
+    asking: dict[str, Any], is_told: bool
 ) -> None:
-    def shown(pieces: list[bytes]) -> bytes:
-        out = io.BytesIO()
-        answers = Answers(out, is_terminal=True)
-        for piece in pieces:
-            answers.data("host", piece)
-        answers.end_all()
-        return out.getvalue()
-
-    edges = [0, *sorted(cuts), len(data)]
-    pieces = [data[low:high] for low, high in pairwise(edges)]
-    assert b"".join(pieces) == data
-    assert shown(pieces) == shown([data])
+    told = Told(probe(Outcome.LOST), probe(), **asking)
+    assert told.lines == ["127.0.0.1: seq=3 no answer"] * is_told
 
 
-@given(st.text(max_size=20))
-def test_a_terminal_that_is_not_of_utf_8_gets_no_byte_of_a_control(text: str) -> None:
-    """UTF-8's bytes 80 to 9f are controls to a terminal of ISO 8859-1."""
-    out = io.BytesIO()
-    answers = Answers(out, is_terminal=True, encoding="iso-8859-1")
-    answers.data("host", text.encode("utf-8", "replace"))
-    answers.end_all()
-    assert not set(out.getvalue()) & ({*range(0x20), *range(0x7F, 0xA0)} - {0x09, 0x0A})
+def test_a_message_repeats_a_backslash_as_it_was_typed() -> None:
+    assert Told(error("localhost", r"localhost said to 'a\b': below 2")).lines == [
+        r"sock: localhost said to 'a\b': below 2"
+    ]
 
 
 HOSTS = ("one", "two")

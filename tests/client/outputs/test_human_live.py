@@ -6,7 +6,7 @@ import io
 
 from sockd.client.asking import Asking
 from sockd.client.outputs.human import Human
-from sockd.client.report import Counts, Interval
+from sockd.client.report import Counts, Interval, Outcome
 from tests.client.outputs.runs import error, probe, start, summary
 from tests.client.outputs.told import FakeTerminal, Told, answer
 
@@ -55,6 +55,15 @@ def test_of_several_hosts_it_tells_how_many_have_answered() -> None:
     told.now_ns = 10**9
     told(error("two"))
     assert told.err.endswith("\r\x1b[K1 of 3 hosts have answered, 1 failed")
+
+
+def test_a_question_that_fails_does_not_end_the_live_line() -> None:
+    told = Told(interval=1.0, err_is_terminal=True)
+    told(probe(Outcome.LOST))
+    told.now_ns = 10**9
+    told(seconds_of(told, 10))
+    assert "no answer\n" in told.err
+    assert "\r\x1b[Klocalhost: 1 s, 10 sent" in told.err
 
 
 def test_who_is_counted_as_answering_has_answered() -> None:

@@ -198,6 +198,8 @@ def discard(asking: Asking, hosts: tuple[str, ...]) -> int:
     def make(run: Run, target: Target) -> Asked:
         if target.transport.is_stream:
             return FlowHost(run, target, carry, is_outward=True)
-        return OneWayHost(run, target, DISCARD_DATAGRAM if asking.size is None else asking.size)
+        return OneWayHost(
+            run, target, bytes(DISCARD_DATAGRAM if asking.size is None else asking.size)
+        )
 
     return run_hosts("discard", found, asking, make, kind="discard")

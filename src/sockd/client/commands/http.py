@@ -18,7 +18,7 @@ from sockd.client.process import Run
 from sockd.client.reach import connect
 from sockd.client.start import run_hosts
 from sockd.client.targets import Target, Transport
-from sockd.formats.text import escape
+from sockd.formats.text import readable
 from sockd.formats.url import PORTS, Url, parse_url
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ def _phrase(response: IResponse) -> str:
 def show_head(head: bytes) -> None:
     """The status and the headers, on standard error: the body has standard output for itself."""
     lines = head.replace(b"\r\n", b"\n").split(b"\n")
-    sys.stderr.write("".join(f"{escape(line)}\n" for line in [*lines, b""]))
+    sys.stderr.write("".join(f"{readable(line)}\n" for line in [*lines, b""]))
 
 
 def to_target(url: Url) -> Target:

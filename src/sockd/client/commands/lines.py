@@ -96,8 +96,10 @@ def ask_lines(
 ) -> int:
     """Ask hosts lines, side by side. Returns the exit code."""
     found = targets(hosts, asking, PORTS[form.name])
-    if given is None and (asking.count or 1) > 1:
-        raise click.UsageError("-c asks again, and standard input is read once: give arguments")
+    if given is None and asking.is_repeated:
+        raise click.UsageError(
+            "-c and -i ask again, and standard input is read once: give arguments"
+        )
     if given is None and asking.retries and found[0].transport.is_stream:
         raise click.UsageError(
             "--retries asks again, and standard input is read once: give arguments"

@@ -12,9 +12,10 @@ from attrs import evolve
 
 from sockd.client.arguments import Command, asks
 from sockd.client.asking import LARGEST_SIZE, Asking
-from sockd.client.asks import Answer, ConversationHost, Speech, Talk
+from sockd.client.asks import INTERVAL, Answer, ConversationHost, Speech, Talk
 from sockd.client.errors import TimedOut
 from sockd.client.exits import Exit
+from sockd.client.hosts import Asked
 from sockd.client.net.addresses import MOST_PORT
 from sockd.client.net.datagrams import Datagrams
 from sockd.client.net.streams import Stream
@@ -23,6 +24,7 @@ from sockd.client.report import Error
 from sockd.client.start import ask_hosts, run_hosts, targets
 from sockd.client.talk.data import DATA, DataCommand
 from sockd.client.talk.input import Given, Input, Source
+from sockd.client.talk.oneway import OneWayHost
 from sockd.client.talk.sending import Sending
 from sockd.client.targets import Target, Transport, parse_host
 from sockd.client.waiting import beside
@@ -223,15 +225,21 @@ def send(asking: Asking, words: tuple[str, ...], is_hex: bool, keeps_open: bool)
 
     PORT is a number or a name of /etc/services. On a connection the data is finished (unless
     --keep-open), and the answer printed to its end, or until nothing more comes for the time of
-    --wait. With --udp the data is one datagram, and what is answered is printed until then.
-    --answers N ends after N datagrams, or lines of a connection. An end without an answer is no
-    error; where nothing comes and nothing ends, the exit code is 3.
+    --wait. --answers N ends after N lines.
+
+    With --udp the data is one datagram. No answer says that it is the last, so after each another
+    one is waited for: --answers 1 ends with the first, and --answers 0 waits for none, where none
+    is due, as of a log.
+
+    An end without an answer is no error; where nothing comes and nothing ends, the exit code is 3.
     """
     hosts, asking, rest = destination(words, asking)
     found = targets(hosts, asking, {})
     given = data_of(rest, is_hex)
+    if asking.answers == 0:
+        _check_silent(asking)
     if found[0].transport.is_stream:
-        if given is None and ((asking.count or 1) > 1 or asking.retries):
+        if given is None and (asking.is_repeated or asking.retries):
             raise click.UsageError("standard input is read once: give DATA to send it again")
     elif keeps_open:
         raise click.UsageError("--keep-open is for connections")
@@ -240,8 +248,21 @@ def send(asking: Asking, words: tuple[str, ...], is_hex: bool, keeps_open: bool)
     return run_hosts("send", found, asking, _sender(given, keeps_open))
 
 
-def _sender(given: bytes | None, keeps_open: bool) -> Callable[[Run, Target], ConversationHost]:
-    def make(run: Run, target: Target) -> ConversationHost:
+def _check_silent(asking: Asking) -> None:
+    """Raises UsageError where it makes no sense that no answer is due."""
+    if Transport(asking.transport).is_stream:
+        raise click.UsageError(
+            "--answers 0 is for datagrams: a connection ends when the other side does"
+        )
+    if asking.retries:
+        raise click.UsageError("--retries asks again where no answer came: none is due")
+
+
+def _sender(given: bytes | None, keeps_open: bool) -> Callable[[Run, Target], Asked]:
+    def make(run: Run, target: Target) -> Asked:
+        if run.asking.answers == 0:
+            return OneWayHost(run, target, given or b"", INTERVAL, listens=False)
+
         async def stream(connection: Stream, talk: Talk) -> Answer:
             source: Source = Input(run.reactor) if given is None else Given(given)
             sending = Sending(

@@ -13,8 +13,8 @@ from twisted.internet.defer import CancelledError
 
 from sockd.client.arguments import Command, asks
 from sockd.client.asking import Asking
-from sockd.client.asks import INTERVAL, Answer, ConversationHost, Speech, Talk
-from sockd.client.errors import BadAnswer, ClientError, TimedOut
+from sockd.client.asks import Answer, ConversationHost, Speech, Talk
+from sockd.client.errors import BadAnswer, ClientError, TimedOut, UsageFault
 from sockd.client.exits import worst
 from sockd.client.net.datagrams import Datagrams
 from sockd.client.net.streams import Stream
@@ -27,7 +27,7 @@ from sockd.client.targets import Target, Transport
 from sockd.client.waiting import sleep
 from sockd.formats import ports
 from sockd.formats.clock import local_ctime
-from sockd.formats.text import escape
+from sockd.formats.text import escape, readable
 from sockd.formats.time import SIZE, unix_time
 
 TCP, UDP, TLS = Transport.TCP, Transport.UDP, Transport.TLS
@@ -53,6 +53,8 @@ class ClockHost:
     run: Run
     target: Target
     is_precise: bool = False
+    gap: float = PRECISE_GAP
+    """Seconds between two questions then, at least."""
     columns: Callable[[], int] = lambda: 0
     """Of the names in a row; known once all hosts are."""
     width: int | None = None
@@ -95,7 +97,7 @@ class ClockHost:
             raise
         except CancelledError:  # the deadline, an interrupt, or others have answered
             if self._estimate is None:
-                self._say_row("-", "no answer when the run ended")
+                self._say_row("-", str(self.fault or "no answer when the run ended"))
             elif self.is_precise:
                 self._say_clock()
             raise
@@ -104,13 +106,13 @@ class ClockHost:
 
     async def _repeat(self) -> None:
         """As many times as the options say; a row each."""
-        run, asking = self.run, self.run.asking
-        start, failed = run.monotonic_ns(), None
-        every = INTERVAL if asking.interval is None else asking.interval
-        for seq in range(asking.count or 1):
-            await sleep(run.reactor, seq * every - (run.monotonic_ns() - start) / 1e9)
+        failed: ClientError | None = None
+        for seq in self.run.asking.turns():
+            await self._asked.due()
             error = await self._asked.ask(seq)
             failed = error or failed
+            if isinstance(error, UsageFault):
+                break  # it would be no other the next time
             if error is None:
                 self._say_clock()
         if failed is not None and self._estimate is None:
@@ -119,7 +121,7 @@ class ClockHost:
     async def _narrow(self) -> None:
         """Near the other clock's tick, until the interval is narrow; one row."""
         run, asking = self.run, self.run.asking
-        gap_ns = round(max(PRECISE_GAP, asking.interval or 0.0) * 1e9)
+        gap_ns = round(self.gap * 1e9)
         earliest = run.monotonic_ns()
         for seq in range(asking.count or PRECISE_ASKS):
             due = earliest if self._estimate is None else self._estimate.next_ask(earliest)
@@ -249,7 +251,7 @@ def _fixed(number: int, places: int) -> str:
 
 def row(name: str, offset: str, rest: str, columns: int, width: int | None = None) -> str:
     """A row of the table. Where it is wider than `width`, what comes last has lines of its own."""
-    head, rest = f"{escape(name):<{columns}}  {offset:>{OFFSET_COLUMNS}}", escape(rest)
+    head, rest = f"{escape(name):<{columns}}  {offset:>{OFFSET_COLUMNS}}", readable(rest)
     if width is None or len(head) + 2 + len(rest) <= width:
         return f"{head}  {rest}"
     lines = fill(rest.split(" "), max(1, width - len(INDENT)))
@@ -275,15 +277,19 @@ def time(asking: Asking, hosts: tuple[str, ...], is_precise: bool) -> int:
     asked: list[Target] = []  # with --all-addresses others than were found
     columns = cache(lambda: column_width(asked))
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    interval, options = asking.interval, asking.given()
+    if is_precise:  # its questions are as many as it needs, however far apart
+        asking = evolve(asking, interval=None)
 
     def make(run: Run, target: Target) -> ClockHost:
         asked.append(target)
-        host = ClockHost(run, target, is_precise=is_precise, columns=columns, width=width)
+        gap = max(PRECISE_GAP, interval or 0.0)
+        host = ClockHost(run, target, is_precise, gap, columns=columns, width=width)
         if len(asked) == 1 and not (target.path or asking.is_quiet):
             host.has_heading = "localhost" not in (target.host, target.known_as)
         return host
 
-    return run_hosts("time", found, asking, make, has_rows=True, kind="time")
+    return run_hosts("time", found, asking, make, has_rows=True, kind="time", options=options)
 
 
 def column_width(found: Sequence[Target]) -> int:

@@ -18,7 +18,7 @@ from sockd.client.report import Counts, Outcome
 from sockd.formats.probe import LAST_ATTEMPT, SEQUENCES, Verdict
 
 MOST_UNANSWERED = 1_000_000
-"""Probes without an answer whose wait is not over, some 100 MB: 300,000 a second with 3 s each."""
+"""Probes without an answer whose wait is not over, some 100 MB: 250,000 a second with 4 s each."""
 REMEMBERED = 1 << 20
 """The latest probes of which it is known whether they had an answer: a byte each, so 1 MB, and 10 s
 at the highest rate that the client reaches. A later answer to an older probe counts as late."""

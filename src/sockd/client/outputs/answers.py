@@ -6,7 +6,7 @@ from typing import BinaryIO
 
 from attrs import Factory, define
 
-from sockd.formats.text import escape
+from sockd.formats.text import escape, readable
 
 MOST_LINE = 65_536
 """Bytes of a line that are held until its end comes, where hosts are named before their lines: a
@@ -39,7 +39,7 @@ class Answers:
             at = whole(data)
             if rest := data[at:]:
                 self._rests[target] = rest
-            self._show(data[:at])
+            self._show(data[:at], is_followed=bool(rest))
         else:
             self._write(data)
 
@@ -79,12 +79,17 @@ class Answers:
         else:
             self._write(name.encode() + line + b"\n")
 
-    def _show(self, data: bytes, name: str = "") -> None:
-        """Whole characters, escaped line by line; behind a name that is escaped already."""
+    def _show(self, data: bytes, name: str = "", *, is_followed: bool = False) -> None:
+        """Whole characters, escaped line by line; behind a name that is escaped already.
+
+        `is_followed` says that something of the last line is held back.
+        """
         if not data:
             return
         lines = data.replace(b"\r\n", b"\n").split(b"\n")
-        text = name + "\n".join(map(escape, lines))
+        text = name + "\n".join(map(readable, lines))
+        if is_followed and data.endswith(b"\\"):  # by another one: both are doubled
+            text += "\\"
         self.is_open = not text.endswith("\n")
         self._write(text.encode(self.encoding, "backslashreplace"))
 
@@ -96,8 +101,14 @@ class Answers:
 def whole(data: bytes) -> int:
     """How many bytes can be shown before more is known.
 
-    What is held back is a CR, which may be half of a line end, or the beginning of a character.
+    What is held back is a CR, which may be half of a line end, or the beginning of a character;
+    and a backslash before that or at the end, which is doubled or not by what follows.
     """
+    at = _complete(data)
+    return at - (data[at - 1 : at] == b"\\")
+
+
+def _complete(data: bytes) -> int:
     if data.endswith(b"\r"):
         return len(data) - 1
     for back in range(1, min(_TAIL, len(data)) + 1):

@@ -23,12 +23,13 @@ from sockd.client.report import (
     Error,
     Event,
     HostSummary,
+    Outcome,
     Probe,
     Start,
     Summary,
 )
 from sockd.client.targets import Transport
-from sockd.formats.text import escape
+from sockd.formats.text import escape, readable
 
 MEASURING = frozenset({"echo"})
 """Commands that measure, whatever they are asked for."""
@@ -39,6 +40,7 @@ INSECURE = (
     "read and change all that is said."
 )
 
+FAILURES = frozenset({Outcome.LOST, Outcome.FAILED})
 TOLD_IN_ROWS = frozenset({"time"})
 """Commands whose answers have a row for each host, which says what went wrong with it."""
 
@@ -61,6 +63,8 @@ class Human:
     _answers: Answers = field(init=False)
     _live: Live | None = field(init=False, default=None)
     _shows_probes: bool = field(init=False, default=False)
+    _shows_failures: bool = field(init=False, default=False)
+    """Of questions that others follow: what went wrong in the end is told anyway."""
     _is_one: bool = field(init=False)
     """Whether one host is asked, who needs no name."""
 
@@ -113,6 +117,7 @@ class Human:
         self._shows_probes = not self.asking.is_quiet and (
             self.asking.verbosity > 0 or (self.command in MEASURING and not is_fast)
         )
+        self._shows_failures = self.asking.is_repeated and not self.asking.is_quiet and not is_fast
         if self._screen.can_erase and not (self.asking.is_quiet or self.asking.explains):
             self._live = Live(self._screen, self.now_ns, lambda: self._answers.is_open)
         if self.asking.is_insecure:
@@ -124,15 +129,16 @@ class Human:
             self._answers.end_line()
         if self._shows_probes:
             self._live = None  # the lines tell that it goes on
+        if self._shows_probes or (self._shows_failures and probe.outcome in FAILURES):
             line = probe_line(probe, is_alone=self._is_one, has_values=self.asking.verbosity > 1)
             self._screen.say(line, style=STYLES.get(probe.outcome, "odd"))
 
     def _error(self, error: Error) -> str:
         """Of several hosts it begins with the one that it is of."""
-        text = escape(error.message)
+        text = readable(error.message)
         if error.target is None or self._is_one:
             return text
-        target = escape(error.target)
+        target = readable(error.target)
         if text.startswith((f"{target}:", f"{target} ")):
             return text
         return f"{target}: {text}"
@@ -164,7 +170,7 @@ class Human:
     def _has_measured(self, summary: Summary) -> bool:
         return (
             self.command in MEASURING
-            or (self.asking.count or 1) > 1
+            or self.asking.is_repeated
             or any(host.rate_bps is not None for host in summary.hosts)
         )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sockd.client.outputs.figures import amount, milliseconds, named, whom
 from sockd.client.report import Outcome, Probe
-from sockd.formats.text import escape
+from sockd.formats.text import escape, readable
 
 MARKS = {
     Outcome.LOST: " no answer",
@@ -37,7 +37,7 @@ def probe_line(probe: Probe, *, is_alone: bool, has_values: bool = False) -> str
         text += f" ({probe.stamp})" if probe.stamp is not None else ""
     text += MARKS.get(probe.outcome, "")
     if probe.reason:
-        text += f": {escape(probe.reason)}"
+        text += f": {readable(probe.reason)}"
     for name, value in probe.values.items():
         if has_values or name in ALWAYS:
             text += f", {named(name, value)}"

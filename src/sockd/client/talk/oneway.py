@@ -8,7 +8,7 @@ from sockd.client.errors import BadAnswer, ClientError, TimedOut
 from sockd.client.exits import Exit
 from sockd.client.measure.pace import Pace
 from sockd.client.net.datagrams import Datagrams
-from sockd.client.net.icmp import NetworkError
+from sockd.client.net.icmp import NetworkError, NotDelivered
 from sockd.client.process import Run
 from sockd.client.reach import reach
 from sockd.client.report import Counts, HostSummary, IcmpErrors, Interval
@@ -17,6 +17,9 @@ from sockd.client.waiting import sleep
 
 INTERVAL = 0.1
 """Seconds between two datagrams if nothing else is said: as for all that is sent over UDP."""
+MOST_BEHIND = 1.0
+"""Seconds of its schedule that are made up for: a run that was stopped for an hour, and goes on,
+does not send all of that at once."""
 GRACE = 1.0
 """Seconds after the last datagram for what the network reports: a way there and back, at most."""
 
@@ -27,10 +30,16 @@ class OneWayHost:
 
     run: Run
     target: Target
-    size: int
+    data: bytes
+    """In each of them."""
+    every: float = INTERVAL
+    """Seconds between two, if nothing else is said."""
+    listens: bool = True
+    """Whether there is a time in which the network may report, and nobody may answer."""
     _sent: int = 0
     _pace: Pace = field(factory=Pace)
     _undelivered: int = 0
+    _failed: ClientError | None = None
     _told: Counts = field(factory=Counts)
     _datagrams: Datagrams | None = None
     _icmp: tuple[IcmpErrors, ...] = ()
@@ -42,20 +51,21 @@ class OneWayHost:
 
     @property
     def fault(self) -> ClientError | None:
-        """Nothing that `go` does not raise."""
-        return None
+        """The last that the network has reported."""
+        return self._failed
 
     async def go(self) -> None:
         """Send all. Raises Unreachable where the network reports that it does not arrive."""
         run, asking = self.run, self.run.asking
         datagrams = self._datagrams = await reach(run, self.target)
         datagrams.on_error = self._reported
-        start, every = run.monotonic_ns(), asking.interval
-        every = INTERVAL if every is None else every
+        every = self.every if asking.interval is None else asking.interval
+        due = run.monotonic_ns() / 1e9
         try:
-            for seq in range(asking.count or 1):
-                await sleep(run.reactor, seq * every - (run.monotonic_ns() - start) / 1e9)
-                self._pace.add(self.size, datagrams.send(bytes(self.size)))
+            for _ in asking.turns():
+                await sleep(run.reactor, due - run.monotonic_ns() / 1e9)
+                due = max(due, run.monotonic_ns() / 1e9 - MOST_BEHIND) + every
+                self._pace.add(len(self.data), datagrams.send(self.data))
                 self._sent += 1
             await self._listen(datagrams)
         finally:
@@ -64,22 +74,27 @@ class OneWayHost:
 
     async def _listen(self, datagrams: Datagrams) -> None:
         """For what the network reports, and for an answer, which there must not be."""
+        datagrams.read_now()  # what is known already, for which nobody has to wait
         try:
-            came = await datagrams.receive(min(GRACE, self.run.asking.wait))
+            came = await datagrams.receive(min(GRACE, self.run.asking.wait) * self.listens)
         except TimedOut:
+            return
+        if not self.listens:
             return
         raise BadAnswer(
             f"{self.target} answered with {len(came.data)} bytes: a service that discards is silent"
         )
 
     def _reported(self, error: NetworkError) -> None:
-        self._undelivered += error.means_undelivered
+        if error.means_undelivered:
+            self._undelivered += 1
+            self._failed = NotDelivered(f"{self.target}: {error}", error)
 
     def _counts(self) -> Counts:
         return Counts(
             sent=self._sent,
             failed=min(self._undelivered, self._sent),
-            bytes_sent=self._sent * self.size,
+            bytes_sent=self._sent * len(self.data),
         )
 
     def interval(self, from_ns: int, to_ns: int) -> Interval | None:
@@ -99,7 +114,7 @@ class OneWayHost:
 
     def summary(self, error: ClientError | None) -> HostSummary:
         """What is known of it so far."""
-        datagrams = self._datagrams
+        datagrams, why = self._datagrams, error or self._failed
         return HostSummary(
             target=self.target.name,
             transport=self.target.transport,
@@ -110,7 +125,8 @@ class OneWayHost:
             timing=datagrams.steps if datagrams else None,
             rate_bps=self._pace.bps,
             datagram_rate=self._pace.datagrams,
-            notes=("nothing comes back: this is what was sent, what has arrived is not known",),
-            exit=error.exit if error else Exit.ANSWERED if self._sent else Exit.TIMEOUT,
-            error=None if error is None else str(error),
+            notes=("nothing comes back: this is what was sent, what has arrived is not known",)
+            * self.listens,
+            exit=why.exit if why else Exit.ANSWERED if self._sent else Exit.TIMEOUT,
+            error=None if why is None else str(why),
         )
