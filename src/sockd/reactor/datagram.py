@@ -21,6 +21,7 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from sockd.reactor.ancillary import NOTHING, Told, Wanted
+from sockd.reactor.audience import Audience
 from sockd.reactor.mmsg import BATCH
 from sockd.reactor.sockaddr import Address
 from sockd.reactor.wire import (
@@ -134,6 +135,16 @@ class Turns(FileDescriptor):
         """
         self._flush()
         return self._wire.send_many(data, addresses)
+
+    def write_all(
+        self, data: bytes, audience: Audience, first: int = 0, last: int | None = None
+    ) -> int:
+        """The same for those of an audience from number `first` to before `last`.
+
+        Half of the time of `write_many`: their addresses are in place.
+        """
+        self._flush()
+        return self._wire.send_all(data, audience, first, last)
 
     def write_to(self, parts: Sequence[bytes], address: Address | None) -> Sequence[int]:
         """Send datagrams to one address, or where the socket is connected to, in order.

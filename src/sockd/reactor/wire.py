@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 from sockd.reactor import ancillary, mmsg, sockaddr
 from sockd.reactor.ancillary import NOTHING, Beside, Told, Wanted
+from sockd.reactor.audience import Audience
 from sockd.reactor.mmsg import BATCH
 from sockd.reactor.sockaddr import Address, Ancillary
 
@@ -143,6 +144,16 @@ class Wire:
     def send_many(self, data: bytes, addresses: Sequence[Address]) -> int:
         """Send the same to each; returns how many the kernel took. Never raises."""
         return sum(self._patiently(self._send_one, data, address, None) for address in addresses)
+
+    def send_all(
+        self, data: bytes, audience: Audience, first: int = 0, last: int | None = None
+    ) -> int:
+        """Send the same to those of an audience from number `first` to before `last`.
+
+        Returns how many the kernel took. Never raises.
+        """
+        entries = list(audience)[first:last]
+        return len(entries) - len(self.send([(data, *entry) for entry in entries]))
 
     def send_to(self, parts: Sequence[bytes], address: Address | None) -> list[int]:
         """Send datagrams to one address, or where the socket is connected to.
@@ -335,6 +346,16 @@ class BatchWire(Wire):
             taken += len(part) - len(self._send_put(len(part)))
         return taken
 
+    def send_all(
+        self, data: bytes, audience: Audience, first: int = 0, last: int | None = None
+    ) -> int:
+        crowd = audience.crowd
+        if crowd is None:
+            return super().send_all(data, audience, first, last)
+        crowd.hold(data)
+        end = min(len(audience), len(audience) if last is None else last)
+        return end - first - len(self._send_each(crowd.send, first, end))
+
     def send_to(self, parts: Sequence[bytes], address: Address | None) -> list[int]:
         refused = []
         for first in range(0, len(parts), BATCH):
@@ -370,10 +391,13 @@ class BatchWire(Wire):
 
     def _send_put(self, count: int) -> list[int]:
         """Send what is in place; returns the numbers of those that the kernel did not take."""
+        return self._send_each(self._outgoing.send, 0, count)
+
+    def _send_each(self, send: Callable[[int, int, int], int], first: int, last: int) -> list[int]:
         refused = []
-        sent, descriptor = 0, self.socket.fileno()
-        while sent < count:
-            taken = self._patiently(self._outgoing.send, descriptor, sent, count)
+        sent, descriptor = first, self.socket.fileno()
+        while sent < last:
+            taken = self._patiently(send, descriptor, sent, last)
             if not taken:
                 refused.append(sent)
             sent += taken or 1

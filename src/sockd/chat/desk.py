@@ -1,0 +1,351 @@
+"""Who an event is from, and whether it is: hellos, log-ins, sessions, and what strangers may have.
+
+New clients prove their address with a cookie and each datagram with a MAC. Old clients can prove
+nothing: they are bound to the link that they are on, to few sessions and to a budget of bytes.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from enum import StrEnum
+
+from sockd.access.buckets import Buckets
+from sockd.access.guard import DATAGRAM_SOURCE_BITS
+from sockd.access.prefixes import source_key
+from sockd.chat.effects import Effect, Gone, ToPlace
+from sockd.chat.members import Moment, Place, Session, User
+from sockd.chat.rooms import Rooms
+from sockd.formats.chat import trailer
+from sockd.formats.chat.events import Code, Event, pack, unpack
+from sockd.formats.chat.hello import Hello, Welcome
+from sockd.formats.chat.names import fold, nickname_fault
+from sockd.formats.chat.session import Open, Opened
+from sockd.formats.chat.window import Arrival, Window
+
+PLEASE_LOG_IN = b"please log in"
+TAKEN = b"that nickname is taken"
+HELD = b"that nickname is kept for its owner"
+"""For a minute after a start."""
+FULL = b"the server is full"
+FEATURES = ("session", "ack", "stamp")
+STRANGERS_KEPT = 10_000
+"""Networks of strangers whose answers are counted at once."""
+MOST_ERROR = 60
+"""Bytes of what a stranger is told: with its headers at most three times the shortest question."""
+RETRY_SECONDS = 60.0
+"""Between two answers to one network off the link: its address may be forged."""
+
+
+class Legacy(StrEnum):
+    """Where old clients are served."""
+
+    ON_LINK = "on-link"
+    EVERYWHERE = "everywhere"
+    OFF = "off"
+
+
+class Desk:
+    """Everything that comes goes through here. `counts`: what was dropped, by reason."""
+
+    def __init__(
+        self, rooms: Rooms, name: str, random: Callable[[int], bytes], legacy: Legacy, strict: bool
+    ) -> None:
+        self.rooms = rooms
+        self.name = name
+        self.legacy = legacy
+        self.is_strict = strict
+        self.counts: Counter[str] = Counter()
+        self.held: set[bytes] = set()
+        """Folded nicknames that are kept for who had them before the start."""
+        self.bans: Callable[[str], bool] = lambda _: False
+        self._random = random
+        self._sessions: dict[bytes, User] = {}
+        self._old_at: Counter[str] = Counter()
+        """Old clients at each host."""
+        self._strangers = Buckets(1 / RETRY_SECONDS, 1, STRANGERS_KEPT)
+        settings = rooms.settings
+        self._old_bytes = Buckets(settings.old_bytes, settings.old_bytes, STRANGERS_KEPT)
+
+    # what comes
+
+    def received(
+        self, place: Place, data: bytes, moment: Moment, is_on_link: bool = True, interface: int = 0
+    ) -> list[Effect]:
+        """One event, as it came. `is_on_link`: its source is of a subnet of the interface that it
+        came in by; `interface`: the number of that."""
+        event = unpack(data)
+        if event is None:
+            return self._drop("short")
+        if event.code == Code.NOTHING and (hello := Hello.read(event.text)) is not None:
+            return self._hello(place, hello, moment)
+        if (signed := trailer.signed(data)) is not None:
+            if event.code == Code.OPEN:
+                return self._open(place, event, moment, data, signed)
+            if (user := self._sessions.get(signed.session)) is not None:
+                return self._signed(place, user, data, signed.number, moment)
+            # shorter than what was asked; and after a start all need it
+            return self._stranger(place, PLEASE_LOG_IN, moment, is_proven=is_on_link)
+        if event.code == Code.OPEN:
+            return self._open(place, event, moment, data, None)
+        return self._plain(place, event, moment, is_on_link, interface)
+
+    def left(self, place: Place, moment: Moment) -> list[Effect]:
+        """A connection has ended: who came by it is gone."""
+        user = self.rooms.at.get(place)
+        return [] if user is None else self.log_off(user, moment, "the connection has ended")
+
+    def log_off(self, user: User, moment: Moment, reason: str) -> list[Effect]:
+        """Somebody is gone."""
+        effects = self.rooms.log_off(user, moment, reason)
+        self.forget(user)
+        return effects
+
+    def forget(self, user: User) -> None:
+        """The rooms have logged somebody off."""
+        if user.session is not None:
+            self._sessions.pop(user.session.id, None)
+        else:
+            self._leave_old(user.place.host)
+
+    def tick(self, moment: Moment) -> list[Effect]:
+        """Time has passed: who was silent for too long is gone."""
+        if self.held and moment.seconds >= self.rooms.settings.held:
+            self.held = set()
+        effects = self.rooms.silence(moment)
+        for effect in effects:
+            if isinstance(effect, Gone):
+                self.forget(effect.user)
+        return effects
+
+    def may_send(self, user: User, size: int, now: float) -> bool:
+        """Whether an old client's address may be sent so many bytes more."""
+        return user.session is not None or self._old_bytes.take(user.place.host, now, size)
+
+    # new clients
+
+    def _hello(self, place: Place, hello: Hello, moment: Moment) -> list[Effect]:
+        rooms, secret = self.rooms, self.rooms.secret
+        cookie = secret.cookie(place.name, hello.nonce, moment.seconds)
+        welcome = Welcome(hello.nonce, secret.server, rooms.epoch, cookie, FEATURES, self.name)
+        return [ToPlace(place, welcome.write())]
+
+    def _open(
+        self, place: Place, event: Event, moment: Moment, data: bytes, signed: trailer.Signed | None
+    ) -> list[Effect]:
+        """A new client logs in, or takes up a session that it had."""
+        asked = Open.read(event.text)
+        secret = self.rooms.secret
+        if asked is None or not secret.is_cookie(
+            asked.cookie, place.name, asked.nonce, moment.seconds
+        ):
+            return self._stranger(place, b"say hello first", moment, is_proven=False)
+        if why := self._name_fault(asked.nickname, place):
+            return self._stranger(place, why, moment)
+        if signed is not None:
+            key = secret.session_key(signed.session, asked.nickname)
+            if trailer.is_genuine(data, key):
+                return self._resume(place, asked, moment, signed, key)
+            self.counts["forged"] += 1
+        id = secret.session(place.name, asked.cookie, asked.nickname)
+        key = secret.session_key(id, asked.nickname)
+        opened = Opened(asked.nickname, id, key, secret.label(id))
+        user = self.rooms.users.get(fold(asked.nickname))
+        if user is not None and user.session is not None and user.session.id == id:
+            return [ToPlace(user.place, opened.write())]  # our answer was lost
+        if why := self._not_free(asked.nickname):
+            return self._stranger(place, why, moment)
+        return self._enter(place, asked.nickname, moment, Session(id, key, opened.label), opened)
+
+    def _resume(
+        self, place: Place, asked: Open, moment: Moment, signed: trailer.Signed, key: bytes
+    ) -> list[Effect]:
+        """Whoever has the session's key is its owner: at another address, or after a start."""
+        secret = self.rooms.secret
+        opened = Opened(asked.nickname, signed.session, b"", secret.label(signed.session))
+        user = self._sessions.get(signed.session)
+        if user is not None:
+            if user.session is not None:
+                user.session.window.arrive(signed.number)
+            self.rooms.alive(user, moment.seconds)
+            return [
+                *self._clear(place, user, moment),
+                *self.rooms.move(user, place),
+                ToPlace(place, opened.write()),
+            ]
+        if fold(asked.nickname) in self.rooms.users:
+            return self._stranger(place, TAKEN, moment)
+        session = Session(signed.session, key, opened.label, Window(signed.number))
+        quiet_until = moment.seconds + self.rooms.settings.held
+        return self._enter(place, asked.nickname, moment, session, opened, quiet_until)
+
+    def _enter(
+        self,
+        place: Place,
+        nickname: bytes,
+        moment: Moment,
+        session: Session,
+        opened: Opened,
+        quiet_until: float = 0.0,
+    ) -> list[Effect]:
+        effects = self._clear(place, None, moment)
+        effects += self.rooms.log_in(place, nickname, moment, session)
+        user = self.rooms.at[place]
+        user.quiet_until = quiet_until
+        self._sessions[session.id] = user
+        self.held.discard(fold(nickname))
+        return [*effects, ToPlace(place, opened.write()), *self._port(user, moment)]
+
+    def _signed(
+        self, place: Place, user: User, data: bytes, number: int, moment: Moment
+    ) -> list[Effect]:
+        """An event of a session, if its MAC says so."""
+        session = user.session
+        if session is None or place != user.place or not trailer.is_genuine(data, session.key):
+            return self._drop("forged")
+        arrival = session.window.arrive(number)
+        if arrival is Arrival.OLD:
+            return self._drop("old")
+        self.rooms.alive(user, moment.seconds)
+        if arrival is Arrival.DOUBLE:
+            self.counts["double"] += 1
+            return [self.rooms.answer(user, Code.ACK, b"", moment, number)]
+        event = Event(int.from_bytes(data[:2], "big"), data[2 : -trailer.CLIENT_BYTES])
+        if event.code == Code.LOGOFF:
+            acknowledged = self.rooms.answer(user, Code.ACK, b"", moment, number)
+            return [acknowledged, *self.log_off(user, moment, "logged off")]
+        if event.code == Code.NOTHING:  # what is asked to know that all before it is done
+            return [self.rooms.answer(user, Code.ACK, b"", moment, number)]
+        return self._do(user, event, moment, number)
+
+    # old clients
+
+    def _plain(
+        self, place: Place, event: Event, moment: Moment, is_on_link: bool, interface: int
+    ) -> list[Effect]:
+        """An event without a trailer: an old client's, or a forger's."""
+        user = self.rooms.at.get(place)
+        if user is not None and user.session is not None:
+            if event.code == Code.NOTHING:
+                return self._stranger(place, PLEASE_LOG_IN, moment, is_proven=False)
+            return self._drop("unsigned")
+        if self.legacy is Legacy.OFF:
+            return self._stranger(place, b"this server needs a newer client", moment, False)
+        if not (is_on_link or self.legacy is Legacy.EVERYWHERE):
+            return self._stranger(place, b"not on this link: use a newer client", moment, False)
+        if user is not None and user.interface != interface:
+            return self._drop("interface")
+        if event.code == Code.LOGIN_REQ:
+            return self._log_in_old(place, user, event.text, moment, interface)
+        if user is None:
+            return [ToPlace(place, pack(Code.ERROR, PLEASE_LOG_IN))]
+        if event.code == Code.LOGOFF:
+            return self._log_off_old(user, event.text, moment)
+        self.rooms.alive(user, moment.seconds)
+        return self._do(user, event, moment, 0)
+
+    def _log_in_old(
+        self, place: Place, user: User | None, text: bytes, moment: Moment, interface: int
+    ) -> list[Effect]:
+        nickname = text.strip()
+        if self.is_strict and place.host:
+            nickname, _, number = nickname.partition(b"/")
+            wanted = b"%06d" % self.rooms.secret.number(place.name, nickname)
+            if number != wanted and not nickname_fault(nickname):
+                return [ToPlace(place, pack(Code.ERROR, b"log in as %s/%s" % (nickname, wanted)))]
+        if why := self._name_fault(nickname, place):
+            return [ToPlace(place, pack(Code.ERROR, why))]
+        ack = pack(Code.LOGIN_ACK, text.strip() if self.is_strict else nickname)
+        if user is not None and user.nickname == nickname:  # our answer was lost
+            self.rooms.alive(user, moment.seconds)
+            return [ToPlace(place, ack), *self._port(user, moment)]
+        if why := self._not_free(nickname) or self._too_many_old(place, user):
+            return [ToPlace(place, pack(Code.ERROR, why))]
+        effects = self._clear(place, None, moment)
+        self._old_at[place.host] += 1
+        effects += self.rooms.log_in(place, nickname, moment)
+        user = self.rooms.at[place]
+        user.interface = interface
+        return [*effects, ToPlace(place, ack), *self._port(user, moment)]
+
+    def _log_off_old(self, user: User, text: bytes, moment: Moment) -> list[Effect]:
+        """The name has to be there: who forges a log-off may not know it."""
+        name = text.strip()
+        if self.is_strict and user.place.host:
+            number = self.rooms.secret.number(user.place.name, user.nickname)
+            wanted = b"%s/%06d" % (user.nickname, number)
+        else:
+            wanted = user.nickname
+        if name != wanted:
+            return self._drop("forged")
+        return self.log_off(user, moment, "logged off")
+
+    def _leave_old(self, host: str) -> None:
+        self._old_at[host] -= 1
+        if self._old_at[host] <= 0:
+            del self._old_at[host]
+
+    def _too_many_old(self, place: Place, user: User | None) -> bytes | None:
+        limit = self.rooms.settings.old_sessions
+        if user is not None or not place.host or self._old_at[place.host] < limit:
+            return None
+        return b"%d old clients at your address are enough" % limit
+
+    # both
+
+    def _do(self, user: User, event: Event, moment: Moment, number: int) -> list[Effect]:
+        """An event of somebody who is logged in, unless there are too many of them."""
+        rooms, settings = self.rooms, self.rooms.settings
+        if event.code != Code.STILL_HERE:
+            gained = (moment.seconds - user.tokens_at) * settings.rate
+            user.tokens = min(settings.burst, user.tokens + gained)
+            user.tokens_at = moment.seconds
+            if user.tokens < 1:
+                self.counts["too_fast"] += 1
+                why = b"too fast: %d at once, then %g a second" % (settings.burst, settings.rate)
+                return rooms.error(user, why, moment, number)
+            user.tokens -= 1
+        return rooms.event(user, event.code, event.text, moment, number)
+
+    def _name_fault(self, nickname: bytes, place: Place) -> bytes | None:
+        if self.bans(place.host):
+            return b"your address is banned"
+        fault = nickname_fault(nickname, self.rooms.settings.max_nickname)
+        return fault.encode() if fault else None
+
+    def _not_free(self, nickname: bytes) -> bytes | None:
+        folded = fold(nickname)
+        if folded in self.rooms.users:
+            return TAKEN
+        if folded in self.held:
+            return HELD
+        return FULL if len(self.rooms.users) >= self.rooms.settings.max_users else None
+
+    def _clear(self, place: Place, but: User | None, moment: Moment) -> list[Effect]:
+        """Somebody else comes at a place: who was there is gone."""
+        user = self.rooms.at.get(place)
+        if user is None or user is but:
+            return []
+        return self.log_off(user, moment, "logged in by another name")
+
+    def _port(self, user: User, moment: Moment) -> list[Effect]:
+        """Where groups are heard, for who comes by a gate that has some: after the log-in."""
+        port = user.place.gate.group_port
+        if port is None:
+            return []
+        return [self.rooms.answer(user, Code.SET_MCAST_PORT, b"%d" % port, moment)]
+
+    def _stranger(
+        self, place: Place, text: bytes, moment: Moment, is_proven: bool = True
+    ) -> list[Effect]:
+        """An error for who is not logged in. One whose address may be forged gets few of them."""
+        assert len(text) <= MOST_ERROR
+        if not is_proven and place.host:
+            network = source_key(place.host, *DATAGRAM_SOURCE_BITS)
+            if not self._strangers.take(network, moment.seconds):
+                return self._drop("stranger")
+        return [ToPlace(place, pack(Code.ERROR, text))]
+
+    def _drop(self, why: str) -> list[Effect]:
+        self.counts[why] += 1
+        return []

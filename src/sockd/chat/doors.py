@@ -1,0 +1,177 @@
+"""The doors of the chat: datagrams, groups, connections. What comes goes to the server."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from attrs import define, field
+
+from sockd.access.entrance import Entrance
+from sockd.access.peer import Peer
+from sockd.access.reasons import because
+from sockd.chat.members import Channel, Gate, Place, User
+from sockd.chat.server import ChatServer
+from sockd.formats.chat.events import MAX_EVENT
+from sockd.formats.frames import FrameBuffer
+from sockd.net.context import Context
+from sockd.net.datagram import Datagram, Datagrams
+from sockd.net.stream import Stream
+from sockd.reactor.ancillary import Wanted
+from sockd.reactor.audience import Audience, audience_of
+from sockd.reactor.sockaddr import Address
+from sockd.reactor.wire import Destination
+
+MOST_WAITING = 128 * 1024
+"""Bytes that a connection may leave unread before it is sent no more of what goes to channels."""
+
+
+@define(eq=False)
+class _Here:
+    """Who of a channel came by one door."""
+
+    audience: Audience
+    """New clients: sent to in one go."""
+    old: dict[Address, User] = field(factory=dict)
+    """Old ones: each is counted."""
+
+
+class UdpDoor(Datagrams):
+    """Datagrams: each member is sent its own."""
+
+    wants_told = Wanted.INTERFACE
+    context: Context[Any, ChatServer]
+
+    def __init__(self, context: Context[Any, ChatServer], entrance: Entrance) -> None:
+        super().__init__(context, entrance)
+        self.gate = self.make_gate()
+        self._asked: dict[Address, Destination | None] = {}
+        """Where an answer to who is logged in leaves from."""
+        self._asked_now: Destination | None = None
+        self._here: dict[Channel, _Here] = {}
+
+    def make_gate(self) -> Gate:
+        """What is told to who comes by it."""
+        return Gate(str(self.entrance))
+
+    def startProtocol(self) -> None:
+        self.context.shared.open(self)
+
+    def stopProtocol(self) -> None:
+        self.context.shared.close(self)
+
+    def received(self, datagram: Datagram) -> None:
+        host, _ = datagram.sender
+        place = Place(self.gate, "" if self.port.is_local else host, datagram.sender)
+        told = datagram.told
+        interface = (told.interface if told else None) or 0
+        self._asked_now = datagram.asked
+        self.context.shared.received(place, datagram.data, True, interface)
+
+    # from the server
+
+    def tell(self, place: Place, data: bytes) -> None:
+        address = cast(Address, place.address)
+        self.send(data, address, self._asked.get(address, self._asked_now))
+
+    def arrived(self, user: User) -> None:
+        self._asked[cast(Address, user.place.address)] = self._asked_now
+
+    def gone(self, user: User, place: Place) -> None:
+        self._asked.pop(cast(Address, place.address), None)
+
+    def entered(self, channel: Channel, user: User) -> None:
+        here = self._here.get(channel)
+        if here is None:
+            here = self._here[channel] = _Here(audience_of(self.port.socket))
+        address = cast(Address, user.place.address)
+        if user.session is None:
+            here.old[address] = user
+        else:
+            here.audience.add(address, self._asked.get(address))
+
+    def left(self, channel: Channel, user: User) -> None:
+        here, address = self._here[channel], cast(Address, user.place.address)
+        here.audience.discard(address)
+        here.old.pop(address, None)
+
+    def broadcast(self, channel: Channel, data: bytes) -> None:
+        if (here := self._here.get(channel)) is None:
+            return
+        if here.audience:
+            self.port.write_all(data, here.audience)
+        if here.old:
+            desk, now = self.context.shared.desk, self.context.clock.seconds()
+            for address, user in here.old.items():
+                if desk.may_send(user, len(data), now):
+                    self.send(data, address, self._asked.get(address))
+
+
+class GroupDoor(UdpDoor):
+    """Datagrams for what users ask; what goes to a channel is sent once, to the channel's group."""
+
+    def make_gate(self) -> Gate:
+        options = self.context.options
+        version = 6 if ":" in self.entrance.host else 4
+        return Gate(str(self.entrance), options.group_port, version)
+
+    def startProtocol(self) -> None:
+        self._members: dict[Channel, int] = {}
+        super().startProtocol()
+
+    def entered(self, channel: Channel, user: User) -> None:
+        self._members[channel] = self._members.get(channel, 0) + 1
+
+    def left(self, channel: Channel, user: User) -> None:
+        self._members[channel] -= 1
+
+    def broadcast(self, channel: Channel, data: bytes) -> None:
+        group = self.gate.group(channel.settings)
+        if self._members.get(channel) and group is not None and self.gate.group_port:
+            self.send(data, (str(group), self.gate.group_port))
+
+
+class StreamDoor(Stream):
+    """A connection: events, each behind its length. It is who speaks; its end logs off."""
+
+    context: Context[Any, ChatServer]
+    lost = 0
+    """Events that it was not sent, because it did not read those before."""
+    _unread = 0
+
+    def __init__(self, context: Context[Any, ChatServer], peer: Peer, entrance: Entrance) -> None:
+        super().__init__(context, peer, entrance)
+        self._buffer = FrameBuffer(MAX_EVENT)
+
+    @property
+    def place(self) -> Place:
+        """Where its user is."""
+        return Place(self.context.shared.streams.gate, self.peer.host, self.number)
+
+    def opened(self) -> None:
+        self.context.shared.streams.open(self)
+
+    def received(self, data: bytes) -> None:
+        self._buffer.feed(data)
+        while self._buffer.has_request and not self.is_closing:
+            self.context.shared.received(self.place, self._buffer.take())
+        if self._buffer.fault:
+            self.close(because("max_frame", limit=MAX_EVENT))
+
+    def gone(self) -> None:
+        self.context.shared.disconnected(self.place)
+        self.context.shared.streams.close(self)
+
+    def resumeProducing(self) -> None:
+        self._unread = 0
+        super().resumeProducing()
+
+    def tell(self, framed: bytes) -> None:
+        """Send an event, unless too much waits: what is left out shows in the sequence numbers."""
+        if self.is_closing:
+            return
+        if self.is_blocked:
+            self._unread += len(framed)
+            if self._unread > MOST_WAITING:
+                self.lost += 1
+                return
+        self.write(framed)

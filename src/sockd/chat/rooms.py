@@ -1,0 +1,323 @@
+"""Users, channels and the rules between them: what each event of a user has sent to whom.
+
+Nothing here knows of sockets or clocks: each call is told the time and returns effects, to be
+carried out in order. Who a datagram is from is the desk's business (`sockd.chat.desk`).
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping
+
+from sockd.chat.effects import (
+    Arrived,
+    Effect,
+    Entered,
+    Gone,
+    Left,
+    Listing,
+    Moved,
+    ToChannel,
+    ToUser,
+)
+from sockd.chat.members import Channel, Moment, Patience, Place, Session, User
+from sockd.chat.secret import Secret
+from sockd.chat.settings import Settings
+from sockd.formats.chat.events import MAX_TEXT, Code, pack
+from sockd.formats.chat.names import fold
+from sockd.formats.chat.texts import Coming, Said, UserText, Whispered, harmless
+from sockd.formats.chat.trailer import Stamp, stamp
+
+NOT_CHANNEL = b"there is no channel %s"
+NO_CURRENT = b"you are in no channel: join one"
+MUTED = b"you are muted"
+IS_LISTING = b"a list is on its way"
+TOO_LONG = b"too long: %d bytes more than an event holds"
+
+
+class Rooms:
+    """All users and channels of one server."""
+
+    def __init__(self, settings: Settings, secret: Secret, epoch: int) -> None:
+        self.settings = settings
+        self.secret = secret
+        self.epoch = epoch
+        self.users: dict[bytes, User] = {}
+        """By folded nickname."""
+        self.at: dict[Place, User] = {}
+        self.channels: dict[bytes, Channel] = {}
+        """By folded title."""
+        self.muted: set[bytes] = set()
+        """Folded nicknames of who may not speak, here or not."""
+        self._silent: Mapping[Patience, OrderedDict[User, None]] = {
+            patience: OrderedDict() for patience in Patience
+        }
+        """Who was heard longest ago comes first."""
+        self._do: Mapping[int, Callable[[User, bytes, Moment, int], list[Effect]]] = {
+            Code.JOIN_REQ: self._join,
+            Code.PART_REQ: self._part,
+            Code.SEND_PUBLIC: self._say,
+            Code.SEND_PRIVATE: self._whisper,
+            Code.LIST_CHANNELS: self._list_channels,
+            Code.LIST_USERS: self._list_users,
+            Code.STILL_HERE: self._still_here,
+        }
+        self.apply(settings, Moment(0.0, 0))
+
+    def apply(self, settings: Settings, moment: Moment) -> list[Effect]:
+        """Have other settings. A channel that is there no more is left by all."""
+        self.settings = settings
+        wanted = {fold(one.title.encode()): one for one in settings.channels}
+        effects: list[Effect] = []
+        for folded in self.channels.keys() - wanted.keys():
+            channel = self.channels[folded]
+            for user in tuple(channel.members):
+                effects += self._leave(user, channel, moment)
+            del self.channels[folded]
+        for folded, one in wanted.items():
+            if (known := self.channels.get(folded)) is not None:
+                known.settings = one
+            else:
+                key = self.secret.channel_key(one.title.encode(), self.epoch)
+                self.channels[folded] = Channel(one, key, self.epoch)
+        return effects
+
+    # who is here
+
+    def log_in(
+        self, place: Place, nickname: bytes, moment: Moment, session: Session | None = None
+    ) -> list[Effect]:
+        """Somebody whose name is free is here from now on."""
+        now = moment.seconds
+        user = User(nickname, place, now, now, session, tokens=self.settings.burst, tokens_at=now)
+        self.users[fold(nickname)] = self.at[place] = user
+        self._silent[user.patience][user] = None
+        return [Arrived(user)]
+
+    def log_off(self, user: User, moment: Moment, reason: str) -> list[Effect]:
+        """Somebody is gone; those who remain are told."""
+        effects: list[Effect] = []
+        for channel in user.channels:
+            effects += self._withdraw(user, channel, moment)
+        user.channels.clear()
+        del self.users[fold(user.nickname)], self.at[user.place]
+        del self._silent[user.patience][user]
+        return [*effects, Gone(user, reason)]
+
+    def move(self, user: User, place: Place) -> list[Effect]:
+        """A user is somewhere else from now on."""
+        if place == user.place:
+            return []
+        before = user.place
+        del self.at[before]
+        user.place = place
+        self.at[place] = user
+        return [Moved(user, before)]
+
+    def alive(self, user: User, now: float) -> None:
+        """Something has come from a user."""
+        user.heard = now
+        if user.patience is Patience.SUSPECT:
+            self._be(user, Patience.SHORT)
+        self._silent[user.patience].move_to_end(user)
+
+    def suspect(self, place: Place, now: float) -> None:
+        """The network says that nobody is there. Anybody can have it say so: it is not believed,
+        but who is silent from now on has less time."""
+        user = self.at.get(place)
+        if user is not None and user.patience is not Patience.SUSPECT:
+            user.heard = max(user.heard, now - self._limit(user.patience))
+            self._be(user, Patience.SUSPECT)
+
+    def silence(self, moment: Moment) -> list[Effect]:
+        """Log off who has not been heard for too long."""
+        effects: list[Effect] = []
+        for patience, users in self._silent.items():
+            limit = self._limit(patience)
+            while users:
+                user = next(iter(users))
+                if moment.seconds - user.heard < limit:
+                    break
+                effects += self.log_off(user, moment, "silent for too long")
+        return effects
+
+    def _limit(self, patience: Patience) -> float:
+        settings = self.settings
+        return {
+            Patience.LONG: settings.long_patience,
+            Patience.SHORT: settings.patience,
+            Patience.SUSPECT: settings.suspect_patience,
+        }[patience]
+
+    def _be(self, user: User, patience: Patience) -> None:
+        del self._silent[user.patience][user]
+        user.patience = patience
+        self._silent[patience][user] = None
+
+    # what a user wants
+
+    def event(
+        self, user: User, code: int, text: bytes, moment: Moment, number: int = 0
+    ) -> list[Effect]:
+        """An event of somebody who is logged in. `number`: the one that its client gave it."""
+        do = self._do.get(code)
+        if do is None:
+            return self.error(user, b"unknown code %d" % code, moment, number)
+        return do(user, text, moment, number)
+
+    def _still_here(self, user: User, text: bytes, moment: Moment, number: int) -> list[Effect]:
+        if user.patience is Patience.LONG:
+            self._be(user, Patience.SHORT)
+        return self._acknowledge(user, moment, number)
+
+    def _join(self, user: User, text: bytes, moment: Moment, number: int) -> list[Effect]:
+        channel = self._channel(text)
+        if channel is None:
+            return self.error(user, NOT_CHANNEL % harmless(text.strip()), moment, number)
+        effects: list[Effect] = []
+        if channel not in user.channels:
+            if channel.is_closed:
+                return self.error(user, b"%s is closed" % channel.title, moment, number)
+            if len(user.channels) >= self.settings.max_channels:
+                limit = self.settings.max_channels
+                return self.error(user, b"you are in %d channels already" % limit, moment, number)
+            if moment.seconds >= user.quiet_until:
+                effects += self._tell(Code.USER_JOINS, user, channel, moment)
+            channel.members[user] = None
+            effects.append(Entered(channel, user))
+        else:
+            user.channels.remove(channel)
+        user.channels.insert(0, channel)
+        return [*effects, self._welcome(user, channel, moment, number)]
+
+    def _part(self, user: User, text: bytes, moment: Moment, number: int) -> list[Effect]:
+        title = text.strip()
+        channel = self._channel(title) if title else self._current(user)
+        if channel is None:
+            why = NOT_CHANNEL % harmless(title) if title else NO_CURRENT
+            return self.error(user, why, moment, number)
+        if channel not in user.channels:
+            return self.error(user, b"you are not in %s" % channel.title, moment, number)
+        was_current = channel is self._current(user)
+        effects = self._leave(user, channel, moment)
+        effects.append(
+            self.answer(user, Code.PART_ACK, channel.text(user.place.gate), moment, number)
+        )
+        if was_current and (current := self._current(user)) is not None:
+            effects.append(self._welcome(user, current, moment, 0))
+        return effects
+
+    def _say(self, user: User, text: bytes, moment: Moment, number: int) -> list[Effect]:
+        channel = self._current(user)
+        if channel is None:
+            return self.error(user, NO_CURRENT, moment, number)
+        said = Said(channel.title, user.nickname, harmless(text)).write()
+        if why := self._unspeakable(user, said):
+            return self.error(user, why, moment, number)
+        return [ToChannel(channel, channel.stamped(Code.PUBLIC_MSG, said, moment, user, number))]
+
+    def _whisper(self, user: User, text: bytes, moment: Moment, number: int) -> list[Effect]:
+        to, _, words = text.partition(b" ")
+        peer = self.users.get(fold(to))
+        if peer is None:
+            return self.error(user, b"there is no user %s" % harmless(to), moment, number)
+        whispered = Whispered(user.nickname, harmless(words)).write()
+        if why := self._unspeakable(user, whispered):
+            return self.error(user, why, moment, number)
+        told = self.answer(peer, Code.PRIVATE_MSG, whispered, moment, label=user.label)
+        return [told, *self._acknowledge(user, moment, number)]
+
+    def _unspeakable(self, user: User, text: bytes) -> bytes | None:
+        """Why a text is not handed on."""
+        if fold(user.nickname) in self.muted:
+            return MUTED
+        return TOO_LONG % (len(text) - MAX_TEXT) if len(text) > MAX_TEXT else None
+
+    def _list_channels(self, user: User, text: bytes, moment: Moment, number: int) -> list[Effect]:
+        gate = user.place.gate
+        texts = (channel.text(gate) for channel in tuple(self.channels.values()))
+        return self._list(user, Code.CHANNEL_ITEM, texts, moment, number)
+
+    def _list_users(self, user: User, text: bytes, moment: Moment, number: int) -> list[Effect]:
+        channel = self._current(user)
+        if channel is None:
+            return self.error(user, NO_CURRENT, moment, number)
+        return self._list(user, Code.USER_ITEM, _members(channel, moment.seconds), moment, number)
+
+    def _list(
+        self, user: User, code: Code, texts: Iterator[bytes], moment: Moment, number: int
+    ) -> list[Effect]:
+        if user.is_listing:
+            return self.error(user, IS_LISTING, moment, number)
+        user.is_listing = True
+        events = (self.answer(user, code, text, moment).data for text in texts)
+        return [*self._acknowledge(user, moment, number), Listing(user, events)]
+
+    # what a user is told
+
+    def answer(
+        self,
+        user: User,
+        code: int,
+        text: bytes,
+        moment: Moment,
+        number: int = 0,
+        *,
+        label: int = 0,
+        key: bytes = b"",
+    ) -> ToUser:
+        """An event for one user; for a new client with its trailer.
+
+        `number`: of the event that it answers. `label`: of who said it. `key`: of a channel.
+        """
+        data = pack(code, text)
+        session = user.session
+        if session is not None:
+            session.sent += 1
+            facts = Stamp(self.epoch, session.sent, moment.wall_ms, label, number, key)
+            data = stamp(data, facts, session.key)
+        return ToUser(user, data)
+
+    def error(self, user: User, text: bytes, moment: Moment, number: int = 0) -> list[Effect]:
+        """What is wrong with what a user wants."""
+        return [self.answer(user, Code.ERROR, text[:MAX_TEXT], moment, number)]
+
+    def _acknowledge(self, user: User, moment: Moment, number: int) -> list[Effect]:
+        """What a new client sent has come; an old one knows no such event."""
+        return [self.answer(user, Code.ACK, b"", moment, number)] if number else []
+
+    def _welcome(self, user: User, channel: Channel, moment: Moment, number: int) -> ToUser:
+        text, key = channel.text(user.place.gate), channel.key
+        return self.answer(user, Code.JOIN_ACK, text, moment, number, key=key)
+
+    # channels
+
+    def _channel(self, title: bytes) -> Channel | None:
+        return self.channels.get(fold(title.strip()))
+
+    def _current(self, user: User) -> Channel | None:
+        return user.channels[0] if user.channels else None
+
+    def _leave(self, user: User, channel: Channel, moment: Moment) -> list[Effect]:
+        effects = self._withdraw(user, channel, moment)
+        user.channels.remove(channel)
+        return effects
+
+    def _withdraw(self, user: User, channel: Channel, moment: Moment) -> list[Effect]:
+        del channel.members[user]
+        return [Left(channel, user), *self._tell(Code.USER_PARTS, user, channel, moment)]
+
+    def _tell(self, code: Code, user: User, channel: Channel, moment: Moment) -> list[Effect]:
+        """Who is in a channel that somebody comes or goes; not where it has too many."""
+        if not 0 < len(channel.members) <= self.settings.quiet_above:
+            return []
+        text = Coming(channel.title, user.nickname).write()
+        return [ToChannel(channel, channel.stamped(code, text, moment, user))]
+
+
+def _members(channel: Channel, now: float) -> Iterator[bytes]:
+    """Who is in a channel, as it is when each is asked for."""
+    for user in tuple(channel.members):
+        if user in channel.members:
+            titles = [one.title for one in user.channels]
+            yield UserText(user.nickname, int(now - user.since), titles).write()

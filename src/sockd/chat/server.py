@@ -1,0 +1,219 @@
+"""The chat as an instance runs it: what the rooms want done is done by the doors.
+
+All doors of an instance lead here. It holds what a reload keeps: who is logged in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator, Sequence
+from typing import Any, Protocol
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall
+
+from sockd.chat.desk import Desk
+from sockd.chat.effects import (
+    Arrived,
+    Effect,
+    Entered,
+    Gone,
+    Left,
+    Listing,
+    Moved,
+    ToChannel,
+    ToPlace,
+    ToUser,
+)
+from sockd.chat.members import Channel, Gate, Moment, Place, User
+from sockd.formats.frames import frame
+
+TICK_SECONDS = 1.0
+"""How often it is looked who has been silent for too long."""
+LIST_SECONDS = 0.1
+"""Between two parts of a list."""
+LIST_PART = 20
+"""Events of a list at once: what a slow reader's socket holds."""
+
+
+class Door(Protocol):
+    """What sends by one gate."""
+
+    gate: Gate
+
+    def tell(self, place: Place, data: bytes) -> None:
+        """One event to one place."""
+
+    def arrived(self, user: User) -> None:
+        """Somebody has logged in by it, or moved to it."""
+
+    def gone(self, user: User, place: Place) -> None:
+        """Somebody at this place is not here any more."""
+
+    def entered(self, channel: Channel, user: User) -> None:
+        """What goes to the channel goes to this user too."""
+
+    def left(self, channel: Channel, user: User) -> None:
+        """It does not any more."""
+
+    def broadcast(self, channel: Channel, data: bytes) -> None:
+        """One event to all who came by this gate and are in the channel."""
+
+
+class Connection(Protocol):
+    """What a door of connections needs of one."""
+
+    number: int
+
+    def tell(self, framed: bytes) -> None:
+        """Send an event that is in its frame."""
+
+
+class Streams:
+    """The door of all connections of an instance."""
+
+    def __init__(self) -> None:
+        self.gate = Gate("stream")
+        self._open: dict[Hashable, Connection] = {}
+        self._here: dict[Channel, dict[Connection, None]] = {}
+
+    def open(self, connection: Connection) -> None:
+        """One more."""
+        self._open[connection.number] = connection
+
+    def close(self, connection: Connection) -> None:
+        """One fewer; who came by it has been logged off."""
+        del self._open[connection.number]
+
+    def tell(self, place: Place, data: bytes) -> None:
+        """One event to one place."""
+        if (connection := self._open.get(place.address)) is not None:
+            connection.tell(frame(data))
+
+    def arrived(self, user: User) -> None:
+        """Nothing is to be kept of it."""
+
+    def gone(self, user: User, place: Place) -> None:
+        """Nothing was kept."""
+
+    def entered(self, channel: Channel, user: User) -> None:
+        """What goes to the channel goes to this user too."""
+        self._here.setdefault(channel, {})[self._open[user.place.address]] = None
+
+    def left(self, channel: Channel, user: User) -> None:
+        """It does not any more."""
+        self._here[channel].pop(self._open[user.place.address], None)
+
+    def broadcast(self, channel: Channel, data: bytes) -> None:
+        """One event to all who are in the channel."""
+        if here := self._here.get(channel):
+            framed = frame(data)
+            for connection in tuple(here):
+                connection.tell(framed)
+
+
+class ChatServer:
+    """What the doors of an instance share."""
+
+    def __init__(self, context: Any, desk: Desk) -> None:
+        self.context = context
+        self.desk = desk
+        self.streams = Streams()
+        self.doors: dict[Gate, Door] = {self.streams.gate: self.streams}
+        self._listings: dict[User, Iterator[bytes]] = {}
+        self._list_call: IDelayedCall | None = None
+        self._tick_call: IDelayedCall | None = context.clock.callLater(TICK_SECONDS, self._tick)
+
+    @property
+    def moment(self) -> Moment:
+        """Now."""
+        world = self.context.world
+        return Moment(self.context.clock.seconds(), int(world.wall() * 1000))
+
+    def open(self, door: Door) -> None:
+        """One more door."""
+        self.doors[door.gate] = door
+
+    def close(self, door: Door) -> None:
+        """A door is closed: who came by it is gone."""
+        for user in [user for user in self.desk.rooms.at.values() if user.place.gate is door.gate]:
+            self.carry_out(self.desk.log_off(user, self.moment, "the door is closed"))
+        del self.doors[door.gate]
+
+    def received(
+        self, place: Place, data: bytes, is_on_link: bool = True, interface: int = 0
+    ) -> None:
+        """An event has come by a door."""
+        self.carry_out(self.desk.received(place, data, self.moment, is_on_link, interface))
+
+    def disconnected(self, place: Place) -> None:
+        """A connection has ended."""
+        self.carry_out(self.desk.left(place, self.moment))
+
+    def stop(self) -> Deferred[None] | None:
+        """Let go of everything."""
+        for call in (self._tick_call, self._list_call):
+            if call is not None:
+                call.cancel()
+        self._tick_call = self._list_call = None
+        self._listings.clear()
+        return None
+
+    def carry_out(self, effects: Sequence[Effect]) -> None:
+        """Do what the rooms want done, in order."""
+        for effect in effects:
+            match effect:
+                case ToUser(user, data):
+                    self._send(user, data)
+                case ToChannel(channel, data):
+                    for door in self.doors.values():
+                        door.broadcast(channel, data)
+                case ToPlace(place, data):
+                    if (to := self.doors.get(place.gate)) is not None:
+                        to.tell(place, data)
+                case Entered(channel, user):
+                    self._door(user).entered(channel, user)
+                case Left(channel, user):
+                    self._door(user).left(channel, user)
+                case Arrived(user):
+                    self._door(user).arrived(user)
+                case Moved(user, before):
+                    self._move(user, before)
+                case Listing(user, events):
+                    self._listings[user] = events
+                    self._list()
+                case Gone(user):
+                    self._listings.pop(user, None)
+                    self._door(user).gone(user, user.place)
+
+    def _door(self, user: User) -> Door:
+        return self.doors[user.place.gate]
+
+    def _send(self, user: User, data: bytes) -> None:
+        if self.desk.may_send(user, len(data), self.context.clock.seconds()):
+            self._door(user).tell(user.place, data)
+
+    def _move(self, user: User, before: Place) -> None:
+        old, new = self.doors[before.gate], self._door(user)
+        for channel in user.channels:
+            old.left(channel, user)
+        old.gone(user, before)
+        new.arrived(user)
+        for channel in user.channels:
+            new.entered(channel, user)
+
+    def _list(self) -> None:
+        """A part of each list that is on its way."""
+        for user, events in tuple(self._listings.items()):
+            for _ in range(LIST_PART):
+                event = next(events, None)
+                if event is None:
+                    del self._listings[user]
+                    user.is_listing = False
+                    break
+                self._send(user, event)
+        if self._listings and (self._list_call is None or not self._list_call.active()):
+            self._list_call = self.context.clock.callLater(LIST_SECONDS, self._list)
+
+    def _tick(self) -> None:
+        self._tick_call = self.context.clock.callLater(TICK_SECONDS, self._tick)
+        self.carry_out(self.desk.tick(self.moment))

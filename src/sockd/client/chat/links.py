@@ -1,0 +1,145 @@
+"""The ways to a server: datagrams, groups, a connection. Each hands on whole events."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
+
+from sockd.client.asking import Asking
+from sockd.client.errors import ClientError
+from sockd.client.net.arrivals import Came
+from sockd.client.net.datagrams import Datagrams, open_group, open_host
+from sockd.client.net.dial import dial
+from sockd.client.net.streams import Stream
+from sockd.client.targets import Target
+from sockd.formats.chat.events import MAX_EVENT
+from sockd.formats.chat.texts import Group
+from sockd.formats.frames import FrameBuffer, frame
+from sockd.reactor.sockaddr import Address
+from sockd.reactor.wire import ClockReading
+
+Heard = Callable[[bytes], None]
+
+
+class Link(Protocol):
+    """A way to the server."""
+
+    def send(self, data: bytes) -> None:
+        """One event. It may be lost."""
+
+    def close(self) -> None:
+        """Nothing is sent or heard any more."""
+
+
+class DatagramLink:
+    """By datagrams, to one address: what others send to our port is not heard."""
+
+    def __init__(self, reactor: Any, address: Address, interface: str, heard: Heard) -> None:
+        self._heard = heard
+        self._datagrams = open_host(reactor, address, interface=interface, on_batch=self._came)
+
+    def send(self, data: bytes) -> None:
+        """One event; what the kernel does not take is lost as if on the way."""
+        self._datagrams.send_batch((data,))
+
+    def close(self) -> None:
+        """Close the socket."""
+        self._datagrams.close()
+
+    def _came(self, batch: list[Came], _: ClockReading) -> None:
+        server = self._datagrams.address
+        for data, sender, *_rest in batch:
+            if sender == server:
+                self._heard(data)
+
+
+class Groups:
+    """The groups of the channels that we are in, a socket each: one socket may join few, and what
+    comes to a socket is then of its own group alone."""
+
+    def __init__(self, reactor: Any, interface: str, heard: Heard) -> None:
+        self._reactor = reactor
+        self._interface = interface
+        self._heard = heard
+        self._port: int | None = None
+        self._open: dict[Group, Datagrams] = {}
+
+    def listen(self, port: int) -> None:
+        """Where all groups are heard from now on."""
+        if port != self._port:
+            groups = tuple(self._open)
+            self.close()
+            self._port = port
+            for group in groups:
+                self.join(group)
+
+    def join(self, group: Group) -> None:
+        """Hear one more. Raises ClientError."""
+        if self._port is None or group in self._open:
+            return
+        self._open[group] = open_group(
+            self._reactor, (str(group), self._port), interface=self._interface, on_batch=self._came
+        )
+
+    def leave(self, group: Group) -> None:
+        """Hear one fewer."""
+        if (datagrams := self._open.pop(group, None)) is not None:
+            datagrams.close()
+
+    def close(self) -> None:
+        """Hear none."""
+        for datagrams in self._open.values():
+            datagrams.close()
+        self._open.clear()
+
+    def _came(self, batch: list[Came], _: ClockReading) -> None:
+        for data, *_rest in batch:
+            self._heard(data)
+
+
+class StreamLink:
+    """By a connection. `lost` is called once, when it has ended and not by us."""
+
+    def __init__(self, stream: Stream, heard: Heard, lost: Callable[[str], None]) -> None:
+        self._stream = stream
+        self._heard = heard
+        self._lost = lost
+        self._buffer = FrameBuffer(MAX_EVENT)
+        self._reading = Deferred.fromCoroutine(self._read())
+        self._reading.addErrback(self._failed)
+
+    @classmethod
+    async def open(
+        cls, reactor: Any, target: Target, asking: Asking, heard: Heard, lost: Callable[[str], None]
+    ) -> StreamLink:
+        """Connect. Raises as `dial`."""
+        return cls(await dial(reactor, target, asking), heard, lost)
+
+    def send(self, data: bytes) -> None:
+        """One event."""
+        self._stream.write(frame(data))
+
+    def close(self) -> None:
+        """End the connection, once what was written is sent."""
+        self._lost = lambda _: None
+        self._stream.finish()
+        self._reading.cancel()
+        self._stream.close()
+
+    async def _read(self) -> None:
+        forever = 10.0**9
+        while data := await self._stream.read(forever):
+            self._buffer.feed(data)
+            while self._buffer.has_request:
+                self._heard(self._buffer.take())
+            if self._buffer.fault:
+                break
+        self._stream.close()
+        self._lost("the server has closed the connection")
+
+    def _failed(self, failure: Failure) -> None:
+        if isinstance(failure.value, ClientError):
+            self._lost(str(failure.value))

@@ -1,0 +1,94 @@
+"""What the user wants to be sent, in order, and no faster than the server takes it.
+
+Where somebody speaks depends on the channels joined before, so whatever was wished after a join
+waits until that is answered. Pure: told the time, in seconds.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+from attrs import define, field, frozen
+
+from sockd.formats.chat.events import Code
+
+BURST = 5
+RATE = 2.0
+"""Events at once, and a second after that: what a server takes of one user."""
+MOST = 100
+"""Wishes that wait; who pipes a file in waits from there on."""
+ANSWER_SECONDS = 6.0
+"""Until the answer to a join that never comes holds up nothing more."""
+CHANGES = (Code.JOIN_REQ, Code.PART_REQ)
+
+
+@frozen
+class Wish:
+    """An event to be sent."""
+
+    code: Code
+    text: bytes
+    shown: str = ""
+    """What of it its user would want back."""
+
+
+@define(eq=False)
+class Wishes:
+    """Those that wait."""
+
+    is_paced: bool = True
+    _waiting: deque[Wish] = field(factory=deque, init=False)
+    _tokens: float = field(default=float(BURST), init=False)
+    _tokens_at: float = field(default=0.0, init=False)
+    _changing_until: float | None = field(default=None, init=False)
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def add(self, wish: Wish) -> bool:
+        """One more; False where too many wait."""
+        if len(self._waiting) >= MOST:
+            return False
+        self._waiting.append(wish)
+        return True
+
+    def add_first(self, wishes: list[Wish]) -> None:
+        """These come before all others, in this order."""
+        self._waiting.extendleft(reversed(wishes))
+
+    def take(self, now: float) -> Wish | None:
+        """The next, if it may go now."""
+        self._fill(now)
+        at = self.ready_at
+        if at is None or at > now:
+            return None
+        self._tokens -= self.is_paced
+        wish = self._waiting.popleft()
+        self._changing_until = now + ANSWER_SECONDS if wish.code in CHANGES else None
+        return wish
+
+    def answered(self) -> None:
+        """The server has answered a join or a part, or refused it."""
+        self._changing_until = None
+
+    @property
+    def ready_at(self) -> float | None:
+        """When the next may go; None where there is none."""
+        if not self._waiting:
+            return None
+        at = self._tokens_at
+        if self.is_paced and self._tokens < 1:
+            at += (1 - self._tokens) / RATE
+        return max(at, self._changing_until or at)
+
+    def clear(self) -> list[Wish]:
+        """None of them will be sent."""
+        gone = list(self._waiting)
+        self._waiting.clear()
+        self._changing_until = None
+        return gone
+
+    def _fill(self, now: float) -> None:
+        if now > self._tokens_at:
+            self._tokens = min(BURST, self._tokens + (now - self._tokens_at) * RATE)
+            self._tokens_at = now

@@ -1,0 +1,42 @@
+"""Nicknames and titles: what they may be made of, and when two are the same."""
+
+from __future__ import annotations
+
+import re
+
+MAX_NICKNAME = 32
+"""Characters of the longest nickname, unless an option says otherwise."""
+MAX_TITLE = 32
+"""Bytes of the longest title of a channel: a title and a name leave a text most of an event."""
+_NICKNAME = re.compile(rb"[A-Za-z0-9_-]+")
+_TITLE = re.compile(r"[^\s/]+")
+
+
+def nickname_fault(name: bytes, longest: int = MAX_NICKNAME) -> str | None:
+    """What is wrong with a nickname, in words for its user; None where nothing is."""
+    if not name:
+        return "a nickname is needed"
+    if len(name) > longest:
+        return f"a nickname has at most {longest} characters"
+    if not _NICKNAME.fullmatch(name):
+        return "a nickname has letters, digits, '_' and '-' only"
+    return None
+
+
+def title_fault(title: str) -> str | None:
+    """What is wrong with the title of a channel; None where nothing is."""
+    if not title:
+        return "a channel needs a title"
+    if len(title.encode()) > MAX_TITLE:
+        return f"a title has at most {MAX_TITLE} bytes, {title!r} has {len(title.encode())}"
+    if not (_TITLE.fullmatch(title) and title.isprintable()):
+        return f"a title has no white space, no '/' and nothing that cannot be shown: {title!r}"
+    return None
+
+
+def fold(name: bytes) -> bytes:
+    """What two names have in common that are the same but for case; any bytes have one."""
+    try:
+        return name.decode().casefold().encode()
+    except UnicodeDecodeError:
+        return name.lower()
