@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import sys
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -25,6 +26,8 @@ async def talk(run: Run, target: Target, nickname: str) -> Exit:
         chat_[0].heard(data)
 
     groups = Groups(run.reactor, run.asking.interface, heard)
+    if is_terminal():
+        return await _on_terminal(run, target, nickname, groups, chat_, heard)
     chat = Chat(run.reactor, conversation(nickname), PlainScreen(), groups)
     chat_.append(chat)
     link = await _link(run, target, heard)
@@ -52,3 +55,24 @@ async def _link(run: Run, target: Target, heard: Any) -> Link:
         wait=asking.wait,
     )
     return DatagramLink(run.reactor, (address.host, target.port), asking.interface, heard)
+
+
+def is_terminal() -> bool:
+    """Whether somebody types, and looks."""
+    return sys.stdin.isatty() and sys.stdout.isatty()
+
+
+async def _on_terminal(
+    run: Run, target: Target, nickname: str, groups: Groups, chat_: list[Chat], heard: Any
+) -> Exit:
+    from sockd.client.chat.terminal import Terminal
+
+    terminal = Terminal(None)
+    nickname = nickname or await terminal.name()
+    chat = Chat(run.reactor, conversation(nickname), terminal, groups)
+    chat_.append(chat)
+    chat.start(await _link(run, target, heard))
+    typing = terminal.run(chat)
+    typing.addErrback(chat.ended.errback)
+    why = await chat.ended
+    return Exit.UNREACHABLE if why else Exit.ANSWERED

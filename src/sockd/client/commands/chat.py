@@ -23,8 +23,10 @@ _MEANINGLESS = ("count", "interval", "retries", "all_addresses", "enough", "tell
 @asks(Transport.UDP, Transport.TCP, leaves_out=_MEANINGLESS)
 def chat(asking: Asking, host: str | None, nick: str | None) -> int:
     """Talk with the others on the LAN: channels, private messages, who is here."""
-    from sockd.client.chat.run import talk
+    from sockd.client.chat.run import is_terminal, talk
 
+    if is_terminal():
+        _install_asyncio()
     [target] = targets(
         [host] if host else [], asking, {Transport.UDP: ports.CHAT, Transport.TCP: ports.CHAT}
     )
@@ -34,3 +36,14 @@ def chat(asking: Asking, host: str | None, nick: str | None) -> int:
         return await talk(run, target, nick or "")
 
     return run_process(body, asking, report, hooks_for("chat", asking))
+
+
+def _install_asyncio() -> None:
+    """The line that is typed is read by asyncio, so the reactor stands on it."""
+    import asyncio
+
+    from twisted.internet import asyncioreactor
+
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)  # before it is installed: else what waits for it hangs
+    asyncioreactor.install(loop)
