@@ -67,6 +67,7 @@ SENTENCES = {
     "mode_left": "the mode of its file is left: {detail}",
     # what an instance's connections share
     "shared_left": "what its connections shared did not stop: {detail}",
+    "state_unwritten": "who can come back after a start is not remembered: {detail}",
     # a log that is not opened anew
     "log_error": "{path}: {detail}",
     "no_log_file": "it has no file of its own",

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from enum import StrEnum
 
 from sockd.access.buckets import Buckets
 from sockd.access.guard import DATAGRAM_SOURCE_BITS
 from sockd.access.prefixes import source_key
 from sockd.chat.effects import Effect, Gone, ToPlace
+from sockd.chat.legacy import Legacy
 from sockd.chat.members import Moment, Place, Session, User
 from sockd.chat.rooms import Rooms
+from sockd.chat.settings import Settings
 from sockd.formats.chat import trailer
 from sockd.formats.chat.events import Code, Event, pack, unpack
 from sockd.formats.chat.hello import Hello, Welcome
@@ -37,35 +38,30 @@ RETRY_SECONDS = 60.0
 """Between two answers to one network off the link: its address may be forged."""
 
 
-class Legacy(StrEnum):
-    """Where old clients are served."""
-
-    ON_LINK = "on-link"
-    EVERYWHERE = "everywhere"
-    OFF = "off"
-
-
 class Desk:
     """Everything that comes goes through here. `counts`: what was dropped, by reason."""
 
-    def __init__(
-        self, rooms: Rooms, name: str, random: Callable[[int], bytes], legacy: Legacy, strict: bool
-    ) -> None:
+    def __init__(self, rooms: Rooms, name: str) -> None:
         self.rooms = rooms
         self.name = name
-        self.legacy = legacy
-        self.is_strict = strict
         self.counts: Counter[str] = Counter()
         self.held: set[bytes] = set()
         """Folded nicknames that are kept for who had them before the start."""
+        self.began = 0.0
+        """When the server has started."""
         self.bans: Callable[[str], bool] = lambda _: False
-        self._random = random
         self._sessions: dict[bytes, User] = {}
         self._old_at: Counter[str] = Counter()
         """Old clients at each host."""
         self._strangers = Buckets(1 / RETRY_SECONDS, 1, STRANGERS_KEPT)
         settings = rooms.settings
         self._old_bytes = Buckets(settings.old_bytes, settings.old_bytes, STRANGERS_KEPT)
+
+    def apply(self, settings: Settings, moment: Moment) -> list[Effect]:
+        """Have other settings."""
+        if settings.old_bytes != self.rooms.settings.old_bytes:
+            self._old_bytes = Buckets(settings.old_bytes, settings.old_bytes, STRANGERS_KEPT)
+        return self.rooms.apply(settings, moment)
 
     # what comes
 
@@ -90,6 +86,11 @@ class Desk:
             return self._open(place, event, moment, data, None)
         return self._plain(place, event, moment, is_on_link, interface)
 
+    @property
+    def names(self) -> list[bytes]:
+        """Folded nicknames of those who can come back after a start."""
+        return [fold(user.nickname) for user in self._sessions.values()]
+
     def left(self, place: Place, moment: Moment) -> list[Effect]:
         """A connection has ended: who came by it is gone."""
         user = self.rooms.at.get(place)
@@ -110,7 +111,7 @@ class Desk:
 
     def tick(self, moment: Moment) -> list[Effect]:
         """Time has passed: who was silent for too long is gone."""
-        if self.held and moment.seconds >= self.rooms.settings.held:
+        if self.held and moment.seconds >= self.began + self.rooms.settings.held:
             self.held = set()
         effects = self.rooms.silence(moment)
         for effect in effects:
@@ -229,9 +230,9 @@ class Desk:
             if event.code == Code.NOTHING:
                 return self._stranger(place, PLEASE_LOG_IN, moment, is_proven=False)
             return self._drop("unsigned")
-        if self.legacy is Legacy.OFF:
+        if self.rooms.settings.legacy is Legacy.OFF:
             return self._stranger(place, b"this server needs a newer client", moment, False)
-        if not (is_on_link or self.legacy is Legacy.EVERYWHERE):
+        if not (is_on_link or self.rooms.settings.legacy is Legacy.EVERYWHERE):
             return self._stranger(place, b"not on this link: use a newer client", moment, False)
         if user is not None and user.interface != interface:
             return self._drop("interface")
@@ -248,14 +249,14 @@ class Desk:
         self, place: Place, user: User | None, text: bytes, moment: Moment, interface: int
     ) -> list[Effect]:
         nickname = text.strip()
-        if self.is_strict and place.host:
+        if self.rooms.settings.is_strict and place.host:
             nickname, _, number = nickname.partition(b"/")
             wanted = b"%06d" % self.rooms.secret.number(place.name, nickname)
             if number != wanted and not nickname_fault(nickname):
                 return [ToPlace(place, pack(Code.ERROR, b"log in as %s/%s" % (nickname, wanted)))]
         if why := self._name_fault(nickname, place):
             return [ToPlace(place, pack(Code.ERROR, why))]
-        ack = pack(Code.LOGIN_ACK, text.strip() if self.is_strict else nickname)
+        ack = pack(Code.LOGIN_ACK, text.strip() if self.rooms.settings.is_strict else nickname)
         if user is not None and user.nickname == nickname:  # our answer was lost
             self.rooms.alive(user, moment.seconds)
             return [ToPlace(place, ack), *self._port(user, moment)]
@@ -271,7 +272,7 @@ class Desk:
     def _log_off_old(self, user: User, text: bytes, moment: Moment) -> list[Effect]:
         """The name has to be there: who forges a log-off may not know it."""
         name = text.strip()
-        if self.is_strict and user.place.host:
+        if self.rooms.settings.is_strict and user.place.host:
             number = self.rooms.secret.number(user.place.name, user.nickname)
             wanted = b"%s/%06d" % (user.nickname, number)
         else:

@@ -6,6 +6,7 @@ from typing import Any, cast
 
 from attrs import define, field
 
+from sockd import events
 from sockd.access.entrance import Entrance
 from sockd.access.peer import Peer
 from sockd.access.reasons import because
@@ -13,6 +14,7 @@ from sockd.chat.members import Channel, Gate, Place, User
 from sockd.chat.server import ChatServer
 from sockd.formats.chat.events import MAX_EVENT
 from sockd.formats.frames import FrameBuffer
+from sockd.listen.sockets import aim
 from sockd.net.context import Context
 from sockd.net.datagram import Datagram, Datagrams
 from sockd.net.stream import Stream
@@ -61,11 +63,14 @@ class UdpDoor(Datagrams):
 
     def received(self, datagram: Datagram) -> None:
         host, _ = datagram.sender
-        place = Place(self.gate, "" if self.port.is_local else host, datagram.sender)
-        told = datagram.told
-        interface = (told.interface if told else None) or 0
+        server, told = self.context.shared, datagram.told
         self._asked_now = datagram.asked
-        self.context.shared.received(place, datagram.data, True, interface)
+        if self.port.is_local:
+            server.received(Place(self.gate, "", datagram.sender), datagram.data)
+            return
+        interface = (told.interface if told else None) or 0
+        place = Place(self.gate, host, datagram.sender)
+        server.received(place, datagram.data, server.links.has(host, interface), interface)
 
     # from the server
 
@@ -116,6 +121,7 @@ class GroupDoor(UdpDoor):
 
     def startProtocol(self) -> None:
         self._members: dict[Channel, int] = {}
+        self._why = ""
         super().startProtocol()
 
     def entered(self, channel: Channel, user: User) -> None:
@@ -126,8 +132,26 @@ class GroupDoor(UdpDoor):
 
     def broadcast(self, channel: Channel, data: bytes) -> None:
         group = self.gate.group(channel.settings)
-        if self._members.get(channel) and group is not None and self.gate.group_port:
-            self.send(data, (str(group), self.gate.group_port))
+        if not self._members.get(channel) or group is None or not self.gate.group_port:
+            return
+        options, own = self.context.options, self.entrance
+        interface = options.group_interface or ("" if own.is_wildcard else own.host)
+        to = str(group), self.gate.group_port
+        why = ""
+        try:
+            aim(self.port.socket, interface, options.group_ttl)
+        except OSError as error:
+            why = error.strerror or str(error)
+        if not why and not self.port.write_to((data,), to):
+            counts = self.context.guard.counts
+            counts["datagrams_out"] += 1
+            counts["bytes_out"] += len(data)
+        else:
+            why = why or self.port.last_error
+        if why != self._why:
+            self._why = why
+            reason = because("cannot_send", detail=why) if why else because("sends_again")
+            events.warn("failed", service=self.context.name, peer=Peer(*to), reason=reason)
 
 
 class StreamDoor(Stream):

@@ -5,12 +5,18 @@ All doors of an instance lead here. It holds what a reload keeps: who is logged 
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from pathlib import Path
 from typing import Any, Protocol
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
+from twisted.internet.threads import deferToThreadPool
+from twisted.python.failure import Failure
 
+from sockd import events
+from sockd.access.reasons import because
+from sockd.chat import memory
 from sockd.chat.desk import Desk
 from sockd.chat.effects import (
     Arrived,
@@ -25,6 +31,9 @@ from sockd.chat.effects import (
     ToUser,
 )
 from sockd.chat.members import Channel, Gate, Moment, Place, User
+from sockd.chat.moderation import Moderation
+from sockd.chat.onlink import Links
+from sockd.chat.settings import Settings
 from sockd.formats.frames import frame
 
 TICK_SECONDS = 1.0
@@ -114,9 +123,18 @@ class Streams:
 class ChatServer:
     """What the doors of an instance share."""
 
-    def __init__(self, context: Any, desk: Desk) -> None:
+    def __init__(
+        self, context: Any, desk: Desk, state: Path, settings: Callable[[Any], Settings]
+    ) -> None:
         self.context = context
+        self._settings = settings
         self.desk = desk
+        self.moderation = Moderation(desk)
+        self.links = Links(context.clock.seconds)
+        desk.began = context.clock.seconds()
+        self._state = state
+        self._is_remembered = True
+        self._is_writing = False
         self.streams = Streams()
         self.doors: dict[Gate, Door] = {self.streams.gate: self.streams}
         self._listings: dict[User, Iterator[bytes]] = {}
@@ -149,6 +167,11 @@ class ChatServer:
         """A connection has ended."""
         self.carry_out(self.desk.left(place, self.moment))
 
+    def use(self, context: Any) -> None:
+        """Have other options; who is logged in stays."""
+        self.context = context
+        self.carry_out(self.desk.apply(self._settings(context.options), self.moment))
+
     def stop(self) -> Deferred[None] | None:
         """Let go of everything."""
         for call in (self._tick_call, self._list_call):
@@ -175,6 +198,7 @@ class ChatServer:
                 case Left(channel, user):
                     self._door(user).left(channel, user)
                 case Arrived(user):
+                    self._is_remembered &= user.session is None
                     self._door(user).arrived(user)
                 case Moved(user, before):
                     self._move(user, before)
@@ -182,6 +206,7 @@ class ChatServer:
                     self._listings[user] = events
                     self._list()
                 case Gone(user):
+                    self._is_remembered &= user.session is None
                     self._listings.pop(user, None)
                     self._door(user).gone(user, user.place)
 
@@ -203,9 +228,9 @@ class ChatServer:
 
     def _list(self) -> None:
         """A part of each list that is on its way."""
-        for user, events in tuple(self._listings.items()):
+        for user, listed in tuple(self._listings.items()):
             for _ in range(LIST_PART):
-                event = next(events, None)
+                event = next(listed, None)
                 if event is None:
                     del self._listings[user]
                     user.is_listing = False
@@ -217,3 +242,22 @@ class ChatServer:
     def _tick(self) -> None:
         self._tick_call = self.context.clock.callLater(TICK_SECONDS, self._tick)
         self.carry_out(self.desk.tick(self.moment))
+        if not (self._is_remembered or self._is_writing):
+            self._remember()
+
+    def _remember(self) -> None:
+        """Write, in a thread, who can come back after a start."""
+        self._is_remembered = self._is_writing = True
+        secret, names = self.desk.rooms.secret.value, self.desk.names
+        reactor = self.context.world.reactor
+        written = deferToThreadPool(
+            reactor, reactor.getThreadPool(), memory.write, self._state, secret, names
+        )
+
+        def done(result: Any) -> None:
+            self._is_writing = False
+            if isinstance(result, Failure):
+                why = because("state_unwritten", detail=result.getErrorMessage())
+                events.warn("warning", service=self.context.name, reason=why)
+
+        written.addBoth(done)

@@ -7,6 +7,8 @@ from ipaddress import IPv4Address, IPv6Address
 
 from attrs import frozen
 
+from sockd.chat.legacy import Legacy
+
 
 @frozen
 class ChannelSettings:
@@ -24,6 +26,9 @@ class Settings:
     """The limits of the rooms; times in seconds of the clock that tells them the time."""
 
     channels: Sequence[ChannelSettings]
+    legacy: Legacy = Legacy.ON_LINK
+    is_strict: bool = False
+    """Whether old clients have to put a number behind their names."""
     max_users: int = 25_000
     """Each costs up to 3 kB."""
     max_nickname: int = 32

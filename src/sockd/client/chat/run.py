@@ -45,7 +45,7 @@ async def _link(run: Run, target: Target, heard: Any) -> Link:
     asking = run.asking
     if target.transport.is_stream:
         return await StreamLink.open(run.reactor, target, asking, heard, lambda why: None)
-    [address, *_] = await resolve(
+    found = await resolve(
         run.reactor,
         target.host,
         target.port,
@@ -54,7 +54,8 @@ async def _link(run: Run, target: Target, heard: Any) -> Link:
         is_numeric=asking.is_numeric,
         wait=asking.wait,
     )
-    return DatagramLink(run.reactor, (address.host, target.port), asking.interface, heard)
+    host = found.addresses[0].host
+    return DatagramLink(run.reactor, (host, target.port), asking.interface, heard)
 
 
 def is_terminal() -> bool:

@@ -20,7 +20,7 @@ _MEANINGLESS = ("count", "interval", "retries", "all_addresses", "enough", "tell
 @click.command(cls=Command)
 @click.option("--nick", metavar="NAME", help="The nickname to log in by.")
 @click.argument("host", required=False, metavar="[HOST[:PORT]]")
-@asks(Transport.UDP, Transport.TCP, leaves_out=_MEANINGLESS)
+@asks(Transport.UDP, Transport.TCP, Transport.TLS, Transport.UNIX, leaves_out=_MEANINGLESS)
 def chat(asking: Asking, host: str | None, nick: str | None) -> int:
     """Talk with the others on the LAN: channels, private messages, who is here."""
     from sockd.client.chat.run import is_terminal, talk

@@ -1,0 +1,96 @@
+"""What an administrator may do: mute, kick, ban, close. For the control socket to come."""
+
+from __future__ import annotations
+
+from sockd.access.prefixes import Prefix, matches, parse_prefix
+from sockd.chat.desk import Desk
+from sockd.chat.effects import Effect
+from sockd.chat.members import Channel, Moment, User
+from sockd.formats.chat.events import Code
+from sockd.formats.chat.names import fold
+
+
+class NotHere(ValueError):
+    """There is no such user or channel."""
+
+
+class Moderation:
+    """Each call takes names as they are typed; raises NotHere, or ValueError for a prefix."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._banned: tuple[Prefix, ...] = ()
+        desk.bans = lambda host: bool(host) and matches(self._banned, host)
+
+    @property
+    def muted(self) -> list[str]:
+        """Who may not speak, folded."""
+        return sorted(name.decode() for name in self._desk.rooms.muted)
+
+    @property
+    def banned(self) -> list[str]:
+        """Whom nobody may come from."""
+        return [str(prefix) for prefix in self._banned]
+
+    @property
+    def closed(self) -> list[str]:
+        """Channels that nobody new may join."""
+        return [one.settings.title for one in self._desk.rooms.channels.values() if one.is_closed]
+
+    def mute(self, nickname: str) -> None:
+        """This name may say nothing, in channels or to users, whoever has it."""
+        self._desk.rooms.muted.add(fold(nickname.encode()))
+
+    def unmute(self, nickname: str) -> None:
+        """It may speak again."""
+        folded = fold(nickname.encode())
+        if folded not in self._desk.rooms.muted:
+            raise NotHere(f"{nickname} is not muted")
+        self._desk.rooms.muted.discard(folded)
+
+    def kick(self, nickname: str, moment: Moment, why: str = "") -> list[Effect]:
+        """Log a user off. It may come back: ban its address, if it is not to."""
+        user = self._desk.rooms.users.get(fold(nickname.encode()))
+        if user is None:
+            raise NotHere(f"there is no user {nickname}")
+        return self._remove(user, moment, why or "you were sent away")
+
+    def ban(self, prefix: str, moment: Moment) -> list[Effect]:
+        """Nobody comes from there, and who is there goes."""
+        found = parse_prefix(prefix)
+        if found not in self._banned:
+            self._banned += (found,)
+        there = [
+            user
+            for user in self._desk.rooms.users.values()
+            if user.place.host and matches((found,), user.place.host)
+        ]
+        why = "your address is banned"
+        return [effect for user in there for effect in self._remove(user, moment, why)]
+
+    def unban(self, prefix: str) -> None:
+        """They may come again."""
+        found = parse_prefix(prefix)
+        if found not in self._banned:
+            raise NotHere(f"{found} is not banned")
+        self._banned = tuple(one for one in self._banned if one != found)
+
+    def close(self, title: str) -> None:
+        """Nobody new joins a channel; who is in it stays."""
+        self._channel(title).is_closed = True
+
+    def open(self, title: str) -> None:
+        """It may be joined again."""
+        self._channel(title).is_closed = False
+
+    def _channel(self, title: str) -> Channel:
+        channel = self._desk.rooms.channels.get(fold(title.encode()))
+        if channel is None:
+            raise NotHere(f"there is no channel {title}")
+        return channel
+
+    def _remove(self, user: User, moment: Moment, why: str) -> list[Effect]:
+        """An old client is told by an error, a new one that it is not to come back by itself."""
+        code = Code.ERROR if user.session is None else Code.LOGOFF
+        told = self._desk.rooms.answer(user, code, why.encode(), moment)
+        return [told, *self._desk.log_off(user, moment, why)]
