@@ -22,12 +22,12 @@ from zope.interface import implementer
 
 from sockd.reactor.ancillary import NOTHING, Told, Wanted
 from sockd.reactor.audience import Audience
+from sockd.reactor.clocks import ClockReading
 from sockd.reactor.mmsg import BATCH
 from sockd.reactor.sockaddr import Address
 from sockd.reactor.wire import (
     MAX_DATAGRAM,
     Answer,
-    ClockReading,
     Datagram,
     Destination,
     Wire,

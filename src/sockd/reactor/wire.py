@@ -10,15 +10,14 @@ import os
 import socket
 import struct
 import sys
-import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from itertools import accumulate, repeat
-from typing import NamedTuple
 
 from sockd.reactor import ancillary, mmsg, sockaddr
 from sockd.reactor.ancillary import NOTHING, Beside, Told, Wanted
 from sockd.reactor.audience import Audience
+from sockd.reactor.clocks import ClockReading, read_clocks
 from sockd.reactor.mmsg import BATCH
 from sockd.reactor.sockaddr import Address, Ancillary
 
@@ -50,30 +49,6 @@ Stamped = tuple[bytes, Address, int | None, int | None, str | None]
 
 _NONE: Iterable[None] = repeat(None)
 _NOTHING_READ: tuple[tuple[bytes, ...], tuple[bytes, ...], tuple[bytes, ...]] = ((), (), ())
-_CLOCKS_NS = 20_000
-"""Between two clocks that are read at one moment: more, and another process ran between them."""
-_CLOCK_TRIES = 3
-
-
-class ClockReading(NamedTuple):
-    """Both clocks at one moment, in nanoseconds: what the one says is carried over to the other."""
-
-    monotonic_ns: int
-    wall_ns: int
-
-    @property
-    def offset_ns(self) -> int:
-        """What to add to a time by the wall clock to have it by the monotonic clock."""
-        return self.monotonic_ns - self.wall_ns
-
-
-def read_clocks() -> ClockReading:
-    """Both clocks, as close together as this process is let."""
-    for _ in range(_CLOCK_TRIES):
-        both = ClockReading(time.monotonic_ns(), time.time_ns())
-        if time.monotonic_ns() - both.monotonic_ns < _CLOCKS_NS:
-            break
-    return both
 
 
 class Wire:

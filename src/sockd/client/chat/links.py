@@ -18,8 +18,8 @@ from sockd.client.targets import Target
 from sockd.formats.chat.events import MAX_EVENT
 from sockd.formats.chat.texts import Group
 from sockd.formats.frames import FrameBuffer, frame
+from sockd.reactor.clocks import ClockReading
 from sockd.reactor.sockaddr import Address
-from sockd.reactor.wire import ClockReading
 
 Heard = Callable[[bytes], None]
 

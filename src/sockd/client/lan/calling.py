@@ -24,8 +24,8 @@ from sockd.client.report import Stamp
 from sockd.client.targets import Target, Transport
 from sockd.client.waiting import sleep
 from sockd.formats.hostport import host_port
+from sockd.reactor.clocks import ClockReading
 from sockd.reactor.sockaddr import Address
-from sockd.reactor.wire import ClockReading
 
 PER_SECOND = 200
 """Datagrams that are sent a second, at most: each may be answered by every host of a network."""

@@ -30,9 +30,10 @@ from sockd.client.net.watched import Handed, WatchedPort
 from sockd.client.report import IcmpErrors, Timing
 from sockd.formats.hostport import host_port
 from sockd.reactor.ancillary import Told
+from sockd.reactor.clocks import ClockReading
 from sockd.reactor.mmsg import BATCH
 from sockd.reactor.sockaddr import Address
-from sockd.reactor.wire import ClockReading, Datagram
+from sockd.reactor.wire import Datagram
 
 MOST_WAITING = 1_024
 """Datagrams that wait for `receive`: who asks takes them one by one, and a flood must not grow."""
