@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import socket
+from collections import deque
 from typing import Any, cast
 
 from attrs import define, field
+from twisted.internet.interfaces import IDelayedCall
 
 from sockd import events
 from sockd.access.entrance import Entrance
@@ -23,6 +26,12 @@ from sockd.reactor.audience import Audience, audience_of
 from sockd.reactor.sockaddr import Address
 from sockd.reactor.wire import Destination
 
+AT_ONCE = 2_000
+"""Datagrams to an audience in a pass of the reactor's loop, about 5 ms; then others have a turn."""
+MOST_SENDING = 1_000
+"""Events that wait to be sent to audiences; what comes on top is lost, and its number shows it."""
+SEND_BUFFER = 4 * 1024 * 1024
+"""Bytes that may wait to leave: an event to a thousand at once, some times over."""
 MOST_WAITING = 128 * 1024
 """Bytes that a connection may leave unread before it is sent no more of what goes to channels."""
 
@@ -35,6 +44,44 @@ class _Here:
     """New clients: sent to in one go."""
     old: dict[Address, User] = field(factory=dict)
     """Old ones: each is counted."""
+    is_sent_to: bool = False
+    """While something is on its way to the audience, who comes and goes waits: each is sent it
+    once."""
+    _waiting: list[tuple[Address, Destination | None, bool]] = field(factory=list)
+
+    def add(self, address: Address, source: Destination | None) -> None:
+        """One more new client."""
+        self._change(address, source, True)
+
+    def discard(self, address: Address) -> None:
+        """One fewer, of either kind."""
+        self.old.pop(address, None)
+        self._change(address, None, False)
+
+    def go_on(self) -> None:
+        """What was on its way has gone."""
+        self.is_sent_to = False
+        waiting, self._waiting = self._waiting, []
+        for change in waiting:
+            self._change(*change)
+
+    def _change(self, address: Address, source: Destination | None, is_here: bool) -> None:
+        if self.is_sent_to:
+            self._waiting.append((address, source, is_here))
+        elif is_here:
+            self.audience.add(address, source)
+        else:
+            self.audience.discard(address)
+
+
+@define
+class _Sending:
+    """Something on its way to an audience."""
+
+    here: _Here
+    data: bytes
+    at: int = 0
+    """How many were sent it."""
 
 
 class UdpDoor(Datagrams):
@@ -50,15 +97,23 @@ class UdpDoor(Datagrams):
         """Where an answer to who is logged in leaves from."""
         self._asked_now: Destination | None = None
         self._here: dict[Channel, _Here] = {}
+        self._sending: deque[_Sending] = deque()
+        self._next: IDelayedCall | None = None
 
     def make_gate(self) -> Gate:
         """What is told to who comes by it."""
         return Gate(str(self.entrance))
 
     def startProtocol(self) -> None:
+        if isinstance(sock := self.port.socket, socket.socket):
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
         self.context.shared.open(self)
 
     def stopProtocol(self) -> None:
+        if self._next is not None:
+            self._next.cancel()
+            self._next = None
+        self._sending.clear()
         self.context.shared.close(self)
 
     def received(self, datagram: Datagram) -> None:
@@ -92,23 +147,58 @@ class UdpDoor(Datagrams):
         if user.session is None:
             here.old[address] = user
         else:
-            here.audience.add(address, self._asked.get(address))
+            here.add(address, self._asked.get(address))
 
     def left(self, channel: Channel, user: User) -> None:
-        here, address = self._here[channel], cast(Address, user.place.address)
-        here.audience.discard(address)
-        here.old.pop(address, None)
+        self._here[channel].discard(cast(Address, user.place.address))
 
     def broadcast(self, channel: Channel, data: bytes) -> None:
         if (here := self._here.get(channel)) is None:
             return
-        if here.audience:
-            self.port.write_all(data, here.audience)
         if here.old:
-            desk, now = self.context.shared.desk, self.context.clock.seconds()
-            for address, user in here.old.items():
-                if desk.may_send(user, len(data), now):
-                    self.send(data, address, self._asked.get(address))
+            self._send_to_old(here, data)
+        if len(here.audience) > AT_ONCE or self._sending:
+            if len(self._sending) < MOST_SENDING:
+                self._sending.append(_Sending(here, data))
+                self._plan()
+            else:
+                self.context.guard.counts["fan_out_lost"] += 1
+        elif here.audience:
+            self._count(self.port.write_all(data, here.audience), len(data))
+
+    def _send_to_old(self, here: _Here, data: bytes) -> None:
+        desk, now = self.context.shared.desk, self.context.clock.seconds()
+        for address, user in here.old.items():
+            if desk.may_send(user, len(data), now):
+                self.send(data, address, self._asked.get(address))
+
+    def _plan(self) -> None:
+        if self._next is None:
+            self._next = self.context.clock.callLater(0, self._go_on)
+
+    def _go_on(self) -> None:
+        """A part of what is on its way."""
+        self._next = None
+        left = AT_ONCE
+        while left and self._sending:
+            one = self._sending[0]
+            one.here.is_sent_to = True
+            end = min(len(one.here.audience), one.at + left)
+            self._count(
+                self.port.write_all(one.data, one.here.audience, one.at, end), len(one.data)
+            )
+            left -= end - one.at
+            one.at = end
+            if end == len(one.here.audience):
+                self._sending.popleft()
+                one.here.go_on()
+        if self._sending:
+            self._plan()
+
+    def _count(self, sent: int, size: int) -> None:
+        counts = self.context.guard.counts
+        counts["datagrams_out"] += sent
+        counts["bytes_out"] += sent * size
 
 
 class GroupDoor(UdpDoor):
@@ -143,9 +233,7 @@ class GroupDoor(UdpDoor):
         except OSError as error:
             why = error.strerror or str(error)
         if not why and not self.port.write_to((data,), to):
-            counts = self.context.guard.counts
-            counts["datagrams_out"] += 1
-            counts["bytes_out"] += len(data)
+            self._count(1, len(data))
         else:
             why = why or self.port.last_error
         if why != self._why:
