@@ -22,6 +22,8 @@ from sockd.formats.chat.texts import (
 from sockd.formats.chat.trailer import Stamp, is_genuine, sign, signed, stamp, stamped
 
 Read = Callable[[bytes], Any]
+Row = tuple[Code, Any, str, Read, Any]
+"""An event, what is written, the bytes, what reads it, and what is found."""
 
 
 def nothing(text: bytes) -> bytes:
@@ -43,7 +45,7 @@ WEATHER = ChannelText(b"Weather", 2, b"Rain and sun")
 IN_GROUP = ChannelText(b"Weather", 2, b"Rain and sun", IPv4Address("225.1.0.2"))
 IN_GROUP6 = ChannelText(b"Weather", 2, b"Rain and sun", IPv6Address("ff12::5:2"))
 
-FROM_CLIENTS = [
+FROM_CLIENTS: list[Row] = [
     (Code.NOTHING, b"", "0000", nothing, b""),
     (Code.LOGIN_REQ, b"rufus", "0014 7275667573", nothing, b"rufus"),
     (Code.LOGOFF, b"rufus", "0028 7275667573", nothing, b"rufus"),
@@ -69,7 +71,7 @@ SAID = Said(b"Weather", b"rufus", b"hello")
 WHISPERED = Whispered(b"rufus", b"hello")
 COMING = Coming(b"Weather", b"rufus")
 RUFUS = UserText(b"rufus", 61, (b"Weather", b"Pets"))
-FROM_SERVERS = [
+FROM_SERVERS: list[Row] = [
     (Code.ERROR, b"please log in", "000a 706c65617365206c6f6720696e", nothing, b"please log in"),
     (Code.LOGIN_ACK, b"rufus", "001e 7275667573", nothing, b"rufus"),
     (Code.JOIN_ACK, WEATHER, f"003c 57656174686572 {_2_RAIN}", unicast, WEATHER),

@@ -87,7 +87,8 @@ def test_hostile_texts_raise_nothing_and_what_is_read_of_them_is_of_one_line(
             assert b"\n" not in channel.title + channel.description
             assert 0 <= channel.count < 10**9
             assert channel.group is None or channel.group.is_multicast
-        said, whispered, coming = (one.read(hostile) for one in (Said, Whispered, Coming))
+        said, whispered = Said.read(hostile), Whispered.read(hostile)
+        coming = Coming.read(hostile)
         assert said is None or b"\n" not in said.title + said.user + said.text
         assert whispered is None or b"\n" not in whispered.user + whispered.text
         assert coming is None or b"\n" not in coming.title + coming.user
