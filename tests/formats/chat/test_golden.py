@@ -79,7 +79,7 @@ FROM_SERVERS: list[Row] = [
     (Code.JOIN_ACK, IN_GROUP6, f"003c 57656174686572 {_2_GROUP6}", multicast, IN_GROUP6),
     (Code.PART_ACK, WEATHER, f"0050 57656174686572 {_2_RAIN}", unicast, WEATHER),
     (Code.PART_ACK, IN_GROUP, f"0050 57656174686572 {_2_GROUP}", multicast, IN_GROUP),
-    (Code.PART_ACK, b"Weather", "0050 57656174686572", multicast, ChannelText(b"Weather", 0, b"")),
+    (Code.PART_ACK, b"Weather", "0050 57656174686572", unicast, ChannelText(b"Weather", 0, b"")),
     (Code.PUBLIC_MSG, SAID, "0064 57656174686572 20 7275667573 20 68656c6c6f", Said.read, SAID),
     (Code.PRIVATE_MSG, WHISPERED, "0082 7275667573 20 68656c6c6f", Whispered.read, WHISPERED),
     (Code.USER_JOINS, COMING, "008c 57656174686572 20 7275667573", Coming.read, COMING),

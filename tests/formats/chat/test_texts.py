@@ -110,11 +110,24 @@ def group(text: str) -> Group:
         (b"Pets 3 225.1.0.5", ChannelText(b"Pets", 3, b"", group("225.1.0.5"))),
         (b"Pets 3 225.1.0.5\nK", ChannelText(b"Pets", 3, b"", group("225.1.0.5"))),
         (b"Pets 3 ff12::5:5 Cats", ChannelText(b"Pets", 3, b"Cats", group("ff12::5:5"))),
-        (b"Pets 3 225.1.0.5x Animals", ChannelText(b"Pets", 3, b"225.1.0.5x Animals")),
-        (b"Pets 3 10.0.0.5 Animals", ChannelText(b"Pets", 3, b"10.0.0.5 Animals")),
-        (b"Pets 3 255.255.255.255", ChannelText(b"Pets", 3, b"255.255.255.255")),
-        (b"Pets 3 Bad animals", ChannelText(b"Pets", 3, b"Bad animals")),
-        (b"Pets 3 225.1.0.999 x", ChannelText(b"Pets", 3, b"225.1.0.999 x")),
+        (b"Pets 3 225.1.0.5x Animals", None),
+        (b"Pets 3 10.0.0.5 Animals", None),
+        (b"Pets 3 255.255.255.255", None),
+        (b"Pets 3 Bad animals", None),
+        (b"Pets 3 225.1.0.999 x", None),
+        (b"Pets 1234567890 225.1.0.5 x", None),
+        (b"Pets", None),
+        (b"", None),
+    ],
+)
+def test_a_channel_of_a_server_that_has_groups(text: bytes, found: ChannelText | None) -> None:
+    assert ChannelText.read(text, has_group=True) == found
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        (b"Pets 3 Animals", ChannelText(b"Pets", 3, b"Animals")),
         (b"Pets", ChannelText(b"Pets", 0, b"")),
         (b"Pets 3", ChannelText(b"Pets", 3, b"")),
         (b"Pets\nK 3", ChannelText(b"Pets", 0, b"")),
@@ -126,8 +139,8 @@ def group(text: str) -> Group:
         (b"\nPets 3 x", None),
     ],
 )
-def test_a_channel_of_a_server_that_has_groups(text: bytes, found: ChannelText | None) -> None:
-    assert ChannelText.read(text, has_group=True) == found
+def test_a_channel_of_a_server_that_has_none(text: bytes, found: ChannelText | None) -> None:
+    assert ChannelText.read(text, has_group=False) == found
 
 
 def test_without_groups_a_group_is_the_first_word_of_the_description() -> None:

@@ -47,10 +47,11 @@ class ChannelText:
 
     @classmethod
     def read(cls, text: bytes, has_group: bool) -> ChannelText | None:
-        """`has_group`: whether the server is one that tells a group. It need not do so of each
-        channel; what is no multicast group is the first word of the description. An old server's
-        PART_ACK may have the title alone: then the count is 0."""
-        if has_group and (found := _GROUPED.match(text)) and (group := _group(found[3])):
+        """`has_group`: whether the server is one that tells a group; then what has none is None.
+        Without groups an old server's PART_ACK may have the title alone: then the count is 0."""
+        if has_group:
+            if not (found := _GROUPED.match(text)) or not (group := _group(found[3])):
+                return None
             return cls(found[1], int(found[2]), found[4] or b"", group)
         if not (found := _CHANNEL.match(text)):
             return None
