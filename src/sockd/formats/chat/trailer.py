@@ -66,7 +66,7 @@ def sign(event: bytes, session: bytes, number: int, key: bytes) -> bytes:
 
 def signed(data: bytes) -> Signed | None:
     """The trailer that a client's datagram seems to have; `is_genuine` tells whether it has."""
-    if _kind(data) != _C or (start := _start(data, CLIENT_BYTES)) is None:
+    if _kind(data) != _C or (start := _start(data, CLIENT_BYTES)) is None or start < CODE_BYTES:
         return None
     _, session, number, _ = _CLIENT.unpack_from(data, start)
     return Signed(session, number)
@@ -107,7 +107,7 @@ def stamp(event: bytes, facts: Stamp, key: bytes) -> bytes:
 def stamped(data: bytes) -> tuple[bytes, Stamp] | None:
     """The event and the trailer that a server's datagram seems to have; None where it has none.
 
-    A time that is in no calendar is the last that is.
+    The event may be too short to be one. A time that is in no calendar is the last that is.
     """
     kind = _kind(data)
     if kind not in (_S, _K):
@@ -124,6 +124,6 @@ def _kind(data: bytes) -> bytes:
 
 
 def _start(data: bytes, size: int) -> int | None:
-    """Where a trailer of so many bytes begins, behind an event; None where it does not."""
+    """Where a trailer of so many bytes begins; None where it does not."""
     start = len(data) - size
-    return start if start >= CODE_BYTES and data[start : start + 1] == _BEGIN else None
+    return start if start >= 0 and data[start : start + 1] == _BEGIN else None
