@@ -11,7 +11,7 @@ import pytest
 from sockd.chat.desk import FEATURES, MOST_ERROR
 from sockd.chat.secret import SLOT_SECONDS
 from sockd.chat.settings import Settings
-from sockd.client.chat.sending import GIVES_UP, RETRIES
+from sockd.client.chat.sending import RETRIES
 from sockd.formats.chat import trailer
 from sockd.formats.chat.events import MAX_EVENT, MAX_TEXT, Code, pack
 from sockd.formats.chat.hello import HELLO_BYTES, MAX_FEATURES, MAX_NAME, Hello, Welcome
@@ -117,7 +117,6 @@ def test_what_the_text_says_of_times_and_limits_is_so() -> None:
     first, second, third = RETRIES
     for sentence in (
         f"{first:g} s, {second:g} s and {third:g} s after the try before",
-        f"{GIVES_UP:g} s after the last try it was *not sent*",
         f"{SLOT_SECONDS:g} to {2 * SLOT_SECONDS:g} s",
         f"an ERROR of at most {MOST_ERROR} bytes",
         f"silent for {default.patience:g} s is logged off",
