@@ -15,7 +15,8 @@ MAX_EVENT = 1024
 RESERVED = 64
 """Bytes of it that stay free for a trailer."""
 _CODE = Struct("!H")
-MAX_TEXT = MAX_EVENT - RESERVED - _CODE.size
+CODE_BYTES = _CODE.size
+MAX_TEXT = MAX_EVENT - RESERVED - CODE_BYTES
 """Bytes of the longest text of an event that is sent."""
 
 
@@ -63,13 +64,13 @@ class Event(NamedTuple):
 
 def pack(code: int, text: bytes = b"") -> bytes:
     """An event as it is sent. Raises ValueError where it would be too long."""
-    if len(text) > MAX_EVENT - _CODE.size:
-        raise ValueError(f"an event has {MAX_EVENT} bytes, not {len(text) + _CODE.size}")
+    if len(text) > MAX_EVENT - CODE_BYTES:
+        raise ValueError(f"an event has {MAX_EVENT} bytes, not {len(text) + CODE_BYTES}")
     return _CODE.pack(code) + text
 
 
 def unpack(data: bytes) -> Event | None:
     """What came; None where it is too short to have a code. It may be longer than what is sent."""
-    if len(data) < _CODE.size:
+    if len(data) < CODE_BYTES:
         return None
-    return Event(int.from_bytes(data[: _CODE.size], "big"), data[_CODE.size :])
+    return Event(int.from_bytes(data[:CODE_BYTES], "big"), data[CODE_BYTES:])

@@ -19,9 +19,10 @@ def _hex(count: int) -> bytes:
     return b"([0-9a-f]{%d})" % (2 * count)
 
 
-_OPEN = re.compile(rb"(\S{1,64}) %s %s(?:$|\s)" % (_hex(COOKIE_BYTES), _hex(NONCE_BYTES)))
+_OPEN = re.compile(rb"(\S{1,64}) %s %s(?!\S)" % (_hex(COOKIE_BYTES), _hex(NONCE_BYTES)))
 _OPENED = re.compile(
-    rb"(\S{1,64}) %s (?:-|%s) ([0-9a-f]{8})(?:$|\s)" % (_hex(SESSION_BYTES), _hex(KEY_BYTES))
+    rb"(\S{1,64}) %s (?:-|%s) ([0-9a-f]{8})(?: %s)?(?!\S)"
+    % (_hex(SESSION_BYTES), _hex(KEY_BYTES), _hex(NONCE_BYTES))
 )
 
 
@@ -59,7 +60,9 @@ class Opened:
     key: bytes
     """Nothing where the client has it: it has signed its log-in."""
     label: int
-    """Stands in trailers for who has said something."""
+    """Stands in trailers for who has said something; never 0, which stands for the server."""
+    nonce: bytes = b""
+    """That of the log-in: whoever has not seen that cannot forge the answer."""
 
     def write(self) -> bytes:
         """The event."""
@@ -69,11 +72,11 @@ class Opened:
             self.key.hex().encode() or b"-",
             self.label,
         )
-        return pack(Code.OPENED, text)
+        return pack(Code.OPENED, text + (b" " + self.nonce.hex().encode() if self.nonce else b""))
 
     @classmethod
     def read(cls, text: bytes) -> Opened | None:
         """None where it is none."""
-        if not (found := _OPENED.match(text)):
+        if not (found := _OPENED.match(text)) or not (label := int(found[4], 16)):
             return None
-        return cls(found[1], _bytes(found[2]), _bytes(found[3]), int(found[4], 16))
+        return cls(found[1], _bytes(found[2]), _bytes(found[3]), label, _bytes(found[5]))

@@ -13,20 +13,20 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from attrs import frozen
 
-from sockd.formats.chat.events import MAX_TEXT
-from sockd.formats.text import escape
+from sockd.formats.chat.events import MAX_EVENT, MAX_TEXT
+from sockd.formats.chat.names import MORE
+from sockd.formats.text import escape, readable
 
 Group = IPv4Address | IPv6Address
 
-_CHANNEL = re.compile(rb"(\S+) (\d{1,9}) ([^\n]+)")
-_GROUPED = re.compile(rb"(\S+) (\d{1,9}) ([0-9a-fA-F.:]{1,45})(?: ([^\n]*))?")
+_CHANNEL = re.compile(rb"(\S+)(?: (\d{1,9})(?!\S))?(?: ([^\n]*))?")
+_GROUPED = re.compile(rb"(\S+) (\d{1,9}) ([0-9a-fA-F.:]{1,45})(?!\S)(?: ([^\n]*))?")
 _SAID = re.compile(rb"(\S+) (\S+) ([^\n]*)")
 _WHISPERED = re.compile(rb"(\S+) ([^\n]*)")
 _COMING = re.compile(rb"(\S+) (\S+)")
 _USER = re.compile(rb"(\S+) (\d{1,12}) ([^\n]+)")
-_PORT = re.compile(rb"\d{1,5}")
-_MORE = b"..."
-"""Stands for the channels of a user that found no room."""
+_PORT = re.compile(rb"(\d{1,5})(?!\S)")
+_MORE = MORE.encode()
 
 
 @frozen
@@ -41,32 +41,21 @@ class ChannelText:
 
     def write(self) -> bytes:
         """The text."""
-        group = b"" if self.group is None else b" %s" % str(self.group).encode()
+        # the zone of an address is an interface of ours, and nobody else's
+        group = b"" if self.group is None else b" " + str(self.group).partition("%")[0].encode()
         return b"%s %d%s %s" % (self.title, self.count, group, self.description)
 
     @classmethod
     def read(cls, text: bytes, has_group: bool) -> ChannelText | None:
-        """`has_group`: whether the server is one that tells a group. An old server's PART_ACK may
-        have the title alone, and then no count."""
-        if not has_group:
-            if not (found := _CHANNEL.match(text)):
-                return cls._title_alone(text)
-            return cls(found[1], int(found[2]), found[3])
-        if not (found := _GROUPED.match(text)):
+        """`has_group`: whether the server is one that tells a group; then what has none is None.
+        Without groups an old server's PART_ACK may have the title alone: then the count is 0."""
+        if has_group:
+            if not (found := _GROUPED.match(text)) or not (group := _group(found[3])):
+                return None
+            return cls(found[1], int(found[2]), found[4] or b"", group)
+        if not (found := _CHANNEL.match(text)):
             return None
-        try:
-            group = ip_address(found[3].decode())
-        except ValueError:
-            return None
-        return cls(found[1], int(found[2]), found[4] or b"", group) if group.is_multicast else None
-
-    @classmethod
-    def _title_alone(cls, text: bytes) -> ChannelText | None:
-        words = text.partition(b"\n")[0].split()
-        if not words:
-            return None
-        count = int(words[1]) if len(words) > 1 and words[1].isdigit() else 0
-        return cls(words[0], count, b"")
+        return cls(found[1], int(found[2] or 0), found[3] or b"")
 
 
 @frozen
@@ -148,17 +137,54 @@ class UserText:
         return cls(found[1], int(found[2]), tuple(found[3].split()))
 
 
-def harmless(text: bytes) -> bytes:
+def harmless(text: bytes, limit: int | None = None) -> bytes:
     """What somebody has written, with nothing in it that would end it or act on a terminal.
 
-    A text that is harmless stays as it is; of another, all that is not plain is escaped.
+    A text that is harmless stays as it is; of another, all that is not plain is escaped, which
+    makes at most four bytes of one. Longer than `limit` bytes, it ends in "...", and no character
+    and no escape is cut in two.
+
+    Without a limit nothing is cut: whoever sends it on has to look how long it is. Of what is
+    longer than any event each byte counts, but dots stand for the rest: it is not sent anyway, and
+    to escape all of a long datagram would take longer than others can wait.
     """
+    if limit is not None:
+        return _cut(text[: limit + 1], limit)
+    rest = len(text) - MAX_EVENT
+    if rest > 0:
+        return harmless(text[:MAX_EVENT]) + b"." * rest
     shown = text.decode("utf-8", "surrogateescape")
-    return text if shown.isprintable() else escape(text).encode()
+    return text if shown.isprintable() else readable(text).encode()
+
+
+def _cut(text: bytes, limit: int) -> bytes:
+    """It is harmless, and no longer. `text` has one byte more than the limit at most."""
+    shown = harmless(text)
+    if len(shown) <= limit:  # escaping makes nothing shorter: so the text is whole
+        return shown
+    room, kept = limit - len(_MORE), b""
+    for character in text.decode("utf-8", "surrogateescape"):
+        piece = character if character.isprintable() else _escaped(character)
+        if len(kept) + len(piece.encode()) > room:
+            break
+        kept += piece.encode()
+    return (kept + _MORE)[: max(limit, 0)]
+
+
+def _escaped(character: str) -> str:
+    return escape(character.encode("utf-8", "surrogateescape"))
+
+
+def _group(text: bytes) -> Group | None:
+    try:
+        group = ip_address(text.decode())
+    except ValueError:
+        return None
+    return group if group.is_multicast else None
 
 
 def read_port(text: bytes) -> int | None:
     """SET_MCAST_PORT: where groups are heard; None where it is no port."""
     found = _PORT.match(text)
-    port = int(found[0]) if found else 0
+    port = int(found[1]) if found else 0
     return port if 0 < port < 65_536 else None

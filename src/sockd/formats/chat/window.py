@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from enum import Enum
 
+NUMBERS = 1 << 32
+"""They go round: behind the highest comes 0. What is less than half a round ahead is ahead."""
 WINDOW = 64
 """How far behind the highest a number may come, and be known as new or as a double."""
+
+
+_ALL = (1 << WINDOW) - 1
 
 
 class Arrival(Enum):
@@ -20,19 +25,23 @@ class Arrival(Enum):
 class Window:
     """The numbers that have come of one sender, which counts from 1."""
 
-    __slots__ = ("_seen", "highest")
+    __slots__ = ("_seen", "highest", "lost")
 
     def __init__(self, highest: int = 0) -> None:
         self.highest = highest
         """The highest so far; what came before it counts as had."""
-        self._seen = (1 << WINDOW) - 1
+        self.lost = 0
+        """How many have not come that were too far behind in the end."""
+        self._seen = _ALL
 
     def arrive(self, number: int) -> Arrival:
         """A number has come."""
-        ahead = number - self.highest
+        ahead = (number - self.highest + NUMBERS // 2) % NUMBERS - NUMBERS // 2
         if ahead > 0:
             self.highest = number
-            self._seen = (self._seen << ahead | 1) & ((1 << WINDOW) - 1) if ahead < WINDOW else 1
+            out = min(ahead, WINDOW)
+            self.lost += ahead - (self._seen >> (WINDOW - out)).bit_count()
+            self._seen = (self._seen << out | 1) & _ALL
             return Arrival.NEW
         if -ahead >= WINDOW:
             return Arrival.OLD
@@ -45,7 +54,7 @@ class Window:
     def missing(self) -> list[int]:
         """The numbers that the window still waits for, lowest first."""
         return [
-            self.highest - behind
+            (self.highest - behind) % NUMBERS
             for behind in reversed(range(WINDOW))
             if not self._seen >> behind & 1
         ]
