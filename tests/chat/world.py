@@ -7,7 +7,7 @@ has one. Its clock stands until a test moves it. `Old` and `New` are clients of 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from ipaddress import IPv4Address
 from typing import Any
 
@@ -334,6 +334,7 @@ class New:
 
 
 Client = Old | New
+Maker = Callable[[World, str], Client]
 
 
 def old(world: World, name: str, gate: Gate = UNICAST, host: str = "192.0.2.1") -> Old:

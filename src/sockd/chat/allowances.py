@@ -6,8 +6,8 @@ no such limits.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Hashable
+from collections import Counter, OrderedDict
+from collections.abc import Callable
 
 from sockd.access.buckets import Buckets
 from sockd.access.guard import DATAGRAM_SOURCE_BITS
@@ -30,6 +30,8 @@ class Allowances:
         self._old_at: Counter[str] = Counter()
         """Old clients at each host."""
         self._strangers = Buckets(1 / RETRY_SECONDS, 1, KEPT)
+        self._left: OrderedDict[Place, tuple[float, float]] = OrderedDict()
+        """Events that a new client might still have sent when it went, and when that was."""
         self.apply(settings)
 
     def apply(self, settings: Settings) -> None:
@@ -37,9 +39,7 @@ class Allowances:
         self._settings = settings
         most, old = settings.old_bytes, settings.old_sessions
         self._old_bytes = Buckets(most, most, KEPT)
-        # who comes and goes has no more than who stays: a log-in brings no events of its own
         self._old_events = Buckets(settings.rate * old, settings.burst * old, KEPT)
-        self._new_events = Buckets(settings.rate, settings.burst, KEPT)
 
     def may_answer(self, host: str, now: float) -> bool:
         """Whether a host whose address may be forged is answered."""
@@ -58,13 +58,17 @@ class Allowances:
         return not self._is_limited(host) or self._old_at[host] < self._settings.old_sessions
 
     def come(self, user: User, now: float) -> None:
-        """A user has logged in. What it may send at once is what those before it have left."""
-        place = user.place
+        """A user has logged in. Who comes and goes may send no more than who stays: what it may
+        send at once is what its address, or its place, has left."""
+        place, burst = user.place, self._settings.burst
         if user.session is None:
             self._old_at[place.host] += 1
-            user.tokens = self._first(self._old_events, place.host, place, now)
-        else:
-            user.tokens = self._first(self._new_events, place, place, now)
+            if self._is_limited(place.host):
+                taken = [self._old_events.take(place.host, now) for _ in range(burst)]
+                user.tokens = float(sum(taken))
+        elif (left := self._left.pop(place, None)) is not None:
+            tokens, since = left
+            user.tokens = min(burst, tokens + (now - since) * self._settings.rate)
 
     def go(self, user: User) -> None:
         """It has logged off."""
@@ -72,12 +76,10 @@ class Allowances:
             self._old_at[user.place.host] -= 1
             if self._old_at[user.place.host] <= 0:
                 del self._old_at[user.place.host]
-
-    def _first(self, buckets: Buckets, key: Hashable, place: Place, now: float) -> float:
-        burst = self._settings.burst
-        if not self._is_limited(place.host):
-            return float(burst)
-        return float(sum(buckets.take(key, now) for _ in range(burst)))
+            return
+        self._left[user.place] = user.tokens, user.tokens_at
+        if len(self._left) > KEPT:
+            self._left.popitem(last=False)
 
     def _is_limited(self, host: str) -> bool:
         return bool(host) and not self.trusts(host)

@@ -203,6 +203,7 @@ class Desk:
         if why := self._not_free(asked.nickname, is_owner=True):
             return self._stranger(place, why, moment)
         session = Session(signed.session, key, opened.label, Window(signed.number))
+        session.first = signed.number
         is_back = fold(asked.nickname) in self.held
         quiet_until = moment.seconds + self.rooms.settings.held if is_back else 0.0
         return self._enter(place, asked.nickname, moment, session, opened, quiet_until)
@@ -233,7 +234,7 @@ class Desk:
         if session is None or place != user.place or not trailer.is_genuine(data, session.key):
             return self._drop("forged")
         arrival = session.window.arrive(number)
-        if arrival is Arrival.OLD:
+        if arrival is Arrival.OLD or number < session.first:
             return self._drop("old")
         self.rooms.alive(user, moment.seconds)
         if arrival is Arrival.DOUBLE:

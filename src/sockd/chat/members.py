@@ -76,6 +76,8 @@ class Session:
     window: Window = field(factory=Window)
     sent: int = 0
     """The number of the last event that was sent to it alone."""
+    first: int = 0
+    """Of what came before this number it is not known whether it was done: before a start."""
     refused: dict[int, bytes] = field(factory=dict)
     """Why what came with these numbers was not done: it is told again to who asks again."""
 

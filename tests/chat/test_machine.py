@@ -1,0 +1,404 @@
+"""All events in any order, by all doors, of old and new clients, against a model that is plain.
+
+The model says what each client hears, to the last event: so nobody hears a channel that they are
+not in, everybody hears once, lists agree, and a nickname is unique.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import pairwise
+
+from attrs import define, field
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from sockd.formats.chat.events import Code, pack
+from tests.chat.world import (
+    CHANNELS,
+    GATES,
+    MULTICAST,
+    QUICK,
+    STREAM,
+    UNICAST,
+    Client,
+    New,
+    Old,
+    World,
+)
+
+KINDS: list[tuple[type[Old] | type[New], bytes, object]] = [
+    (Old, b"ada", UNICAST),
+    (New, b"Ada", STREAM),
+    (New, b"ada", MULTICAST),
+    (New, b"bob", UNICAST),
+    (Old, b"BOB", MULTICAST),
+    (Old, b"cyd", STREAM),
+    (New, b"cyd", MULTICAST),
+    (New, b"dan", UNICAST),
+]
+TITLES = [one.title for one in CHANNELS[:3]]
+PATIENCE, LONG_PATIENCE = 120.0, 1800.0
+Heard = tuple[int, bytes]
+
+
+@define(eq=False)
+class Person:
+    """What the model knows of a client."""
+
+    client: Client
+    is_here: bool = False
+    heard: float = 0.0
+    has_signs: bool = False
+    quiet_until: float = 0.0
+    channels: list[str] = field(factory=list)
+    """The current one first."""
+    sent: tuple[bytes, list[Heard]] | None = None
+    """The last that it has sent, signed, and what it is told where it sends that again."""
+
+    @property
+    def is_new(self) -> bool:
+        return isinstance(self.client, New)
+
+    @property
+    def folded(self) -> bytes:
+        return self.client.name.lower()
+
+
+class Machine(RuleBasedStateMachine):
+    """The world and the model side by side."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.world = World(**QUICK, old_bytes=10**9, max_channels=2)
+        self.people = [
+            Person(kind(self.world, name, self.world.place(gate)))  # type: ignore[arg-type]
+            for kind, name, gate in KINDS
+        ]
+        self.held: set[bytes] = set()
+        self.began = self.world.now
+        self.expected: dict[Person, list[Heard]] = {}
+
+    # the model
+
+    def named(self, folded: bytes) -> Person | None:
+        """Who has a nickname."""
+        here = [one for one in self.people if one.is_here and one.folded == folded]
+        return here[0] if here else None
+
+    def members(self, title: str) -> list[Person]:
+        """Who is in a channel."""
+        return [one for one in self.people if title in one.channels]
+
+    def tell(self, person: Person, code: int, text: bytes = b"") -> None:
+        """Somebody is going to hear something."""
+        self.expected.setdefault(person, []).append((code, text))
+
+    def tell_all(self, title: str, code: int, *words: bytes) -> None:
+        """So are all in a channel."""
+        for person in self.members(title):
+            self.tell(person, code, b" ".join([title.encode(), *words]))
+
+    def tell_channel(self, person: Person, code: int, title: str) -> None:
+        """Somebody is going to hear of a channel."""
+        group = b""
+        if person.client.place.gate is MULTICAST:
+            group = b" 225.1.0.%d" % (TITLES.index(title) + 1)
+        about = (title.encode(), len(self.members(title)), group, title.encode())
+        self.tell(person, code, b"%s %d%s All about %s" % about)
+
+    def forget(self, person: Person) -> None:
+        """Somebody goes; those who remain hear of it."""
+        titles, person.channels, person.is_here = person.channels, [], False
+        for title in titles:
+            self.tell_all(title, Code.USER_PARTS, person.client.name)
+
+    def asks(
+        self, person: Person, code: int, text: bytes, then: Callable[[], bytes | None]
+    ) -> None:
+        """Somebody sends an event. `then`: what it does in the model; the error, where it is one."""
+        client = person.client
+        if not person.is_here:
+            if isinstance(client, Old) or client.session:
+                self.tell(person, Code.ERROR, b"please log in")
+                client.send(code, text)
+            return
+        person.heard = self.world.now
+        if why := then():
+            self.tell(person, Code.ERROR, why)
+        data = client.send(code, text)
+        if data is not None:
+            person.sent = data, [(Code.ERROR, why)] if why else [(Code.ACK, b"")]
+
+    def acknowledge(self, person: Person) -> None:
+        """A new client hears that what it has sent has come."""
+        if person.is_new:
+            self.tell(person, Code.ACK)
+
+    def settle(self, is_ordered: bool = True) -> None:
+        """What was heard is what was expected, by everybody."""
+        for number, person in enumerate(self.people):
+            got = [(event.code, event.text) for event in person.client.heard()]
+            got = [(code, b"" if code == Code.OPENED else text) for code, text in got]
+            wanted = self.expected.get(person, [])
+            if not is_ordered:
+                got.sort(), wanted.sort()
+            assert got == wanted, (number, got, wanted)
+        assert self.world.boxes == {}
+        sent = self.world.group_sent
+        assert not any(one == other for one, other in pairwise(sent))
+        sent.clear()
+        self.expected = {}
+
+    # what happens
+
+    @rule(number=st.integers(0, 7))
+    def log_in(self, number: int) -> None:
+        person, now = self.people[number], self.world.now
+        client = person.client
+        other, is_held = self.named(person.folded), person.folded in self.held
+        has_key = isinstance(client, New) and client.session
+        if other is not None and other is not person:
+            self.tell(person, Code.ERROR, b"that nickname is taken")
+        elif other is None and is_held and not has_key:
+            self.tell(person, Code.ERROR, b"that nickname is kept for its owner")
+        else:
+            if other is None:
+                person.is_here, person.has_signs = True, False
+                person.quiet_until = now + 60 if is_held else 0.0
+                self.held.discard(person.folded)
+            person.heard = now
+            self.tell_in(person)
+        got = client.log_in()
+        self.world.boxes.setdefault(client.place, [])
+        assert [code for code, _ in got] == [code for code, _ in self.expected.pop(person)]
+        del self.world.boxes[client.place]
+        self.settle()
+
+    def tell_in(self, person: Person) -> None:
+        """Somebody is going to hear that it is logged in."""
+        self.tell(person, Code.OPENED if person.is_new else Code.LOGIN_ACK)
+        if person.client.place.gate is MULTICAST:
+            self.tell(person, Code.SET_MCAST_PORT)
+
+    @rule(number=st.integers(0, 7))
+    def log_off(self, number: int) -> None:
+        person = self.people[number]
+
+        def then() -> None:
+            self.acknowledge(person)
+            self.forget(person)
+
+        was_here = person.is_here
+        self.asks(person, Code.LOGOFF, person.client.name, then)
+        if was_here:
+            person.sent = None
+        self.settle()
+
+    @rule(number=st.integers(0, 7), title=st.sampled_from([*TITLES, "Nowhere"]))
+    def join(self, number: int, title: str) -> None:
+        person = self.people[number]
+
+        def then() -> bytes | None:
+            if title not in TITLES:
+                return b"there is no channel nowhere"
+            if title in person.channels:
+                person.channels.remove(title)
+            elif len(person.channels) == 2:
+                return b"you are in 2 channels already"
+            elif self.world.now >= person.quiet_until:
+                self.tell_all(title, Code.USER_JOINS, person.client.name)
+            person.channels.insert(0, title)
+            self.tell_channel(person, Code.JOIN_ACK, title)
+            return None
+
+        self.asks(person, Code.JOIN_REQ, title.lower().encode(), then)
+        self.settle()
+
+    @rule(number=st.integers(0, 7), title=st.sampled_from([*TITLES, ""]))
+    def part(self, number: int, title: str) -> None:
+        person = self.people[number]
+
+        def then() -> bytes | None:
+            if not title and not person.channels:
+                return b"you are in no channel: join one"
+            left = title or person.channels[0]
+            if left not in person.channels:
+                return b"you are not in " + left.encode()
+            was_current = person.channels.index(left) == 0
+            person.channels.remove(left)
+            self.tell_all(left, Code.USER_PARTS, person.client.name)
+            self.tell_channel(person, Code.PART_ACK, left)
+            if was_current and person.channels:
+                self.tell_channel(person, Code.JOIN_ACK, person.channels[0])
+            return None
+
+        self.asks(person, Code.PART_REQ, title.encode(), then)
+        self.settle()
+
+    @rule(number=st.integers(0, 7), text=st.sampled_from([b"hello", b"", b"a  b", b"\xc3\xa9"]))
+    def talk(self, number: int, text: bytes) -> None:
+        person = self.people[number]
+
+        def then() -> bytes | None:
+            if not person.channels:
+                return b"you are in no channel: join one"
+            self.tell_all(person.channels[0], Code.PUBLIC_MSG, person.client.name, text)
+            return None
+
+        self.asks(person, Code.SEND_PUBLIC, text, then)
+        self.settle()
+
+    @rule(number=st.integers(0, 7), to=st.sampled_from([b"ADA", b"bob", b"cyd", b"dan"]))
+    def whisper(self, number: int, to: bytes) -> None:
+        person = self.people[number]
+
+        def then() -> bytes | None:
+            peer = self.named(to.lower())
+            if peer is None:
+                return b"there is no user " + to
+            self.tell(peer, Code.PRIVATE_MSG, person.client.name + b" psst")
+            self.acknowledge(person)
+            return None
+
+        self.asks(person, Code.SEND_PRIVATE, to + b" psst", then)
+        self.settle()
+
+    @rule(number=st.integers(0, 7))
+    def list_channels(self, number: int) -> None:
+        person = self.people[number]
+        self.asks(person, Code.LIST_CHANNELS, b"", lambda: self.acknowledge(person))
+        self.world.list_on()
+        if person.is_here:
+            got = [event for event in person.client.heard() if event.code == Code.CHANNEL_ITEM]
+            assert [int(event.text.split()[1]) for event in got[:3]] == [
+                len(self.members(title)) for title in TITLES
+            ]
+            self.expected.pop(person, None)
+        self.settle()
+
+    @rule(number=st.integers(0, 7))
+    def list_users(self, number: int) -> None:
+        person = self.people[number]
+
+        def then() -> bytes | None:
+            if not person.channels:
+                return b"you are in no channel: join one"
+            self.acknowledge(person)
+            return None
+
+        self.asks(person, Code.LIST_USERS, b"", then)
+        self.world.list_on()
+        if person.channels:
+            got = person.client.heard()
+            items = [event.text.split() for event in got if event.code == Code.USER_ITEM]
+            assert len(items) == len(got) - person.is_new
+            assert sorted((item[0], item[2:]) for item in items) == sorted(
+                (one.client.name, [title.encode() for title in one.channels])
+                for one in self.members(person.channels[0])
+            )
+            self.expected.pop(person, None)
+        self.settle()
+
+    @rule(number=st.integers(0, 7))
+    def still_here(self, number: int) -> None:
+        person = self.people[number]
+
+        def then() -> None:
+            person.has_signs = True
+            self.acknowledge(person)
+
+        self.asks(person, Code.STILL_HERE, b"", then)
+        self.settle()
+
+    @rule(seconds=st.sampled_from([1.0, 30.0, 59.0, 100.0, 600.0]))
+    def silence(self, seconds: float) -> None:
+        """Time passes; who was silent for too long is gone, and those who remain hear of it."""
+        self.world.pass_(seconds)
+        if self.world.now >= self.began + 60:
+            self.held.clear()
+        for person in self.people:
+            limit = PATIENCE if person.has_signs else LONG_PATIENCE
+            if person.is_here and self.world.now - person.heard >= limit:
+                person.is_here = False
+        gone = [one for one in self.people if not one.is_here and one.channels]
+        for person in gone:
+            self.world.take(person.client.place)
+        for person in gone:
+            titles, person.channels = person.channels, []
+            for title in titles:
+                for member in self.members(title):
+                    if member.is_here:
+                        self.tell(
+                            member,
+                            Code.USER_PARTS,
+                            b" ".join([title.encode(), person.client.name]),
+                        )
+        self.settle(is_ordered=False)
+
+    @rule()
+    def restart(self) -> None:
+        self.world.restart()
+        self.began = self.world.now
+        self.held = {one.folded for one in self.people if one.is_here and one.is_new}
+        for person in self.people:
+            person.is_here, person.channels, person.sent = False, [], None
+            person.quiet_until = 0.0
+        self.settle()
+
+    @rule(number=st.integers(0, 7))
+    def double(self, number: int) -> None:
+        """The network repeats a datagram: only its sender hears of it."""
+        person = self.people[number]
+        if person.is_here and person.sent is not None:
+            data, told = person.sent
+            self.world.send(person.client.place, data)
+            person.heard = self.world.now
+            self.expected[person] = list(told)
+        self.settle()
+
+    @rule(number=st.integers(0, 7), code=st.sampled_from([Code.LOGOFF, Code.SEND_PUBLIC]))
+    def forge(self, number: int, code: int) -> None:
+        """Somebody without the key speaks for a new client, from its address: nobody hears it."""
+        person = self.people[number]
+        if person.is_here and person.is_new:
+            self.world.send(person.client.place, pack(code, person.client.name))
+        self.settle()
+
+    @rule(number=st.integers(0, 7), gate=st.sampled_from(GATES))
+    def move(self, number: int, gate: object) -> None:
+        """A new client goes on from another address, maybe by another door: nobody notices."""
+        person = self.people[number]
+        if person.is_here and person.is_new:
+            person.client.place = self.world.place(gate)  # type: ignore[arg-type]
+            self.log_in(number)
+
+    # what holds always
+
+    @invariant()
+    def a_nickname_is_unique(self) -> None:
+        here = [one.folded for one in self.people if one.is_here]
+        assert len(here) == len(set(here))
+        assert self.world.rooms.users.keys() == set(here)
+        assert len(self.world.rooms.at) == len(here)
+
+    @invariant()
+    def lists_agree(self) -> None:
+        rooms = self.world.rooms
+        for title in TITLES:
+            channel = self.world.channel(title)
+            wanted = {one.client.place for one in self.members(title)}
+            assert {user.place for user in channel.members} == wanted
+            assert set(self.world.audience.get(channel, {}).values()) == wanted
+        for person in self.people:
+            if person.is_here:
+                user = rooms.at[person.client.place]
+                assert [one.settings.title for one in user.channels] == person.channels
+                assert rooms.users[person.folded] is user
+
+
+class TestMachine(Machine.TestCase):  # type: ignore[name-defined,misc]
+    """By hypothesis."""
+
+    settings = hypothesis_settings(max_examples=60, stateful_step_count=60)
