@@ -12,7 +12,7 @@ from itertools import pairwise
 from attrs import define, field
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from sockd.formats.chat.events import Code, pack
 from tests.chat.world import (
@@ -39,7 +39,10 @@ KINDS: list[tuple[type[Old] | type[New], bytes, object]] = [
     (New, b"dan", UNICAST),
 ]
 TITLES = [one.title for one in CHANNELS[:3]]
+NUMBERS = st.integers(0, 15)
+"""Of people: up to 7 of who is here, if anybody is; above that of all."""
 PATIENCE, LONG_PATIENCE = 120.0, 1800.0
+INFINITY = float("inf")
 Heard = tuple[int, bytes]
 
 
@@ -50,6 +53,8 @@ class Person:
     client: Client
     is_here: bool = False
     heard: float = 0.0
+    suspect: float = INFINITY
+    """Since when the network says that nobody is there."""
     has_signs: bool = False
     quiet_until: float = 0.0
     channels: list[str] = field(factory=list)
@@ -81,6 +86,15 @@ class Machine(RuleBasedStateMachine):
         self.expected: dict[Person, list[Heard]] = {}
 
     # the model
+
+    def someone(self, number: int) -> Person:
+        """Who does something."""
+        here = [one for one in self.people if one.is_here]
+        return here[number % len(here)] if here and number < 8 else self.people[number % 8]
+
+    def alive(self, person: Person) -> None:
+        """Something came from somebody."""
+        person.heard, person.suspect = self.world.now, INFINITY
 
     def named(self, folded: bytes) -> Person | None:
         """Who has a nickname."""
@@ -117,14 +131,14 @@ class Machine(RuleBasedStateMachine):
     def asks(
         self, person: Person, code: int, text: bytes, then: Callable[[], bytes | None]
     ) -> None:
-        """Somebody sends an event. `then`: what it does in the model; the error, where it is one."""
+        """Somebody sends an event. `then`: what it does in the model, and the error, if any."""
         client = person.client
         if not person.is_here:
             if isinstance(client, Old) or client.session:
                 self.tell(person, Code.ERROR, b"please log in")
                 client.send(code, text)
             return
-        person.heard = self.world.now
+        self.alive(person)
         if why := then():
             self.tell(person, Code.ERROR, why)
         data = client.send(code, text)
@@ -153,9 +167,9 @@ class Machine(RuleBasedStateMachine):
 
     # what happens
 
-    @rule(number=st.integers(0, 7))
+    @rule(number=NUMBERS)
     def log_in(self, number: int) -> None:
-        person, now = self.people[number], self.world.now
+        person, now = self.people[number % 8], self.world.now
         client = person.client
         other, is_held = self.named(person.folded), person.folded in self.held
         has_key = isinstance(client, New) and client.session
@@ -168,7 +182,7 @@ class Machine(RuleBasedStateMachine):
                 person.is_here, person.has_signs = True, False
                 person.quiet_until = now + 60 if is_held else 0.0
                 self.held.discard(person.folded)
-            person.heard = now
+            self.alive(person)
             self.tell_in(person)
         got = client.log_in()
         self.world.boxes.setdefault(client.place, [])
@@ -182,9 +196,9 @@ class Machine(RuleBasedStateMachine):
         if person.client.place.gate is MULTICAST:
             self.tell(person, Code.SET_MCAST_PORT)
 
-    @rule(number=st.integers(0, 7))
+    @rule(number=NUMBERS)
     def log_off(self, number: int) -> None:
-        person = self.people[number]
+        person = self.someone(number)
 
         def then() -> None:
             self.acknowledge(person)
@@ -196,9 +210,9 @@ class Machine(RuleBasedStateMachine):
             person.sent = None
         self.settle()
 
-    @rule(number=st.integers(0, 7), title=st.sampled_from([*TITLES, "Nowhere"]))
+    @rule(number=NUMBERS, title=st.sampled_from([*TITLES, "Nowhere"]))
     def join(self, number: int, title: str) -> None:
-        person = self.people[number]
+        person = self.someone(number)
 
         def then() -> bytes | None:
             if title not in TITLES:
@@ -216,9 +230,9 @@ class Machine(RuleBasedStateMachine):
         self.asks(person, Code.JOIN_REQ, title.lower().encode(), then)
         self.settle()
 
-    @rule(number=st.integers(0, 7), title=st.sampled_from([*TITLES, ""]))
+    @rule(number=NUMBERS, title=st.sampled_from([*TITLES, ""]))
     def part(self, number: int, title: str) -> None:
-        person = self.people[number]
+        person = self.someone(number)
 
         def then() -> bytes | None:
             if not title and not person.channels:
@@ -237,9 +251,9 @@ class Machine(RuleBasedStateMachine):
         self.asks(person, Code.PART_REQ, title.encode(), then)
         self.settle()
 
-    @rule(number=st.integers(0, 7), text=st.sampled_from([b"hello", b"", b"a  b", b"\xc3\xa9"]))
+    @rule(number=NUMBERS, text=st.sampled_from([b"hello", b"", b"a  b", b"\xc3\xa9"]))
     def talk(self, number: int, text: bytes) -> None:
-        person = self.people[number]
+        person = self.someone(number)
 
         def then() -> bytes | None:
             if not person.channels:
@@ -250,9 +264,9 @@ class Machine(RuleBasedStateMachine):
         self.asks(person, Code.SEND_PUBLIC, text, then)
         self.settle()
 
-    @rule(number=st.integers(0, 7), to=st.sampled_from([b"ADA", b"bob", b"cyd", b"dan"]))
+    @rule(number=NUMBERS, to=st.sampled_from([b"ADA", b"bob", b"cyd", b"dan"]))
     def whisper(self, number: int, to: bytes) -> None:
-        person = self.people[number]
+        person = self.someone(number)
 
         def then() -> bytes | None:
             peer = self.named(to.lower())
@@ -265,9 +279,9 @@ class Machine(RuleBasedStateMachine):
         self.asks(person, Code.SEND_PRIVATE, to + b" psst", then)
         self.settle()
 
-    @rule(number=st.integers(0, 7))
+    @rule(number=NUMBERS)
     def list_channels(self, number: int) -> None:
-        person = self.people[number]
+        person = self.someone(number)
         self.asks(person, Code.LIST_CHANNELS, b"", lambda: self.acknowledge(person))
         self.world.list_on()
         if person.is_here:
@@ -278,9 +292,9 @@ class Machine(RuleBasedStateMachine):
             self.expected.pop(person, None)
         self.settle()
 
-    @rule(number=st.integers(0, 7))
+    @rule(number=NUMBERS)
     def list_users(self, number: int) -> None:
-        person = self.people[number]
+        person = self.someone(number)
 
         def then() -> bytes | None:
             if not person.channels:
@@ -301,9 +315,9 @@ class Machine(RuleBasedStateMachine):
             self.expected.pop(person, None)
         self.settle()
 
-    @rule(number=st.integers(0, 7))
+    @rule(number=NUMBERS)
     def still_here(self, number: int) -> None:
-        person = self.people[number]
+        person = self.someone(number)
 
         def then() -> None:
             person.has_signs = True
@@ -320,7 +334,8 @@ class Machine(RuleBasedStateMachine):
             self.held.clear()
         for person in self.people:
             limit = PATIENCE if person.has_signs else LONG_PATIENCE
-            if person.is_here and self.world.now - person.heard >= limit:
+            until = min(person.heard + limit, person.suspect + 30)
+            if person.is_here and self.world.now >= until:
                 person.is_here = False
         gone = [one for one in self.people if not one.is_here and one.channels]
         for person in gone:
@@ -337,8 +352,17 @@ class Machine(RuleBasedStateMachine):
                         )
         self.settle(is_ordered=False)
 
-    @rule()
-    def restart(self) -> None:
+    @initialize(order=st.permutations(range(8)))
+    def begin(self, order: list[int]) -> None:
+        """Most of them are here and in a channel or two."""
+        for number in order:
+            self.log_in(number)
+            for title in TITLES[number % 2 :]:
+                self.join(number, title)
+
+    @rule(back=st.lists(st.integers(0, 7), min_size=4, unique=True))
+    def restart(self, back: list[int]) -> None:
+        """The server starts anew, and some come back."""
         self.world.restart()
         self.began = self.world.now
         self.held = {one.folded for one in self.people if one.is_here and one.is_new}
@@ -346,33 +370,43 @@ class Machine(RuleBasedStateMachine):
             person.is_here, person.channels, person.sent = False, [], None
             person.quiet_until = 0.0
         self.settle()
+        for number in back:
+            self.log_in(number)
 
-    @rule(number=st.integers(0, 7))
+    @rule(number=NUMBERS)
     def double(self, number: int) -> None:
         """The network repeats a datagram: only its sender hears of it."""
-        person = self.people[number]
+        person = self.someone(number)
         if person.is_here and person.sent is not None:
             data, told = person.sent
             self.world.send(person.client.place, data)
-            person.heard = self.world.now
+            self.alive(person)
             self.expected[person] = list(told)
         self.settle()
 
-    @rule(number=st.integers(0, 7), code=st.sampled_from([Code.LOGOFF, Code.SEND_PUBLIC]))
+    @rule(number=NUMBERS, code=st.sampled_from([Code.LOGOFF, Code.SEND_PUBLIC]))
     def forge(self, number: int, code: int) -> None:
         """Somebody without the key speaks for a new client, from its address: nobody hears it."""
-        person = self.people[number]
+        person = self.someone(number)
         if person.is_here and person.is_new:
             self.world.send(person.client.place, pack(code, person.client.name))
         self.settle()
 
-    @rule(number=st.integers(0, 7), gate=st.sampled_from(GATES))
+    @rule(number=NUMBERS)
+    def suspect(self, number: int) -> None:
+        """The network says that nobody is there."""
+        person = self.someone(number)
+        self.world.rooms.suspect(person.client.place, self.world.now)
+        person.suspect = min(person.suspect, self.world.now)
+        self.settle()
+
+    @rule(number=NUMBERS, gate=st.sampled_from(GATES))
     def move(self, number: int, gate: object) -> None:
         """A new client goes on from another address, maybe by another door: nobody notices."""
-        person = self.people[number]
+        person = self.someone(number)
         if person.is_here and person.is_new:
             person.client.place = self.world.place(gate)  # type: ignore[arg-type]
-            self.log_in(number)
+            self.log_in(self.people.index(person))
 
     # what holds always
 
@@ -401,4 +435,4 @@ class Machine(RuleBasedStateMachine):
 class TestMachine(Machine.TestCase):  # type: ignore[name-defined,misc]
     """By hypothesis."""
 
-    settings = hypothesis_settings(max_examples=60, stateful_step_count=60)
+    settings = hypothesis_settings(max_examples=100, stateful_step_count=50)

@@ -271,7 +271,8 @@ class New:
         self.world.send(self.place, Hello(nonce).write())
         [data] = self.world.take(self.place)
         welcome = Welcome.read(plain(data).text)
-        assert welcome is not None and welcome.nonce == nonce
+        assert welcome is not None
+        assert welcome.nonce == nonce
         return welcome
 
     def open(self) -> bytes:
