@@ -264,7 +264,8 @@ def test_a_new_client_that_logs_in_again_and_again_has_no_more_events_than_one_t
         ada.log_in()
     assert len([event for event in heard.heard() if event.code == Code.USER_JOINS]) <= 5
     world.now += 60
-    ada.log_off(), ada.log_in()
+    ada.log_off()
+    ada.log_in()
     assert world.rooms.at[ada.place].tokens == 5
 
 

@@ -27,6 +27,7 @@ TAKEN = b"that nickname is taken"
 HELD = b"that nickname is kept for its owner"
 """For a minute after a start."""
 FULL = b"the server is full"
+_OPEN = pack(Code.OPEN)
 FEATURES = ("session", "ack", "stamp")
 MOST_ERROR = 60
 """Bytes of what a stranger is told: with its headers at most three times the shortest question."""
@@ -86,20 +87,20 @@ class Desk:
     ) -> list[Effect]:
         """One event, as it came. `is_on_link`: its source is of a subnet of the interface that it
         came in by; `interface`: the number of that."""
+        signed = trailer.signed(data)
+        user = self._sessions.get(signed.session) if signed is not None else None
+        if signed is not None and user is not None and data[:2] != _OPEN:
+            return self._signed(place, user, data, signed.number, moment)
         event = unpack(data)
         if event is None:
             return self._drop("short")
         if event.code == Code.NOTHING and (hello := Hello.read(event.text)) is not None:
             return self._hello(place, hello, moment)
-        if (signed := trailer.signed(data)) is not None:
-            if event.code == Code.OPEN:
-                return self._open(place, event, moment, data, signed, is_on_link)
-            if (user := self._sessions.get(signed.session)) is not None:
-                return self._signed(place, user, data, signed.number, moment)
+        if event.code == Code.OPEN:
+            return self._open(place, event, moment, data, signed, is_on_link)
+        if signed is not None:
             # shorter than what was asked; and after a start all need it
             return self._stranger(place, PLEASE_LOG_IN, moment, is_proven=is_on_link)
-        if event.code == Code.OPEN:
-            return self._open(place, event, moment, data, None, is_on_link)
         if event.code in ANSWERS and place not in self.rooms.at:
             return self._drop("answer")
         return self._plain(place, event, moment, is_on_link, interface)
@@ -107,7 +108,8 @@ class Desk:
     @property
     def names(self) -> list[bytes]:
         """Folded nicknames of those who can come back after a start."""
-        return [fold(user.nickname) for user in self._sessions.values()]
+        users = self.rooms.users.items()
+        return [folded for folded, user in users if user.session is not None]
 
     def left(self, place: Place, moment: Moment) -> list[Effect]:
         """A connection has ended: who came by it is gone."""
@@ -325,10 +327,11 @@ class Desk:
         """An event of somebody who is logged in, unless there are too many of them."""
         rooms, settings = self.rooms, self.rooms.settings
         if event.code != Code.STILL_HERE:
-            gained = (moment.seconds - user.tokens_at) * settings.rate
-            user.tokens = min(settings.burst, user.tokens + gained)
-            user.tokens_at = moment.seconds
-            if user.tokens < 1:
+            tokens = user.tokens + (moment.seconds - user.tokens_at) * settings.rate
+            if tokens > settings.burst:  # `min` would take as long as all the rest
+                tokens = settings.burst
+            user.tokens, user.tokens_at = tokens, moment.seconds
+            if tokens < 1:
                 self.counts["too_fast"] += 1
                 why = b"too fast: %d at once, then %g a second" % (settings.burst, settings.rate)
                 return rooms.error(user, why, moment, number)

@@ -271,7 +271,7 @@ class Rooms:
 
     def _unspeakable(self, user: User, text: bytes) -> bytes | None:
         """Why a text is not handed on."""
-        if fold(user.nickname) in self.muted:
+        if self.muted and fold(user.nickname) in self.muted:
             return MUTED
         return TOO_LONG % (len(text) - MAX_TEXT) if len(text) > MAX_TEXT else None
 
