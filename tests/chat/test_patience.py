@@ -158,3 +158,14 @@ def test_a_flood_of_one_user_costs_another_one_nothing() -> None:
         ada.send(Code.SEND_PUBLIC, b"x")
     assert len(bob.heard()) == 4
     assert bob.ask(Code.SEND_PUBLIC, b"y") == [(Code.PUBLIC_MSG, b"Pets bob y")]
+
+
+def test_who_talks_keeps_nobody_else_logged_in() -> None:
+    world = World()
+    ada, bob = old(world, "ada"), old(world, "bob")
+    for client in (ada, bob):
+        client.send(Code.STILL_HERE)
+    world.pass_(60)
+    ada.send(Code.STILL_HERE)
+    world.pass_(60)
+    assert here(world) == [b"ada"]

@@ -251,3 +251,28 @@ def test_a_key_that_is_not_the_sessions_takes_up_nothing() -> None:
     assert bob.log_in()[0].code == Code.OPENED
     assert bob.session != ada.session
     assert Open.read(b"") is None
+
+
+def test_who_has_moved_is_not_opened_again_where_it_once_was() -> None:
+    world = World()
+    ada = New(world, b"ada", world.place())
+    first, event = ada.place, ada.open()
+    ada.log_in()
+    ada.place = world.place()
+    ada.log_in()
+    world.take(first)
+    world.send(first, event)
+    assert world.take(first) == [pack(Code.ERROR, b"that nickname is taken")]
+
+
+def test_the_number_of_a_session_counts_what_is_sent_to_it_alone() -> None:
+    world = World()
+    ada = new(world, "ada", MULTICAST)
+    world.take(ada.place)
+    ada.send(Code.STILL_HERE)
+    ada.send(Code.JOIN_REQ, b"Pets")
+    ada.send(Code.SEND_PUBLIC, b"x")
+    ada.send(Code.LIST_CHANNELS)
+    world.list_on()
+    sent = [stamp.sequence for event, stamp in ada.stamps() if event.code != Code.PUBLIC_MSG]
+    assert sent == list(range(2, 2 + len(sent)))  # 1 was the port of groups

@@ -7,7 +7,18 @@ from ipaddress import IPv4Address, IPv6Address
 from sockd.chat.members import Gate
 from sockd.chat.settings import ChannelSettings
 from sockd.formats.chat.events import Code
-from tests.chat.world import CHANNELS, MULTICAST, TITLES, World, hush, joined, new, old, settings
+from tests.chat.world import (
+    CHANNELS,
+    MULTICAST,
+    TITLES,
+    Old,
+    World,
+    hush,
+    joined,
+    new,
+    old,
+    settings,
+)
 
 ROSES = ChannelSettings("Roses", "All about roses", IPv4Address("225.1.0.9"))
 
@@ -84,6 +95,8 @@ def test_other_limits_hold_from_now_on() -> None:
     ada.send(Code.STILL_HERE)
     joined(ada, "Pets")
     assert ada.ask(Code.JOIN_REQ, b"Weather") == [(Code.ERROR, b"you are in 1 channels already")]
+    cyd = Old(world, b"cyd", world.place())
+    assert cyd.log_in() == [(Code.ERROR, b"1 old clients at your address are enough")]
     world.pass_(10)
     assert sorted(world.rooms.users) == [b"bob"]
     world.pass_(10)
@@ -97,3 +110,14 @@ def test_groups_are_of_the_family_of_the_control_port() -> None:
     world.apply(settings(channels=[six]))
     ada = old(world, "ada", Gate("six", 2028, 6))
     assert ada.ask(Code.JOIN_REQ, b"Pets") == [(Code.JOIN_ACK, b"Pets 1 ff15::5 x")]
+
+
+def test_a_reload_that_changes_nothing_gives_no_address_its_budget_again() -> None:
+    world = World()
+    ada = old(world, "ada")
+    user = world.rooms.at[ada.place]
+    assert world.desk.may_send(user, 64_000, world.now)
+    world.apply(settings())
+    assert not world.desk.may_send(user, 1000, world.now)
+    world.apply(settings(old_bytes=70_000))
+    assert world.desk.may_send(user, 70_000, world.now)
