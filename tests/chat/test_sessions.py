@@ -276,3 +276,16 @@ def test_the_number_of_a_session_counts_what_is_sent_to_it_alone() -> None:
     world.list_on()
     sent = [stamp.sequence for event, stamp in ada.stamps() if event.code != Code.PUBLIC_MSG]
     assert sent == list(range(2, 2 + len(sent)))  # 1 was the port of groups
+
+
+def test_members_that_resume_after_a_start_cost_one_answer_for_each_thing_that_they_ask() -> None:
+    world = World(**QUICK)
+    members = [joined(new(world, f"u{number}"), "Pets") for number in range(100)]
+    hush(*members)
+    world.restart()
+    told = 0
+    for member in members:
+        told += len(member.log_in())
+        told += len(member.ask(Code.JOIN_REQ, b"Pets"))
+    told += sum(len(member.heard()) for member in members)
+    assert told == 2 * len(members)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from ipaddress import IPv4Address, IPv6Address
 
+from attrs import evolve
+
 from sockd.chat.members import Gate
 from sockd.chat.settings import ChannelSettings
 from sockd.formats.chat.events import Code
@@ -78,6 +80,21 @@ def test_who_hears_a_group_that_is_another_now_leaves_the_old_one_and_joins_the_
     assert [str(sent.group) for sent in world.group_sent] == ["225.1.0.9"]
 
 
+def test_old_groups_are_left_before_new_ones_are_joined_for_two_channels_may_swap_them() -> None:
+    world = World()
+    ada = joined(old(world, "ada", MULTICAST), "Weather")
+    joined(ada, "Pets")
+    _, weather, *_, pets = CHANNELS
+    swapped = [evolve(weather, group=pets.group), evolve(pets, group=weather.group)]
+    world.apply(settings(channels=swapped))
+    assert [(code, *text.split()[:3:2]) for code, text in ada.heard()] == [
+        (Code.PART_ACK, b"Weather", b"225.1.0.2"),
+        (Code.PART_ACK, b"Pets", b"225.1.0.5"),
+        (Code.JOIN_ACK, b"Weather", b"225.1.0.5"),
+        (Code.JOIN_ACK, b"Pets", b"225.1.0.2"),
+    ]
+
+
 def test_channels_are_listed_in_the_order_of_the_new_configuration() -> None:
     world = World()
     ada = old(world, "ada")
@@ -121,3 +138,27 @@ def test_a_reload_that_changes_nothing_gives_no_address_its_budget_again() -> No
     assert not world.desk.may_send(user, 1000, world.now)
     world.apply(settings(old_bytes=70_000))
     assert world.desk.may_send(user, 70_000, world.now)
+
+
+def test_old_clients_log_off_as_they_have_logged_in_though_the_server_is_strict_only_since() -> (
+    None
+):
+    world = World()
+    ada = old(world, "ada")
+    world.apply(settings(is_strict=True))
+    bob = Old(world, b"bob", world.place())
+    bob.name = bob.log_in()[0].text.removeprefix(b"log in as ")
+    assert bob.log_in() == [(Code.LOGIN_ACK, bob.name)]
+    ada.log_off()
+    assert list(world.rooms.users) == [b"bob"]
+    world.apply(settings(is_strict=False))
+    bob.send(Code.LOGOFF, b"bob")
+    assert list(world.rooms.users) == [b"bob"]
+    bob.log_off()
+    assert world.rooms.users == {}
+
+
+def test_no_old_client_may_be_allowed_at_an_address() -> None:
+    world = World(old_sessions=0)
+    ada = Old(world, b"ada", world.place())
+    assert ada.log_in() == [(Code.ERROR, b"0 old clients at your address are enough")]

@@ -37,7 +37,7 @@ class Allowances:
     def apply(self, settings: Settings) -> None:
         """Have other limits, and nothing used of them yet."""
         self._settings = settings
-        most, old = settings.old_bytes, settings.old_sessions
+        most, old = max(settings.old_bytes, 1), max(settings.old_sessions, 1)
         self._old_bytes = Buckets(most, most, KEPT)
         self._old_events = Buckets(settings.rate * old, settings.burst * old, KEPT)
 

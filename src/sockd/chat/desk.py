@@ -292,22 +292,20 @@ class Desk:
         ack = pack(Code.LOGIN_ACK, typed)
         if user is not None and fold(user.nickname) == fold(nickname):  # our answer was lost
             self.rooms.alive(user, moment.seconds)
+            user.typed = typed
             return [ToPlace(place, ack), *self._port(user, moment)]
         if why := self._not_free(nickname) or self._too_many_old(place, user):
             return [ToPlace(place, pack(Code.ERROR, why))]
         effects = self._clear(place, None, moment)
         effects += self.rooms.log_in(place, nickname, moment)
         user = self.rooms.at[place]
-        user.interface = interface
+        user.interface, user.typed = interface, typed
         self.allowances.come(user, moment.seconds)
         return [*effects, ToPlace(place, ack), *self._port(user, moment)]
 
     def _log_off_old(self, user: User, text: bytes, moment: Moment) -> list[Effect]:
         """The name has to be there: who forges a log-off may not know it."""
-        wanted = user.nickname
-        if self.rooms.settings.is_strict and user.place.host:
-            wanted += b"/" + self._number(user.place, user.nickname)
-        if fold(text.strip()) != fold(wanted):
+        if fold(text.strip()) != fold(user.typed):
             return self._drop("forged")
         return self.log_off(user, moment, "logged off")
 

@@ -107,6 +107,8 @@ class User:
     """Those that it is in, the current one first."""
     interface: int = 0
     """The number of the interface that an old client has logged in by: it is bound to it."""
+    typed: bytes = b""
+    """What an old client has logged in as, with the number that was asked: it logs off so."""
     is_listing: bool = False
     """A list is on its way to it."""
     quiet_until: float = 0.0

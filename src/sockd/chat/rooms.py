@@ -82,11 +82,10 @@ class Rooms:
             if (known := self.channels.get(folded)) is None:
                 key = self.secret.channel_key(one.title.encode(), self.epoch)
                 known = Channel(one, key, self.epoch)
-            elif known.settings != one:
-                effects += self._change(known, one, moment)
             channels[folded] = known
         self.channels = channels
-        return effects
+        changed = {one: wanted[folded] for folded, one in channels.items()}
+        return effects + self._change(changed, moment)
 
     def _empty(self, channel: Channel, moment: Moment) -> list[Effect]:
         """All are out of a channel, and each is told, but not of the others: they all know."""
@@ -97,19 +96,22 @@ class Rooms:
             effects += self._parted(user, channel, moment, 0)
         return effects
 
-    def _change(self, channel: Channel, to: ChannelSettings, moment: Moment) -> list[Effect]:
-        """A channel has other settings. Who hears it by a group that is another now is told."""
-        old = channel.settings
-        gates = [(user, user.place.gate) for user in channel.members]
-        moved = [user for user, gate in gates if gate.group(old) != gate.group(to)]
-        effects: list[Effect] = [
-            self.answer(user, Code.PART_ACK, channel.text(user.place.gate), moment)
-            for user in moved
-        ]
-        channel.use(to)
-        for user in moved:
-            effects.append(self._welcome(user, channel, moment, 0))
-            if (current := user.channels[0]) is not channel:
+    def _change(self, to: Mapping[Channel, ChannelSettings], moment: Moment) -> list[Effect]:
+        """Channels have other settings. Who hears one by a group that is another now is told: of
+        all old groups first, for one may be the new one of another channel."""
+        moved: list[tuple[User, Channel]] = []
+        effects: list[Effect] = []
+        for channel, settings in to.items():
+            for user in channel.members:
+                gate = user.place.gate
+                if gate.group(channel.settings) != gate.group(settings):
+                    moved.append((user, channel))
+                    effects.append(self.answer(user, Code.PART_ACK, channel.text(gate), moment))
+        for channel, settings in to.items():
+            channel.use(settings)
+        effects += [self._welcome(user, channel, moment, 0) for user, channel in moved]
+        for user, last in dict(moved).items():
+            if (current := user.channels[0]) is not last:
                 effects.append(self._welcome(user, current, moment, 0))
         return effects
 
