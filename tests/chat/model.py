@@ -50,8 +50,8 @@ class Person:
     quiet_until: float = 0.0
     channels: list[str] = field(factory=list)
     """The current one first."""
-    sent: tuple[bytes, list[Heard]] | None = None
-    """The last that it has sent, signed, and what it is told where it sends that again."""
+    sent: list[tuple[bytes, list[Heard]]] = field(factory=list)
+    """What it has sent, signed, and what it is told where that comes again."""
 
     @property
     def is_new(self) -> bool:
@@ -134,7 +134,7 @@ class Model(RuleBasedStateMachine):
             self.tell(person, Code.ERROR, why)
         data = client.send(code, text)
         if data is not None:
-            person.sent = data, [(Code.ERROR, why)] if why else [(Code.ACK, b"")]
+            person.sent.append((data, [(Code.ERROR, why)] if why else [(Code.ACK, b"")]))
 
     def acknowledge(self, person: Person) -> None:
         """A new client hears that what it has sent has come."""

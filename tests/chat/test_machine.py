@@ -61,7 +61,7 @@ class Machine(Model):
         was_here = person.is_here
         self.asks(person, Code.LOGOFF, person.client.name, then)
         if was_here:
-            person.sent = None
+            person.sent = []
         self.settle()
 
     @rule(number=NUMBERS, title=st.sampled_from([*TITLES, "Nowhere"]))
@@ -190,7 +190,7 @@ class Machine(Model):
             limit = PATIENCE if person.has_signs else LONG_PATIENCE
             until = min(person.heard + limit, person.suspect + 30)
             if person.is_here and self.world.now >= until:
-                person.is_here = False
+                person.is_here, person.sent = False, []
         gone = [one for one in self.people if not one.is_here and one.channels]
         for person in gone:
             self.world.take(person.client.place)
@@ -221,18 +221,18 @@ class Machine(Model):
         self.began = self.world.now
         self.held = {one.folded for one in self.people if one.is_here and one.is_new}
         for person in self.people:
-            person.is_here, person.channels, person.sent = False, [], None
+            person.is_here, person.channels, person.sent = False, [], []
             person.quiet_until = 0.0
         self.settle()
         for number in back:
             self.log_in(number)
 
-    @rule(number=NUMBERS)
-    def double(self, number: int) -> None:
-        """The network repeats a datagram: only its sender hears of it."""
+    @rule(number=NUMBERS, back=st.integers(1, 5))
+    def double(self, number: int, back: int) -> None:
+        """The network repeats one of the last datagrams: only its sender hears of it."""
         person = self.someone(number)
-        if person.is_here and person.sent is not None:
-            data, told = person.sent
+        if person.is_here and len(person.sent) >= back:
+            data, told = person.sent[-back]
             self.world.send(person.client.place, data)
             self.alive(person)
             self.expected[person] = list(told)
