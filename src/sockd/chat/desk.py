@@ -9,9 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 
-from sockd.access.buckets import Buckets
-from sockd.access.guard import DATAGRAM_SOURCE_BITS
-from sockd.access.prefixes import source_key
+from sockd.chat.allowances import Allowances
 from sockd.chat.effects import Effect, Gone, ToPlace
 from sockd.chat.legacy import Legacy
 from sockd.chat.members import Moment, Place, Session, User
@@ -29,13 +27,31 @@ TAKEN = b"that nickname is taken"
 HELD = b"that nickname is kept for its owner"
 """For a minute after a start."""
 FULL = b"the server is full"
+_OPEN = pack(Code.OPEN)
 FEATURES = ("session", "ack", "stamp")
-STRANGERS_KEPT = 10_000
-"""Networks of strangers whose answers are counted at once."""
 MOST_ERROR = 60
 """Bytes of what a stranger is told: with its headers at most three times the shortest question."""
-RETRY_SECONDS = 60.0
-"""Between two answers to one network off the link: its address may be forged."""
+NEWER = b"this server needs a newer client"
+OFF_LINK = b"not on this link: use a newer client"
+ANSWERS = frozenset(
+    {
+        Code.ERROR,
+        Code.LOGIN_ACK,
+        Code.JOIN_ACK,
+        Code.PART_ACK,
+        Code.PUBLIC_MSG,
+        Code.PRIVATE_MSG,
+        Code.USER_JOINS,
+        Code.USER_PARTS,
+        Code.CHANNEL_ITEM,
+        Code.USER_ITEM,
+        Code.SET_MCAST_PORT,
+        Code.WELCOME,
+        Code.OPENED,
+        Code.ACK,
+    }
+)
+"""What servers send. One that answered it could be made to talk with another for ever."""
 
 
 class Desk:
@@ -50,18 +66,19 @@ class Desk:
         self.began = 0.0
         """When the server has started."""
         self.bans: Callable[[str], bool] = lambda _: False
+        self.allowances = Allowances(rooms.settings)
         self._sessions: dict[bytes, User] = {}
-        self._old_at: Counter[str] = Counter()
-        """Old clients at each host."""
-        self._strangers = Buckets(1 / RETRY_SECONDS, 1, STRANGERS_KEPT)
-        settings = rooms.settings
-        self._old_bytes = Buckets(settings.old_bytes, settings.old_bytes, STRANGERS_KEPT)
 
     def apply(self, settings: Settings, moment: Moment) -> list[Effect]:
-        """Have other settings."""
-        if settings.old_bytes != self.rooms.settings.old_bytes:
-            self._old_bytes = Buckets(settings.old_bytes, settings.old_bytes, STRANGERS_KEPT)
-        return self.rooms.apply(settings, moment)
+        """Have other settings. Old clients go where there are to be none any more."""
+        if settings != self.rooms.settings:
+            self.allowances.apply(settings)
+        effects = self.rooms.apply(settings, moment)
+        if settings.legacy is Legacy.OFF:
+            for user in [user for user in self.rooms.users.values() if user.session is None]:
+                effects += self.rooms.error(user, NEWER, moment)
+                effects += self.log_off(user, moment, NEWER.decode())
+        return effects
 
     # what comes
 
@@ -70,26 +87,29 @@ class Desk:
     ) -> list[Effect]:
         """One event, as it came. `is_on_link`: its source is of a subnet of the interface that it
         came in by; `interface`: the number of that."""
+        signed = trailer.signed(data)
+        user = self._sessions.get(signed.session) if signed is not None else None
+        if signed is not None and user is not None and data[:2] != _OPEN:
+            return self._signed(place, user, data, signed.number, moment)
         event = unpack(data)
         if event is None:
             return self._drop("short")
         if event.code == Code.NOTHING and (hello := Hello.read(event.text)) is not None:
             return self._hello(place, hello, moment)
-        if (signed := trailer.signed(data)) is not None:
-            if event.code == Code.OPEN:
-                return self._open(place, event, moment, data, signed)
-            if (user := self._sessions.get(signed.session)) is not None:
-                return self._signed(place, user, data, signed.number, moment)
+        if event.code == Code.OPEN:
+            return self._open(place, event, moment, data, signed, is_on_link)
+        if signed is not None:
             # shorter than what was asked; and after a start all need it
             return self._stranger(place, PLEASE_LOG_IN, moment, is_proven=is_on_link)
-        if event.code == Code.OPEN:
-            return self._open(place, event, moment, data, None)
+        if event.code in ANSWERS and place not in self.rooms.at:
+            return self._drop("answer")
         return self._plain(place, event, moment, is_on_link, interface)
 
     @property
     def names(self) -> list[bytes]:
         """Folded nicknames of those who can come back after a start."""
-        return [fold(user.nickname) for user in self._sessions.values()]
+        users = self.rooms.users.items()
+        return [folded for folded, user in users if user.session is not None]
 
     def left(self, place: Place, moment: Moment) -> list[Effect]:
         """A connection has ended: who came by it is gone."""
@@ -106,8 +126,7 @@ class Desk:
         """The rooms have logged somebody off."""
         if user.session is not None:
             self._sessions.pop(user.session.id, None)
-        else:
-            self._leave_old(user.place.host)
+        self.allowances.go(user)
 
     def tick(self, moment: Moment) -> list[Effect]:
         """Time has passed: who was silent for too long is gone."""
@@ -121,7 +140,7 @@ class Desk:
 
     def may_send(self, user: User, size: int, now: float) -> bool:
         """Whether an old client's address may be sent so many bytes more."""
-        return user.session is not None or self._old_bytes.take(user.place.host, now, size)
+        return self.allowances.may_send(user, size, now)
 
     # new clients
 
@@ -132,7 +151,13 @@ class Desk:
         return [ToPlace(place, welcome.write())]
 
     def _open(
-        self, place: Place, event: Event, moment: Moment, data: bytes, signed: trailer.Signed | None
+        self,
+        place: Place,
+        event: Event,
+        moment: Moment,
+        data: bytes,
+        signed: trailer.Signed | None,
+        is_on_link: bool,
     ) -> list[Effect]:
         """A new client logs in, or takes up a session that it had."""
         asked = Open.read(event.text)
@@ -140,7 +165,7 @@ class Desk:
         if asked is None or not secret.is_cookie(
             asked.cookie, place.name, asked.nonce, moment.seconds
         ):
-            return self._stranger(place, b"say hello first", moment, is_proven=False)
+            return self._stranger(place, b"say hello first", moment, is_proven=is_on_link)
         if why := self._name_fault(asked.nickname, place):
             return self._stranger(place, why, moment)
         if signed is not None:
@@ -151,9 +176,10 @@ class Desk:
         id = secret.session(place.name, asked.cookie, asked.nickname)
         key = secret.session_key(id, asked.nickname)
         opened = Opened(asked.nickname, id, key, secret.label(id))
-        user = self.rooms.users.get(fold(asked.nickname))
-        if user is not None and user.session is not None and user.session.id == id:
-            return [ToPlace(user.place, opened.write())]  # our answer was lost
+        user = self._sessions.get(id)
+        if user is not None and user.place == place:  # our answer was lost
+            self.rooms.alive(user, moment.seconds)
+            return [ToPlace(place, opened.write()), *self._port(user, moment)]
         if why := self._not_free(asked.nickname):
             return self._stranger(place, why, moment)
         return self._enter(place, asked.nickname, moment, Session(id, key, opened.label), opened)
@@ -165,19 +191,23 @@ class Desk:
         secret = self.rooms.secret
         opened = Opened(asked.nickname, signed.session, b"", secret.label(signed.session))
         user = self._sessions.get(signed.session)
-        if user is not None:
-            if user.session is not None:
-                user.session.window.arrive(signed.number)
+        if user is not None and user.session is not None:
+            arrival = user.session.window.arrive(signed.number)
+            if arrival is not Arrival.NEW and place != user.place:
+                return self._drop("old")  # it is not moved back to where it once was
             self.rooms.alive(user, moment.seconds)
             return [
                 *self._clear(place, user, moment),
                 *self.rooms.move(user, place),
                 ToPlace(place, opened.write()),
+                *self._port(user, moment),
             ]
-        if fold(asked.nickname) in self.rooms.users:
-            return self._stranger(place, TAKEN, moment)
+        if why := self._not_free(asked.nickname, is_owner=True):
+            return self._stranger(place, why, moment)
         session = Session(signed.session, key, opened.label, Window(signed.number))
-        quiet_until = moment.seconds + self.rooms.settings.held
+        session.first = signed.number
+        is_back = fold(asked.nickname) in self.held
+        quiet_until = moment.seconds + self.rooms.settings.held if is_back else 0.0
         return self._enter(place, asked.nickname, moment, session, opened, quiet_until)
 
     def _enter(
@@ -194,6 +224,7 @@ class Desk:
         user = self.rooms.at[place]
         user.quiet_until = quiet_until
         self._sessions[session.id] = user
+        self.allowances.come(user, moment.seconds)
         self.held.discard(fold(nickname))
         return [*effects, ToPlace(place, opened.write()), *self._port(user, moment)]
 
@@ -205,11 +236,13 @@ class Desk:
         if session is None or place != user.place or not trailer.is_genuine(data, session.key):
             return self._drop("forged")
         arrival = session.window.arrive(number)
-        if arrival is Arrival.OLD:
+        if arrival is Arrival.OLD or number < session.first:
             return self._drop("old")
         self.rooms.alive(user, moment.seconds)
         if arrival is Arrival.DOUBLE:
             self.counts["double"] += 1
+            if (why := session.refused.get(number)) is not None:
+                return self.rooms.error(user, why, moment, number)
             return [self.rooms.answer(user, Code.ACK, b"", moment, number)]
         event = Event(int.from_bytes(data[:2], "big"), data[2 : -trailer.CLIENT_BYTES])
         if event.code == Code.LOGOFF:
@@ -228,12 +261,12 @@ class Desk:
         user = self.rooms.at.get(place)
         if user is not None and user.session is not None:
             if event.code == Code.NOTHING:
-                return self._stranger(place, PLEASE_LOG_IN, moment, is_proven=False)
+                return self._stranger(place, PLEASE_LOG_IN, moment, is_proven=is_on_link)
             return self._drop("unsigned")
         if self.rooms.settings.legacy is Legacy.OFF:
-            return self._stranger(place, b"this server needs a newer client", moment, False)
+            return self._stranger(place, NEWER, moment, is_proven=is_on_link)
         if not (is_on_link or self.rooms.settings.legacy is Legacy.EVERYWHERE):
-            return self._stranger(place, b"not on this link: use a newer client", moment, False)
+            return self._stranger(place, OFF_LINK, moment, is_proven=False)
         if user is not None and user.interface != interface:
             return self._drop("interface")
         if event.code == Code.LOGIN_REQ:
@@ -248,48 +281,42 @@ class Desk:
     def _log_in_old(
         self, place: Place, user: User | None, text: bytes, moment: Moment, interface: int
     ) -> list[Effect]:
-        nickname = text.strip()
-        if self.rooms.settings.is_strict and place.host:
-            nickname, _, number = nickname.partition(b"/")
-            wanted = b"%06d" % self.rooms.secret.number(place.name, nickname)
-            if number != wanted and not nickname_fault(nickname):
-                return [ToPlace(place, pack(Code.ERROR, b"log in as %s/%s" % (nickname, wanted)))]
+        typed = nickname = text.strip()
+        is_strict = self.rooms.settings.is_strict and place.host
+        if is_strict:
+            nickname, _, number = typed.partition(b"/")
         if why := self._name_fault(nickname, place):
             return [ToPlace(place, pack(Code.ERROR, why))]
-        ack = pack(Code.LOGIN_ACK, text.strip() if self.rooms.settings.is_strict else nickname)
-        if user is not None and user.nickname == nickname:  # our answer was lost
+        if is_strict and number != (wanted := self._number(place, nickname)):
+            return [ToPlace(place, pack(Code.ERROR, b"log in as %s/%s" % (nickname, wanted)))]
+        ack = pack(Code.LOGIN_ACK, typed)
+        if user is not None and fold(user.nickname) == fold(nickname):  # our answer was lost
             self.rooms.alive(user, moment.seconds)
+            user.typed = typed
             return [ToPlace(place, ack), *self._port(user, moment)]
         if why := self._not_free(nickname) or self._too_many_old(place, user):
             return [ToPlace(place, pack(Code.ERROR, why))]
         effects = self._clear(place, None, moment)
-        self._old_at[place.host] += 1
         effects += self.rooms.log_in(place, nickname, moment)
         user = self.rooms.at[place]
-        user.interface = interface
+        user.interface, user.typed = interface, typed
+        self.allowances.come(user, moment.seconds)
         return [*effects, ToPlace(place, ack), *self._port(user, moment)]
 
     def _log_off_old(self, user: User, text: bytes, moment: Moment) -> list[Effect]:
         """The name has to be there: who forges a log-off may not know it."""
-        name = text.strip()
-        if self.rooms.settings.is_strict and user.place.host:
-            number = self.rooms.secret.number(user.place.name, user.nickname)
-            wanted = b"%s/%06d" % (user.nickname, number)
-        else:
-            wanted = user.nickname
-        if name != wanted:
+        if fold(text.strip()) != fold(user.typed):
             return self._drop("forged")
         return self.log_off(user, moment, "logged off")
 
-    def _leave_old(self, host: str) -> None:
-        self._old_at[host] -= 1
-        if self._old_at[host] <= 0:
-            del self._old_at[host]
+    def _number(self, place: Place, nickname: bytes) -> bytes:
+        """What an old client has to put behind its name, where that is asked."""
+        return b"%06d" % self.rooms.secret.number(place.name, nickname)
 
     def _too_many_old(self, place: Place, user: User | None) -> bytes | None:
-        limit = self.rooms.settings.old_sessions
-        if user is not None or not place.host or self._old_at[place.host] < limit:
+        if user is not None or self.allowances.has_room(place.host):
             return None
+        limit = self.rooms.settings.old_sessions
         return b"%d old clients at your address are enough" % limit
 
     # both
@@ -298,10 +325,11 @@ class Desk:
         """An event of somebody who is logged in, unless there are too many of them."""
         rooms, settings = self.rooms, self.rooms.settings
         if event.code != Code.STILL_HERE:
-            gained = (moment.seconds - user.tokens_at) * settings.rate
-            user.tokens = min(settings.burst, user.tokens + gained)
-            user.tokens_at = moment.seconds
-            if user.tokens < 1:
+            tokens = user.tokens + (moment.seconds - user.tokens_at) * settings.rate
+            if tokens > settings.burst:  # `min` would take as long as all the rest
+                tokens = settings.burst
+            user.tokens, user.tokens_at = tokens, moment.seconds
+            if tokens < 1:
                 self.counts["too_fast"] += 1
                 why = b"too fast: %d at once, then %g a second" % (settings.burst, settings.rate)
                 return rooms.error(user, why, moment, number)
@@ -314,11 +342,11 @@ class Desk:
         fault = nickname_fault(nickname, self.rooms.settings.max_nickname)
         return fault.encode() if fault else None
 
-    def _not_free(self, nickname: bytes) -> bytes | None:
+    def _not_free(self, nickname: bytes, is_owner: bool = False) -> bytes | None:
         folded = fold(nickname)
         if folded in self.rooms.users:
             return TAKEN
-        if folded in self.held:
+        if folded in self.held and not is_owner:
             return HELD
         return FULL if len(self.rooms.users) >= self.rooms.settings.max_users else None
 
@@ -341,10 +369,8 @@ class Desk:
     ) -> list[Effect]:
         """An error for who is not logged in. One whose address may be forged gets few of them."""
         assert len(text) <= MOST_ERROR
-        if not is_proven and place.host:
-            network = source_key(place.host, *DATAGRAM_SOURCE_BITS)
-            if not self._strangers.take(network, moment.seconds):
-                return self._drop("stranger")
+        if not (is_proven or self.allowances.may_answer(place.host, moment.seconds)):
+            return self._drop("stranger")
         return [ToPlace(place, pack(Code.ERROR, text))]
 
     def _drop(self, why: str) -> list[Effect]:

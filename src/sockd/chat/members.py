@@ -13,7 +13,7 @@ from sockd.formats.chat.events import Code, pack
 from sockd.formats.chat.names import fold
 from sockd.formats.chat.texts import ChannelText, Group
 from sockd.formats.chat.trailer import Stamp, stamp
-from sockd.formats.chat.window import Window
+from sockd.formats.chat.window import WINDOW, Window
 
 
 class Patience(IntEnum):
@@ -76,6 +76,17 @@ class Session:
     window: Window = field(factory=Window)
     sent: int = 0
     """The number of the last event that was sent to it alone."""
+    first: int = 0
+    """Of what came before this number it is not known whether it was done: before a start."""
+    refused: dict[int, bytes] = field(factory=dict)
+    """Why what came with these numbers was not done: it is told again to who asks again."""
+
+    def refuse(self, number: int, why: bytes) -> None:
+        """What came with this number is not done. What the window has left is forgotten."""
+        if number:
+            self.refused[number] = why
+            while (oldest := next(iter(self.refused))) <= number - WINDOW:
+                del self.refused[oldest]
 
 
 @define(eq=False)
@@ -86,13 +97,18 @@ class User:
     place: Place
     since: float
     heard: float
-    """When anything came from it last."""
+    """Since when it is silent, as far as its patience goes: when anything came from it last, or
+    when it became suspect."""
     session: Session | None = None
     patience: Patience = Patience.LONG
+    has_signs: bool = False
+    """It has sent STILL_HERE, so it will again."""
     channels: list[Channel] = field(factory=list)
     """Those that it is in, the current one first."""
     interface: int = 0
     """The number of the interface that an old client has logged in by: it is bound to it."""
+    typed: bytes = b""
+    """What an old client has logged in as, with the number that was asked: it logs off so."""
     is_listing: bool = False
     """A list is on its way to it."""
     quiet_until: float = 0.0
@@ -122,7 +138,12 @@ class Channel:
     folded: bytes = field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self.title = self.settings.title.encode()
+        self.use(self.settings)
+
+    def use(self, settings: ChannelSettings) -> None:
+        """Have other settings, with a title that is the same but for case."""
+        self.settings = settings
+        self.title = settings.title.encode()
         self.folded = fold(self.title)
 
     def text(self, gate: Gate) -> bytes:

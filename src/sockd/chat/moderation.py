@@ -6,8 +6,9 @@ from sockd.access.prefixes import Prefix, matches, parse_prefix
 from sockd.chat.desk import Desk
 from sockd.chat.effects import Effect
 from sockd.chat.members import Channel, Moment, User
-from sockd.formats.chat.events import Code
+from sockd.formats.chat.events import MAX_TEXT, Code
 from sockd.formats.chat.names import fold
+from sockd.formats.chat.texts import harmless
 
 
 class NotHere(ValueError):
@@ -49,11 +50,17 @@ class Moderation:
         self._desk.rooms.muted.discard(folded)
 
     def kick(self, nickname: str, moment: Moment, why: str = "") -> list[Effect]:
-        """Log a user off. It may come back: ban its address, if it is not to."""
+        """Log a user off. It may come back: ban its address, if it is not to.
+
+        Raises ValueError where there are too many words for an event.
+        """
         user = self._desk.rooms.users.get(fold(nickname.encode()))
         if user is None:
             raise NotHere(f"there is no user {nickname}")
-        return self._remove(user, moment, why or "you were sent away")
+        words = harmless(why.encode()).decode() or "you were sent away"
+        if len(words.encode()) > MAX_TEXT:
+            raise ValueError(f"an event has no room for more than {MAX_TEXT} bytes")
+        return self._remove(user, moment, words)
 
     def ban(self, prefix: str, moment: Moment) -> list[Effect]:
         """Nobody comes from there, and who is there goes."""

@@ -8,6 +8,8 @@ from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
 import psutil
 
+from sockd.access.prefixes import parse_address
+
 REREAD_SECONDS = 10.0
 """Until the networks are read again: addresses come and go, and a reading takes a millisecond."""
 
@@ -47,10 +49,12 @@ class Links:
 
     def has(self, host: str, interface: int) -> bool:
         """Whether a host is of a network of the interface by which it was heard. This host is."""
-        address = ip_address(host.partition("%")[0])
+        address = parse_address(host)
         if address.is_loopback:
             return True
         if (now := self._seconds()) >= self._until:
             self._networks = self._read()
             self._until = now + REREAD_SECONDS
-        return any(address in one for one in self._networks.get(interface, ()))
+        networks = self._networks.get(interface, ())
+        # by the loopback interface nobody else comes, whatever address this host talks from
+        return any(one.is_loopback or address in one for one in networks)

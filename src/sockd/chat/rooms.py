@@ -22,7 +22,7 @@ from sockd.chat.effects import (
 )
 from sockd.chat.members import Channel, Moment, Patience, Place, Session, User
 from sockd.chat.secret import Secret
-from sockd.chat.settings import Settings
+from sockd.chat.settings import ChannelSettings, Settings
 from sockd.formats.chat.events import MAX_TEXT, Code, pack
 from sockd.formats.chat.names import fold
 from sockd.formats.chat.texts import Coming, Said, UserText, Whispered, harmless
@@ -30,9 +30,13 @@ from sockd.formats.chat.trailer import Stamp, stamp
 
 NOT_CHANNEL = b"there is no channel %s"
 NO_CURRENT = b"you are in no channel: join one"
+NOT_USER = b"there is no user %s"
+NO_RECIPIENT = b"to whom?"
 MUTED = b"you are muted"
 IS_LISTING = b"a list is on its way"
 TOO_LONG = b"too long: %d bytes more than an event holds"
+SHOWN = 64
+"""Bytes of a name that nobody has that its user is told: enough to see what was typed."""
 
 
 class Rooms:
@@ -65,21 +69,50 @@ class Rooms:
         self.apply(settings, Moment(0.0, 0))
 
     def apply(self, settings: Settings, moment: Moment) -> list[Effect]:
-        """Have other settings. A channel that is there no more is left by all."""
+        """Have other settings. A channel that is there no more is left by all, and one that has
+        another group is joined anew."""
         self.settings = settings
         wanted = {fold(one.title.encode()): one for one in settings.channels}
         effects: list[Effect] = []
-        for folded in self.channels.keys() - wanted.keys():
-            channel = self.channels[folded]
-            for user in tuple(channel.members):
-                effects += self._leave(user, channel, moment)
-            del self.channels[folded]
+        for folded, channel in self.channels.items():
+            if folded not in wanted:
+                effects += self._empty(channel, moment)
+        channels: dict[bytes, Channel] = {}
         for folded, one in wanted.items():
-            if (known := self.channels.get(folded)) is not None:
-                known.settings = one
-            else:
+            if (known := self.channels.get(folded)) is None:
                 key = self.secret.channel_key(one.title.encode(), self.epoch)
-                self.channels[folded] = Channel(one, key, self.epoch)
+                known = Channel(one, key, self.epoch)
+            channels[folded] = known
+        self.channels = channels
+        changed = {one: wanted[folded] for folded, one in channels.items()}
+        return effects + self._change(changed, moment)
+
+    def _empty(self, channel: Channel, moment: Moment) -> list[Effect]:
+        """All are out of a channel, and each is told, but not of the others: they all know."""
+        effects: list[Effect] = []
+        for user in tuple(channel.members):
+            del channel.members[user]
+            effects.append(Left(channel, user))
+            effects += self._parted(user, channel, moment, 0)
+        return effects
+
+    def _change(self, to: Mapping[Channel, ChannelSettings], moment: Moment) -> list[Effect]:
+        """Channels have other settings. Who hears one by a group that is another now is told: of
+        all old groups first, for one may be the new one of another channel."""
+        moved: list[tuple[User, Channel]] = []
+        effects: list[Effect] = []
+        for channel, settings in to.items():
+            for user in channel.members:
+                gate = user.place.gate
+                if gate.group(channel.settings) != gate.group(settings):
+                    moved.append((user, channel))
+                    effects.append(self.answer(user, Code.PART_ACK, channel.text(gate), moment))
+        for channel, settings in to.items():
+            channel.use(settings)
+        effects += [self._welcome(user, channel, moment, 0) for user, channel in moved]
+        for user, last in dict(moved).items():
+            if (current := user.channels[0]) is not last:
+                effects.append(self._welcome(user, current, moment, 0))
         return effects
 
     # who is here
@@ -96,6 +129,7 @@ class Rooms:
 
     def log_off(self, user: User, moment: Moment, reason: str) -> list[Effect]:
         """Somebody is gone; those who remain are told."""
+        user.is_listing = False
         effects: list[Effect] = []
         for channel in user.channels:
             effects += self._withdraw(user, channel, moment)
@@ -118,15 +152,18 @@ class Rooms:
         """Something has come from a user."""
         user.heard = now
         if user.patience is Patience.SUSPECT:
-            self._be(user, Patience.SHORT)
-        self._silent[user.patience].move_to_end(user)
+            self._be(user, Patience.SHORT if user.has_signs else Patience.LONG)
+        else:
+            self._silent[user.patience].move_to_end(user)
 
     def suspect(self, place: Place, now: float) -> None:
         """The network says that nobody is there. Anybody can have it say so: it is not believed,
-        but who is silent from now on has less time."""
+        but who is silent from now on has less time. Nobody has more of it, and nobody none."""
         user = self.at.get(place)
-        if user is not None and user.patience is not Patience.SUSPECT:
-            user.heard = max(user.heard, now - self._limit(user.patience))
+        if user is None or user.patience is Patience.SUSPECT:
+            return
+        if user.heard + self._limit(user.patience) > now + self.settings.suspect_patience:
+            user.heard = now
             self._be(user, Patience.SUSPECT)
 
     def silence(self, moment: Moment) -> list[Effect]:
@@ -166,14 +203,16 @@ class Rooms:
         return do(user, text, moment, number)
 
     def _still_here(self, user: User, text: bytes, moment: Moment, number: int) -> list[Effect]:
-        if user.patience is Patience.LONG:
+        if not user.has_signs:
+            user.has_signs = True
+            user.heard = moment.seconds
             self._be(user, Patience.SHORT)
         return self._acknowledge(user, moment, number)
 
     def _join(self, user: User, text: bytes, moment: Moment, number: int) -> list[Effect]:
         channel = self._channel(text)
         if channel is None:
-            return self.error(user, NOT_CHANNEL % harmless(text.strip()), moment, number)
+            return self.error(user, NOT_CHANNEL % _name(text.strip()), moment, number)
         effects: list[Effect] = []
         if channel not in user.channels:
             if channel.is_closed:
@@ -194,15 +233,19 @@ class Rooms:
         title = text.strip()
         channel = self._channel(title) if title else self._current(user)
         if channel is None:
-            why = NOT_CHANNEL % harmless(title) if title else NO_CURRENT
+            why = NOT_CHANNEL % _name(title) if title else NO_CURRENT
             return self.error(user, why, moment, number)
         if channel not in user.channels:
             return self.error(user, b"you are not in %s" % channel.title, moment, number)
+        effects = self._withdraw(user, channel, moment)
+        return effects + self._parted(user, channel, moment, number)
+
+    def _parted(self, user: User, channel: Channel, moment: Moment, number: int) -> list[Effect]:
+        """Tell a user that it is out of a channel, and which one is the current one now."""
         was_current = channel is self._current(user)
-        effects = self._leave(user, channel, moment)
-        effects.append(
-            self.answer(user, Code.PART_ACK, channel.text(user.place.gate), moment, number)
-        )
+        user.channels.remove(channel)
+        text = channel.text(user.place.gate)
+        effects: list[Effect] = [self.answer(user, Code.PART_ACK, text, moment, number)]
         if was_current and (current := self._current(user)) is not None:
             effects.append(self._welcome(user, current, moment, 0))
         return effects
@@ -220,22 +263,22 @@ class Rooms:
         to, _, words = text.partition(b" ")
         peer = self.users.get(fold(to))
         if peer is None:
-            return self.error(user, b"there is no user %s" % harmless(to), moment, number)
-        whispered = Whispered(user.nickname, harmless(words)).write()
-        if why := self._unspeakable(user, whispered):
+            why = NOT_USER % _name(to) if to else NO_RECIPIENT
             return self.error(user, why, moment, number)
+        whispered = Whispered(user.nickname, harmless(words)).write()
+        if unspeakable := self._unspeakable(user, whispered):
+            return self.error(user, unspeakable, moment, number)
         told = self.answer(peer, Code.PRIVATE_MSG, whispered, moment, label=user.label)
         return [told, *self._acknowledge(user, moment, number)]
 
     def _unspeakable(self, user: User, text: bytes) -> bytes | None:
         """Why a text is not handed on."""
-        if fold(user.nickname) in self.muted:
+        if self.muted and fold(user.nickname) in self.muted:
             return MUTED
         return TOO_LONG % (len(text) - MAX_TEXT) if len(text) > MAX_TEXT else None
 
     def _list_channels(self, user: User, text: bytes, moment: Moment, number: int) -> list[Effect]:
-        gate = user.place.gate
-        texts = (channel.text(gate) for channel in tuple(self.channels.values()))
+        texts = (one.text(user.place.gate) for one in tuple(self.channels.values()))
         return self._list(user, Code.CHANNEL_ITEM, texts, moment, number)
 
     def _list_users(self, user: User, text: bytes, moment: Moment, number: int) -> list[Effect]:
@@ -252,6 +295,10 @@ class Rooms:
         user.is_listing = True
         events = (self.answer(user, code, text, moment).data for text in texts)
         return [*self._acknowledge(user, moment, number), Listing(user, events)]
+
+    def listed(self, user: User) -> None:
+        """All of a list has been sent."""
+        user.is_listing = False
 
     # what a user is told
 
@@ -280,6 +327,8 @@ class Rooms:
 
     def error(self, user: User, text: bytes, moment: Moment, number: int = 0) -> list[Effect]:
         """What is wrong with what a user wants."""
+        if user.session is not None:
+            user.session.refuse(number, text)
         return [self.answer(user, Code.ERROR, text[:MAX_TEXT], moment, number)]
 
     def _acknowledge(self, user: User, moment: Moment, number: int) -> list[Effect]:
@@ -298,11 +347,6 @@ class Rooms:
     def _current(self, user: User) -> Channel | None:
         return user.channels[0] if user.channels else None
 
-    def _leave(self, user: User, channel: Channel, moment: Moment) -> list[Effect]:
-        effects = self._withdraw(user, channel, moment)
-        user.channels.remove(channel)
-        return effects
-
     def _withdraw(self, user: User, channel: Channel, moment: Moment) -> list[Effect]:
         del channel.members[user]
         return [Left(channel, user), *self._tell(Code.USER_PARTS, user, channel, moment)]
@@ -313,6 +357,11 @@ class Rooms:
             return []
         text = Coming(channel.title, user.nickname).write()
         return [ToChannel(channel, channel.stamped(code, text, moment, user))]
+
+
+def _name(typed: bytes) -> bytes:
+    """A name as it was typed, or the beginning of it."""
+    return harmless(typed[:SHOWN])
 
 
 def _members(channel: Channel, now: float) -> Iterator[bytes]:

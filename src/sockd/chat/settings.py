@@ -46,7 +46,7 @@ class Settings:
     burst: int = 5
     """Events of one user at once."""
     rate: float = 2.0
-    """Events of one user a second, after that."""
+    """Events of one user a second, after that; STILL_HERE is not counted."""
     held: float = 60.0
     """Since the start, while names that the server had before are kept for their owners."""
     old_sessions: int = 8

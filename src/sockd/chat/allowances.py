@@ -1,0 +1,85 @@
+"""What one address, or one network, may have: answers, bytes, log-ins and events.
+
+Whoever can prove nothing is limited by its address; a Unix socket has none, and who is trusted has
+no such limits.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, OrderedDict
+from collections.abc import Callable
+
+from sockd.access.buckets import Buckets
+from sockd.access.guard import DATAGRAM_SOURCE_BITS
+from sockd.access.prefixes import source_key
+from sockd.chat.members import Place, User
+from sockd.chat.settings import Settings
+
+KEPT = 10_000
+"""Addresses, or networks, that are counted at once."""
+RETRY_SECONDS = 60.0
+"""Between two answers to one network off the link: its address may be forged."""
+
+
+class Allowances:
+    """What is left of what each may have."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.trusts: Callable[[str], bool] = lambda _: False
+        """Whether the limits of an address are not for this one."""
+        self._old_at: Counter[str] = Counter()
+        """Old clients at each host."""
+        self._strangers = Buckets(1 / RETRY_SECONDS, 1, KEPT)
+        self._left: OrderedDict[Place, tuple[float, float]] = OrderedDict()
+        """Events that a new client might still have sent when it went, and when that was."""
+        self.apply(settings)
+
+    def apply(self, settings: Settings) -> None:
+        """Have other limits, and nothing used of them yet."""
+        self._settings = settings
+        most, old = max(settings.old_bytes, 1), max(settings.old_sessions, 1)
+        self._old_bytes = Buckets(most, most, KEPT)
+        self._old_events = Buckets(settings.rate * old, settings.burst * old, KEPT)
+
+    def may_answer(self, host: str, now: float) -> bool:
+        """Whether a host whose address may be forged is answered."""
+        if not host:
+            return True
+        return self._strangers.take(source_key(host, *DATAGRAM_SOURCE_BITS), now)
+
+    def may_send(self, user: User, size: int, now: float) -> bool:
+        """Whether a user may be sent so many bytes more: a new one always."""
+        if user.session is not None or not self._is_limited(host := user.place.host):
+            return True
+        return self._old_bytes.take(host, now, size)
+
+    def has_room(self, host: str) -> bool:
+        """Whether one more old client may come from there."""
+        return not self._is_limited(host) or self._old_at[host] < self._settings.old_sessions
+
+    def come(self, user: User, now: float) -> None:
+        """A user has logged in. Who comes and goes may send no more than who stays: what it may
+        send at once is what its address, or its place, has left."""
+        place, burst = user.place, self._settings.burst
+        if user.session is None:
+            self._old_at[place.host] += 1
+            if self._is_limited(place.host):
+                taken = [self._old_events.take(place.host, now) for _ in range(burst)]
+                user.tokens = float(sum(taken))
+        elif (left := self._left.pop(place, None)) is not None:
+            tokens, since = left
+            user.tokens = min(burst, tokens + (now - since) * self._settings.rate)
+
+    def go(self, user: User) -> None:
+        """It has logged off."""
+        if user.session is None:
+            self._old_at[user.place.host] -= 1
+            if self._old_at[user.place.host] <= 0:
+                del self._old_at[user.place.host]
+            return
+        self._left[user.place] = user.tokens, user.tokens_at
+        if len(self._left) > KEPT:
+            self._left.popitem(last=False)
+
+    def _is_limited(self, host: str) -> bool:
+        return bool(host) and not self.trusts(host)
