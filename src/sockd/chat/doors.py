@@ -36,6 +36,9 @@ MOST_WAITING = 128 * 1024
 """Bytes that a connection may leave unread before it is sent no more of what goes to channels."""
 
 
+_ABSENT = object()
+
+
 @define(eq=False)
 class _Here:
     """Who of a channel came by one door."""
@@ -150,7 +153,8 @@ class UdpDoor(Datagrams):
             here.add(address, self._asked.get(address))
 
     def left(self, channel: Channel, user: User) -> None:
-        self._here[channel].discard(cast(Address, user.place.address))
+        if (here := self._here.get(channel)) is not None:
+            here.discard(cast(Address, user.place.address))
 
     def broadcast(self, channel: Channel, data: bytes) -> None:
         if (here := self._here.get(channel)) is None:
@@ -210,17 +214,22 @@ class GroupDoor(UdpDoor):
         return Gate(str(self.entrance), options.group_port, version)
 
     def startProtocol(self) -> None:
-        self._members: dict[Channel, int] = {}
+        self._members: dict[Channel, dict[User, None]] = {}
         self._why = ""
         super().startProtocol()
 
     def entered(self, channel: Channel, user: User) -> None:
-        self._members[channel] = self._members.get(channel, 0) + 1
+        if self.gate.group(channel.settings) is None:  # there was none left
+            super().entered(channel, user)
+        else:
+            self._members.setdefault(channel, {})[user] = None
 
     def left(self, channel: Channel, user: User) -> None:
-        self._members[channel] -= 1
+        if self._members.get(channel, {}).pop(user, _ABSENT) is _ABSENT:
+            super().left(channel, user)
 
     def broadcast(self, channel: Channel, data: bytes) -> None:
+        super().broadcast(channel, data)
         group = self.gate.group(channel.settings)
         if not self._members.get(channel) or group is None or not self.gate.group_port:
             return

@@ -132,6 +132,7 @@ class ChatServer:
         self.moderation = Moderation(desk)
         self.links = Links(context.clock.seconds)
         desk.began = context.clock.seconds()
+        desk.allowances.trusts = context.guard.trusts
         self._state = state
         self._is_remembered = True
         self._is_writing = False
@@ -204,7 +205,8 @@ class ChatServer:
                     self._move(user, before)
                 case Listing(user, events):
                     self._listings[user] = events
-                    self._list()
+                    self._list_some(user)
+                    self._plan_list()
                 case Gone(user):
                     self._is_remembered &= user.session is None
                     self._listings.pop(user, None)
@@ -228,15 +230,23 @@ class ChatServer:
 
     def _list(self) -> None:
         """A part of each list that is on its way."""
-        for user, listed in tuple(self._listings.items()):
-            for _ in range(LIST_PART):
-                event = next(listed, None)
-                if event is None:
-                    del self._listings[user]
-                    user.is_listing = False
-                    break
-                self._send(user, event)
-        if self._listings and (self._list_call is None or not self._list_call.active()):
+        self._list_call = None
+        for user in tuple(self._listings):
+            self._list_some(user)
+        self._plan_list()
+
+    def _list_some(self, user: User) -> None:
+        listed = self._listings[user]
+        for _ in range(LIST_PART):
+            event = next(listed, None)
+            if event is None:
+                del self._listings[user]
+                self.desk.rooms.listed(user)
+                break
+            self._send(user, event)
+
+    def _plan_list(self) -> None:
+        if self._listings and self._list_call is None:
             self._list_call = self.context.clock.callLater(LIST_SECONDS, self._list)
 
     def _tick(self) -> None:

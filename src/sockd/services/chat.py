@@ -248,7 +248,7 @@ def share(context: Context[ChatOptions, ChatServer]) -> ChatServer:
     path = Path(options.state or Path(runtime_directory(os.environ, os.getuid())) / "chat.state")
     known = memory.read(path)
     secret, names = known or (os.urandom(SECRET_BYTES), set())
-    epoch = int(context.world.wall()) & 0xFFFFFFFF
+    epoch = int(context.world.wall() * 1000) & 0xFFFFFFFF
     desk = Desk(Rooms(settings(options), Secret(secret), epoch), context.world.hostname)
     desk.held = names
     return ChatServer(context, desk, path, settings)
