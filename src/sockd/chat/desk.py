@@ -362,7 +362,17 @@ class Desk:
         port = user.place.gate.group_port
         if port is None:
             return []
-        return [self.rooms.answer(user, Code.SET_MCAST_PORT, b"%d" % port, moment)]
+        rooms, told = (
+            self.rooms,
+            [self.rooms.answer(user, Code.SET_MCAST_PORT, b"%d" % port, moment)],
+        )
+        if (
+            user.session is not None
+            and (text := rooms.heartbeat.place(user.place.gate)) is not None
+        ):
+            key = rooms.heartbeat.key
+            told.append(rooms.answer(user, Code.HEARTBEAT_AT, text, moment, key=key))
+        return [*told]
 
     def _stranger(
         self, place: Place, text: bytes, moment: Moment, is_proven: bool = True

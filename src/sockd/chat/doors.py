@@ -170,6 +170,9 @@ class UdpDoor(Datagrams):
         elif here.audience:
             self._count(self.port.write_all(data, here.audience), len(data))
 
+    def beat(self, data: bytes) -> None:
+        """There are no groups here."""
+
     def _send_to_old(self, here: _Here, data: bytes) -> None:
         desk, now = self.context.shared.desk, self.context.clock.seconds()
         for address, user in here.old.items():
@@ -209,17 +212,21 @@ class GroupDoor(UdpDoor):
     """Datagrams for what users ask; what goes to a channel is sent once, to the channel's group."""
 
     def make_gate(self) -> Gate:
-        options = self.context.options
-        version = 6 if ":" in self.entrance.host else 4
-        return Gate(str(self.entrance), options.group_port, version)
+        settings = self.context.shared.desk.rooms.settings
+        port = self.context.options.group_port
+        if ":" in self.entrance.host:
+            return Gate(str(self.entrance), port, 6, settings.heartbeat6)
+        return Gate(str(self.entrance), port, 4, settings.heartbeat)
 
     def startProtocol(self) -> None:
         self._members: dict[Channel, dict[User, None]] = {}
         self._why = ""
+        self._hears_beats = 0
         super().startProtocol()
 
     def entered(self, channel: Channel, user: User) -> None:
-        if self.gate.group(channel.settings) is None:  # there was none left
+        # where there was no group left, or groups do not reach it
+        if self.gate.group(channel.settings) is None or user.by_unicast:
             super().entered(channel, user)
         else:
             self._members.setdefault(channel, {})[user] = None
@@ -231,11 +238,26 @@ class GroupDoor(UdpDoor):
     def broadcast(self, channel: Channel, data: bytes) -> None:
         super().broadcast(channel, data)
         group = self.gate.group(channel.settings)
-        if not self._members.get(channel) or group is None or not self.gate.group_port:
-            return
+        if self._members.get(channel) and group is not None:
+            self._send_to_group(data, str(group))
+
+    def beat(self, data: bytes) -> None:
+        """A heartbeat, for new clients at this door, if there are any."""
+        if self._hears_beats and self.gate.heartbeat is not None:
+            self._send_to_group(data, str(self.gate.heartbeat))
+
+    def arrived(self, user: User) -> None:
+        super().arrived(user)
+        self._hears_beats += user.session is not None
+
+    def gone(self, user: User, place: Place) -> None:
+        super().gone(user, place)
+        self._hears_beats -= user.session is not None
+
+    def _send_to_group(self, data: bytes, group: str) -> None:
         options, own = self.context.options, self.entrance
         interface = options.group_interface or ("" if own.is_wildcard else own.host)
-        to = str(group), self.gate.group_port
+        to = group, self.gate.group_port or 0
         why = ""
         try:
             aim(self.port.socket, interface, options.group_ttl)

@@ -43,6 +43,8 @@ class Gate:
     """Where groups are heard; None where each member is sent its own."""
     version: int = 4
     """Of the groups' addresses."""
+    heartbeat: Group | None = None
+    """Where new clients hear that groups reach them."""
 
     def group(self, channel: ChannelSettings) -> Group | None:
         """The group of a channel, for who comes by this gate."""
@@ -109,6 +111,8 @@ class User:
     """The number of the interface that an old client has logged in by: it is bound to it."""
     typed: bytes = b""
     """What an old client has logged in as, with the number that was asked: it logs off so."""
+    by_unicast: bool = False
+    """Whether groups do not reach it: it is sent its own, whatever its gate."""
     is_listing: bool = False
     """A list is on its way to it."""
     quiet_until: float = 0.0

@@ -20,6 +20,7 @@ from sockd.chat.effects import (
     ToChannel,
     ToUser,
 )
+from sockd.chat.heartbeat import Heartbeat
 from sockd.chat.members import Channel, Moment, Patience, Place, Session, User
 from sockd.chat.secret import Secret
 from sockd.chat.settings import ChannelSettings, Settings
@@ -46,6 +47,7 @@ class Rooms:
         self.settings = settings
         self.secret = secret
         self.epoch = epoch
+        self.heartbeat = Heartbeat(secret, epoch)
         self.users: dict[bytes, User] = {}
         """By folded nickname."""
         self.at: dict[Place, User] = {}
@@ -65,6 +67,7 @@ class Rooms:
             Code.LIST_CHANNELS: self._list_channels,
             Code.LIST_USERS: self._list_users,
             Code.STILL_HERE: self._still_here,
+            Code.UNICAST: self._by_unicast,
         }
         self.apply(settings, Moment(0.0, 0))
 
@@ -201,6 +204,14 @@ class Rooms:
         if do is None:
             return self.error(user, b"unknown code %d" % code, moment, number)
         return do(user, text, moment, number)
+
+    def _by_unicast(self, user: User, text: bytes, moment: Moment, number: int) -> list[Effect]:
+        """Groups do not reach this user."""
+        user.by_unicast = True
+        again = [
+            effect for one in user.channels for effect in (Left(one, user), Entered(one, user))
+        ]
+        return [*again, *self._acknowledge(user, moment, number)]
 
     def _still_here(self, user: User, text: bytes, moment: Moment, number: int) -> list[Effect]:
         if not user.has_signs:

@@ -74,6 +74,10 @@ class Secret:
         """The key of a channel since this start."""
         return self._derive(b"channel", KEY_BYTES, fold(title), epoch.to_bytes(4, "big"))
 
+    def heartbeat_key(self, epoch: int) -> bytes:
+        """The key of heartbeats since this start."""
+        return self._derive(b"heartbeat", KEY_BYTES, epoch.to_bytes(4, "big"))
+
     def number(self, place: str, nickname: bytes) -> int:
         """What an old client at a place has to put behind its name, where that is asked."""
         found = self._derive(b"number", 8, place.encode(), fold(nickname))

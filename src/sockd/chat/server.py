@@ -16,7 +16,7 @@ from twisted.python.failure import Failure
 
 from sockd import events
 from sockd.access.reasons import because
-from sockd.chat import memory
+from sockd.chat import heartbeat, memory
 from sockd.chat.desk import Desk
 from sockd.chat.effects import (
     Arrived,
@@ -66,6 +66,9 @@ class Door(Protocol):
 
     def broadcast(self, channel: Channel, data: bytes) -> None:
         """One event to all who came by this gate and are in the channel."""
+
+    def beat(self, data: bytes) -> None:
+        """A heartbeat, where it has groups."""
 
 
 class Connection(Protocol):
@@ -119,6 +122,9 @@ class Streams:
             for connection in tuple(here):
                 connection.tell(framed)
 
+    def beat(self, data: bytes) -> None:
+        """Connections have no groups."""
+
 
 class ChatServer:
     """What the doors of an instance share."""
@@ -136,6 +142,7 @@ class ChatServer:
         self._state = state
         self._is_remembered = True
         self._is_writing = False
+        self._ticks = 0
         self.streams = Streams()
         self.doors: dict[Gate, Door] = {self.streams.gate: self.streams}
         self._listings: dict[User, Iterator[bytes]] = {}
@@ -254,6 +261,11 @@ class ChatServer:
         self.carry_out(self.desk.tick(self.moment))
         if not (self._is_remembered or self._is_writing):
             self._remember()
+        self._ticks += 1
+        if self._ticks % heartbeat.SECONDS == 0:
+            beat = self.desk.rooms.heartbeat.beat(self.moment)
+            for door in self.doors.values():
+                door.beat(beat)
 
     def _remember(self) -> None:
         """Write, in a thread, who can come back after a start."""

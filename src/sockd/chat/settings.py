@@ -26,6 +26,9 @@ class Settings:
     """The limits of the rooms; times in seconds of the clock that tells them the time."""
 
     channels: Sequence[ChannelSettings]
+    heartbeat: IPv4Address | None = None
+    heartbeat6: IPv6Address | None = None
+    """Where new clients hear that groups reach them."""
     legacy: Legacy = Legacy.ON_LINK
     is_strict: bool = False
     """Whether old clients have to put a number behind their names."""

@@ -153,8 +153,11 @@ class ChatOptions:
     )
 
 
-def channels(options: ChatOptions) -> list[ChannelSettings]:
-    """The channels, each with its groups; `check` has looked at them."""
+def channels(
+    options: ChatOptions,
+) -> tuple[list[ChannelSettings], IPv4Address | None, IPv6Address | None]:
+    """The channels, each with its groups, and the groups behind theirs, for heartbeats; `check` has
+    looked at them."""
     taken = frozenset(options.groups.values())
     free4 = _following(options.first_group, IPv4Address, taken)
     free6 = _following(options.first_group6, IPv6Address, taken)
@@ -170,7 +173,7 @@ def channels(options: ChatOptions) -> list[ChannelSettings]:
                 group if isinstance(group, IPv6Address) else next(free6, None),
             )
         )
-    return found
+    return found, next(free4, None), next(free6, None)
 
 
 def _following(first: str, kind: type[Group], taken: Collection[str]) -> Iterator[Group]:
@@ -225,8 +228,11 @@ def _is_group(text: str, version: int | None = None) -> bool:
 
 def settings(options: ChatOptions) -> Settings:
     """What the rooms are told."""
+    found, heartbeat, heartbeat6 = channels(options)
     return Settings(
-        channels=channels(options),
+        channels=found,
+        heartbeat=heartbeat,
+        heartbeat6=heartbeat6,
         legacy=options.legacy,
         is_strict=options.strict,
         max_users=options.max_users,

@@ -53,6 +53,12 @@ class Code(IntEnum):
     """It is logged in: its session, and the session's key."""
     ACK = 1030
     """The server has had what the client has numbered so."""
+    HEARTBEAT_AT = 1040
+    """To a new client that hears groups: another group, and how often something comes there."""
+    HEARTBEAT = 1050
+    """What comes there: where it stops, groups do not reach that client any more."""
+    UNICAST = 1060
+    """From such a client: what goes to groups is to be sent to it by itself."""
 
 
 class Event(NamedTuple):

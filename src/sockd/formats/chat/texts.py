@@ -188,3 +188,28 @@ def read_port(text: bytes) -> int | None:
     found = _PORT.match(text)
     port = int(found[1]) if found else 0
     return port if 0 < port < 65_536 else None
+
+
+@frozen
+class HeartbeatText:
+    """HEARTBEAT_AT: a group, and the seconds between two heartbeats."""
+
+    group: Group
+    seconds: int
+
+    def write(self) -> bytes:
+        """The text."""
+        return b"%s %d" % (str(self.group).encode(), self.seconds)
+
+    @classmethod
+    def read(cls, text: bytes) -> HeartbeatText | None:
+        """None where it is none."""
+        words = text.partition(b"\n")[0].split(b" ")
+        if len(words) != 2 or not (words[1].isdigit() and 0 < len(words[1]) <= 4):
+            return None
+        try:
+            group = ip_address(words[0].decode())
+        except ValueError:
+            return None
+        seconds = int(words[1])
+        return cls(group, seconds) if group.is_multicast and seconds else None
