@@ -12,14 +12,17 @@ from itertools import count
 from attrs import define, field
 
 from sockd.chat.desk import Desk
-from sockd.chat.effects import Effect, Entered, Left, Listing, ToChannel, ToPlace, ToUser
+from sockd.chat.effects import Effect, Entered, Gone, Left, Listing, ToChannel, ToPlace, ToUser
 from sockd.chat.members import Channel, Gate, Moment, Place, User
 from sockd.chat.moderation import Moderation
 from sockd.chat.rooms import Rooms
 from sockd.chat.secret import Secret
 from sockd.chat.settings import ChannelSettings, Settings
 from sockd.client.chat.conversation import Conversation, Phase
-from sockd.client.chat.told import Done, Lost, Message, NotSent, Send
+from sockd.client.chat.told import Done, LoggedIn, Lost, Message, NotSent, Send
+from sockd.formats.chat.events import Code
+from sockd.formats.chat.texts import Said
+from sockd.formats.chat.trailer import SERVER_BYTES
 
 TITLES = ("Weather", "Pets", "Gardening")
 
@@ -73,6 +76,11 @@ class Client:
         )
 
     @property
+    def has_come_back(self) -> bool:
+        """Whether it has logged in more than once."""
+        return any(isinstance(one, LoggedIn) and one.is_again for one in self.shown)
+
+    @property
     def phase(self) -> Phase:
         """Where it stands."""
         return self.conversation.phase
@@ -91,6 +99,10 @@ class Network:
         self.is_up = True
         self.to_server: Counter[int] = Counter()
         """Datagrams that were sent to the server, by code."""
+        self.spoken: list[tuple[int, str, str]] = []
+        """What the server has handed on in channels: the epoch, the channel, the text."""
+        self.gone: list[str] = []
+        """Whom it has logged off."""
         self._secret = Secret(b"s" * 32)
         self._epoch = 0
         self._order = count()
@@ -142,7 +154,10 @@ class Network:
                     self._send(self._hear, place, data)
                 case ToUser(user, data):
                     self._send(self._hear, user.place, data)
+                case Gone(user):
+                    self.gone.append(user.nickname.decode())
                 case ToChannel(channel, data):
+                    self._note(data)
                     if self.groups_work:
                         for user in self._here.get(channel, ()):
                             self._send(self._hear, user.place, data)
@@ -154,6 +169,16 @@ class Network:
                     for data in events:
                         self._send(self._hear, user.place, data)
                     user.is_listing = False
+
+    @property
+    def epoch(self) -> int:
+        """How often it was started."""
+        return self._epoch
+
+    def _note(self, data: bytes) -> None:
+        said = Said.read(data[2:-SERVER_BYTES])
+        if int.from_bytes(data[:2], "big") == Code.PUBLIC_MSG and said is not None:
+            self.spoken.append((self._epoch, said.title.decode(), said.text.decode()))
 
     # the clients
 

@@ -191,7 +191,7 @@ class Conversation:
         if self.phase is Phase.LEAVING:
             times.append(self._leave_at)
         if self.phase is Phase.IN:
-            times += [self._alive_at, self._outbox.echoes.next_at, self._outbox.wishes.ready_at]
+            times += [self._alive_at, self._outbox.echoes.next_at, self._outbox.ready_at]
             times += [self._ears.direct.next_at, self._channels.next_at, self._suspect_until]
         return min((at for at in times if at is not None), default=None)
 

@@ -137,7 +137,7 @@ class Ears:
         pending = self.outbox.unconfirmed.settle(stamp.number) if stamp.number else None
         came = Came(stamp, pending)
         if event.code == Code.ACK:
-            return self._acknowledged(came)
+            return self._acknowledged(came, now)
         return self._heard(event, came)
 
     def plain(self, event: Event) -> list[Done]:
@@ -176,7 +176,7 @@ class Ears:
         self._latest_ms = max(self._latest_ms, stamp.time_ms)
         return is_new
 
-    def _acknowledged(self, came: Came) -> list[Done]:
+    def _acknowledged(self, came: Came, now: float) -> list[Done]:
         """The server has had it; what it answered, if anything, was lost or is late."""
         pending, stamp = came.pending, came.stamp
         if pending is None or stamp is None:
@@ -195,14 +195,14 @@ class Ears:
                 own = _text(self.login.nickname)
                 return [Message(own, wish.shown, "", stamp.time_ms, is_own=True, to=to)]
             case Code.SEND_PUBLIC:
-                return self._shown_early(pending, stamp)
+                return self._shown_early(pending, stamp, now)
         return []
 
-    def _shown_early(self, pending: Pending, stamp: Stamp) -> list[Done]:
+    def _shown_early(self, pending: Pending, stamp: Stamp, now: float) -> list[Done]:
         """The server has had what we have said, and we have not heard it."""
         hearing = self.channels.find(pending.channel)
         if hearing is not None:
-            hearing.unheard.add(stamp.number)
+            hearing.show_early(stamp.number, now)
         own, title = _text(self.login.nickname), _text(pending.channel)
         said = Message(own, pending.wish.shown, title, stamp.time_ms, is_own=True)
         return [said, *self.unechoed()]
@@ -244,9 +244,7 @@ class Ears:
             self.outbox.echoes.came(said.text)
         elif session is not None and stamp.label == session.label:
             self.outbox.unconfirmed.settle(stamp.number)
-            if stamp.number in hearing.unheard:
-                hearing.unheard.discard(stamp.number)
-                return True
+            return hearing.came_back(stamp.number)
         return False
 
     def _whispered(self, text: bytes, came: Came) -> list[Done]:

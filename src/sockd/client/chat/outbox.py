@@ -45,13 +45,28 @@ class Outbox:
         """Send what may be sent now."""
         done: list[Done] = []
         self.wishes.is_paced = self.login.is_new
-        while self.login.phase is Phase.IN and (wish := self.wishes.take(now)) is not None:
+        while (wish := self._take(now)) is not None:
             if wish.code == Code.SEND_PUBLIC and not self.channels.here:
                 done += [Notice(NO_CHANNEL, Level.ERROR), *unsaid([wish])]
             else:
                 self.sent_at = now
                 done += self.send(wish, now)
         return done
+
+    def _take(self, now: float) -> Wish | None:
+        is_free = self.login.phase is Phase.IN and not self._is_held
+        return self.wishes.take(now) if is_free else None
+
+    @property
+    def _is_held(self) -> bool:
+        """A change of channels waits until what was said before is confirmed: sent again after it,
+        it would be said in another channel."""
+        return self.wishes.is_change_next and self.unconfirmed.has_said
+
+    @property
+    def ready_at(self) -> float | None:
+        """When the next wish may go; None where there is none, or it waits for what comes."""
+        return None if self._is_held else self.wishes.ready_at
 
     def send(self, wish: Wish, now: float) -> list[Done]:
         """Send it now."""

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from attrs import define, field
 
 from sockd.client.chat.wishes import Wish
+from sockd.formats.chat.events import Code
 
 RETRIES = (0.3, 1.0, 3.0)
 """Seconds after the first try at which it is sent again."""
@@ -56,6 +57,11 @@ class Unconfirmed:
 
     def __len__(self) -> int:
         return len(self._pending)
+
+    @property
+    def has_said(self) -> bool:
+        """Whether something that was said in a channel is among them."""
+        return any(one.wish.code == Code.SEND_PUBLIC for one in self._pending.values())
 
     def add(self, number: int, data: bytes, wish: Wish, channel: bytes, now: float) -> None:
         """It has just been sent."""

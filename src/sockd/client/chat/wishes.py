@@ -73,6 +73,11 @@ class Wishes:
         self._changing_until = None
 
     @property
+    def is_change_next(self) -> bool:
+        """Whether the next is to be in other channels."""
+        return bool(self._waiting) and self._waiting[0].code in CHANGES
+
+    @property
     def ready_at(self) -> float | None:
         """When the next may go; None where there is none."""
         if not self._waiting:
