@@ -7,6 +7,7 @@ import random
 from collections import Counter
 from collections.abc import Callable, Sequence
 from heapq import heappop, heappush
+from ipaddress import IPv4Address
 from itertools import count
 
 from attrs import define, field
@@ -76,9 +77,9 @@ class Client:
         )
 
     @property
-    def has_come_back(self) -> bool:
-        """Whether it has logged in more than once."""
-        return any(isinstance(one, LoggedIn) and one.is_again for one in self.shown)
+    def has_missed(self) -> bool:
+        """Whether it has met a server that had started anew."""
+        return any(isinstance(one, LoggedIn) and one.has_missed for one in self.shown)
 
     @property
     def phase(self) -> Phase:
@@ -96,6 +97,8 @@ class Network:
         self.gate = Gate("udp", group_port)
         self.clients: dict[str, Client] = {}
         self.groups_work = True
+        self.loses: Counter[int] = Counter()
+        """How many of those that the server sends next to one client are lost, by code."""
         self.is_up = True
         self.to_server: Counter[int] = Counter()
         """Datagrams that were sent to the server, by code."""
@@ -118,7 +121,10 @@ class Network:
         self._epoch += 1
         if not keeps_secret:
             self._secret = Secret(self.chance.randbytes(32))
-        channels = [ChannelSettings(title, "talk") for title in TITLES]
+        channels = [
+            ChannelSettings(title, "talk", IPv4Address(f"225.1.0.{number}"))
+            for number, title in enumerate(TITLES, 1)
+        ]
         rooms = Rooms(Settings(channels=channels), self._secret, self._epoch)
         self.desk = Desk(rooms, "server")
         self._here = {}
@@ -153,7 +159,11 @@ class Network:
                 case ToPlace(place, data):
                     self._send(self._hear, place, data)
                 case ToUser(user, data):
-                    self._send(self._hear, user.place, data)
+                    code = int.from_bytes(data[:2], "big")
+                    if self.loses[code]:
+                        self.loses[code] -= 1
+                    else:
+                        self._send(self._hear, user.place, data)
                 case Gone(user):
                     self.gone.append(user.nickname.decode())
                 case ToChannel(channel, data):

@@ -52,7 +52,7 @@ def check(network: Network, clients: list[Client], said: list[str]) -> None:
         assert len(texts) == len(set(texts)), "shown twice"
         assert client.conversation.forged == 0
         now = [text for epoch, _, text in network.spoken if epoch == network.epoch]
-        if not client.has_come_back:  # where it begins, the first that it hears says
+        if not client.has_missed:  # where it begins, the first that it hears says
             now = now[min(now.index(text) for text in texts) :]
         missing = set(now) - set(texts)
         assert len(missing) <= client.lost("Weather"), missing
@@ -106,9 +106,7 @@ def test_a_server_that_was_down_for_a_while_is_entered_again(seed: int, seconds:
 
 @FEW
 @given(SEEDS, st.floats(1.0, 60.0))
-def test_a_network_that_was_cut_for_a_while_costs_nobody_a_place(
-    seed: int, seconds: float
-) -> None:
+def test_a_network_that_was_cut_for_a_while_costs_nobody_a_place(seed: int, seconds: float) -> None:
     network, clients = logged_in(seed)
     said = talk(network, clients, "before ")
     network.wire = Wire(loss=1.0)
@@ -155,4 +153,6 @@ def test_what_is_said_is_said_in_the_channel_that_was_joined_before(
     told = set().union(*(client.not_sent() for client in clients))
     assert len({text for _, _, text in network.spoken} | told) == 40
     for client in clients:
-        assert client.conversation.channels[0].title.decode() == titles[client.conversation.nickname]
+        assert (
+            client.conversation.channels[0].title.decode() == titles[client.conversation.nickname]
+        )

@@ -48,6 +48,10 @@ class Gaps:
             self._gap_since = now
         return is_new
 
+    def has_begun_by(self, when: float) -> bool:
+        """Whether what was sent then is awaited."""
+        return self._window is not None and when >= self._open_until - PATIENCE
+
     def lost(self, now: float) -> int:
         """How many did not come in time; they are told once."""
         if self._window is None or self._gap_since is None or now < self._gap_since + PATIENCE:
@@ -91,9 +95,11 @@ class Hearing:
         """An event has come; False where it is to be dropped."""
         return self.gaps.arrive(sequence, now)
 
-    def show_early(self, number: int, now: float) -> None:
-        """What we said with this number is shown, and has not come back yet."""
-        self._unheard[number] = now
+    def show_early(self, number: int, said_at: float, now: float) -> None:
+        """What we said with this number is shown, and has not come back yet. Said before the first
+        event came, it may be from before that, and then is not missed."""
+        if self.gaps.has_begun_by(said_at):
+            self._unheard[number] = now
         self._shown.append(number)
 
     def came_back(self, number: int) -> bool:

@@ -202,7 +202,7 @@ class Ears:
         """The server has had what we have said, and we have not heard it."""
         hearing = self.channels.find(pending.channel)
         if hearing is not None:
-            hearing.show_early(stamp.number, now)
+            hearing.show_early(stamp.number, pending.first, now)
         own, title = _text(self.login.nickname), _text(pending.channel)
         said = Message(own, pending.wish.shown, title, stamp.time_ms, is_own=True)
         return [said, *self.unechoed()]
@@ -277,7 +277,7 @@ class Ears:
             return []
         if came.stamp is None or came.pending is not None:
             self.outbox.wishes.answered()
-        found = ChannelText.read(text, self.has_groups)
+        found = self._channel(text)
         if found is None:
             return []
         if not self.has_groups and ChannelText.read(text, has_group=True) is not None:
@@ -289,11 +289,16 @@ class Ears:
         if self._is_late(came):
             return []
         self.outbox.wishes.answered()
-        found = ChannelText.read(text, self.has_groups)
+        found = self._channel(text)
         return self.channels.parted(found.title) if found is not None else []
 
+    def _channel(self, text: bytes) -> ChannelText | None:
+        """A channel, which need not have a group though others have."""
+        grouped = ChannelText.read(text, has_group=True) if self.has_groups else None
+        return grouped or ChannelText.read(text, has_group=False)
+
     def _channel_row(self, text: bytes, _: Came) -> list[Done]:
-        row = ChannelText.read(text, self.has_groups)
+        row = self._channel(text)
         return [ChannelRow(_text(row.title), row.count, _text(row.description))] if row else []
 
     def _user_row(self, text: bytes, _: Came) -> list[Done]:
