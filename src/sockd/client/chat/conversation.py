@@ -32,7 +32,7 @@ __all__ = ["Conversation", "Phase"]
 
 ALIVE_SECONDS = 30.0
 """Between two signs of life."""
-SUSPECT_SECONDS = 1.0
+SUSPECT_SECONDS = 1.5
 """Until a server that has said, without a MAC, that it does not know us is believed: the sign of
 life that it is sent then brings a genuine answer, or none."""
 SIGN_SECONDS = 1.0
@@ -295,7 +295,7 @@ class Conversation:
         self._here = epoch, session
         self._alive_at = now + ALIVE_SECONDS
         self._suspect_until = None
-        self._calm_until = now if login.is_new else now + CALM_SECONDS
+        self._calm_until = now + CALM_SECONDS  # what it said before comes late
         self._ears.hear_again()
         done: list[Done] = []
         if is_same and login.is_new:
