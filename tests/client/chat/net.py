@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from heapq import heappop, heappush
 from ipaddress import IPv4Address
 from itertools import count
+from typing import TypeVar
 
 from attrs import define, field
 
@@ -25,6 +26,7 @@ from sockd.formats.chat.events import Code
 from sockd.formats.chat.texts import Said
 from sockd.formats.chat.trailer import SERVER_BYTES
 
+Kind = TypeVar("Kind")
 TITLES = ("Weather", "Pets", "Gardening")
 
 
@@ -62,24 +64,26 @@ class Client:
     place: Place
     shown: list[Done] = field(factory=list)
 
+    def of(self, kind: type[Kind]) -> list[Kind]:
+        """What was shown of a kind."""
+        return [one for one in self.shown if isinstance(one, kind)]
+
     def texts(self) -> list[str]:
         """What was said, as it was shown."""
-        return [one.text for one in self.shown if isinstance(one, Message)]
+        return [one.text for one in self.of(Message)]
 
     def not_sent(self) -> set[str]:
         """What was told as not sent."""
-        return {one.text for one in self.shown if isinstance(one, NotSent)}
+        return {one.text for one in self.of(NotSent)}
 
     def lost(self, channel: str) -> int:
         """How many messages and notices of a channel were told as lost."""
-        return sum(
-            one.count for one in self.shown if isinstance(one, Lost) and one.channel == channel
-        )
+        return sum(one.count for one in self.of(Lost) if one.channel == channel)
 
     @property
     def has_missed(self) -> bool:
         """Whether it has met a server that had started anew."""
-        return any(isinstance(one, LoggedIn) and one.has_missed for one in self.shown)
+        return any(one.has_missed for one in self.of(LoggedIn))
 
     @property
     def phase(self) -> Phase:
@@ -248,3 +252,11 @@ class Network:
 
     def _at(self, when: float, what: Callable[..., None], *arguments: object) -> None:
         heappush(self._events, (when, next(self._order), what, arguments))
+
+
+def two(group_port: int | None = None) -> tuple[Network, Client, Client]:
+    """Two who are in a channel."""
+    network = Network(1, group_port=group_port)
+    anna, bert = network.join("anna", "weather"), network.join("bert", "weather")
+    network.run(2.0)
+    return network, anna, bert

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeVar
 
 from sockd.client.chat.conversation import Conversation
 from sockd.client.chat.told import Done, Send
 from sockd.formats.chat.events import Code, pack, unpack
 
+Kind = TypeVar("Kind")
 TITLES = {"weather": "Weather", "pets": "Pets"}
 
 
@@ -113,6 +115,6 @@ class Talk:
         """Texts of what the server has had with a code."""
         return [text for one, text in self.server.had if one == code]
 
-    def of(self, kind: type) -> list[Done]:
+    def of(self, kind: type[Kind]) -> list[Kind]:
         """What was shown of a kind."""
         return [one for one in self.shown if isinstance(one, kind)]

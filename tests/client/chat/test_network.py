@@ -85,7 +85,7 @@ def test_after_a_restart_all_are_back_within_two_signs_of_life(
     settle(network, clients)
     check(network, clients, said)
     for client in clients:
-        logins = [one for one in client.shown if isinstance(one, LoggedIn)]
+        logins = client.of(LoggedIn)
         assert [one.is_again for one in logins[:2]] == [False, True]
         assert sum(one.has_missed for one in logins) == 1
         assert client.conversation.channels[0].title == b"Weather"
@@ -129,7 +129,7 @@ def test_nobody_who_is_silent_is_logged_off(seed: int) -> None:
     assert network.gone == []
     assert network.members("weather") == set(NAMES)
     for client in clients:
-        assert sum(isinstance(one, LoggedIn) for one in client.shown) == 1
+        assert len(client.of(LoggedIn)) == 1
 
 
 @FEW

@@ -11,6 +11,7 @@ from sockd.client.chat.told import (
     ChannelRow,
     Ended,
     JoinGroup,
+    Level,
     Listen,
     LoggedIn,
     Message,
@@ -143,7 +144,7 @@ def test_when_nothing_comes_back_it_is_looked_for_and_found_without_a_log_in() -
     for text in ("one", "two"):
         found.do(found.conversation.say(text, found.now))
     found.run(3.0)
-    assert found.conversation.phase is Phase.AWAY
+    assert [one.level for one in found.of(Notice)] == [Level.WARNING]
     found.server.is_deaf = False
     found.run(20.0)
     assert found.conversation.phase is Phase.IN
@@ -152,10 +153,8 @@ def test_when_nothing_comes_back_it_is_looked_for_and_found_without_a_log_in() -
 
 def test_its_groups_are_heard_at_the_port_that_it_tells() -> None:
     found = talk(group="225.1.0.2")
-    assert [one.port for one in found.of(Listen)] == [2028]  # type: ignore[attr-defined]
-    assert [str(one.group) for one in found.of(JoinGroup)] == [  # type: ignore[attr-defined]
-        "225.1.0.2"
-    ]
+    assert [one.port for one in found.of(Listen)] == [2028]
+    assert [str(one.group) for one in found.of(JoinGroup)] == ["225.1.0.2"]
 
 
 def test_groups_that_bring_nothing_are_told_once() -> None:
@@ -203,9 +202,7 @@ def test_its_events_are_shown_as_they_are() -> None:
         Presence("Weather", "carl", True),
         Presence("Weather", "carl", False),
     ]
-    assert [one.text for one in found.of(Notice)] == [  # type: ignore[attr-defined]
-        "dave: not logged in"
-    ]
+    assert [one.text for one in found.of(Notice)] == ["dave: not logged in"]
 
 
 def test_all_that_can_be_asked_is_answered() -> None:
@@ -218,7 +215,7 @@ def test_all_that_can_be_asked_is_answered() -> None:
         talking.part("weather", found.now),
     ):
         found.do(done)
-    assert [one.channel for one in found.of(ChannelRow)] == [  # type: ignore[attr-defined]
+    assert [one.channel for one in found.of(ChannelRow)] == [
         "Weather",
         "Pets",
     ]
