@@ -40,7 +40,7 @@ from sockd.client.chat.told import (
         (Parted("Pets"), "-- you have left Pets"),
         (ChannelRow("Pets", 3, "all of them"), "   Pets                   3 users  all of them"),
         (UserRow("bert", 3661, ["Pets"]), "   bert                   1:01:01  Pets"),
-        (Lost("Pets", 1), "!! 1 message of Pets did not arrive"),
+        (Lost("Pets", 1), "!! 1 message or notices of Pets did not arrive"),
         (Lost("", 2), "!! 2 private messages or answers did not arrive"),
         (NotSent("hi"), "!! not sent: hi"),
         (LoggedIn("anna", "", False), "-- logged in as anna"),

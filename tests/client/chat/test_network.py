@@ -14,9 +14,9 @@ NAMES = ("anna", "bert", "carl")
 FEW = settings(max_examples=40)
 
 
-def logged_in(seed: int) -> tuple[Network, list[Client]]:
+def logged_in(seed: int, group_port: int | None = None) -> tuple[Network, list[Client]]:
     """Three who are in a channel."""
-    network = Network(seed, BAD)
+    network = Network(seed, BAD, group_port)
     clients = [network.join(name, "pets", "weather") for name in NAMES]
     network.run(20.0)
     assert network.members("weather") == network.members("pets") == set(NAMES)
@@ -47,6 +47,7 @@ def check(network: Network, clients: list[Client], said: list[str]) -> None:
     handed_on = [text for _, _, text in network.spoken]
     assert {title for _, title, _ in network.spoken} == {"Weather"}
     assert len(handed_on) == len(set(handed_on))
+    assert network.desk.counts["too_fast"] == 0
     for client in clients:
         texts = client.texts()
         assert len(texts) == len(set(texts)), "shown twice"
@@ -71,11 +72,11 @@ def test_nothing_is_shown_twice_and_what_is_missing_is_told(seed: int) -> None:
 
 
 @FEW
-@given(SEEDS, st.booleans())
+@given(SEEDS, st.booleans(), st.sampled_from([None, 2028]))
 def test_after_a_restart_all_are_back_within_two_signs_of_life(
-    seed: int, keeps_secret: bool
+    seed: int, keeps_secret: bool, group_port: int | None
 ) -> None:
-    network, clients = logged_in(seed)
+    network, clients = logged_in(seed, group_port)
     said = talk(network, clients, "before ")
     network.boot(keeps_secret=keeps_secret)
     said += talk(network, clients, "after ", 5)

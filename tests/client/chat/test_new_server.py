@@ -331,3 +331,15 @@ def test_parting_leaves_the_group_and_so_does_another_door() -> None:
     network.do(anna, anna.conversation.disconnected(network.now))
     network.do(anna, anna.conversation.connected(network.now))
     assert anna.of(LeaveGroup)[1:] == [LeaveGroup(IPv4Address("225.1.0.2"))]
+
+
+def test_another_name_waits_for_a_connection() -> None:
+    network, anna, _ = two()
+    network.do(anna, anna.conversation.disconnected(network.now))
+    network.do(anna, anna.conversation.rename("carl", network.now))
+    network.run(100.0)
+    assert anna.phase is Phase.AWAY
+    network.do(anna, anna.conversation.connected(network.now))
+    network.run(3.0)
+    assert b"carl" in network.desk.names
+    assert network.members("weather") == {"bert", "carl"}

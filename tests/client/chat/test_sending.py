@@ -47,12 +47,18 @@ def test_only_what_was_said_in_a_channel_holds_up_a_change_of_channels() -> None
 def test_after_a_short_absence_all_are_tried_again_and_after_a_long_one_given_up() -> None:
     unconfirmed = Unconfirmed()
     unconfirmed.add(1, b"", HI, b"", 0.0)
-    unconfirmed.add(2, b"", JOIN, b"", 1.0)
+    unconfirmed.add(2, b"", HI, b"", 1.0)
     assert [one.number for one in unconfirmed.begin_again(KEEPS)] == [1]
     again, over = unconfirmed.due(KEEPS)
     assert [one.number for one in again] == [2]
     assert over == []
     assert [one.number for one in unconfirmed.begin_again(1.0 + KEEPS)] == [2]
+
+
+def test_a_change_of_channels_is_not_tried_again_between_the_joins_of_coming_back() -> None:
+    unconfirmed = Unconfirmed()
+    unconfirmed.add(1, b"", JOIN, b"", 0.0)
+    assert [one.wish for one in unconfirmed.begin_again(1.0)] == [JOIN]
 
 
 def test_an_echo_confirms_one_of_two_that_are_equal() -> None:

@@ -300,7 +300,7 @@ class Conversation:
         done: list[Done] = []
         if is_same and login.is_new:
             done += self._outbox.not_sent(self._outbox.unconfirmed.begin_again(now))
-            self._outbox.wishes.add_first(self._rejoins())
+            self._outbox.wishes.add_first(self._outbox.rejoins())
         elif not is_same:
             done += [*self._outbox.give_up(), *self._leave_all()]
             self._ears.begin()
@@ -319,12 +319,9 @@ class Conversation:
         self._outbox.wishes.answered()
         return [*unsaid(self._outbox.echoes.clear()), silent()]
 
-    def _rejoins(self) -> list[Wish]:
-        return [Wish(Code.JOIN_REQ, one.title) for one in reversed(self.channels)]
-
     def _leave_all(self) -> list[Done]:
         """Hear no channel; wish to be back in them, the current one last."""
-        self._outbox.wishes.add_first(self._rejoins())
+        self._outbox.wishes.add_first(self._outbox.rejoins())
         return self._channels.leave_all()
 
     def _log_off(self) -> list[Done]:

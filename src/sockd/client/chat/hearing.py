@@ -14,7 +14,7 @@ from attrs import define, field
 
 from sockd.client.chat.channels import Channels
 from sockd.client.chat.heard import Gaps, Hearing
-from sockd.client.chat.login import Login
+from sockd.client.chat.login import Login, Phase
 from sockd.client.chat.outbox import Outbox
 from sockd.client.chat.sending import Pending
 from sockd.client.chat.told import (
@@ -30,7 +30,7 @@ from sockd.client.chat.told import (
     Presence,
     UserRow,
 )
-from sockd.client.chat.wishes import CHANGES, Wish
+from sockd.client.chat.wishes import CHANGES
 from sockd.formats.chat import trailer
 from sockd.formats.chat.events import Code, Event
 from sockd.formats.chat.names import fold
@@ -130,7 +130,7 @@ class Ears:
         if not trailer.is_genuine(data, login.key) or (
             login.welcome is not None and stamp.epoch != login.welcome.epoch
         ):
-            self.forged += 1
+            self._count_forged()
             return None
         if not self._is_new(stamp, now):
             return []
@@ -165,6 +165,10 @@ class Ears:
             return None
         self._unheard = 0
         return self._heard(event, Came(stamp, None)) if hearing.arrive(stamp.sequence, now) else []
+
+    def _count_forged(self) -> None:
+        """While we come back, what has another key may be of the session that is about to begin."""
+        self.forged += self.login.phase in (Phase.IN, Phase.LEAVING)
 
     def _is_new(self, stamp: Stamp, now: float) -> bool:
         """A number that came before, and a later time: the server has forgotten us since, and
@@ -312,8 +316,7 @@ class Ears:
         if port is None:
             return []
         if not self.has_groups:  # what was joined before did not tell its group
-            again = [Wish(Code.JOIN_REQ, one.title) for one in reversed(self.channels.here)]
-            self.outbox.wishes.add_first(again)
+            self.outbox.asks_groups = True
         self.has_groups, self.wants_port = True, False
         return [Listen(port)]
 

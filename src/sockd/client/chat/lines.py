@@ -49,7 +49,7 @@ def shown(event: Shown) -> str:
         case Lost(channel, count):
             if not channel:
                 return f"!! {_count(count, 'private message')} or answers did not arrive"
-            return f"!! {_count(count, 'message')} of {escape(channel)} did not arrive"
+            return f"!! {_count(count, 'message')} or notices of {escape(channel)} did not arrive"
         case NotSent(text):
             return f"!! not sent: {escape(text)}"
         case LoggedIn(nickname, server, is_again, has_missed):

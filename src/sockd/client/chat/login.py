@@ -86,6 +86,9 @@ class Login:
         self.nickname, self.session, self._nonce = nickname, None, self.random(NONCE_BYTES)
         if not nickname or nickname.split() != [nickname]:
             return self._refuse(b"a nickname is needed, without white space")
+        if not self.is_linked:
+            self._be(Phase.AWAY)
+            return []
         self._be(Phase.HELLO)
         return self._say_hello(now)
 

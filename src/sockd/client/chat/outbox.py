@@ -31,6 +31,10 @@ class Outbox:
     sent_at: float = float("-inf")
     """When a wish was sent last."""
 
+    asks_groups: bool = False
+    """Channels were joined before it was told that they have groups: once no change is on its way,
+    which is about to be the current one, all are asked for again."""
+
     def wish(self, wish: Wish, now: float) -> list[Done]:
         """One more."""
         if self.login.phase in (Phase.LEAVING, Phase.OVER):
@@ -53,7 +57,14 @@ class Outbox:
                 done += self.send(wish, now)
         return done
 
+    def rejoins(self) -> list[Wish]:
+        """To be in the channels that we are in, the current one last."""
+        return [Wish(Code.JOIN_REQ, one.title) for one in reversed(self.channels.here)]
+
     def _take(self, now: float) -> Wish | None:
+        if self.asks_groups and not self.wishes.is_changing(now):
+            self.asks_groups = False
+            self.wishes.add_first(self.rejoins())
         is_free = self.login.phase is Phase.IN and not self._is_held
         return self.wishes.take(now) if is_free else None
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from attrs import define, field
 
-from sockd.client.chat.wishes import Wish
+from sockd.client.chat.wishes import CHANGES, Wish
 from sockd.formats.chat.events import Code
 
 RETRIES = (0.3, 1.0, 3.0)
@@ -86,8 +86,13 @@ class Unconfirmed:
 
     def begin_again(self, now: float) -> Sequence[Pending]:
         """The server can be reached again, and knows what it has had: each has all its tries. Those
-        that are too old for it to know are given up, and returned."""
-        over = [one for one in self._pending.values() if now >= one.first + KEEPS]
+        that are too old for it to know are given up, and returned; so are changes of channels,
+        which must not come between the joins of coming back."""
+        over = [
+            one
+            for one in self._pending.values()
+            if now >= one.first + KEEPS or one.wish.code in CHANGES
+        ]
         for one in over:
             del self._pending[one.number]
         for one in self._pending.values():

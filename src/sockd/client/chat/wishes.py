@@ -77,6 +77,10 @@ class Wishes:
         """Whether the next is to be in other channels."""
         return bool(self._waiting) and self._waiting[0].code in CHANGES
 
+    def is_changing(self, now: float) -> bool:
+        """Whether the answer to a change is awaited."""
+        return self._changing_until is not None and now < self._changing_until
+
     @property
     def ready_at(self) -> float | None:
         """When the next may go; None where there is none."""
