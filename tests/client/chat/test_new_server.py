@@ -343,3 +343,13 @@ def test_another_name_waits_for_a_connection() -> None:
     network.run(3.0)
     assert b"carl" in network.desk.names
     assert network.members("weather") == {"bert", "carl"}
+
+
+def test_what_was_too_fast_for_the_server_is_sent_later() -> None:
+    network, anna, _ = two()
+    network.desk.rooms.at[anna.place].tokens = -6.0
+    network.say(anna, "hi")
+    network.run(5.0)
+    assert anna.texts() == ["hi"]
+    assert anna.of(Notice) == []
+    assert network.desk.counts["too_fast"] > 0

@@ -297,10 +297,11 @@ class Conversation:
         self._suspect_until = None
         self._calm_until = now + CALM_SECONDS  # what it said before comes late
         self._ears.hear_again()
+        self._outbox.come_in()
         done: list[Done] = []
         if is_same and login.is_new:
             done += self._outbox.not_sent(self._outbox.unconfirmed.begin_again(now))
-            self._outbox.wishes.add_first(self._outbox.rejoins())
+            self._outbox.wishes.add_first(self._outbox.rejoins(is_again=True))
         elif not is_same:
             done += [*self._outbox.give_up(), *self._leave_all()]
             self._ears.begin()
@@ -321,7 +322,7 @@ class Conversation:
 
     def _leave_all(self) -> list[Done]:
         """Hear no channel; wish to be back in them, the current one last."""
-        self._outbox.wishes.add_first(self._outbox.rejoins())
+        self._outbox.wishes.add_first(self._outbox.rejoins(is_again=False))
         return self._channels.leave_all()
 
     def _log_off(self) -> list[Done]:
@@ -333,8 +334,9 @@ class Conversation:
 
     def _retry(self, now: float) -> list[Done]:
         again, over = self._outbox.unconfirmed.due(now)
-        for _ in again:
+        for one in again:
             self._ears.excuse(now)
+            self._outbox.wishes.charge(one.wish.code != Code.STILL_HERE)
         done: list[Done] = [Send(one.data) for one in again]
         done += self._outbox.not_sent(over)
         for wish in self._outbox.echoes.due(now):

@@ -52,6 +52,8 @@ NO_GROUPS = Notice(
     "it; try another door, such as --tcp",
     Level.WARNING,
 )
+TOO_FAST = b"too fast"
+"""How a new server begins to say that it takes no more of us now: later it does."""
 EXCUSE_SECONDS = 10.0
 """How long a second try explains that an answer is missing: there was one to each."""
 
@@ -216,6 +218,11 @@ class Ears:
         return hear(self, event.text, came) if hear is not None else []
 
     def _error(self, text: bytes, came: Came) -> list[Done]:
+        if came.pending is not None and text.startswith(TOO_FAST):
+            self.outbox.wishes.answered()
+            self.outbox.wishes.add_first([came.pending.wish])
+            self.outbox.wishes.slow_down()
+            return []
         done: list[Done] = [Notice(_text(text.rstrip(b"\n")), Level.ERROR)]
         if came.stamp is None:
             self.outbox.wishes.answered()  # an old server does not say what it refuses

@@ -57,16 +57,23 @@ class Outbox:
                 done += self.send(wish, now)
         return done
 
-    def rejoins(self) -> list[Wish]:
+    def come_in(self) -> None:
+        """All channels are about to be joined again, and what waited for that needs not."""
+        self.asks_groups = False
+        self.wishes.drop_again()
+
+    def rejoins(self, *, is_again: bool) -> list[Wish]:
         """To be in the channels that we are in, the current one last."""
-        return [Wish(Code.JOIN_REQ, one.title) for one in reversed(self.channels.here)]
+        here = reversed(self.channels.here)
+        return [Wish(Code.JOIN_REQ, one.title, is_again=is_again) for one in here]
 
     def _take(self, now: float) -> Wish | None:
+        if self.login.phase is not Phase.IN:
+            return None
         if self.asks_groups and not self.wishes.is_changing(now):
             self.asks_groups = False
-            self.wishes.add_first(self.rejoins())
-        is_free = self.login.phase is Phase.IN and not self._is_held
-        return self.wishes.take(now) if is_free else None
+            self.wishes.add_first(self.rejoins(is_again=True))
+        return None if self._is_held else self.wishes.take(now)
 
     @property
     def _is_held(self) -> bool:
@@ -102,7 +109,8 @@ class Outbox:
 
     def not_sent(self, over: Sequence[Pending]) -> list[Done]:
         """These are not confirmed: what was said is told, the rest is wished again."""
-        self.wishes.add_first([one.wish for one in over if one.wish.code in ASKED_AGAIN])
+        wishes = [one.wish for one in over if not one.wish.is_again]
+        self.wishes.add_first([one for one in wishes if one.code in ASKED_AGAIN])
         return unsaid([one.wish for one in over])
 
     @property

@@ -18,8 +18,9 @@ RATE = 1.9
 one user, as on the way some are held up and come closer together than they were sent."""
 MOST = 100
 """Wishes that wait; who pipes a file in waits from there on."""
-ANSWER_SECONDS = 6.0
-"""Until the answer to a join that never comes holds up nothing more."""
+ANSWER_SECONDS = 7.0
+"""Until the answer to a join that never comes holds up nothing more: longer than a new server is
+asked for it, so that nothing is said in another channel meanwhile."""
 CHANGES = (Code.JOIN_REQ, Code.PART_REQ)
 
 
@@ -31,6 +32,8 @@ class Wish:
     text: bytes
     shown: str = ""
     """What of it its user would want back."""
+    is_again: bool = False
+    """A join of a channel that we are in."""
 
 
 @define(eq=False)
@@ -67,6 +70,18 @@ class Wishes:
         wish = self._waiting.popleft()
         self._changing_until = now + ANSWER_SECONDS if wish.code in CHANGES else None
         return wish
+
+    def drop_again(self) -> None:
+        """Joins of channels that we are in are about to be wished anew."""
+        self._waiting = deque(one for one in self._waiting if not one.is_again)
+
+    def charge(self, count: float) -> None:
+        """So many were sent again: the server may not have had the first tries."""
+        self._tokens -= count
+
+    def slow_down(self) -> None:
+        """The server has had too many: the next waits for its turn."""
+        self._tokens = min(self._tokens, 0.0)
 
     def answered(self) -> None:
         """The server has answered a join or a part, or refused it."""
