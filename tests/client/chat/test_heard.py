@@ -34,12 +34,13 @@ def test_what_does_not_come_within_a_second_is_told_once() -> None:
     assert PATIENCE == 1
 
 
-def test_one_from_before_the_first_is_taken_if_it_is_only_late_and_is_never_missed() -> None:
+def test_one_from_before_the_first_is_taken_if_it_is_only_late_and_we_begin_there() -> None:
     gaps = Gaps()
     assert gaps.arrive(10, 0.0)
-    assert gaps.arrive(9, 0.5)
-    assert not gaps.arrive(8, PATIENCE)
-    assert gaps.lost(99.0) == 0
+    assert gaps.lost(PATIENCE) == 0
+    assert gaps.arrive(8, 0.5)
+    assert not gaps.arrive(7, PATIENCE)
+    assert gaps.lost(0.5 + PATIENCE) == 1
 
 
 def test_from_the_start_all_are_missed() -> None:

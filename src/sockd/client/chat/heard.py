@@ -20,7 +20,7 @@ class Gaps:
     _window: Window | None = None
     """None until the first one comes and says where we begin."""
     _first: int = 0
-    """Where we begin. One before it that is only late is taken, and not missed."""
+    """Where we begin. One before it that is only late is taken, and we begin there."""
     _open_until: float = 0.0
     """How long one from before the first may come."""
     _gap_since: float | None = field(init=False, default=None)
@@ -38,8 +38,10 @@ class Gaps:
         if window is None:
             window = self._window = Window(max(0, number - WINDOW))
             self._first, self._open_until = number, now + PATIENCE
-        if number < self._first and now >= self._open_until:
-            return False
+        if number < self._first:
+            if now >= self._open_until:
+                return False
+            self._first = number
         self._jumped += self._out_of_sight(window, number)
         is_new = window.arrive(number) is Arrival.NEW
         if not (self._jumped or self._missing(window)):
