@@ -68,8 +68,8 @@ def test_what_came_and_what_is_lost_are_all_there_were(numbers: list[int]) -> No
 def test_any_number_may_come(first: int, second: int) -> None:
     gaps = Gaps()
     gaps.arrive(first, 0.0)
-    gaps.arrive(second, 0.0)
-    assert gaps.lost(PATIENCE) == max(0, second - first - 1)
+    is_taken = gaps.arrive(second, 0.0)
+    assert gaps.lost(PATIENCE) == (abs(second - first) - 1 if is_taken else 0)
 
 
 def test_our_own_that_is_shown_already_is_not_told_as_lost_nor_shown_again() -> None:

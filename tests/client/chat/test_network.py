@@ -18,7 +18,7 @@ def logged_in(seed: int, group_port: int | None = None) -> tuple[Network, list[C
     """Three who are in a channel."""
     network = Network(seed, BAD, group_port)
     clients = [network.join(name, "pets", "weather") for name in NAMES]
-    network.run(20.0)
+    network.run(60.0)  # a hello may be lost, and the next one, too
     assert network.members("weather") == network.members("pets") == set(NAMES)
     return network, clients
 

@@ -38,12 +38,12 @@ class Gaps:
         if window is None:
             window = self._window = Window(max(0, number - WINDOW))
             self._first, self._open_until = number, now + PATIENCE
-        if number < self._first:
-            if now >= self._open_until:
-                return False
-            self._first = number
+        if number < self._first and now >= self._open_until:
+            return False
         self._jumped += self._out_of_sight(window, number)
         is_new = window.arrive(number) is Arrival.NEW
+        if is_new:
+            self._first = min(self._first, number)
         if not (self._jumped or self._missing(window)):
             self._gap_since = None
         elif self._gap_since is None:
