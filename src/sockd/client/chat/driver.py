@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
@@ -33,6 +34,8 @@ from sockd.client.errors import ClientError
 
 RECENT = 300.0
 """Seconds since somebody has spoken in which it is told that it goes or comes back."""
+MOST_SPEAKERS = 1_000
+"""Speakers that are remembered; those who spoke longest ago are forgotten."""
 
 
 class Screen(Protocol):
@@ -84,7 +87,17 @@ class Chat:
 
     def quit(self) -> None:
         """Log off, and end."""
-        self._do(self.conversation.quit())
+        self._do(self.conversation.quit(self._now))
+
+    def disconnected(self) -> None:
+        """The link has ended, and not by us."""
+        self.link = None
+        self._do(self.conversation.disconnected(self._now))
+
+    def connected(self, link: Link) -> None:
+        """There is another link."""
+        self.link = link
+        self._do(self.conversation.connected(self._now))
 
     @property
     def _now(self) -> float:
@@ -101,7 +114,7 @@ class Chat:
             "channels": lambda: conversation.list_channels(now),
             "users": lambda: conversation.list_users(now),
             "login": lambda: conversation.rename(first, now),
-            "quit": conversation.quit,
+            "quit": lambda: conversation.quit(now),
             "help": lambda: [Notice(line) for line in typed.help_lines()],
             "ignore": lambda: self._toggle(self.ignored, first, "ignored"),
             "notify": lambda: self._toggle(self.noticed, first, "noticed"),
@@ -141,7 +154,7 @@ class Chat:
                     self.groups.leave(group)
                 case Refused():
                     self._show(done)
-                    self.screen.name().addCallback(self._rename)
+                    self.screen.name().addCallbacks(self._rename, lambda _: self.quit())
                 case Ended(why):
                     self._show(done)
                     self._end(why)
@@ -177,21 +190,39 @@ class Chat:
         is_marked = False
         match event:
             case Message(user, text, channel, is_own=is_own):
-                if user.casefold() in self.ignored:
+                if user.casefold() in self.ignored and not is_own:
                     return
-                if channel:
-                    self._spoke[channel, user] = self._now
-                own = self.conversation.nickname.decode().casefold()
+                self._keep(channel, user)
                 is_marked = not is_own and (
-                    not channel or own in text.casefold() or user.casefold() in self.noticed
+                    not channel or self._is_named(text) or user.casefold() in self.noticed
                 )
             case Presence(channel, user):
                 is_marked = user.casefold() in self.noticed
-                spoke = self._spoke.get((channel, user))
-                is_recent = spoke is not None and self._now - spoke < RECENT
-                if not (is_marked or is_recent or self.tells_all):
+                if not self._is_told(channel, user, is_marked):
                     return
         self.screen.show(event, is_marked)
+
+    def _keep(self, channel: str, user: str) -> None:
+        """Somebody has spoken."""
+        key = channel.casefold(), user.casefold()
+        self._spoke.pop(key, None)
+        if len(self._spoke) >= MOST_SPEAKERS:
+            del self._spoke[next(iter(self._spoke))]
+        self._spoke[key] = self._now
+
+    def _is_told(self, channel: str, user: str, is_noticed: bool) -> bool:
+        """Whether it is told that somebody comes or goes."""
+        folded = user.casefold()
+        if folded in self.ignored:
+            return False
+        spoke = self._spoke.get((channel.casefold(), folded))
+        is_recent = spoke is not None and self._now - spoke < RECENT
+        return is_noticed or is_recent or self.tells_all
+
+    def _is_named(self, text: str) -> bool:
+        """Whether we are named, in whatever case, and not a part of a longer word is."""
+        own = self.conversation.nickname.decode("utf-8", "surrogateescape")
+        return re.search(rf"(?<![\w-]){re.escape(own)}(?![\w-])", text, re.IGNORECASE) is not None
 
 
 def conversation(nickname: str) -> Conversation:

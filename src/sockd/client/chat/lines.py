@@ -47,12 +47,16 @@ def shown(event: Shown) -> str:
         case UserRow(user, seconds, channels):
             return f"   {escape(user):20} {_duration(seconds):>9}  {escape(' '.join(channels))}"
         case Lost(channel, count):
-            return f"!! {_count(count, 'message')} of {escape(channel)} did not arrive"
+            if not channel:
+                return f"!! {_count(count, 'private message')} or answers did not arrive"
+            return f"!! {_count(count, 'message')} or notices of {escape(channel)} did not arrive"
         case NotSent(text):
             return f"!! not sent: {escape(text)}"
-        case LoggedIn(nickname, server, is_again):
+        case LoggedIn(nickname, server, is_again, has_missed):
+            again = " again" if is_again else ""
             at = f" at {escape(server)}" if server else ""
-            return f"-- logged in{' again' if is_again else ''}{at} as {escape(nickname)}"
+            missed = "; what was said last may be lost" if has_missed else ""
+            return f"-- logged in{again}{at} as {escape(nickname)}{missed}"
         case Refused(why):
             return f"** {escape(why)}"
         case Notice(text, level):

@@ -9,10 +9,18 @@ from collections.abc import Sequence
 
 from attrs import define, field
 
+from sockd.client.chat.wishes import CHANGES, Wish
+from sockd.formats.chat.events import Code
+
 RETRIES = (0.3, 1.0, 3.0)
-"""Seconds from one try to the next."""
-GIVES_UP = 3.0
-"""Seconds after the last try."""
+"""Seconds after the first try at which it is sent again."""
+GIVES_UP = 6.0
+"""Seconds after the first try at which it counts as not sent."""
+KEEPS = 20.0
+"""Seconds after the first try from which on the server may have forgotten us meanwhile, and would
+take it for something that it has had: it logs nobody off who was silent for less than 30."""
+ECHO_SECONDS = 3.0
+"""Until what was said by an old server, which confirms nothing, counts as not sent."""
 
 
 @define(eq=False)
@@ -22,11 +30,23 @@ class Pending:
     number: int
     data: bytes
     """As it is sent, each time the same: so the server knows a double."""
-    code: int
-    text: str
-    """What of it its user would want back."""
-    next_at: float
+    wish: Wish
+    channel: bytes
+    """Where it is said."""
+    since: float
+    """When it was sent first, or first again."""
     tries: int = 1
+    first: float = field(init=False)
+    """When it was sent for the very first time."""
+
+    def __attrs_post_init__(self) -> None:
+        self.first = self.since
+
+    @property
+    def next_at(self) -> float:
+        """When it is to be sent again, or given up."""
+        waits = (*RETRIES, GIVES_UP)
+        return self.since + waits[min(self.tries, len(waits)) - 1]
 
 
 @define(eq=False)
@@ -38,9 +58,14 @@ class Unconfirmed:
     def __len__(self) -> int:
         return len(self._pending)
 
-    def add(self, number: int, data: bytes, code: int, text: str, now: float) -> None:
+    @property
+    def has_said(self) -> bool:
+        """Whether something that was said in a channel is among them."""
+        return any(one.wish.code == Code.SEND_PUBLIC for one in self._pending.values())
+
+    def add(self, number: int, data: bytes, wish: Wish, channel: bytes, now: float) -> None:
         """It has just been sent."""
-        self._pending[number] = Pending(number, data, code, text, now + RETRIES[0])
+        self._pending[number] = Pending(number, data, wish, channel, now)
 
     def settle(self, number: int) -> Pending | None:
         """It is confirmed, or refused. None where it is not awaited."""
@@ -55,10 +80,24 @@ class Unconfirmed:
             if one.tries > len(RETRIES):
                 over.append(self._pending.pop(one.number))
                 continue
-            one.next_at = now + (RETRIES[one.tries] if one.tries < len(RETRIES) else GIVES_UP)
             one.tries += 1
             again.append(one)
         return again, over
+
+    def begin_again(self, now: float) -> Sequence[Pending]:
+        """The server can be reached again, and knows what it has had: each has all its tries. Those
+        that are too old for it to know are given up, and returned; so are changes of channels,
+        which must not come between the joins of coming back."""
+        over = [
+            one
+            for one in self._pending.values()
+            if now >= one.first + KEEPS or one.wish.code in CHANGES
+        ]
+        for one in over:
+            del self._pending[one.number]
+        for one in self._pending.values():
+            one.since, one.tries = now - RETRIES[0], 1
+        return over
 
     @property
     def next_at(self) -> float | None:
@@ -70,3 +109,41 @@ class Unconfirmed:
         gone = list(self._pending.values())
         self._pending.clear()
         return gone
+
+
+@define(eq=False)
+class Echoes:
+    """What was said in channels of an old server, until it comes back."""
+
+    _waiting: list[tuple[Wish, float]] = field(init=False, factory=list)
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def add(self, wish: Wish, now: float) -> None:
+        """It has just been said."""
+        self._waiting.append((wish, now + ECHO_SECONDS))
+
+    def came(self, text: bytes) -> None:
+        """Something of ours has come back; white space may have changed on the way."""
+        for one in self._waiting:
+            if one[0].text.split() == text.split():
+                self._waiting.remove(one)
+                return
+
+    def due(self, now: float) -> Sequence[Wish]:
+        """What did not come back in time."""
+        over = [one for one in self._waiting if now >= one[1]]
+        self._waiting = [one for one in self._waiting if now < one[1]]
+        return [wish for wish, _ in over]
+
+    def clear(self) -> Sequence[Wish]:
+        """None will come back."""
+        gone = [wish for wish, _ in self._waiting]
+        self._waiting.clear()
+        return gone
+
+    @property
+    def next_at(self) -> float | None:
+        """When one is given up."""
+        return self._waiting[0][1] if self._waiting else None

@@ -118,6 +118,7 @@ class Lost:
     """Messages of a channel never came."""
 
     channel: str
+    """Empty for what was sent to us alone."""
     count: int
 
 
@@ -137,6 +138,8 @@ class LoggedIn:
     """Its name, where it tells it."""
     is_again: bool
     """Whether the server had started anew, or we were away."""
+    has_missed: bool = False
+    """Whether the server knows nothing of what was before: what was said last may be lost."""
 
 
 @frozen

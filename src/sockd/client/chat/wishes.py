@@ -12,13 +12,15 @@ from attrs import define, field, frozen
 
 from sockd.formats.chat.events import Code
 
-BURST = 5
-RATE = 2.0
-"""Events at once, and a second after that: what a server takes of one user."""
+BURST = 4
+RATE = 1.9
+"""Events at once, and a second after that: a little less than the 5 and 2 that a server takes of
+one user, as on the way some are held up and come closer together than they were sent."""
 MOST = 100
 """Wishes that wait; who pipes a file in waits from there on."""
-ANSWER_SECONDS = 6.0
-"""Until the answer to a join that never comes holds up nothing more."""
+ANSWER_SECONDS = 7.0
+"""Until the answer to a join that never comes holds up nothing more: longer than a new server is
+asked for it, so that nothing is said in another channel meanwhile."""
 CHANGES = (Code.JOIN_REQ, Code.PART_REQ)
 
 
@@ -30,6 +32,8 @@ class Wish:
     text: bytes
     shown: str = ""
     """What of it its user would want back."""
+    is_again: bool = False
+    """A join of a channel that we are in."""
 
 
 @define(eq=False)
@@ -67,9 +71,30 @@ class Wishes:
         self._changing_until = now + ANSWER_SECONDS if wish.code in CHANGES else None
         return wish
 
+    def drop_again(self) -> None:
+        """Joins of channels that we are in are about to be wished anew."""
+        self._waiting = deque(one for one in self._waiting if not one.is_again)
+
+    def charge(self, count: float) -> None:
+        """So many were sent again: the server may not have had the first tries."""
+        self._tokens -= count
+
+    def slow_down(self) -> None:
+        """The server has had too many: the next waits for its turn."""
+        self._tokens = min(self._tokens, 0.0)
+
     def answered(self) -> None:
         """The server has answered a join or a part, or refused it."""
         self._changing_until = None
+
+    @property
+    def is_change_next(self) -> bool:
+        """Whether the next is to be in other channels."""
+        return bool(self._waiting) and self._waiting[0].code in CHANGES
+
+    def is_changing(self, now: float) -> bool:
+        """Whether the answer to a change is awaited."""
+        return self._changing_until is not None and now < self._changing_until
 
     @property
     def ready_at(self) -> float | None:

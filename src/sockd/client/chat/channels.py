@@ -1,0 +1,95 @@
+"""The channels that a client is in, and those that it was in before it had to come back."""
+
+from __future__ import annotations
+
+from attrs import define, field
+
+from sockd.client.chat.heard import Gaps, Hearing
+from sockd.client.chat.told import Done, Joined, JoinGroup, LeaveGroup, Lost, Parted
+from sockd.formats.chat.names import fold
+from sockd.formats.chat.texts import ChannelText
+
+
+@define(eq=False)
+class Channels:
+    """All of them."""
+
+    here: list[Hearing] = field(factory=list)
+    """Those that we are in, the current one first."""
+    _former: dict[bytes, Hearing] = field(factory=dict, init=False)
+    """Those that we were in when we last logged in again, by folded title."""
+
+    def find(self, title: bytes) -> Hearing | None:
+        """The one with this title, in whatever case."""
+        folded = fold(title)
+        return next((one for one in self.here if fold(one.title) == folded), None)
+
+    def joined(self, found: ChannelText, key: bytes, *, is_current: bool = True) -> list[Done]:
+        """We are in it."""
+        hearing = self.find(found.title)
+        is_new = hearing is None
+        if hearing is None:
+            hearing = self._begin(found, key)
+        elif hearing.key != key:
+            self.here.remove(hearing)
+            hearing = Hearing(found.title, key, hearing.group, Gaps.from_start())
+            self.here.append(hearing)
+        done: list[Done] = []
+        if found.group != hearing.group or is_new:
+            if hearing.group is not None and not is_new:
+                done.append(LeaveGroup(hearing.group))
+            hearing.group = found.group
+            if found.group is not None:
+                done.append(JoinGroup(found.group))
+        if is_current:
+            self.here.remove(hearing)
+            self.here.insert(0, hearing)
+        return [*done, Joined(_text(hearing.title), found.count, is_new)]
+
+    def _begin(self, found: ChannelText, key: bytes) -> Hearing:
+        """What we missed of one that we were in is to be told: its numbers go on, or have begun
+        anew with the server."""
+        former = self._former.pop(fold(found.title), None)
+        if former is None:
+            hearing = Hearing(found.title, key)
+        elif former.key == key:
+            hearing = former
+        else:
+            hearing = Hearing(found.title, key, gaps=Gaps.from_start())
+        self.here.append(hearing)
+        return hearing
+
+    def parted(self, title: bytes) -> list[Done]:
+        """We are in it no more; in the current one where none is named."""
+        hearing = self.find(title) if title else next(iter(self.here), None)
+        if hearing is None:
+            return []
+        self.here.remove(hearing)
+        done: list[Done] = [] if hearing.group is None else [LeaveGroup(hearing.group)]
+        return [*done, Parted(_text(hearing.title))]
+
+    def leave_all(self) -> list[Done]:
+        """Be in none until each is joined again."""
+        groups = [LeaveGroup(one.group) for one in self.here if one.group is not None]
+        self._former |= {fold(one.title): one for one in self.here}
+        self.here.clear()
+        return list(groups)
+
+    def forget(self) -> None:
+        """We come as somebody else: nothing was missed."""
+        self._former.clear()
+
+    def lost(self, now: float) -> list[Done]:
+        """What did not come in time."""
+        found = [(one, one.lost(now)) for one in self.here]
+        return [Lost(_text(one.title), count) for one, count in found if count]
+
+    @property
+    def next_at(self) -> float | None:
+        """When something may count as lost."""
+        times = [one.next_at for one in self.here]
+        return min((at for at in times if at is not None), default=None)
+
+
+def _text(data: bytes) -> str:
+    return data.decode("utf-8", "surrogateescape")
