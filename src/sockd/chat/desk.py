@@ -175,7 +175,7 @@ class Desk:
             self.counts["forged"] += 1
         id = secret.session(place.name, asked.cookie, asked.nickname)
         key = secret.session_key(id, asked.nickname)
-        opened = Opened(asked.nickname, id, key, secret.label(id))
+        opened = Opened(asked.nickname, id, key, secret.label(id), asked.nonce)
         user = self._sessions.get(id)
         if user is not None and user.place == place:  # our answer was lost
             self.rooms.alive(user, moment.seconds)
@@ -189,7 +189,8 @@ class Desk:
     ) -> list[Effect]:
         """Whoever has the session's key is its owner: at another address, or after a start."""
         secret = self.rooms.secret
-        opened = Opened(asked.nickname, signed.session, b"", secret.label(signed.session))
+        id = signed.session
+        opened = Opened(asked.nickname, id, b"", secret.label(id), asked.nonce)
         user = self._sessions.get(signed.session)
         if user is not None and user.session is not None:
             arrival = user.session.window.arrive(signed.number)

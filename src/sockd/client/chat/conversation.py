@@ -14,6 +14,7 @@ from sockd.client.chat.heard import Hearing
 from sockd.client.chat.hearing import Ears
 from sockd.client.chat.login import Login, Phase, silent
 from sockd.client.chat.outbox import Outbox, unsaid
+from sockd.client.chat.pulse import NO_GROUPS
 from sockd.client.chat.told import (
     Done,
     Ended,
@@ -156,10 +157,13 @@ class Conversation:
 
     def connected(self, now: float) -> list[Done]:
         """There is a way to the server, maybe by another door."""
-        groups = [LeaveGroup(one.group) for one in self.channels if one.group is not None]
+        groups: list[Done] = [
+            LeaveGroup(one.group) for one in self.channels if one.group is not None
+        ]
         for one in self.channels:
             one.group = None
         self._ears.has_groups = self._has_asked_port = False
+        groups += self._ears.pulse.end()
         return [*groups, *self._login.connected(now)]
 
     def tick(self, now: float) -> list[Done]:
@@ -172,6 +176,8 @@ class Conversation:
             return [*done, Ended()]
         if self.phase is Phase.IN:
             done += self._ears.lost(now)
+            if self._ears.pulse.is_lost(now):
+                done += [NO_GROUPS, *self._outbox.send(Wish(Code.UNICAST, b""), now)]
             if self._suspect_until is not None and now >= self._suspect_until:
                 done += self._away(now)
         if self.phase is Phase.IN:
@@ -193,6 +199,7 @@ class Conversation:
         if self.phase is Phase.IN:
             times += [self._alive_at, self._outbox.echoes.next_at, self._outbox.ready_at]
             times += [self._ears.direct.next_at, self._channels.next_at, self._suspect_until]
+            times.append(self._ears.pulse.next_at)
         return min((at for at in times if at is not None), default=None)
 
     # what the user wants

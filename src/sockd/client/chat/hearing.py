@@ -16,6 +16,7 @@ from sockd.client.chat.channels import Channels
 from sockd.client.chat.heard import Gaps, Hearing
 from sockd.client.chat.login import Login, Phase
 from sockd.client.chat.outbox import Outbox
+from sockd.client.chat.pulse import Pulse
 from sockd.client.chat.sending import Pending
 from sockd.client.chat.told import (
     ChannelRow,
@@ -37,6 +38,7 @@ from sockd.formats.chat.names import fold
 from sockd.formats.chat.texts import (
     ChannelText,
     Coming,
+    HeartbeatText,
     Said,
     UserText,
     Whispered,
@@ -88,6 +90,7 @@ class Ears:
     wants_port: bool = False
     """A channel has a group, and nobody has told where groups are heard."""
     direct: Gaps = field(factory=Gaps.from_start)
+    pulse: Pulse = field(factory=Pulse)
     _latest_ms: int = 0
     _changed: int = 0
     """The number of the last event that has changed where we are."""
@@ -128,6 +131,10 @@ class Ears:
         event = Event(int.from_bytes(stripped[:2], "big"), stripped[2:])
         if event.code in _OF_CHANNEL:
             return self._of_channel(data, event, stamp, now)
+        if event.code == Code.HEARTBEAT:
+            if trailer.is_genuine(data, self.pulse.key):
+                self.pulse.beat(now)
+            return None
         login = self.login
         if not trailer.is_genuine(data, login.key) or (
             login.welcome is not None and stamp.epoch != login.welcome.epoch
@@ -140,6 +147,9 @@ class Ears:
         came = Came(stamp, pending)
         if event.code == Code.ACK:
             return self._acknowledged(came, now)
+        if event.code == Code.HEARTBEAT_AT:
+            told = HeartbeatText.read(event.text)
+            return self.pulse.begin(told, stamp.key, now) if told is not None else []
         return self._heard(event, came)
 
     def plain(self, event: Event) -> list[Done]:

@@ -66,18 +66,21 @@ class Groups:
         self._heard = heard
         self._port: int | None = None
         self._open: dict[Group, Datagrams] = {}
+        self._wanted: dict[Group, None] = {}
 
     def listen(self, port: int) -> None:
         """Where all groups are heard from now on."""
         if port != self._port:
-            groups = tuple(self._open)
-            self.close()
+            for datagrams in self._open.values():
+                datagrams.close()
+            self._open.clear()
             self._port = port
-            for group in groups:
+            for group in tuple(self._wanted):
                 self.join(group)
 
     def join(self, group: Group) -> None:
         """Hear one more. Raises ClientError."""
+        self._wanted[group] = None
         if self._port is None or group in self._open:
             return
         self._open[group] = open_group(
@@ -86,6 +89,7 @@ class Groups:
 
     def leave(self, group: Group) -> None:
         """Hear one fewer."""
+        self._wanted.pop(group, None)
         if (datagrams := self._open.pop(group, None)) is not None:
             datagrams.close()
 
@@ -94,6 +98,7 @@ class Groups:
         for datagrams in self._open.values():
             datagrams.close()
         self._open.clear()
+        self._wanted.clear()
 
     def _came(self, batch: list[Came], _: ClockReading) -> None:
         for data, *_rest in batch:

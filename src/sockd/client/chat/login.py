@@ -234,6 +234,8 @@ class Login:
         opened = Opened.read(event.text)
         if opened is None or fold(opened.nickname) != fold(self.nickname):
             return
+        if opened.nonce != self._nonce:
+            return  # of an earlier log-in, or forged
         if opened.key:
             self.number, self._key = 0, opened.key
         elif self.session is None or opened.session != self.session.session:
