@@ -21,10 +21,10 @@ from sockd.client.commands.texts import DAYTIME
 from sockd.client.exits import Exit
 from sockd.client.net import resolve
 from sockd.client.process import Run
-from sockd.client.report import Error, Event
+from sockd.client.report import Error, Event, Summary
 from sockd.client.start import ask_all, every_address
 from sockd.client.targets import Target, Transport
-from tests.client.liars import datagram_liar, refusing_port
+from tests.client.liars import datagram_liar, refusing_port, says, stream_liar
 from tests.client.running import SOCK, sock
 from tests.memory import REACTOR
 from tests.processes import PATIENCE
@@ -84,12 +84,15 @@ async def test_who_looks_for_names_can_be_interrupted(monkeypatch: pytest.Monkey
             await looking
 
 
-async def ask(asking: Asking, *names: str) -> tuple[Exit, list[Event]]:
+async def ask(
+    asking: Asking, *names: str, transport: Transport = Transport.UDP, port: int = 7
+) -> tuple[Exit, list[Event]]:
     """How a run ends that asks these, and what it has told."""
     told: list[Event] = []
     run = Run(REACTOR, asking, told.append)
+    asked = [Target(transport, name, port) for name in names]
     code = await ask_all(
-        run, "daytime", targets(*names), lambda run, one: ConversationHost(run, DAYTIME, one), {}
+        run, "daytime", asked, lambda run, one: ConversationHost(run, DAYTIME, one), {}
     )
     return code, told
 
@@ -121,6 +124,76 @@ async def test_a_name_service_that_does_not_answer_in_time_is_no_name_that_is_no
     [error] = [event for event in told if isinstance(event, Error)]
     assert error.reason == "timeout"
     assert error.message == "no answer from the name service for a.invalid within 0.01 s"
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_name_service_that_fails_is_asked_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def look(host: str, port: int, family: int, kind: int) -> list[Any]:
+        asked.append(host)
+        raise socket.gaierror(socket.EAI_FAIL, "it fails")
+
+    monkeypatch.setattr(resolve.LOOKUPS, "getaddrinfo", look)
+    for transport in (Transport.UDP, Transport.TCP):
+        asking = Asking(wait=PATIENCE, all_addresses=True)
+        code, told = await ask(asking, "a.invalid", transport=transport)
+        assert code is Exit.UNREACHABLE
+        [error] = [event for event in told if isinstance(event, Error)]
+        assert error.message == "the name service fails for a.invalid (it fails)"
+    assert asked == ["a.invalid", "a.invalid"]
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_name_that_was_not_found_is_asked_for_anew_by_the_next_question(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    fails = iter((True, False))
+
+    def look(host: str, port: int, family: int, kind: int) -> list[Any]:
+        if next(fails):
+            raise socket.gaierror(socket.EAI_FAIL, "it fails")
+        return socket.getaddrinfo("127.0.0.1", port, 0, kind)
+
+    monkeypatch.setattr(resolve.LOOKUPS, "getaddrinfo", look)
+    with datagram_liar(lambda _: [b"now"]) as server:
+        asking = Asking(wait=PATIENCE, all_addresses=True, retries=1)
+        code, _ = await ask(asking, "a.invalid", port=server.port)
+    assert code is Exit.ANSWERED
+
+
+@pytest.mark.parametrize("transport", [Transport.UDP, Transport.TCP])
+@pytest_twisted.ensureDeferred
+async def test_of_every_address_is_told_how_long_its_name_was_looked_up(
+    monkeypatch: pytest.MonkeyPatch, transport: Transport
+) -> None:
+    def look(host: str, port: int, family: int, kind: int) -> list[Any]:
+        return socket.getaddrinfo("127.0.0.1", port, 0, kind)
+
+    monkeypatch.setattr(resolve.LOOKUPS, "getaddrinfo", look)
+    with datagram_liar(lambda _: [b"now"]) as datagrams, stream_liar(says(b"now")) as streams:
+        port = datagrams.port if transport is Transport.UDP else streams.port
+        asking = Asking(wait=PATIENCE, all_addresses=True)
+        code, told = await ask(asking, "a.invalid", transport=transport, port=port)
+    assert code is Exit.ANSWERED
+    summary = told[-1]
+    assert isinstance(summary, Summary)
+    [host] = summary.hosts
+    assert host.target == "a.invalid (127.0.0.1)"
+    assert host.timing is not None
+    assert 0 < (host.timing.resolve_ns or 0) <= summary.elapsed_ns
+
+
+@pytest_twisted.ensureDeferred
+async def test_messages_of_an_address_name_it_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    def look(host: str, port: int, family: int, kind: int) -> list[Any]:
+        return socket.getaddrinfo("127.0.0.1", port, 0, kind)
+
+    monkeypatch.setattr(resolve.LOOKUPS, "getaddrinfo", look)
+    with refusing_port() as port:  # of TCP: nobody hears its datagrams either
+        _, told = await ask(Asking(wait=PATIENCE, all_addresses=True), "a.invalid", port=port)
+    [error] = [event for event in told if isinstance(event, Error)]
+    assert error.message.startswith(f"127.0.0.1:{port}: port unreachable")
 
 
 def test_a_question_that_waits_for_its_answer_is_told_to_be_on_its_way() -> None:

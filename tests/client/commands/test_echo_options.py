@@ -147,9 +147,13 @@ def test_a_family_is_chosen(option: str, asked: str, family: int, address: str) 
     [
         (["-6", "127.0.0.1:9"], 6, "'127.0.0.1' has no address of IPv6"),
         (["-4", "[::1]:9"], 6, "'::1' has no address of IPv4"),
-        (["-I", "nowhere", "127.0.0.1:9"], 2, "there is no interface nowhere"),
-        (["-I", "192.0.2.1", "127.0.0.1:9"], 2, "192.0.2.1 is none of this host's own addresses"),
-        (["-I", "::1", "127.0.0.1:9"], 2, "::1 is no address of IPv4"),
+        (["-I", "nowhere", "127.0.0.1:9"], 2, "-I nowhere: there is no such interface"),
+        (
+            ["-I", "192.0.2.1", "127.0.0.1:9"],
+            2,
+            "-I 192.0.2.1: it is none of this host's",
+        ),
+        (["-I", "::1", "127.0.0.1:9"], 2, "-I ::1: it is of IPv6, what is asked of IPv4"),
     ],
 )
 def test_a_way_that_there_is_not_is_told(options: list[str], code: int, told: str) -> None:
