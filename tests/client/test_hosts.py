@@ -173,6 +173,14 @@ def test_the_deadline_ends_the_run_and_all_that_is_open(scene: Scene) -> None:
     assert not scene.clock.getDelayedCalls()
 
 
+def test_at_the_deadline_answers_count_of_what_is_asked_without_end(scene: Scene) -> None:
+    scene.host("answering", 60, has_answered=True)
+    scene.begin(deadline=2.0, interval=1.0)
+    scene.clock.advance(2)
+    assert scene.result == [Exit.ANSWERED]
+    assert not [event for event in scene.events if isinstance(event, Error)]
+
+
 def test_what_is_known_at_the_deadline_is_told_and_no_silence(scene: Scene) -> None:
     scene.host("refuses", 60, known=Unreachable("refuses: connection refused"))
     scene.begin(deadline=2.0)

@@ -16,11 +16,13 @@ import pytest_twisted
 from twisted.internet.defer import CancelledError, Deferred
 
 from sockd.client.asking import Asking
-from sockd.client.asks import ConversationHost
-from sockd.client.commands.texts import DAYTIME
+from sockd.client.asks import ConversationHost, Talk
+from sockd.client.commands.texts import DAYTIME, ask_text
+from sockd.client.errors import TimedOut
 from sockd.client.exits import Exit
 from sockd.client.net import resolve
 from sockd.client.process import Run
+from sockd.client.reach import reach
 from sockd.client.report import Error, Event, Summary
 from sockd.client.start import ask_all, every_address
 from sockd.client.targets import Target, Transport
@@ -30,12 +32,13 @@ from tests.memory import REACTOR
 from tests.processes import PATIENCE
 
 IP_PKTINFO = 8  # linux/in.h
+LATE = ("-W", "60s")
 
 
 def test_a_name_that_is_not_found_keeps_no_other_host_from_being_asked() -> None:
     with datagram_liar(lambda data: [data]) as server:
         done = sock(
-            "echo", "-J", "--all-addresses", "-c1", "--port", str(server.port),
+            "echo", "-J", *LATE, "--all-addresses", "-c1", "--port", str(server.port),
             "nobody.invalid", "127.0.0.1",
         )  # fmt: skip
     told = [json.loads(line) for line in done.out.splitlines()]
@@ -196,6 +199,23 @@ async def test_messages_of_an_address_name_it_once(monkeypatch: pytest.MonkeyPat
     assert error.message.startswith(f"127.0.0.1:{port}: port unreachable")
 
 
+@pytest_twisted.ensureDeferred
+async def test_who_is_silent_is_told_by_name_and_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    def look(host: str, port: int, family: int, kind: int) -> list[Any]:
+        return socket.getaddrinfo("127.0.0.1", port, 0, kind)
+
+    monkeypatch.setattr(resolve.LOOKUPS, "getaddrinfo", look)
+    run = Run(REACTOR, Asking(wait=PATIENCE), lambda _: None)
+    with datagram_liar(lambda _: []) as server:
+        target = Target(Transport.UDP, "a.invalid", server.port)
+        datagrams = await reach(run, target)
+        run.asking = Asking(wait=0.01)
+        with pytest.raises(TimedOut) as told:
+            await ask_text(datagrams, Talk(run, target, 0))
+        datagrams.close()
+    assert str(told.value) == f"no answer from {target} (127.0.0.1) within 0.01 s"
+
+
 def test_a_question_that_waits_for_its_answer_is_told_to_be_on_its_way() -> None:
     with datagram_liar(lambda _: []) as server:
         done = sock("daytime", "--udp", "-J", "-c2", "-W3", f"127.0.0.1:{server.port}")
@@ -233,7 +253,7 @@ async def test_each_address_is_asked_once_and_called_by_the_first_name_that_has_
 def test_of_every_address_name_and_address_are_told() -> None:
     # 127.2 is a short form of an address: another name of it
     with udp_everywhere() as port:
-        there = ("--all-addresses", "-4", "-c1", "--port", str(port), "localhost", "127.2")
+        there = (*LATE, "--all-addresses", "-4", "-c1", "--port", str(port), "localhost", "127.2")
         read, done = sock("echo", *there), sock("echo", "-J", *there)
     lines = read.err.splitlines()
     assert {line.split(": seq")[0] for line in lines if ": seq" in line} == {
@@ -250,7 +270,7 @@ def test_of_every_address_name_and_address_are_told() -> None:
 
 def test_of_an_address_that_does_not_answer_name_and_address_are_told_too() -> None:
     with refusing_port() as port:
-        there = ("--all-addresses", "-4", "--port", str(port), "localhost", "127.2")
+        there = (*LATE, "--all-addresses", "-4", "--port", str(port), "localhost", "127.2")
         read, done = sock("daytime", *there), sock("daytime", "-J", *there)
         rows = sock("time", *there).out.decode().splitlines()
         ours, _ = sock("time", *there[:-2], "127.2").out.decode().splitlines()
@@ -276,7 +296,12 @@ def test_many_hosts_are_asked_however_few_descriptors_a_shell_allows() -> None:
     hosts = " ".join(f"127.0.{number // 200}.{number % 200 + 1}" for number in range(30))
     with udp_everywhere() as port:
         done = subprocess.run(
-            ["sh", "-c", f'ulimit -S -n 64; exec "$0" echo -q -c1 --port {port} {hosts}', SOCK],
+            [
+                "sh",
+                "-c",
+                f'ulimit -S -n 64; exec "$0" echo -W 60 -q -c1 --port {port} {hosts}',
+                SOCK,
+            ],
             capture_output=True,
             timeout=PATIENCE,
             check=False,
