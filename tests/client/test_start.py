@@ -27,7 +27,7 @@ from sockd.client.report import Error, Event, Summary
 from sockd.client.start import ask_all, every_address
 from sockd.client.targets import Target, Transport
 from tests.client.liars import datagram_liar, refusing_port, says, stream_liar
-from tests.client.running import SOCK, sock
+from tests.client.running import SOCK, sock, sock_open
 from tests.memory import REACTOR
 from tests.processes import PATIENCE
 
@@ -217,11 +217,13 @@ async def test_who_is_silent_is_told_by_name_and_address(monkeypatch: pytest.Mon
 
 
 def test_a_question_that_waits_for_its_answer_is_told_to_be_on_its_way() -> None:
-    with datagram_liar(lambda _: []) as server:
-        done = sock("daytime", "--udp", "-J", "-c2", "-W3", f"127.0.0.1:{server.port}")
-    told = [json.loads(line) for line in done.out.splitlines()]
-    intervals = [event["counts"] for event in told if event["type"] == "interval"]
-    assert intervals[0]["in_flight"] == 1
+    with (
+        datagram_liar(lambda _: []) as server,
+        sock_open("daytime", "--udp", "-J", "-c2", *LATE, f"127.0.0.1:{server.port}") as process,
+    ):
+        assert process.stdout is not None
+        interval = next(line for line in process.stdout if b'"type":"interval"' in line)
+    assert json.loads(interval)["counts"]["in_flight"] == 1
 
 
 def test_what_cannot_be_meant_is_asked_once() -> None:

