@@ -286,20 +286,14 @@ def test_threads_that_nobody_waits_for_are_bounded_too() -> None:
     scene = Scene(Lookups(most=1, most_threads=2))
     scene.ask("first", "second", "third")
     scene.clock.advance(3)
-    scene.clock.advance(2.5)
     assert set(scene.told) == {"first"}, "the third waits for the end of the second's wait"
-    scene.clock.advance(0.5)
+    scene.clock.advance(3)
     assert scene.fault("second") == LATE.format("second")
-    full = "no answer from the name service for {}: no look-up is free: 2 names have had no answer"
-    assert scene.fault("third") == full.format("third"), "it is not known when a thread is free"
-    scene.ask("fourth")
-    assert scene.fault("fourth") == full.format("fourth")
+    assert scene.fault("third").endswith("no look-up is free: 2 names have had no answer")
     scene.answer("first")
-    scene.ask("fifth")
-    scene.answer("fifth")
-    assert isinstance(scene.told["fifth"], tuple)
-    scene.answer("second")
-    assert not scene.clock.getDelayedCalls()
+    scene.ask("fourth")
+    scene.answer("fourth", "second")
+    assert isinstance(scene.told["fourth"], tuple)
 
 
 def test_who_gives_up_has_no_other_name_asked_for() -> None:
@@ -331,7 +325,6 @@ def test_where_the_system_has_no_thread_left_one_that_comes_back_makes_room() ->
     with no_more_threads():
         scene.ask("fifth")
         scene.clock.advance(3)
-    assert scene.fault("fourth") == LATE.format("fourth")
     assert scene.told["fifth"].check(Unreachable), "it is not known when the fourth comes back"
     scene.answer("fourth")
 

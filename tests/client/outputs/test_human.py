@@ -102,17 +102,6 @@ def test_a_message_repeats_a_backslash_as_it_was_typed() -> None:
     ]
 
 
-def test_a_name_has_one_spelling_wherever_it_is_told() -> None:
-    name = r"a\b"
-    noted = evolve(MEASURED, target=name, notes=(rf"of {name}",))
-    for hosts, asked in (([noted], (name,)), ([noted, noted], (name, name))):
-        told = Told(answer(b"x\n", name), summary(hosts), command="echo", hosts=asked)
-        told(error(name, f"{name} is silent"))
-        shown = [*told.lines, told.out.decode()]
-        assert sum(name in line for line in shown) >= 3
-        assert not [line for line in shown if r"a\\b" in line]
-
-
 HOSTS = ("one", "two")
 
 

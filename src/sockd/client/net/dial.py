@@ -41,9 +41,8 @@ async def dial(
 ) -> Stream:
     """Connect to a target of a stream transport, with TLS where it is TLS.
 
-    All of it together takes at most `asking.wait` seconds, from when its name has its turn to be
-    looked up; `found` is what it has been looked up to already. Raises NameNotFound, Unreachable,
-    TimedOut, BadCertificate, and UsageFault for an interface or a file of the options.
+    All takes `asking.wait` seconds at most, from its name's turn to be looked up, if it is not
+    `found`. Raises NameNotFound, Unreachable, TimedOut, BadCertificate; UsageFault for options.
     """
     if target.transport is Transport.TLS:
         # here, because it takes long to load; and first, because files at fault connect to nobody
