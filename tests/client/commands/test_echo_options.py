@@ -124,7 +124,9 @@ def test_sigquit_tells_how_it_stands_and_it_goes_on() -> None:
 )
 def test_probes_leave_from_where_they_are_told_to(options: list[str], source: str) -> None:
     with echoing() as server:
-        done = sock("echo", "-J", "-c2", "-i0.01", *options, f"127.0.0.1:{server.port}")
+        done = sock(
+            "echo", "-W", "60s", "-J", "-c2", "-i0.01", *options, f"127.0.0.1:{server.port}"
+        )
     assert (done.code, server.sources) == (0, {source})
 
 
@@ -137,7 +139,7 @@ def test_probes_leave_from_where_they_are_told_to(options: list[str], source: st
 )
 def test_a_family_is_chosen(option: str, asked: str, family: int, address: str) -> None:
     with echoing(family, address) as server:
-        done = sock("echo", "-J", "-c2", "-i0.01", option, f"{asked}:{server.port}")
+        done = sock("echo", "-W", "60s", "-J", "-c2", "-i0.01", option, f"{asked}:{server.port}")
     assert done.code == 0, done.err
     assert (host(done)["address"], server.sources) == (address, {address})
 
