@@ -299,12 +299,18 @@ def test_what_the_network_reports_as_undelivered_is_told() -> None:
     assert "port unreachable" in found["error"]
 
 
-def test_what_was_reported_is_told_at_the_deadline_and_no_silence() -> None:
+def test_what_was_reported_is_told_at_the_end_and_no_silence() -> None:
     with refusing_port() as port:  # of TCP: nobody hears its datagrams either
         there = f"127.0.0.1:{port}"
-        done = sock("discard", "--udp", there, "-i", "10ms", "-w", "4s", "-J")
-    [found] = json.loads(done.out.splitlines()[-1])["hosts"]
-    assert (done.code, found["exit"]) == (Exit.UNREACHABLE, Exit.UNREACHABLE)
+        with sock_open("discard", "--udp", there, "-i", "10ms", "-J") as process:
+            assert process.stdout is not None
+            told = map(json.loads, process.stdout)
+            next(event for event in told if event.get("counts", {}).get("failed"))
+            os.kill(process.pid, signal.SIGINT)
+            *_, last = told
+    [found] = last["hosts"]
+    assert last["interrupted"]
+    assert (last["exit"], found["exit"]) == (Exit.UNREACHABLE, Exit.UNREACHABLE)
     assert "port unreachable" in found["error"]
 
 

@@ -9,7 +9,7 @@ from attrs import asdict, define, field
 from sockd.client.outputs.figures import amount, duration, frequency, percent, rate
 from sockd.client.outputs.screen import Screen
 from sockd.client.report import Counts, Error, Event, Interval, Outcome, Probe, Spread, Start
-from sockd.formats.text import escape
+from sockd.formats.text import readable
 
 REDRAW_NS = 250_000_000
 """Four times a second: more often nobody reads, and it would disturb what is measured."""
@@ -72,7 +72,7 @@ class Live:
         size = max(counts.bytes_sent, counts.bytes_received)
         if not counts.sent and not size:
             return "" if is_one else self._progress()
-        name = escape(self._names[0]) if is_one else self._progress()
+        name = readable(self._names[0]) if is_one else self._progress()
         elapsed_ns = max(0, now_ns - self._began_ns)
         head = f"{name}: {elapsed_ns / 1e9:.0f} s"
         if not counts.sent:  # a flow, which has no probes
