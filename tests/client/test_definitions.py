@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import attrs
 
-from sockd.client.definitions import DEFINITIONS, OF_PROBES, measures
+from sockd.client.definitions import DEFINITIONS, OF_PROBES, ROUND_TRIP, measures
 from sockd.client.measure.statistics import EXACT
 from sockd.client.report import Counts
 
@@ -24,6 +24,15 @@ def test_limits_in_definitions_are_those_of_the_code() -> None:
 
 def test_a_definition_is_a_sentence_or_some() -> None:
     assert all(text[0].isupper() and text.endswith(".") for text in OF_PROBES.values())
+
+
+def test_of_what_nothing_comes_back_no_round_trip_is_told() -> None:
+    for told in (
+        measures("", is_repeated=False, is_one_way=True),
+        measures("", is_repeated=True, is_one_way=True),
+        measures("discard", is_repeated=True),
+    ):
+        assert not {ROUND_TRIP, "loss", "received"} & {*told}
 
 
 def test_what_is_only_heard_has_no_round_trip() -> None:

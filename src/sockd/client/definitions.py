@@ -85,8 +85,10 @@ def measures(kind: str, *, is_repeated: bool, is_one_way: bool = False) -> tuple
     `is_repeated` says that it is asked again and again, `is_one_way` that no answer is due. echo is
     measured, whatever it is asked.
     """
+    if is_repeated and (is_one_way or kind == "discard"):
+        return _ONE_WAY
     if is_one_way:
-        return _ONE_WAY if is_repeated else ()
+        return ()
     if kind == "echo":
         return tuple(OF_PROBES)
     own = _OF_KINDS.get(kind, (ROUND_TRIP,))

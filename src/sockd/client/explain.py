@@ -93,9 +93,7 @@ class Explained:
     def define(self) -> None:
         """Print the definitions of the measures of this command."""
         asking = self.asking
-        is_one_way = asking.answers == 0 or (
-            self.name == "discard" and not Transport(asking.transport).is_stream
-        )
+        is_one_way = asking.answers == 0
         for name in measures(self.name, is_repeated=asking.is_repeated, is_one_way=is_one_way):
             self._comment(f"{name}: {DEFINITIONS[name]}")
 

@@ -121,7 +121,7 @@ def test_of_datagrams_that_flow_it_tells_how_many_and_how_fast() -> None:
         (
             "send",
             evolve(sent, undelivered=9),
-            "2000 sent, 1000 datagrams/s, 8.00 Mbit/s, 9 reported undelivered",
+            "2000 sent, 1000 datagrams/s, 8.00 Mbit/s, 9 undelivered",
         ),
     ):
         told = Told(command=command, err_is_terminal=True)

@@ -72,9 +72,10 @@ def going(clock: Clock, target: Target, **options: Any) -> tuple[OneWayHost, Def
 @contextmanager
 def moody() -> Iterator[tuple[Target, socket.socket]]:
     """An address at which nobody hears, until the socket is bound."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken, socket.socket(
-        socket.AF_INET, socket.SOCK_DGRAM
-    ) as hears:
+    with (
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken,
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as hears,
+    ):
         for sock in (taken, hears):
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         taken.bind(("127.0.0.1", 0))

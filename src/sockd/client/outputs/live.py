@@ -90,7 +90,7 @@ class Live:
         if not comes_back(counts):
             parts += _speed(counts.sent, counts.bytes_sent, elapsed_ns)
             if counts.undelivered:
-                parts.append(f"{counts.undelivered} reported undelivered")
+                parts.append(f"{counts.undelivered} undelivered")
         else:
             if self._command in ASKS_FOR_MORE:
                 parts += _speed(counts.received, counts.bytes_received, elapsed_ns)
