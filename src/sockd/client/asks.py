@@ -289,6 +289,8 @@ class ConversationHost:
         self._counted["lost" if is_lost else "failed"] += 1
         if is_lost and len(self._runs) < MOST_RUNS:
             self._runs.append(0)
+        if isinstance(error, UsageFault):
+            return  # it ends the run, and is told as its end
         self.run.report(
             Probe(
                 target=self.target.name,

@@ -92,7 +92,9 @@ class Explained:
 
     def define(self) -> None:
         """Print the definitions of the measures of this command."""
-        for name in measures(self.name, is_repeated=self.asking.is_repeated):
+        asking = self.asking
+        is_one_way = asking.answers == 0
+        for name in measures(self.name, is_repeated=asking.is_repeated, is_one_way=is_one_way):
             self._comment(f"{name}: {DEFINITIONS[name]}")
 
     def hooks(self, target: Target) -> Hooks:

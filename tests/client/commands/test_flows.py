@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import socket
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -76,9 +77,10 @@ def test_chargen_tells_how_fast_it_comes(site: Site) -> None:
 
 @pytest.mark.parametrize("transport", ["tcp", "udp"])
 def test_rate_prints_no_pattern(site: Site, transport: str) -> None:
-    done = sock("chargen", *site.to("chargen", transport), "-W", LATE, "-s", "500", "--rate")
-    assert (done.code, done.out) == (Exit.ANSWERED, b"")
-    assert ("bit/s" in done.err) == (transport == "tcp"), done.err
+    more = ["-c", "2", "-i", "0"] if transport == "udp" else []
+    to = site.to("chargen", transport)
+    done = sock("chargen", *to, "-W", LATE, "-s", "500", "--rate", *more)
+    assert (done.code, done.out, "bit/s" in done.err) == (Exit.ANSWERED, b"", True), done.err
 
 
 def test_quiet_prints_the_pattern_and_the_figures_at_the_end(site: Site) -> None:
@@ -318,6 +320,56 @@ def test_a_service_that_answers_datagrams_does_not_discard() -> None:
     with datagram_liar(lambda _: [b"thanks"]) as liar:
         done = sock("discard", "--udp", f"127.0.0.1:{liar.port}", "-W", LATE)
     assert (done.code, "is silent" in done.err) == (Exit.BAD_ANSWER, True)
+
+
+def test_an_answer_ends_what_would_be_sent_without_end() -> None:
+    with datagram_liar(lambda _: [b"thanks"]) as liar:
+        done = sock("discard", "--udp", f"127.0.0.1:{liar.port}", "-i", "10ms", "-J")
+    assert (done.code, "is silent" in host(done)["error"]) == (Exit.BAD_ANSWER, True)
+
+
+@pytest.mark.parametrize("command", ["chargen", "discard"])
+def test_datagrams_flow_to_the_deadline(site: Site, command: str) -> None:
+    with sock_open(command, *site.to(command, "udp"), "-w", "10m", "-W", LATE, "-J") as process:
+        await_two(process)
+
+
+def test_only_the_rate_is_that_of_several_datagrams(site: Site) -> None:
+    with sock_open("chargen", *site.to("chargen", "udp"), "--rate", "-W", LATE, "-J") as process:
+        await_two(process)
+    done = sock("chargen", *site.to("chargen", "udp"), "--rate", "--check")
+    assert (done.code, b"give -c or -w" in done.out + done.err.encode()) == (3, True), done
+
+
+def await_two(process: subprocess.Popen[bytes]) -> None:
+    """Until a second datagram has been sent."""
+    assert process.stdout is not None
+    sent = 0
+    while sent < 2:
+        told = json.loads(process.stdout.readline())
+        assert told["type"] != "summary"
+        sent += told["counts"]["sent"] if told["type"] == "interval" else 0
+
+
+def test_where_nothing_is_due_a_limit_for_loss_is_unknown_and_one_for_reports_is_not() -> None:
+    with datagram_liar(lambda _: []) as liar:
+        options = ("discard", "--udp", f"127.0.0.1:{liar.port}", "-c3", "-i0", "--check", "--crit")
+        assert sock(*options, "loss=5").code == 3
+        assert sock(*options, "undelivered=0").code == 0
+    with refusing_port() as port:  # of TCP: nobody hears its datagrams either
+        options = ("discard", "--udp", f"localhost:{port}", "-4", "-c3", "-i0", "-J")
+        done = sock(*options)
+    found = host(done)
+    assert (done.code, found["counts"]["undelivered"], found["counts"]["loss"]) == (1, 3, None)
+    assert found["error"].startswith(f"localhost:{port} (127.0.0.1): port unreachable")
+    assert found["notes"] == []
+
+
+def test_a_device_that_is_not_there_is_told_once_and_nothing_else() -> None:
+    for command in ("chargen", "discard"):
+        done = sock(command, "--udp", "-c", "2", "-I", "nodev", "127.0.0.1:9")
+        assert (done.code, done.err.count("no interface nodev")) == (Exit.USAGE, 1), done.err
+        assert "nothing comes back" not in done.err
 
 
 def test_nobody_there_is_told(tmp_path: Path) -> None:

@@ -152,8 +152,11 @@ def test_where_no_answer_is_due_a_datagram_is_sent_and_that_is_all() -> None:
         done = sock("send", "--udp", "--answers", "0", "-W", "10m", *words)
         assert (done.code, done.out, done.err) == (0, b"", "")
         assert liar.wait_heard(1) == b"data"
+        done = sock("send", "--udp", "--answers", "0", "--explain", *words)
+        assert "# round trip" not in done.err
+        assert liar.wait_heard(2) == b"data" * 2
         done = sock("send", "--udp", "--answers", "0", "-c3", "-i0", "-J", *words)
-        assert liar.wait_heard(4) == b"data" * 4
+        assert liar.wait_heard(5) == b"data" * 5
     [told] = json.loads(done.out.splitlines()[-1])["hosts"]
     counts = told["counts"]
     assert (done.code, counts["sent"], counts["received"], counts["loss"]) == (0, 3, 0, None)

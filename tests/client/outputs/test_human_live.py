@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 
+from attrs import evolve
+
 from sockd.client.asking import Asking
 from sockd.client.outputs.human import Human
 from sockd.client.report import Counts, Interval, Outcome
@@ -12,7 +14,8 @@ from tests.client.outputs.told import FakeTerminal, Told, answer
 
 
 def seconds_of(told: Told, events: int) -> Interval:
-    return Interval(target="localhost", from_ns=0, to_ns=1, counts=Counts(sent=events))
+    counts = Counts(sent=events, in_flight=events)
+    return Interval(target="localhost", from_ns=0, to_ns=1, counts=counts)
 
 
 def test_the_live_line_is_drawn_at_most_four_times_a_second() -> None:
@@ -114,6 +117,12 @@ def test_of_datagrams_that_flow_it_tells_how_many_and_how_fast() -> None:
     for command, counts, line in (
         ("chargen", asked, "2000 sent, 1000 datagrams/s, 4.00 Mbit/s, 0.05 % loss"),
         ("discard", sent, "2000 sent, 1000 datagrams/s, 8.00 Mbit/s"),
+        ("send", sent, "2000 sent, 1000 datagrams/s, 8.00 Mbit/s"),
+        (
+            "send",
+            evolve(sent, undelivered=9),
+            "2000 sent, 1000 datagrams/s, 8.00 Mbit/s, 9 undelivered",
+        ),
     ):
         told = Told(command=command, err_is_terminal=True)
         told.now_ns = 2 * 10**9

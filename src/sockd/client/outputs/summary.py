@@ -28,6 +28,7 @@ ODDITIES = (
     ("corrupt", "corrupt"),
     ("foreign", "foreign"),
     ("failed", "failed"),
+    ("undelivered", "reported undelivered"),
     ("in_flight", "still on their way"),
 )
 """Counters that are told where they are not zero, and how."""
@@ -44,6 +45,8 @@ def short(host: HostSummary, signs: Signs, width: int) -> str:
     text = f"{counts.received}/{counts.sent} answered, {percent(counts.loss)} loss"
     if flow := _flow(host):
         text = ", ".join(flow if is_stream(host) else [*_counted(host), *flow])
+    elif counts.sent and not comes_back(counts):
+        text = ", ".join(_counted(host))
     if rtt is not None:
         figures = (rtt.min_ns, rtt.mean_ns, rtt.max_ns)
         text += f", min/avg/max {'/'.join(duration(ns, signs) for ns in figures)}"
@@ -131,8 +134,8 @@ def moved(counts: Counts) -> int:
     return counts.bytes_received or counts.bytes_sent
 
 
-def _comes_back(counts: Counts) -> bool:
-    """Whether there is something to tell: of what nothing comes back, as discard's, is no loss."""
+def comes_back(counts: Counts) -> bool:
+    """Whether answers are due: where nothing comes back, as to discard, no loss is known."""
     return bool(counts.received or counts.in_flight or counts.loss is not None)
 
 
@@ -141,7 +144,7 @@ def _counted(host: HostSummary) -> list[str]:
     if not counts.sent:
         return ["nothing was sent"]
     pieces = [f"{counts.sent} sent"]
-    if _comes_back(counts):
+    if comes_back(counts):
         pieces += [f"{counts.received} received", f"{percent(counts.loss)} loss"]
     for name, word in ODDITIES:
         if count := getattr(counts, name):
@@ -180,7 +183,7 @@ def probes_sheet(summary: Summary) -> Sheet:
     rows = []
     for host in summary.hosts:
         counts = host.counts
-        received = str(counts.received) if _comes_back(counts) else ABSENT
+        received = str(counts.received) if comes_back(counts) else ABSENT
         row = [readable(host.target), str(counts.sent), received, percent(counts.loss)]
         row += [str(getattr(counts, name)) for name, _ in told]
         rows.append(tuple(row))
