@@ -68,7 +68,7 @@ def test_what_was_reported_is_told_at_the_end_and_no_silence() -> None:
         with sock_open("discard", "--udp", there, "-i", "10ms", "-J") as process:
             assert process.stdout is not None
             told = map(json.loads, process.stdout)
-            next(event for event in told if event.get("counts", {}).get("failed"))
+            next(event for event in told if event.get("counts", {}).get("undelivered"))
             os.kill(process.pid, signal.SIGINT)
             *_, last = told
     [found] = last["hosts"]
@@ -129,5 +129,5 @@ def test_where_nothing_is_due_a_limit_for_loss_is_unknown_and_one_for_reports_is
 def test_a_device_that_is_not_there_is_told_once_and_nothing_else() -> None:
     for command in ("chargen", "discard"):
         done = sock(command, "--udp", "-c", "2", "-I", "nodev", "127.0.0.1:9")
-        assert (done.code, done.err.count("no interface nodev")) == (Exit.USAGE, 1), done.err
+        assert (done.code, done.err.count("-I nodev: ")) == (Exit.USAGE, 1), done.err
         assert "nothing comes back" not in done.err
