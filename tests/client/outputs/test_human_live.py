@@ -78,6 +78,13 @@ def test_who_is_counted_as_answering_has_answered() -> None:
     )
 
 
+def test_where_no_host_answers_none_is_counted_as_answering() -> None:
+    told = Told(command="discard", hosts=("one", "two"), err_is_terminal=True)
+    told.now_ns = 10**9
+    told(Interval(target="one", from_ns=0, to_ns=10**9, counts=Counts(sent=9, bytes_sent=9000)))
+    assert told.err.endswith("\r\x1b[K2 hosts: 1 s, 9 sent, 9.00 datagrams/s, 72.0 kbit/s")
+
+
 def test_there_is_no_live_line_where_a_line_of_an_answer_stands_open() -> None:
     told = Told(command="daytime", count=9, out_is_terminal=True, err_is_terminal=True)
     told(answer(b"open"), seconds_of(told, 10))

@@ -81,6 +81,8 @@ class Live:
         if not counts.sent and not size:
             return "" if is_one else self._progress()
         name = readable(self._names[0]) if is_one else self._progress()
+        if counts.sent and not (is_one or comes_back(counts)):
+            name = f"{len(self._names)} hosts"  # none of which answers
         elapsed_ns = max(0, now_ns - self._began_ns)
         head = f"{name}: {elapsed_ns / 1e9:.0f} s"
         if not counts.sent:  # a flow, which has no probes
