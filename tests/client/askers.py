@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -48,6 +49,19 @@ def nobody(family: int = socket.AF_INET, host: str = "127.0.0.1") -> Address:
     with server(family, host) as sock:
         name: Address = sock.getsockname()[:2]
         return name
+
+
+def send_in_vain(datagrams: Datagrams) -> None:
+    """Send where nobody is, and wait until the kernel has said so."""
+    datagrams.send(b"")
+    wait_refused(datagrams)
+
+
+def wait_refused(datagrams: Datagrams) -> None:
+    """Until the kernel has said that nobody is there."""
+    poll = select.poll()
+    poll.register(datagrams.opened.sock, 0)
+    assert poll.poll(PATIENCE * 1000)
 
 
 def bounce(sock: socket.socket) -> Address:

@@ -14,7 +14,17 @@ from sockd.client.errors import ClientError, TimedOut, Unreachable
 from sockd.client.exits import Exit
 from sockd.client.hosts import Hosts
 from sockd.client.process import Run
-from sockd.client.report import Counts, Error, Event, HostSummary, Interval, Start, Summary
+from sockd.client.report import (
+    Counts,
+    Error,
+    Event,
+    HostSummary,
+    Interval,
+    Outcome,
+    Probe,
+    Start,
+    Summary,
+)
 from sockd.client.targets import Target, Transport
 from sockd.client.waiting import sleep
 
@@ -163,6 +173,14 @@ def test_the_deadline_ends_the_run_and_all_that_is_open(scene: Scene) -> None:
     assert not scene.clock.getDelayedCalls()
 
 
+def test_at_the_deadline_answers_count_of_what_is_asked_without_end(scene: Scene) -> None:
+    scene.host("answering", 60, has_answered=True)
+    scene.begin(deadline=2.0, interval=1.0)
+    scene.clock.advance(2)
+    assert scene.result == [Exit.ANSWERED]
+    assert not [event for event in scene.events if isinstance(event, Error)]
+
+
 def test_what_is_known_at_the_deadline_is_told_and_no_silence(scene: Scene) -> None:
     scene.host("refuses", 60, known=Unreachable("refuses: connection refused"))
     scene.begin(deadline=2.0)
@@ -192,6 +210,47 @@ def test_hosts_that_are_asked_without_end_suffice_once_they_have_answered(scene:
     assert scene.result == [Exit.ANSWERED]
     assert silent.is_over
     assert not scene.clock.getDelayedCalls()
+
+
+def test_what_is_asked_again_and_again_ends_at_the_answer_that_suffices(scene: Scene) -> None:
+    answering, silent = scene.host("answering", 60), scene.host("silent", 60)
+    scene.begin(enough=1, interval=5.0)
+    scene.clock.advance(0.25)
+    probe = Probe(target="answering", transport="tcp", outcome=Outcome.LOST)
+    scene.run.report(probe)
+    scene.clock.advance(0)
+    assert not scene.result
+    answering.has_answered = True
+    scene.run.report(evolve(probe, outcome=Outcome.ANSWERED))
+    scene.run.report(evolve(probe, outcome=Outcome.ANSWERED))
+    assert not scene.result, "whoever has just told of it goes on to where it waits"
+    scene.clock.advance(0)
+    assert scene.result == [Exit.ANSWERED]
+    assert silent.is_over
+    assert not scene.clock.getDelayedCalls()
+
+
+def test_what_has_an_end_of_its_own_is_not_ended_by_an_answer(scene: Scene) -> None:
+    scene.host("answering", 0.5, has_answered=True)
+    scene.begin(enough=1, interval=0.1, count=5)
+    scene.run.report(Probe(target="answering", transport="tcp", outcome=Outcome.ANSWERED))
+    scene.clock.advance(0)
+    assert not scene.result
+    scene.clock.advance(0.5)
+    assert scene.result == [Exit.ANSWERED]
+
+
+def test_the_time_of_a_run_begins_before_its_names_are_looked_up(scene: Scene) -> None:
+    scene.host("a", 3)
+    scene.clock.advance(2)
+    scene.begin(spent=2.0)
+    scene.clock.pump([1, 2])
+    start, interval, *_ = scene.events
+    assert isinstance(start, Start)
+    assert isinstance(interval, Interval)
+    assert start.at_ns == -2_000_000_000
+    assert (interval.from_ns, interval.to_ns) == (0, 3_000_000_000)
+    assert scene.summary.elapsed_ns == 5_000_000_000
 
 
 def test_so_many_questions_are_asked_as_were_wanted_though_answers_suffice(scene: Scene) -> None:

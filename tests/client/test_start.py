@@ -16,26 +16,29 @@ import pytest_twisted
 from twisted.internet.defer import CancelledError, Deferred
 
 from sockd.client.asking import Asking
-from sockd.client.asks import ConversationHost
-from sockd.client.commands.texts import DAYTIME
+from sockd.client.asks import ConversationHost, Talk
+from sockd.client.commands.texts import DAYTIME, ask_text
+from sockd.client.errors import TimedOut
 from sockd.client.exits import Exit
 from sockd.client.net import resolve
 from sockd.client.process import Run
-from sockd.client.report import Error, Event
+from sockd.client.reach import reach
+from sockd.client.report import Error, Event, Summary
 from sockd.client.start import ask_all, every_address
 from sockd.client.targets import Target, Transport
-from tests.client.liars import datagram_liar, refusing_port
-from tests.client.running import SOCK, sock
+from tests.client.liars import datagram_liar, refusing_port, says, stream_liar
+from tests.client.running import SOCK, sock, sock_open
 from tests.memory import REACTOR
 from tests.processes import PATIENCE
 
 IP_PKTINFO = 8  # linux/in.h
+LATE = ("-W", "60s")
 
 
 def test_a_name_that_is_not_found_keeps_no_other_host_from_being_asked() -> None:
     with datagram_liar(lambda data: [data]) as server:
         done = sock(
-            "echo", "-J", "--all-addresses", "-c1", "--port", str(server.port),
+            "echo", "-J", *LATE, "--all-addresses", "-c1", "--port", str(server.port),
             "nobody.invalid", "127.0.0.1",
         )  # fmt: skip
     told = [json.loads(line) for line in done.out.splitlines()]
@@ -84,12 +87,15 @@ async def test_who_looks_for_names_can_be_interrupted(monkeypatch: pytest.Monkey
             await looking
 
 
-async def ask(asking: Asking, *names: str) -> tuple[Exit, list[Event]]:
+async def ask(
+    asking: Asking, *names: str, transport: Transport = Transport.UDP, port: int = 7
+) -> tuple[Exit, list[Event]]:
     """How a run ends that asks these, and what it has told."""
     told: list[Event] = []
     run = Run(REACTOR, asking, told.append)
+    asked = [Target(transport, name, port) for name in names]
     code = await ask_all(
-        run, "daytime", targets(*names), lambda run, one: ConversationHost(run, DAYTIME, one), {}
+        run, "daytime", asked, lambda run, one: ConversationHost(run, DAYTIME, one), {}
     )
     return code, told
 
@@ -123,12 +129,101 @@ async def test_a_name_service_that_does_not_answer_in_time_is_no_name_that_is_no
     assert error.message == "no answer from the name service for a.invalid within 0.01 s"
 
 
-def test_a_question_that_waits_for_its_answer_is_told_to_be_on_its_way() -> None:
+@pytest_twisted.ensureDeferred
+async def test_a_name_service_that_fails_is_asked_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def look(host: str, port: int, family: int, kind: int) -> list[Any]:
+        asked.append(host)
+        raise socket.gaierror(socket.EAI_FAIL, "it fails")
+
+    monkeypatch.setattr(resolve.LOOKUPS, "getaddrinfo", look)
+    for transport in (Transport.UDP, Transport.TCP):
+        asking = Asking(wait=PATIENCE, all_addresses=True)
+        code, told = await ask(asking, "a.invalid", transport=transport)
+        assert code is Exit.UNREACHABLE
+        [error] = [event for event in told if isinstance(event, Error)]
+        assert error.message == "the name service fails for a.invalid (it fails)"
+    assert asked == ["a.invalid", "a.invalid"]
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_name_that_was_not_found_is_asked_for_anew_by_the_next_question(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    fails = iter((True, False))
+
+    def look(host: str, port: int, family: int, kind: int) -> list[Any]:
+        if next(fails):
+            raise socket.gaierror(socket.EAI_FAIL, "it fails")
+        return socket.getaddrinfo("127.0.0.1", port, 0, kind)
+
+    monkeypatch.setattr(resolve.LOOKUPS, "getaddrinfo", look)
+    with datagram_liar(lambda _: [b"now"]) as server:
+        asking = Asking(wait=PATIENCE, all_addresses=True, retries=1)
+        code, _ = await ask(asking, "a.invalid", port=server.port)
+    assert code is Exit.ANSWERED
+
+
+@pytest.mark.parametrize("transport", [Transport.UDP, Transport.TCP])
+@pytest_twisted.ensureDeferred
+async def test_of_every_address_is_told_how_long_its_name_was_looked_up(
+    monkeypatch: pytest.MonkeyPatch, transport: Transport
+) -> None:
+    def look(host: str, port: int, family: int, kind: int) -> list[Any]:
+        return socket.getaddrinfo("127.0.0.1", port, 0, kind)
+
+    monkeypatch.setattr(resolve.LOOKUPS, "getaddrinfo", look)
+    with datagram_liar(lambda _: [b"now"]) as datagrams, stream_liar(says(b"now")) as streams:
+        port = datagrams.port if transport is Transport.UDP else streams.port
+        asking = Asking(wait=PATIENCE, all_addresses=True)
+        code, told = await ask(asking, "a.invalid", transport=transport, port=port)
+    assert code is Exit.ANSWERED
+    summary = told[-1]
+    assert isinstance(summary, Summary)
+    [host] = summary.hosts
+    assert host.target == "a.invalid (127.0.0.1)"
+    assert host.timing is not None
+    assert 0 < (host.timing.resolve_ns or 0) <= summary.elapsed_ns
+
+
+@pytest_twisted.ensureDeferred
+async def test_messages_of_an_address_name_it_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    def look(host: str, port: int, family: int, kind: int) -> list[Any]:
+        return socket.getaddrinfo("127.0.0.1", port, 0, kind)
+
+    monkeypatch.setattr(resolve.LOOKUPS, "getaddrinfo", look)
+    with refusing_port() as port:  # of TCP: nobody hears its datagrams either
+        _, told = await ask(Asking(wait=PATIENCE, all_addresses=True), "a.invalid", port=port)
+    [error] = [event for event in told if isinstance(event, Error)]
+    assert error.message.startswith(f"127.0.0.1:{port}: port unreachable")
+
+
+@pytest_twisted.ensureDeferred
+async def test_who_is_silent_is_told_by_name_and_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    def look(host: str, port: int, family: int, kind: int) -> list[Any]:
+        return socket.getaddrinfo("127.0.0.1", port, 0, kind)
+
+    monkeypatch.setattr(resolve.LOOKUPS, "getaddrinfo", look)
+    run = Run(REACTOR, Asking(wait=PATIENCE), lambda _: None)
     with datagram_liar(lambda _: []) as server:
-        done = sock("daytime", "--udp", "-J", "-c2", "-W3", f"127.0.0.1:{server.port}")
-    told = [json.loads(line) for line in done.out.splitlines()]
-    intervals = [event["counts"] for event in told if event["type"] == "interval"]
-    assert intervals[0]["in_flight"] == 1
+        target = Target(Transport.UDP, "a.invalid", server.port)
+        datagrams = await reach(run, target)
+        run.asking = Asking(wait=0.01)
+        with pytest.raises(TimedOut) as told:
+            await ask_text(datagrams, Talk(run, target, 0))
+        datagrams.close()
+    assert str(told.value) == f"no answer from {target} (127.0.0.1) within 0.01 s"
+
+
+def test_a_question_that_waits_for_its_answer_is_told_to_be_on_its_way() -> None:
+    with (
+        datagram_liar(lambda _: []) as server,
+        sock_open("daytime", "--udp", "-J", "-c2", *LATE, f"127.0.0.1:{server.port}") as process,
+    ):
+        assert process.stdout is not None
+        interval = next(line for line in process.stdout if b'"type":"interval"' in line)
+    assert json.loads(interval)["counts"]["in_flight"] == 1
 
 
 def test_what_cannot_be_meant_is_asked_once() -> None:
@@ -160,7 +255,7 @@ async def test_each_address_is_asked_once_and_called_by_the_first_name_that_has_
 def test_of_every_address_name_and_address_are_told() -> None:
     # 127.2 is a short form of an address: another name of it
     with udp_everywhere() as port:
-        there = ("--all-addresses", "-4", "-c1", "--port", str(port), "localhost", "127.2")
+        there = (*LATE, "--all-addresses", "-4", "-c1", "--port", str(port), "localhost", "127.2")
         read, done = sock("echo", *there), sock("echo", "-J", *there)
     lines = read.err.splitlines()
     assert {line.split(": seq")[0] for line in lines if ": seq" in line} == {
@@ -177,7 +272,7 @@ def test_of_every_address_name_and_address_are_told() -> None:
 
 def test_of_an_address_that_does_not_answer_name_and_address_are_told_too() -> None:
     with refusing_port() as port:
-        there = ("--all-addresses", "-4", "--port", str(port), "localhost", "127.2")
+        there = (*LATE, "--all-addresses", "-4", "--port", str(port), "localhost", "127.2")
         read, done = sock("daytime", *there), sock("daytime", "-J", *there)
         rows = sock("time", *there).out.decode().splitlines()
         ours, _ = sock("time", *there[:-2], "127.2").out.decode().splitlines()
@@ -203,7 +298,12 @@ def test_many_hosts_are_asked_however_few_descriptors_a_shell_allows() -> None:
     hosts = " ".join(f"127.0.{number // 200}.{number % 200 + 1}" for number in range(30))
     with udp_everywhere() as port:
         done = subprocess.run(
-            ["sh", "-c", f'ulimit -S -n 64; exec "$0" echo -q -c1 --port {port} {hosts}', SOCK],
+            [
+                "sh",
+                "-c",
+                f'ulimit -S -n 64; exec "$0" echo -W 60 -q -c1 --port {port} {hosts}',
+                SOCK,
+            ],
             capture_output=True,
             timeout=PATIENCE,
             check=False,

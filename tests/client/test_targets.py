@@ -36,6 +36,7 @@ def test_a_host_may_have_a_port_behind_a_colon(text: str, host: str, port: int |
         ("a:0", "'0'"),
         ("a:65536", "'65536'"),
         ("a:7x", "'7x'"),
+        ("a:ftp", "got 'ftp'; get and send take a service's name as a word of its own"),
         ("a:000080123", "'000080123'"),
         ("a:\u0663", "port"),
         ("[::1", "got '[::1'"),

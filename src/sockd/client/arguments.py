@@ -133,7 +133,7 @@ def _enough() -> list[Shared]:
             "enough",
             type=click.IntRange(1),
             metavar="N",
-            help="Answers of N hosts suffice.",
+            help="Answers of N hosts suffice; they end what goes on by itself.",
         ),
     ]
 

@@ -35,6 +35,8 @@ from sockd.reactor.sockaddr import Address
 
 INTERVAL = 1.0
 """Seconds between two questions to one host, if nothing else is said."""
+SUMMED = frozenset({"lines", "answers", "refused"})
+"""Values that are counts: those of all conversations with a host are told together."""
 MOST_TEXT = 65_536
 """Bytes of an answer that are kept to be told as one text: the longest datagram has less."""
 
@@ -107,6 +109,7 @@ class ConversationHost:
     speech: Speech
     target: Target
     _counted: Counter[str] = field(factory=Counter)
+    _sums: Counter[str] = field(factory=Counter)
     _told: Counts = field(factory=Counts)
     _durations: Durations = field(factory=Durations)
     _fresh: Durations = field(factory=Durations)
@@ -269,6 +272,7 @@ class ConversationHost:
 
     def _count_answer(self, talk: Talk, answer: Answer, probe: Probe) -> None:
         self._last, self._answer = probe, answer
+        self._sums.update({name: int(answer.values[name]) for name in SUMMED & {*answer.values}})
         self._runs[-1] += 1
         self._refusal = answer.refusal or self._refusal
         self._counted["received"] += 1
@@ -285,6 +289,8 @@ class ConversationHost:
         self._counted["lost" if is_lost else "failed"] += 1
         if is_lost and len(self._runs) < MOST_RUNS:
             self._runs.append(0)
+        if isinstance(error, UsageFault):
+            return  # it ends the run, and is told as its end
         self.run.report(
             Probe(
                 target=self.target.name,
@@ -301,6 +307,8 @@ class ConversationHost:
     def summary(self, error: ClientError | None) -> HostSummary:
         """What is known of it so far."""
         probe, answer = self._last, self._answer
+        if not self.has_answered:
+            error = error or self.fault
         why = error or self._refusal
         return HostSummary(
             target=self.target.name,
@@ -313,7 +321,7 @@ class ConversationHost:
             stamps=probe.stamp if probe else None,
             rate_bps=answer.rate_bps if answer else None,
             datagram_rate=answer.datagram_rate if answer else None,
-            values=answer.values if answer else {},
+            values={**answer.values, **self._sums} if answer else {},
             notes=self._notes(),
             exit=self._exit(error),
             error=None if why is None else str(why),

@@ -5,10 +5,11 @@ from __future__ import annotations
 ROUND_TRIP = "round trip"
 THROUGHPUT = "throughput"
 OFFSET = "clock offset"
+UNDELIVERED = "undelivered"
 
 OF_PROBES: dict[str, str] = {
     "sent": "Probes that were handed to the kernel or could not be; always received + lost + "
-    "failed + in flight.",
+    "failed + in flight, where answers are due.",
     "received": "Probes that were answered within the wait of their own send.",
     "lost": "No answer came within the wait of the probe's own send. What is in flight, its wait "
     "not over, is neither lost nor received.",
@@ -48,6 +49,10 @@ OF_PROBES: dict[str, str] = {
 
 DEFINITIONS = {
     **OF_PROBES,
+    UNDELIVERED: (
+        "Datagrams to which no answer is due, and which the network reports as not delivered. What "
+        "became of the others is not known, so there is no loss."
+    ),
     OFFSET: (
         "How far another clock is before or behind ours. RFC 868 gives whole seconds, so it is "
         "told as an interval: as wide as a second and the round trip."
@@ -56,7 +61,7 @@ DEFINITIONS = {
         "Bits of the answer, or of what was sent, in a second, as the program saw them: without "
         "the headers of TCP and below (RFC 6349). Of datagrams: those after the first, by the "
         "time from the first to the last, as they came from chargen, or as the kernel took them "
-        "for discard: how many of these arrived is not known."
+        "where no answer is due: how many of these arrived is not known."
     ),
 }
 """By name: a few sentences, with the RFC's number where one defines it."""
@@ -70,13 +75,20 @@ _OF_KINDS = {
 """Measures of kinds of service that have their own, where they are asked once."""
 _OF_QUESTIONS = ("sent", "received", "lost", "loss", "failed", ROUND_TRIP, "percentile", "stddev")
 """Measures of a command that asks several times."""
+_ONE_WAY = ("sent", UNDELIVERED, THROUGHPUT)
+"""Measures of datagrams to which no answer is due."""
 
 
-def measures(kind: str, *, is_repeated: bool) -> tuple[str, ...]:
+def measures(kind: str, *, is_repeated: bool, is_one_way: bool = False) -> tuple[str, ...]:
     """The names of what is told of a service of this kind, in order.
 
-    `is_repeated` says that it is asked again and again. echo is measured, whatever it is asked.
+    `is_repeated` says that it is asked again and again, `is_one_way` that no answer is due. echo is
+    measured, whatever it is asked.
     """
+    if is_repeated and (is_one_way or kind == "discard"):
+        return _ONE_WAY
+    if is_one_way:
+        return ()
     if kind == "echo":
         return tuple(OF_PROBES)
     own = _OF_KINDS.get(kind, (ROUND_TRIP,))

@@ -20,7 +20,7 @@ from sockd.client.definitions import DEFINITIONS, measures
 from sockd.client.outputs.figures import fill, milliseconds
 from sockd.client.process import Hooks
 from sockd.client.targets import Target, Transport
-from sockd.formats.text import escape
+from sockd.formats.text import readable
 
 if TYPE_CHECKING:
     from sockd.service import Exchange, Kind
@@ -92,7 +92,9 @@ class Explained:
 
     def define(self) -> None:
         """Print the definitions of the measures of this command."""
-        for name in measures(self.name, is_repeated=self.asking.is_repeated):
+        asking = self.asking
+        is_one_way = asking.answers == 0
+        for name in measures(self.name, is_repeated=asking.is_repeated, is_one_way=is_one_way):
             self._comment(f"{name}: {DEFINITIONS[name]}")
 
     def hooks(self, target: Target) -> Hooks:
@@ -132,9 +134,9 @@ class Explained:
             (False, True): "datagram to",
             (False, False): "datagram from",
         }[is_stream, is_ours]
-        name = escape(str(target))
+        name = readable(str(target))
         if address is not None and address not in (target.host, str(target)):
-            name += f" at {escape(address)}"
+            name += f" at {readable(address)}"
         what = f"{len(data)} byte{'s' * (len(data) != 1)}"
         is_end = is_stream and not is_ours and not data
         if is_end:

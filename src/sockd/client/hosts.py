@@ -12,7 +12,7 @@ from twisted.internet.interfaces import IDelayedCall
 from sockd.client.errors import ClientError, TimedOut
 from sockd.client.exits import Exit, worst
 from sockd.client.process import Run
-from sockd.client.report import Error, HostSummary, Interval, Start, Summary, Value
+from sockd.client.report import Error, Event, HostSummary, Interval, Probe, Start, Summary, Value
 from sockd.client.targets import Target
 from sockd.client.waiting import sleep
 
@@ -56,15 +56,18 @@ class Hosts:
     _is_over: bool = False
     _started_ns: int = 0
     _looked_ns: int = 0
+    _ending: IDelayedCall | None = None
 
     async def ask(self, options: Mapping[str, Value] | None = None, spent: float = 0.0) -> Exit:
         """Ask them all. Whatever ends it, a summary is told at the end.
 
-        `spent`: seconds of `--deadline` that are over already.
+        `spent`: seconds of the run that are over already.
         """
         run = self.run
-        self._tell_start(options or {})
+        self._tell_start(options or {}, spent)
         run.at_quit = lambda: run.report(self._summary(is_final=False))
+        if run.asking.enough is not None and run.asking.times is None:
+            self._watch()
         calls = self._begin(spent)
         looks = Deferred.fromCoroutine(self._look())
         looks.addErrback(lambda failure: failure.trap(CancelledError) and None)
@@ -81,23 +84,35 @@ class Hosts:
         finally:
             self._stop()
             looks.cancel()
-            for call in calls:
+            for call in calls if self._ending is None else [*calls, self._ending]:
                 if call.active():
                     call.cancel()
             summary = self._summary(is_interrupted=is_interrupted)
             run.report(evolve(summary, exit=Exit.FAULT) if is_fault else summary)
         return summary.exit
 
-    def leave(self, options: Mapping[str, Value]) -> None:
+    def leave(self, options: Mapping[str, Value], spent: float = 0.0) -> None:
         """Tell of a run that was interrupted before anybody was asked."""
-        self._tell_start(options)
+        self._tell_start(options, spent)
         self.run.report(self._summary(is_interrupted=True))
 
-    def _tell_start(self, options: Mapping[str, Value]) -> None:
-        run = self.run
-        self._started_ns = self._looked_ns = run.monotonic_ns()
+    def _tell_start(self, options: Mapping[str, Value], spent: float) -> None:
+        run, spent_ns = self.run, round(spent * 1e9)
+        self._started_ns = self._looked_ns = run.monotonic_ns() - spent_ns
         names = tuple(host.target.name for host in self.hosts)
-        run.report(Start(command=self.command, targets=names, at_ns=run.wall_ns(), options=options))
+        at_ns = run.wall_ns() - spent_ns
+        run.report(Start(command=self.command, targets=names, at_ns=at_ns, options=options))
+
+    def _watch(self) -> None:
+        """Hosts that are asked again and again never end: the answer that suffices ends them."""
+        run, report = self.run, self.run.report
+
+        def watched(event: Event) -> None:
+            report(event)
+            if isinstance(event, Probe) and self._ending is None and self._is_enough:
+                self._ending = run.reactor.callLater(0, self._stop)  # once its host stands still
+
+        run.report = watched
 
     def _begin(self, spent: float) -> list[IDelayedCall]:
         self._all = Deferred()

@@ -217,6 +217,11 @@ HOST_METRICS = (
     _count("received", lambda host: host.counts.received, "Probes that were answered in time"),
     _count("lost", lambda host: host.counts.lost, "Probes that were not answered in time"),
     _count("failed", lambda host: host.counts.failed, "Probes that an error ended"),
+    _count(
+        "undelivered",
+        lambda host: host.counts.undelivered,
+        "Datagrams without an answer due that the network reported as undelivered",
+    ),
     _count("in_flight", lambda host: host.counts.in_flight, "Probes whose wait was not over"),
     _count("late", lambda host: host.counts.late, "Answers after the wait was over"),
     _count("duplicates", lambda host: host.counts.duplicates, "Second and further answers"),
@@ -282,7 +287,7 @@ HOST_METRICS = (
     Metric(
         name="datagram_rate",
         unit=Unit.PER_SECOND,
-        help="Datagrams that came from chargen, or went to discard",
+        help="Datagrams that came from chargen, or went where no answer is due",
         get=lambda host: None if host.datagram_rate is None else Fraction(host.datagram_rate),
         missing="no two datagrams have flowed",
         is_main=True,

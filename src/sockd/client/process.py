@@ -10,7 +10,7 @@ from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from typing import Any, ParamSpec, Protocol
 
-from attrs import define, frozen
+from attrs import Factory, define, frozen
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import ILogObserver, LogEvent, LogLevel, formatEvent, globalLogBeginner
 from twisted.python.failure import Failure
@@ -20,9 +20,10 @@ from sockd.client.asking import Asking
 from sockd.client.ending import UNKNOWN, end, end_now, tell_fault, unwritable
 from sockd.client.errors import ClientError
 from sockd.client.exits import Exit
+from sockd.client.net.resolve import Found
 from sockd.client.report import Event
 from sockd.client.targets import Target
-from sockd.formats.text import escape
+from sockd.formats.text import readable
 
 P = ParamSpec("P")
 
@@ -59,6 +60,8 @@ class Run:
     """Called at SIGQUIT: tell how it stands."""
     monotonic_ns: Callable[[], int] = time.monotonic_ns
     wall_ns: Callable[[], int] = time.time_ns
+    looked_up: dict[Target, Found | ClientError] = Factory(dict)
+    """What the names of targets are known to be, or why not, until they are first asked."""
 
 
 Body = Callable[[Run], Coroutine[Deferred[Any], Any, Exit]]
@@ -167,7 +170,7 @@ class _Process:
             return
         error = failure.value
         if isinstance(error, ClientError):
-            sys.stderr.write(f"sock: {escape(str(error))}\n")
+            sys.stderr.write(f"sock: {readable(str(error))}\n")
             self.exit = error.exit
         else:
             self.failure = error

@@ -5,9 +5,10 @@ from __future__ import annotations
 import socket
 
 from sockd.client.asking import Asking
+from sockd.client.errors import ClientError
 from sockd.client.net.datagrams import Datagrams, open_path
 from sockd.client.net.dial import dial
-from sockd.client.net.resolve import resolve
+from sockd.client.net.resolve import Found, resolve
 from sockd.client.net.sockets import to_host
 from sockd.client.net.streams import Stream
 from sockd.client.process import Run
@@ -26,7 +27,7 @@ async def reach(run: Run, target: Target) -> Datagrams:
         opened = open_path(run.reactor, target.path)
     else:
         asking = run.asking
-        found = await resolve(
+        found = _looked_up(run, target) or await resolve(
             run.reactor,
             target.host,
             target.port,
@@ -36,10 +37,11 @@ async def reach(run: Run, target: Target) -> Datagrams:
             wait=asking.wait,
         )
         address, took_ns = found.addresses[0], found.took_ns
+        is_name = took_ns is not None and address.host != target.host
         to = to_host(
             (address.host, address.port),
             interface=asking.interface,
-            name=str(target) if took_ns is None else f"{target} ({address.host})",
+            name=f"{target} ({address.host})" if is_name else str(target),
         )
         steps = None if took_ns is None else Timing(resolve_ns=took_ns)
         opened = Datagrams(run.reactor, to, steps=steps)
@@ -58,8 +60,21 @@ async def connect(run: Run, target: Target, asking: Asking | None = None) -> Str
     """
     hooks = run.explain(target)
     return await dial(
-        run.reactor, target, asking or run.asking, on_write=hooks.wrote, on_read=hooks.read
+        run.reactor,
+        target,
+        asking or run.asking,
+        on_write=hooks.wrote,
+        on_read=hooks.read,
+        found=_looked_up(run, target),
     )
+
+
+def _looked_up(run: Run, target: Target) -> Found | None:
+    """What its name is known to be, once: later ways ask for it anew. Raises as `resolve`."""
+    known = run.looked_up.pop(target, None)
+    if isinstance(known, ClientError):
+        raise known
+    return known
 
 
 def _text(address: Address) -> str:

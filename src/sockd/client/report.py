@@ -127,6 +127,8 @@ class Counts:
     foreign: int = 0
     reordered: int = 0
     failed: int = 0
+    undelivered: int = 0
+    """Of what no answer is due to: all that is known of its fate."""
     bytes_sent: int = 0
     bytes_received: int = 0
 

@@ -17,7 +17,7 @@ from sockd.client.asks import ConversationHost, Speech
 from sockd.client.errors import ClientError
 from sockd.client.exits import Exit
 from sockd.client.hosts import Asked, Hosts
-from sockd.client.net.resolve import resolve
+from sockd.client.net.resolve import Found, resolve
 from sockd.client.outputs.choose import choose
 from sockd.client.process import SILENT, Hooks, Run, run_process
 from sockd.client.report import Value
@@ -109,7 +109,8 @@ async def ask_all(
         try:
             asked = await within(run.reactor, run.asking.deadline, every_address(run, found))
         except CancelledError:
-            Hosts(run, command, [make(run, target) for target in found]).leave(options)
+            spent = run.reactor.seconds() - began
+            Hosts(run, command, [make(run, target) for target in found]).leave(options, spent)
             raise
         except TimeoutError:
             pass  # no time is left for any of them, which is told
@@ -117,13 +118,13 @@ async def ask_all(
     return await hosts.ask(options, run.reactor.seconds() - began)
 
 
-async def every_address(run: Run, found: Sequence[Target]) -> list[Target]:
+async def every_address(run: Run, named: Sequence[Target]) -> list[Target]:
     """A target for each address of each host; all names are asked for at once.
 
     An address that several of them have is asked once, as the first one's. A name that is not found
-    stays as it is: whoever asks it is told why.
+    stays as it is: whoever asks it is told why, and how long the others took (`Run.looked_up`).
     """
-    looking = [Deferred.fromCoroutine(_addresses(run, target)) for target in found]
+    looking = [Deferred.fromCoroutine(_addresses(run, target)) for target in named]
     try:
         by_host = [await one for one in looking]
     finally:
@@ -131,14 +132,15 @@ async def every_address(run: Run, found: Sequence[Target]) -> list[Target]:
             one.addErrback(lambda _: None)
             one.cancel()
     asked: dict[tuple[str, int, str], Target] = {}
-    for target in chain.from_iterable(by_host):
-        asked.setdefault((target.host, target.port, target.path), target)
+    for target, found in chain.from_iterable(by_host):
+        if asked.setdefault((target.host, target.port, target.path), target) is target and found:
+            run.looked_up[target] = found
     return [*asked.values()]
 
 
-async def _addresses(run: Run, target: Target) -> list[Target]:
+async def _addresses(run: Run, target: Target) -> list[tuple[Target, Found | ClientError | None]]:
     if target.path:
-        return [target]
+        return [(target, None)]
     try:
         found = await resolve(
             run.reactor,
@@ -149,9 +151,12 @@ async def _addresses(run: Run, target: Target) -> list[Target]:
             is_numeric=run.asking.is_numeric,
             wait=run.asking.wait,
         )
-    except ClientError:
-        return [target]
-    return [evolve(target, host=one.host, known_as=target.host) for one in found.addresses]
+    except ClientError as error:
+        return [(target, error)]
+    return [
+        (evolve(target, host=one.host, known_as=target.host), evolve(found, addresses=[one]))
+        for one in found.addresses
+    ]
 
 
 def hooks_for(kind: str, asking: Asking) -> Callable[[Target], Hooks]:

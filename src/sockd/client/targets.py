@@ -86,5 +86,6 @@ def parse_host(text: str) -> tuple[str, int | None]:
     if is_bare:
         return host, None
     if not (port.isascii() and port.isdecimal() and len(port) <= 5 and 1 <= int(port) <= 65_535):
-        raise ValueError(f"expected a port of 1 to 65535 in {text!r}, got {port!r}")
+        hint = "; get and send take a service's name as a word of its own" * port[:1].isalpha()
+        raise ValueError(f"expected a port of 1 to 65535 in {text!r}, got {port!r}{hint}")
     return host, int(port)

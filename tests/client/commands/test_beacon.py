@@ -137,8 +137,8 @@ def test_without_a_deadline_it_waits_for_days() -> None:
     [
         (["--group", "10.0.0.1"], "10.0.0.1 is no address of a multicast group"),
         (["--group", "all-hosts"], "all-hosts is no address"),
-        (["-I", "nowhere"], "there is no interface nowhere"),
-        (["-I", "192.0.2.77"], "192.0.2.77 is none of this host's own addresses"),
+        (["-I", "nowhere"], "-I nowhere: there is no such interface"),
+        (["-I", "192.0.2.77"], "-I 192.0.2.77: it is none of this host's own addresses"),
     ],
 )
 def test_a_mistake_is_told_and_nothing_is_heard(arguments: list[str], said: str) -> None:

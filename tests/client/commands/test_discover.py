@@ -83,6 +83,6 @@ def test_an_interface_that_is_not_there_is_a_mistake(way: str) -> None:
 
 def test_options_that_mean_nothing_here_are_not_there() -> None:
     help_text = " ".join(sock("discover", "--help").out.decode().split())
-    assert "Wait so long for one answer (2 s)." in help_text
+    assert "then for an answer (2 s)." in help_text
     for option in ("--count", "--retries", "--interval", "--all-addresses", "--port", "--udp"):
         assert option not in help_text

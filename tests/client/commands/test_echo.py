@@ -124,7 +124,7 @@ def test_a_window_is_told_to_be_one() -> None:
 
 def test_a_schedule_tells_how_late_it_was_itself() -> None:
     with datagram_liar(lambda data: [data]) as server:
-        found = host(sock("echo", "-J", "-c5", "-i0.01", f"127.0.0.1:{server.port}"))
+        found = host(sock("echo", "-W", "60s", "-J", "-c5", "-i0.01", f"127.0.0.1:{server.port}"))
     assert found["window"] is None
     assert found["lateness"]["count"] == 5
     assert found["missed_slots"] >= 0
@@ -132,7 +132,7 @@ def test_a_schedule_tells_how_late_it_was_itself() -> None:
 
 def test_round_trips_are_stamped_by_the_kernel() -> None:
     with datagram_liar(lambda data: [data]) as server:
-        found = host(sock("echo", "-J", "-c30", "-i0.01", f"127.0.0.1:{server.port}"))
+        found = host(sock("echo", "-W", "60s", "-J", "-c30", "-i0.01", f"127.0.0.1:{server.port}"))
     assert found["stamps"] in ("kernel", "mixed")  # its first stamps come a moment later
     assert found["stamps_discarded"] == 0
     assert found["rtt"]["min_ns"] > 0
@@ -140,7 +140,9 @@ def test_round_trips_are_stamped_by_the_kernel() -> None:
 
 def test_over_a_connection_the_kernel_s_own_round_trip_is_told() -> None:
     with stream_liar(echoes) as server:
-        done = sock("echo", "--tcp", "-J", "-c10", "-i0.01", f"127.0.0.1:{server.port}")
+        done = sock(
+            "echo", "-W", "60s", "--tcp", "-J", "-c10", "-i0.01", f"127.0.0.1:{server.port}"
+        )
     found = host(done)
     assert done.code == 0
     assert (found["counts"]["received"], found["counts"]["lost"]) == (10, 0)
@@ -156,7 +158,7 @@ def test_probes_are_found_in_a_stream_however_it_is_cut() -> None:
             told.sock.sendall(data)
 
     with stream_liar(cuts) as server:
-        done = sock("echo", "--tcp", "-J", "-c5", "-i0.01", f"127.0.0.1:{server.port}")
+        done = sock("echo", "-W", "60s", "--tcp", "-J", "-c5", "-i0.01", f"127.0.0.1:{server.port}")
     assert host(done)["counts"]["received"] == 5
 
 
@@ -165,10 +167,10 @@ def test_socket_files_are_measured_too(transport: str, tmp_path: FilePath) -> No
     path = tmp_path / "echo.sock"
     if transport == "unix":
         with stream_liar(echoes, path=path):
-            done = sock("echo", "-J", "-c3", "-i0.01", "--unix", path)
+            done = sock("echo", "-W", "60s", "-J", "-c3", "-i0.01", "--unix", path)
     else:
         with datagram_liar(lambda data: [data], path=path):
-            done = sock("echo", "-J", "-c3", "-i0.01", "--udp", "--unix", path)
+            done = sock("echo", "-W", "60s", "-J", "-c3", "-i0.01", "--udp", "--unix", path)
     assert done.code == 0, done.err
     assert host(done)["counts"]["received"] == 3
     assert host(done)["transport"] == transport
@@ -179,7 +181,7 @@ def test_a_socket_file_may_be_named_from_where_one_stands(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     with datagram_liar(lambda data: [data], path=tmp_path / "echo.sock"):
-        done = sock("echo", "-J", "-c3", "-i0.01", "--udp", "--unix", "echo.sock")
+        done = sock("echo", "-W", "60s", "-J", "-c3", "-i0.01", "--udp", "--unix", "echo.sock")
     assert host(done)["counts"]["received"] == 3
 
 

@@ -93,7 +93,7 @@ def test_every_connection_is_measured(site: Site, transport: str) -> None:
 
 
 def test_the_kernel_s_round_trip_is_shown_to_people(site: Site) -> None:
-    done = sock("echo", "-c3", "-i0.01", *site.to("echo", "tcp"))
+    done = sock("echo", "-W", "60s", "-c3", "-i0.01", *site.to("echo", "tcp"))
     assert done.code == 0
     assert "retransmits" in done.err
 
@@ -112,13 +112,15 @@ def test_probes_are_found_however_the_stream_is_cut() -> None:
 
     with stream_liar(cuts) as server:
         asked = f"127.0.0.1:{server.port}"
-        found = host(sock("echo", "--tcp", "-J", f"-c{COUNT}", "-i0.01", "-s100", asked))
+        found = host(
+            sock("echo", "-W", "60s", "--tcp", "-J", f"-c{COUNT}", "-i0.01", "-s100", asked)
+        )
     assert found["counts"]["received"] == COUNT
     assert found["counts"]["foreign"] == found["counts"]["corrupt"] == 0
 
 
 def test_a_window_over_a_connection(site: Site) -> None:
-    found = host(sock("echo", "-J", "-c2000", "--window=32", *site.to("echo", "tcp")))
+    found = host(sock("echo", "-W", "60s", "-J", "-c2000", "--window=32", *site.to("echo", "tcp")))
     assert (found["counts"]["received"], found["window"]) == (2000, 32)
 
 

@@ -305,11 +305,13 @@ def test_standard_input_is_not_asked_twice() -> None:
 
 def test_arguments_are_asked_count_times_and_again_after_a_reset() -> None:
     with stream_liar(hears(2), says(b"a\r\n")) as liar:
-        done = sock("reverse", "-c", "2", "-i", "0.01", "-H", f"127.0.0.1:{liar.port}", "a")
+        done = sock(
+            "reverse", "-W", "60s", "-c", "2", "-i", "0.01", "-H", f"127.0.0.1:{liar.port}", "a"
+        )
         assert (done.code, done.out) == (0, b"a\na\n")
         assert liar.wait_heard(2) == b"a\na\n"
     with stream_liar(hears(2), resets) as liar:
-        done = sock("reverse", "--retries", "2", "-H", f"127.0.0.1:{liar.port}", "a")
+        done = sock("reverse", "-W", "60s", "--retries", "2", "-H", f"127.0.0.1:{liar.port}", "a")
         assert done.code == 1
         assert liar.wait_heard(3) == b"a\n" * 3
 
@@ -332,7 +334,7 @@ def test_lines_work_with_a_server_of_others_and_a_slow_one() -> None:
         done = sock("reverse", *PATIENT, "-H", f"127.0.0.1:{liar.port}", "abc")
         assert (done.code, done.out) == (0, b"cba\n")
     with stream_liar(hears_end, says(b"desserts\nevil\n")) as liar:
-        done = sock("reverse", "-H", f"127.0.0.1:{liar.port}", "stressed", "live")
+        done = sock("reverse", "-W", "60s", "-H", f"127.0.0.1:{liar.port}", "stressed", "live")
     assert (done.code, done.out) == (0, b"desserts\nevil\n")
 
 

@@ -112,7 +112,7 @@ def test_a_reader_that_has_had_enough_is_no_error(daemon: Daemon, tls_files: Fil
 
 def test_data_is_finished_unless_it_is_kept_open() -> None:
     with stream_liar(hears_end, says(b"end")) as liar:
-        assert sock("send", HOST, str(liar.port), "data").out == b"end"
+        assert sock("send", "-W", "60s", HOST, str(liar.port), "data").out == b"end"
     with stream_liar(hears_end) as liar:
         done = sock("send", "--keep-open", "-W", "0.3", HOST, str(liar.port), "data")
         assert (done.code, done.out) == (3, b"")
@@ -152,8 +152,11 @@ def test_where_no_answer_is_due_a_datagram_is_sent_and_that_is_all() -> None:
         done = sock("send", "--udp", "--answers", "0", "-W", "10m", *words)
         assert (done.code, done.out, done.err) == (0, b"", "")
         assert liar.wait_heard(1) == b"data"
+        done = sock("send", "--udp", "--answers", "0", "--explain", *words)
+        assert "# round trip" not in done.err
+        assert liar.wait_heard(2) == b"data" * 2
         done = sock("send", "--udp", "--answers", "0", "-c3", "-i0", "-J", *words)
-        assert liar.wait_heard(4) == b"data" * 4
+        assert liar.wait_heard(5) == b"data" * 5
     [told] = json.loads(done.out.splitlines()[-1])["hosts"]
     counts = told["counts"]
     assert (done.code, counts["sent"], counts["received"], counts["loss"]) == (0, 3, 0, None)
@@ -253,7 +256,7 @@ def test_a_certificate_that_does_not_hold_has_its_exit_code(
 def test_an_end_that_tls_does_not_know_of_is_told(tls_files: Files) -> None:
     certificate, key, authority = tls_files
     with stream_liar(says(b"all?"), tls=(certificate, key)) as liar:
-        done = sock("get", "--tls", "--ca", authority, HOST, str(liar.port))
+        done = sock("get", "-W", "60s", "--tls", "--ca", authority, HOST, str(liar.port))
     assert (done.code, done.out) == (0, b"all?")
     assert "without TLS's own end" in done.err
 
@@ -311,7 +314,13 @@ def test_words_are_a_destination_and_the_data() -> None:
 
 @pytest.mark.parametrize(
     ("transport", "name", "port"),
-    [("tcp", "ftp", 21), ("tls", "https", 443), ("udp", "tftp", 69), ("udp", "domain", 53)],
+    [
+        ("tcp", "ftp", 21),
+        ("tls", "https", 443),
+        ("udp", "tftp", 69),
+        ("udp", "domain", 53),
+        ("tcp", "FTP", 21),
+    ],
 )
 def test_a_port_may_be_a_service_s_name(transport: str, name: str, port: int) -> None:
     _, asking, rest = destination(["::1", name, "data"], Asking(transport=transport))

@@ -260,6 +260,7 @@ def test_an_interval_has_the_places_that_make_sense(low: int, high: int, text: s
 
 def test_no_name_gets_an_escape_through() -> None:
     assert "\x1b" not in row("\x1b[2J", "-", "\x1b[2J", 9)
+    assert row(r"a\b", "-", r"no 'a\b'", 3) == rf"a\b  {'-':>{OFFSET_COLUMNS}}  no 'a\b'"
 
 
 def test_a_row_that_is_too_wide_for_the_terminal_has_a_second_line() -> None:

@@ -264,7 +264,7 @@ async def test_two_that_ask_the_same_server_have_ports_of_their_own() -> None:
         (("127.0.0.1", 0), "", "0 is no port"),
         (("127.0.0.1", 65_536), "", "65536 is no port"),
         (("localhost", 7), "", "localhost is no address"),
-        (("127.0.0.1", 7), "lx", "there is no interface lx"),
+        (("127.0.0.1", 7), "lx", "-I lx: there is no such interface"),
         (("fe80::1%nothere", 7), "", "there is no interface nothere"),
     ],
 )

@@ -286,11 +286,11 @@ async def test_who_connects_comes_from_the_address_that_was_chosen() -> None:
 @pytest.mark.parametrize(
     ("interface", "said"),
     [
-        ("nosuch0", "there is no interface nosuch0"),
-        ("x" * 16, "there is no interface xxxxxxxxxxxxxxxx"),
-        ("a\0b", "there is no interface a\0b"),
-        ("192.0.2.1", "192.0.2.1 is none of this host's own addresses"),
-        ("::1", "-I ::1: 127.0.0.1 has no address of IPv6"),
+        ("nosuch0", "-I nosuch0: there is no such interface"),
+        ("x" * 16, "-I xxxxxxxxxxxxxxxx: there is no such interface"),
+        ("a\0b", "-I a\0b: there is no such interface"),
+        ("192.0.2.1", "-I 192.0.2.1: it is none of this host's own addresses"),
+        ("::1", "-I ::1: it is of IPv6, what is asked of IPv4"),
     ],
 )
 @pytest_twisted.ensureDeferred

@@ -128,13 +128,13 @@ def test_an_address_that_several_interfaces_have_is_that_of_the_one_it_names() -
 @pytest.mark.parametrize(
     ("wanted", "version", "why"),
     [
-        ("eth1", 4, "there is no interface eth1; did you mean 'eth0'?"),
-        ("bridge", 4, "there is no interface bridge; there are lo, eth0, wlan0, tun0"),
-        ("wlan0", 4, "the interface wlan0 is down"),
-        ("fe80::1%lo", 6, "fe80::1%lo is none of this host's own addresses"),
-        ("10.99.0.1", 4, "10.99.0.1 is none of this host's own addresses"),
-        ("fd77::1", 4, "fd77::1 is no address of IPv4, as the one to send to is"),
-        ("10.77.0.1", 6, "10.77.0.1 is no address of IPv6, as the one to send to is"),
+        ("eth1", 4, "-I eth1: there is no such interface; did you mean 'eth0'?"),
+        ("bridge", 4, "-I bridge: there is no such interface; there are lo, eth0, wlan0, tun0"),
+        ("wlan0", 4, "-I wlan0: the interface is down"),
+        ("fe80::1%lo", 6, "-I fe80::1%lo: it is none of this host's own addresses"),
+        ("10.99.0.1", 4, "-I 10.99.0.1: it is none of this host's own addresses"),
+        ("fd77::1", 4, "-I fd77::1: it is of IPv6, what is asked of IPv4"),
+        ("10.77.0.1", 6, "-I 10.77.0.1: it is of IPv4, what is asked of IPv6"),
     ],
 )
 def test_an_interface_that_cannot_be_used_is_refused(wanted: str, version: int, why: str) -> None:
@@ -156,7 +156,7 @@ def test_who_may_choose_no_interface_is_told_what_will_do() -> None:
         use_device(sock, loopback)
         os.seteuid(NOBODY)  # who may choose one, and then no other
         try:
-            with pytest.raises(UsageFault, match="only root may choose lo here"):
+            with pytest.raises(UsageFault, match="-I lo: only root may choose it here"):
                 use_device(sock, loopback)
         finally:
             os.seteuid(0)

@@ -106,7 +106,7 @@ def test_no_way_there_is_unreachable() -> None:
             }
         ]
         (error,) = outcome(alone, "hear", GROUP6, PORT, 1, "eth0")
-        assert error["text"] == "there is no interface eth0; there are lo"
+        assert error["text"] == "-I eth0: there is no such interface; there are lo"
 
 
 # broadcasts

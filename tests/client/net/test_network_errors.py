@@ -14,8 +14,8 @@ from sockd.client.net.datagrams import (
     MOST_KINDS,
     open_host,
 )
-from sockd.client.net.icmp import NetworkError, NotDelivered, Origin
-from tests.client.askers import FAMILIES, bounce, nobody, server, to
+from sockd.client.net.icmp import MOST_ERRORS, NetworkError, NotDelivered, Origin
+from tests.client.askers import FAMILIES, bounce, nobody, send_in_vain, server, to
 from tests.helpers import until
 from tests.memory import REACTOR
 from tests.processes import PATIENCE
@@ -75,11 +75,23 @@ def error(code: int = 3, **more: Any) -> NetworkError:
     return NetworkError(errno=111, origin=Origin.ICMP, type=3, code=code, **more)
 
 
-def test_errors_at_the_end_are_counted() -> None:
-    datagrams = open_host(REACTOR, nobody())
-    datagrams.send(b"")
+def test_errors_at_the_end_are_counted_and_told() -> None:
+    told: list[NetworkError] = []
+    datagrams = open_host(REACTOR, nobody(), on_error=told.append)
+    send_in_vain(datagrams)
     datagrams.close()
-    assert [one.count for one in datagrams.icmp()] == [1]
+    assert [one.count for one in datagrams.icmp()] == [len(told)] == [1]
+
+
+def test_all_errors_can_be_told_at_once() -> None:
+    told: list[NetworkError] = []
+    datagrams = open_host(REACTOR, nobody(), on_error=told.append)
+    for _ in range(MOST_ERRORS + 1):
+        send_in_vain(datagrams)
+    datagrams.read_errors()
+    assert len(told) == MOST_ERRORS + 1
+    datagrams.close()
+    assert len(told) == MOST_ERRORS + 1
 
 
 def test_errors_are_counted_apart_only_to_a_bound() -> None:

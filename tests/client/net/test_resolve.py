@@ -286,15 +286,14 @@ def test_threads_that_nobody_waits_for_are_bounded_too() -> None:
     scene = Scene(Lookups(most=1, most_threads=2))
     scene.ask("first", "second", "third")
     scene.clock.advance(3)
+    assert set(scene.told) == {"first"}, "the third waits for the end of the second's wait"
     scene.clock.advance(3)
-    assert set(scene.told) == {"first", "second"}
-    scene.clock.advance(3)
-    assert set(scene.told) == {"first", "second"}, "the third has not had its turn"
+    assert scene.fault("second") == LATE.format("second")
+    assert scene.fault("third").endswith("no look-up is free: 2 names have had no answer")
     scene.answer("first")
-    scene.clock.advance(2.5)
-    scene.answer("third")
-    assert len(scene.told) == 3
-    scene.answer("second")
+    scene.ask("fourth")
+    scene.answer("fourth", "second")
+    assert isinstance(scene.told["fourth"], tuple)
 
 
 def test_who_gives_up_has_no_other_name_asked_for() -> None:
@@ -322,6 +321,12 @@ def test_where_the_system_has_no_thread_left_one_that_comes_back_makes_room() ->
         scene.ask("third")
     assert scene.told["third"].check(Unreachable)
     assert "cannot look up third: can't start new thread" in str(scene.told["third"].value)
+    scene.ask("fourth")
+    with no_more_threads():
+        scene.ask("fifth")
+        scene.clock.advance(3)
+    assert scene.told["fifth"].check(Unreachable), "it is not known when the fourth comes back"
+    scene.answer("fourth")
 
 
 @contextmanager
@@ -380,7 +385,6 @@ from twisted.internet import selectreactor
 selectreactor.install()
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
-from sockd.client.net.dial import dial
 from sockd.client.net.resolve import Lookups
 def look():
     reactor.callFromThread(reactor.stop)

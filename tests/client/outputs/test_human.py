@@ -375,6 +375,13 @@ def test_of_what_nothing_comes_back_no_loss_is_told() -> None:
     assert Told(summary([lost]), command="echo").lines[1].endswith("5 sent, 0 received, 100 % loss")
     gone = HostSummary(target="localhost", transport="udp", counts=Counts(sent=5))
     assert Told(summary([gone]), command="discard", count=5).lines[1].endswith("  5 sent")
+    known = evolve(gone, counts=Counts(sent=5, undelivered=2))
+    for is_final, line in (
+        (True, "  probes       5 sent, 2 reported undelivered"),
+        (False, "localhost: 5 sent, 2 reported undelivered"),
+    ):
+        told = Told(summary([known], is_final=is_final), command="discard", count=5)
+        assert line in told.lines
 
 
 def test_an_address_is_not_told_twice_beside_the_name_that_it_was_found_by() -> None:

@@ -106,6 +106,7 @@ def test_a_value_is_told_by_its_name_and_a_duration_with_its_unit() -> None:
     assert named("retransmits", 0) == "retransmits 0"
     assert named("leap", True) == "leap yes"
     assert named("text", "\x1b[2J") == "text \\x1b[2J"
+    assert named("text", r"a\b") == r"text a\b"
 
 
 def test_a_text_is_as_wide_as_the_terminal_shows_it() -> None:

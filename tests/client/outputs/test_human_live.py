@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 
+from attrs import evolve
+
 from sockd.client.asking import Asking
 from sockd.client.outputs.human import Human
 from sockd.client.report import Counts, Interval, Outcome
@@ -12,7 +14,8 @@ from tests.client.outputs.told import FakeTerminal, Told, answer
 
 
 def seconds_of(told: Told, events: int) -> Interval:
-    return Interval(target="localhost", from_ns=0, to_ns=1, counts=Counts(sent=events))
+    counts = Counts(sent=events, in_flight=events)
+    return Interval(target="localhost", from_ns=0, to_ns=1, counts=counts)
 
 
 def test_the_live_line_is_drawn_at_most_four_times_a_second() -> None:
@@ -75,6 +78,13 @@ def test_who_is_counted_as_answering_has_answered() -> None:
     )
 
 
+def test_where_no_host_answers_none_is_counted_as_answering() -> None:
+    told = Told(command="discard", hosts=("one", "two"), err_is_terminal=True)
+    told.now_ns = 10**9
+    told(Interval(target="one", from_ns=0, to_ns=10**9, counts=Counts(sent=9, bytes_sent=9000)))
+    assert told.err.endswith("\r\x1b[K2 hosts: 1 s, 9 sent, 9.00 datagrams/s, 72.0 kbit/s")
+
+
 def test_there_is_no_live_line_where_a_line_of_an_answer_stands_open() -> None:
     told = Told(command="daytime", count=9, out_is_terminal=True, err_is_terminal=True)
     told(answer(b"open"), seconds_of(told, 10))
@@ -114,6 +124,12 @@ def test_of_datagrams_that_flow_it_tells_how_many_and_how_fast() -> None:
     for command, counts, line in (
         ("chargen", asked, "2000 sent, 1000 datagrams/s, 4.00 Mbit/s, 0.05 % loss"),
         ("discard", sent, "2000 sent, 1000 datagrams/s, 8.00 Mbit/s"),
+        ("send", sent, "2000 sent, 1000 datagrams/s, 8.00 Mbit/s"),
+        (
+            "send",
+            evolve(sent, undelivered=9),
+            "2000 sent, 1000 datagrams/s, 8.00 Mbit/s, 9 undelivered",
+        ),
     ):
         told = Told(command=command, err_is_terminal=True)
         told.now_ns = 2 * 10**9

@@ -26,7 +26,7 @@ def test_what_a_server_says_is_escaped_on_a_terminal(columns: int) -> None:
 
 def test_what_a_server_says_goes_into_a_pipe_as_it_came() -> None:
     with stream_liar(says(EVIL)) as server:
-        assert sock("get", "127.0.0.1", str(server.port)).out == EVIL
+        assert sock("get", "-W", "60s", "127.0.0.1", str(server.port)).out == EVIL
 
 
 @WIDTHS

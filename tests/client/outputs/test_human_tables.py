@@ -15,7 +15,8 @@ from sockd.client.outputs.histogram import MOST_BARS, Bin, bar, histogram, merge
 from sockd.client.outputs.summary import probes_sheet, ranks_sheet, timing_sheet, trips_sheet
 from sockd.client.outputs.tables import WIDE, Sheet, table
 from sockd.client.report import Counts, Summary
-from tests.client.outputs.runs import HISTOGRAM, MEASURED, SILENT, SPREAD, summary
+from tests.client.outputs.runs import HISTOGRAM, MEASURED, SILENT, SPREAD, error, summary
+from tests.client.outputs.told import Told, answer
 from tests.processes import succeed
 
 ODD = Counts(
@@ -182,3 +183,14 @@ def test_one_slow_answer_does_not_make_one_bar_of_all_others() -> None:
 def test_a_bar_is_never_nothing_and_never_too_long(part: float, width: int) -> None:
     for signs in (Signs(), ASCII):
         assert 1 <= len(bar(part, width, signs)) <= max(width, 1)
+
+
+def test_a_name_has_one_spelling_wherever_it_is_told() -> None:
+    name = r"a\b"
+    noted = evolve(MEASURED, target=name, notes=(rf"of {name}",))
+    for hosts, asked in (([noted], (name,)), ([noted, noted], (name, name))):
+        told = Told(answer(b"x\n", name), summary(hosts), command="echo", hosts=asked)
+        told(error(name, f"{name} is silent"))
+        shown = [*told.lines, told.out.decode()]
+        assert sum(name in line for line in shown) >= 3
+        assert not [line for line in shown if r"a\\b" in line]

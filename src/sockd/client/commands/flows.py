@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import click
+from attrs import evolve
 
 from sockd.client.arguments import BYTES, Command, asks, check_end
 from sockd.client.asking import LARGEST_SIZE, Asking
-from sockd.client.asks import Answer, ConversationHost, Speech, Talk
+from sockd.client.asks import INTERVAL, Answer, ConversationHost, Speech, Talk
 from sockd.client.errors import BadAnswer
 from sockd.client.hosts import Asked
 from sockd.client.measure.pace import Pace
@@ -15,6 +16,7 @@ from sockd.client.net.streams import Stream
 from sockd.client.process import Run
 from sockd.client.start import run_hosts, targets
 from sockd.client.talk.flow import FlowHost, send_all
+from sockd.client.talk.oneway import INTERVAL as SENDING_INTERVAL
 from sockd.client.talk.oneway import OneWayHost
 from sockd.client.targets import Target, Transport
 from sockd.formats import ports
@@ -32,8 +34,11 @@ _SIZE = click.option(
 )
 
 
-def _check_options(asking: Asking) -> Asking:
-    """Raises UsageError where a size or a count does not go with the transport."""
+def _flowing(asking: Asking, every: float, *, is_rate: bool = False) -> Asking:
+    """With an interval, where datagrams are to flow until something ends it.
+
+    Raises UsageError where a size or a count does not go with the transport.
+    """
     if Transport(asking.transport).is_stream:
         if asking.count is not None:
             raise click.UsageError("-c counts datagrams: a connection has -s, its bytes")
@@ -41,6 +46,8 @@ def _check_options(asking: Asking) -> Asking:
             raise click.UsageError("-i and --retries are for datagrams: a connection flows")
     elif asking.size is not None and asking.size > LARGEST_SIZE:
         raise click.UsageError(f"a datagram has at most {LARGEST_SIZE} bytes, not {asking.size}")
+    elif asking.count is asking.interval is None and (is_rate or asking.deadline is not None):
+        return evolve(asking, interval=every)
     return asking
 
 
@@ -153,10 +160,11 @@ def chargen(asking: Asking, hosts: tuple[str, ...], is_rate: bool, is_unchecked:
 
     To -s bytes, -w seconds, ^C or the end of who reads. Lines of 72 of 95 characters, each shifted
     by one, are what the RFC recommends; xinetd rotates 93, muduo 94. Anything else is corrupt,
-    unless --unchecked. By datagrams, -c questions of -s bytes (512) go one by one, as -i says (1 s;
-    0: as answers come), and no more should come back.
+    unless --unchecked. By datagrams, questions of -s bytes (512) go one by one, as -i says (1 s;
+    0: as answers come), and no more should come back: -c of them, with -i, -w or --rate until -w or
+    ^C, else one.
     """
-    _check_options(asking)
+    asking = _flowing(asking, INTERVAL, is_rate=is_rate)
     if Transport(asking.transport).is_stream and asking.size is None and asking.deadline is None:
         check_end(asking, "-s or -w")
     found = targets(hosts, asking, dict.fromkeys((TCP, UDP, TLS), ports.CHARGEN))
@@ -183,11 +191,11 @@ def discard(asking: Asking, hosts: tuple[str, ...]) -> int:
     """Send -s bytes (16m) that are forgotten, and tell how fast they go (RFC 863).
 
     It counts what the other side has taken: all of it once the service has closed after our end, or
-    once its kernel has acknowledged it. By datagrams: -c of them, of -s bytes (64), each -i (0.1
-    s); nothing comes back, so the rate is that of sending, and only what the network reports as
-    undelivered is known to be lost.
+    once its kernel has acknowledged it. By datagrams: of -s bytes (64), each -i (0.1 s), -c of
+    them, with -i or -w until -w or ^C, else one; nothing comes back, so the rate is that of
+    sending, and only what the network reports as undelivered is known to be lost.
     """
-    _check_options(asking)
+    asking = _flowing(asking, SENDING_INTERVAL)
     if asking.retries:
         raise click.UsageError("--retries asks again where no answer came: here none ever comes")
     found = targets(hosts, asking, dict.fromkeys((TCP, UDP, TLS), ports.DISCARD))

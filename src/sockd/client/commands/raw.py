@@ -6,6 +6,7 @@ import os
 import socket
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 import click
 from attrs import evolve
@@ -149,10 +150,10 @@ def parse_port(text: str, host: str, transport: Transport) -> int:
 
 
 def _service_port(name: str, protocol: str) -> int | None:
-    try:
-        return socket.getservbyname(name, protocol)
-    except (OSError, ValueError):  # what is no UTF-8
-        return None
+    for spelt in (name, name.lower()):
+        with suppress(OSError, ValueError):  # what is no UTF-8
+            return socket.getservbyname(spelt, protocol)
+    return None
 
 
 def parse_hex(text: str) -> bytes:

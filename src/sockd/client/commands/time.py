@@ -27,7 +27,7 @@ from sockd.client.targets import Target, Transport
 from sockd.client.waiting import sleep
 from sockd.formats import ports
 from sockd.formats.clock import local_ctime
-from sockd.formats.text import escape, readable
+from sockd.formats.text import readable
 from sockd.formats.time import SIZE, unix_time
 
 TCP, UDP, TLS = Transport.TCP, Transport.UDP, Transport.TLS
@@ -251,7 +251,7 @@ def _fixed(number: int, places: int) -> str:
 
 def row(name: str, offset: str, rest: str, columns: int, width: int | None = None) -> str:
     """A row of the table. Where it is wider than `width`, what comes last has lines of its own."""
-    head, rest = f"{escape(name):<{columns}}  {offset:>{OFFSET_COLUMNS}}", readable(rest)
+    head, rest = f"{readable(name):<{columns}}  {offset:>{OFFSET_COLUMNS}}", readable(rest)
     if width is None or len(head) + 2 + len(rest) <= width:
         return f"{head}  {rest}"
     lines = fill(rest.split(" "), max(1, width - len(INDENT)))
@@ -261,7 +261,10 @@ def row(name: str, offset: str, rest: str, columns: int, width: int | None = Non
 @click.command(cls=Command)
 @click.argument("hosts", nargs=-1, metavar="[HOST...]")
 @click.option(
-    "--precise", "is_precise", is_flag=True, help="Ask near the tick, until 5 ms are left open."
+    "--precise",
+    "is_precise",
+    is_flag=True,
+    help="Ask near the tick, until 5 ms are left open; -i is the least gap then.",
 )
 @asks(TCP, UDP, TLS, Transport.UNIX, Transport.UNIXGRAM)
 def time(asking: Asking, hosts: tuple[str, ...], is_precise: bool) -> int:
@@ -295,5 +298,5 @@ def time(asking: Asking, hosts: tuple[str, ...], is_precise: bool) -> int:
 def column_width(found: Sequence[Target]) -> int:
     """Columns for the names of hosts."""
     return min(
-        MOST_NAME, max(len(escape(name)) for name in ("localhost", *(t.name for t in found)))
+        MOST_NAME, max(len(readable(name)) for name in ("localhost", *(t.name for t in found)))
     )

@@ -169,7 +169,7 @@ class Probing:
         except Exception:
             if self._over is None or self._over.called:
                 raise
-            self._over.errback()
+            self._over.errback()  # the reactor would log it, and the run would wait for ever
 
     def _look(self) -> None:
         now_ns = self.run.monotonic_ns()

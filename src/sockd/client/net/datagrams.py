@@ -10,7 +10,6 @@ import os
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from typing import Any
 
 from attrs import define, evolve, field
@@ -26,7 +25,7 @@ from sockd.client.net.clocks import carried_over
 from sockd.client.net.icmp import NetworkError, NotDelivered, Origin
 from sockd.client.net.interfaces import named
 from sockd.client.net.sockets import DEFAULT_HOPS, Opened
-from sockd.client.net.watched import Handed, WatchedPort
+from sockd.client.net.watched import MOST_READS, Handed, WatchedPort
 from sockd.client.report import IcmpErrors, Timing
 from sockd.formats.hostport import host_port
 from sockd.reactor.ancillary import Told
@@ -209,7 +208,7 @@ class Datagrams:
             raise failed
         if not self._is_open:
             raise Unreachable(f"the socket to {self.opened.name} is closed")
-        waiting: Deferred[Arrival] = Deferred(self._forget)
+        waiting: Deferred[Arrival] = Deferred(self._waiting.remove)
         self._waiting.append(waiting)
         waiting.addTimeout(max(0.0, wait), self.reactor)
         try:
@@ -267,10 +266,6 @@ class Datagrams:
             said += f", but {self.wrong} that are no answers"
         return said
 
-    def _forget(self, waiting: Deferred[Arrival]) -> None:
-        with suppress(ValueError):
-            self._waiting.remove(waiting)
-
     def _came(self, batch: Sequence[Datagram], clocks: ClockReading) -> None:
         told = [(data, address, *(told or _UNTOLD)) for data, address, _, _, _, told in batch]
         self._stamped(told, clocks)
@@ -311,6 +306,15 @@ class Datagrams:
 
     # errors of the network
 
+    def read_errors(self) -> None:
+        """Tell of all that the network has said by now, before the reactor would."""
+        for _ in range(MOST_READS):
+            if not self._take_errors():
+                break
+        if self._telling is not None:
+            self._telling.cancel()
+            self._tell()
+
     def _take_errors(self) -> bool:
         """Take what is in the queue of errors, to be told of in the next turn of the reactor.
 
@@ -339,8 +343,6 @@ class Datagrams:
         if kind not in self.errors and len(self.errors) >= MOST_KINDS:
             kind = ("others", None)
         self.errors[kind] += 1
-        if not self._is_open:
-            return
         if self.on_error is not None:
             self.on_error(error)
         if self.on_batch is not None or self.is_many or not error.means_undelivered:
@@ -354,15 +356,14 @@ class Datagrams:
     # the end
 
     def close(self) -> None:
-        """Close the socket and remove its file. Who still waits gets Unreachable."""
+        """Close the socket and remove its file, once all errors are told. Who still waits gets
+        Unreachable.
+        """
         if not self._is_open:
             return
         _ = self.own_losses  # while it can be asked
-        self._take_errors()
         self._is_open = False
-        if self._telling is not None:
-            self._telling.cancel()
-            self._tell()
+        self.read_errors()
         for port in self._ports:
             port.stopListening()
         self.opened.close()

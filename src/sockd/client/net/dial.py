@@ -20,7 +20,7 @@ from sockd.client.net.connect import connect_to, connect_to_path
 from sockd.client.net.interfaces import Way
 from sockd.client.net.loop import Reactor
 from sockd.client.net.race import AllFailed, Race, interleave
-from sockd.client.net.resolve import LOOKUPS, Address, Lookups, resolve
+from sockd.client.net.resolve import LOOKUPS, Address, Found, Lookups, resolve
 from sockd.client.net.streams import Hook, Stream
 from sockd.client.net.system import words
 from sockd.client.report import Timing
@@ -37,19 +37,19 @@ async def dial(
     on_write: Hook | None = None,
     on_read: Hook | None = None,
     lookups: Lookups = LOOKUPS,
+    found: Found | None = None,
 ) -> Stream:
     """Connect to a target of a stream transport, with TLS where it is TLS.
 
-    All of it together takes at most `asking.wait` seconds, from when its name has its turn to be
-    looked up. Raises NameNotFound, Unreachable, TimedOut, BadCertificate, and UsageFault for an
-    interface or a file of the options.
+    All takes `asking.wait` seconds at most, from its name's turn to be looked up, if it is not
+    `found`. Raises NameNotFound, Unreachable, TimedOut, BadCertificate; UsageFault for options.
     """
     if target.transport is Transport.TLS:
         # here, because it takes long to load; and first, because files at fault connect to nobody
         from sockd.client.net.trust import load
 
         load(asking.ca, asking.certificate, asking.is_insecure)
-    dialling = _Dialling(reactor, target, asking, lookups)
+    dialling = _Dialling(reactor, target, asking, lookups, found)
     reached = await dialling.reach()
     channel: Channel = SocketChannel(reactor, reached.sock, str(target))
     timing = reached.timing
@@ -86,6 +86,7 @@ class _Dialling:
     target: Target
     asking: Asking
     lookups: Lookups
+    found: Found | None
     began_ns: int = field(init=False)
     _end: float = field(init=False)
     """By the reactor's clock."""
@@ -106,7 +107,7 @@ class _Dialling:
         """A connected socket, before TLS."""
         if self.target.path:
             return await self._reach_path()
-        found = await resolve(
+        found = self.found or await resolve(
             self.reactor,
             self.target.host,
             self.target.port,
@@ -175,9 +176,7 @@ class _Dialling:
         family = socket.AF_INET6 if version == 6 else socket.AF_INET
         kept = [address for address in addresses if address.family == family]
         if not kept:
-            raise UsageFault(
-                f"-I {self.asking.interface}: {self.target.host} has no address of IPv{version}"
-            )
+            interfaces.refuse_family(self.asking.interface, version)
         return kept
 
     def _late(self, where: str) -> str:

@@ -140,23 +140,23 @@ def way(wanted: str, interfaces: Sequence[Interface], version: int = 0) -> Way:
     for one in interfaces:
         if one.name == wanted:
             if not one.is_up:
-                _refuse(f"the interface {wanted} is down")
+                _refuse(wanted, "the interface is down")
             return Way(one)
     host, _, scope = wanted.partition("%")
     try:
         ip = ipaddress.ip_address(host)
     except ValueError:
         miss = near_miss(wanted, [one.name for one in interfaces], or_all=True)
-        _refuse(f"there is no interface {wanted}{miss}")
+        _refuse(wanted, f"there is no such interface{miss}")
     for one in interfaces:
         is_meant = scope in ("", one.name, str(one.index))
         if is_meant and any(own.ip == ip for own in one.addresses):
             if version not in (0, ip.version):
-                _refuse(f"{wanted} is no address of IPv{version}, as the one to send to is")
+                refuse_family(wanted, ip.version)
             return Way(one if ip.is_link_local or scope else None, str(ip))
     if ip.is_loopback and ip.version == 4:
         return Way(None, str(ip))  # all of 127.0.0.0/8 is ours
-    _refuse(f"{wanted} is none of this host's own addresses")
+    _refuse(wanted, "it is none of this host's own addresses")
 
 
 def use_device(sock: socket.socket, interface: Interface) -> None:
@@ -164,7 +164,7 @@ def use_device(sock: socket.socket, interface: Interface) -> None:
     try:
         sock.setsockopt(socket.SOL_SOCKET, _SO_BINDTODEVICE, interface.name.encode())
     except PermissionError:  # Linux before 5.7
-        _refuse(f"only root may choose {interface.name} here; one of its addresses will do")
+        _refuse(interface.name, "only root may choose it here; one of its addresses will do")
 
 
 def to_join(interfaces: Iterable[Interface], version: int) -> tuple[Interface, ...]:
@@ -190,5 +190,10 @@ def named(address: str) -> str:
     return f"{host}%{interface_name(int(scope))}" if scope.isdecimal() else address
 
 
-def _refuse(why: str) -> NoReturn:
-    raise UsageFault(why)
+def refuse_family(wanted: str, version: int) -> NoReturn:
+    """Raises UsageFault: an address of `-I` leads to none of what is asked."""
+    _refuse(wanted, f"it is of IPv{version}, what is asked of IPv{10 - version}")
+
+
+def _refuse(wanted: str, why: str) -> NoReturn:
+    raise UsageFault(f"-I {wanted}: {why}")

@@ -111,7 +111,7 @@ class Lookups:
         """What `look` returns or raises in a thread, and how long it took (ns).
 
         The wait begins when its turn has come: for many names that is later than now. Raises
-        TimedOut after it.
+        TimedOut after it, and where all threads there may be hang.
         """
         lookup = _Lookup(reactor, host, look, wait)
         self._waiting.append(lookup)
@@ -132,13 +132,20 @@ class Lookups:
             try:
                 thread.start()
             except RuntimeError as error:  # the system gives no more
-                if self._threads:  # until one has come back
+                if self._threads > self._late:  # until one has come back, or is late too
                     self._waiting.appendleft(lookup)
                     return
                 lookup.answer.errback(Unreachable(f"cannot look up {lookup.host}: {error}"))
             else:
                 self._threads += 1
                 lookup.timer = lookup.reactor.callLater(lookup.wait, partial(self._expire, lookup))
+        while self._waiting and self._late >= self.most_threads:
+            # all hang, and none of them has an end that is known
+            lookup = self._waiting.popleft()
+            if not lookup.answer.called:
+                hung = f"no look-up is free: {self._late} names have had no answer"
+                told = f"no answer from the name service for {lookup.host}: {hung}"
+                lookup.answer.errback(TimedOut(told))
 
     def _work(self, lookup: _Lookup) -> None:
         """In a thread: ask, and have the reactor told."""

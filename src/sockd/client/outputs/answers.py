@@ -6,7 +6,7 @@ from typing import BinaryIO
 
 from attrs import Factory, define
 
-from sockd.formats.text import escape, readable
+from sockd.formats.text import readable
 
 MOST_LINE = 65_536
 """Bytes of a line that are held until its end comes, where hosts are named before their lines: a
@@ -73,7 +73,7 @@ class Answers:
             self._rests[target] = rest
 
     def _line(self, target: str, line: bytes) -> None:
-        name = f"{escape(target)}: "
+        name = f"{readable(target)}: "
         if self.is_terminal:
             self._show(line + b"\n", name)
         else:

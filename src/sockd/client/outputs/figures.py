@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from attrs import frozen
 
 from sockd.client.report import Value
-from sockd.formats.text import escape
+from sockd.formats.text import readable
 
 ABSENT = "-"
 """What stands where a figure is not known."""
@@ -98,19 +98,19 @@ def amount(size: int) -> str:
 
 def named(name: str, value: Value, signs: Signs = Signs()) -> str:
     """What stands beside an answer, as `kernel rtt 41.2 µs`. It may be of the network."""
-    label = escape(name.removesuffix("_ns").replace("_", " "))
+    label = readable(name.removesuffix("_ns").replace("_", " "))
     if name.endswith("_ns") and isinstance(value, int):
         return f"{label} {duration(value, signs)}"
     if isinstance(value, bool):
         return f"{label} {'yes' if value else 'no'}"
-    return f"{label} {escape(str(value))}"
+    return f"{label} {readable(str(value))}"
 
 
 def whom(target: str, address: str | None) -> str:
     """A target, and its address where it does not say that itself. It is escaped."""
     if not address or target == address or target.endswith(f" ({address})"):
-        return escape(target)
-    return f"{escape(target)} ({escape(address)})"
+        return readable(target)
+    return f"{readable(target)} ({readable(address)})"
 
 
 def cells(text: str) -> int:

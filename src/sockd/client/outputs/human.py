@@ -29,7 +29,7 @@ from sockd.client.report import (
     Summary,
 )
 from sockd.client.targets import Transport
-from sockd.formats.text import escape, readable
+from sockd.formats.text import readable
 
 MEASURING = frozenset({"echo"})
 """Commands that measure, whatever they are asked for."""
@@ -178,7 +178,7 @@ class Human:
         """What a reader should know to judge the answers, where no figures are told."""
         for host in summary.hosts:
             for note in host.notes:
-                text = f"{escape(host.target)}: {escape(note)}"
+                text = f"{readable(host.target)}: {readable(note)}"
                 self._screen.say(*fill(text.split(" "), self._screen.width))
 
     def _block(self, summary: Summary, host: HostSummary) -> None:

@@ -8,14 +8,22 @@ from attrs import asdict, define, field
 
 from sockd.client.outputs.figures import amount, duration, frequency, percent, rate
 from sockd.client.outputs.screen import Screen
+from sockd.client.outputs.summary import comes_back
 from sockd.client.report import Counts, Error, Event, Interval, Outcome, Probe, Spread, Start
-from sockd.formats.text import escape
+from sockd.formats.text import readable
 
 REDRAW_NS = 250_000_000
 """Four times a second: more often nobody reads, and it would disturb what is measured."""
 
-FLOWS = {"chargen": ("received", "bytes_received"), "discard": ("sent", "bytes_sent")}
-"""Commands over which something flows, and what that is where it is datagrams."""
+ASKS_FOR_MORE = frozenset({"chargen"})
+"""Commands to which datagrams flow."""
+
+
+def _speed(count: int, size: int, elapsed_ns: int) -> list[str]:
+    """Of datagrams that flow; nothing where no time has passed."""
+    if not elapsed_ns:
+        return []
+    return [frequency(count * 1e9 / elapsed_ns), rate(size * 8 * 10**9 // elapsed_ns)]
 
 
 def added(one: Counts, other: Counts) -> Counts:
@@ -72,19 +80,24 @@ class Live:
         size = max(counts.bytes_sent, counts.bytes_received)
         if not counts.sent and not size:
             return "" if is_one else self._progress()
-        name = escape(self._names[0]) if is_one else self._progress()
+        name = readable(self._names[0]) if is_one else self._progress()
+        if counts.sent and not (is_one or comes_back(counts)):
+            name = f"{len(self._names)} hosts"  # none of which answers
         elapsed_ns = max(0, now_ns - self._began_ns)
         head = f"{name}: {elapsed_ns / 1e9:.0f} s"
         if not counts.sent:  # a flow, which has no probes
             speed = f", {rate(size * 8 * 10**9 // elapsed_ns)}" if elapsed_ns else ""
             return f"{head}, {amount(size)}{speed}"
         parts = [head, f"{counts.sent} sent"]
-        if (flow := FLOWS.get(self._command)) is None:
-            parts.append(f"{counts.received} received")
-        elif elapsed_ns:
-            often, much = (getattr(counts, name) for name in flow)
-            parts += [frequency(often * 1e9 / elapsed_ns), rate(much * 8 * 10**9 // elapsed_ns)]
-        if flow is None or counts.loss is not None:  # of what nothing comes back is none known
+        if not comes_back(counts):
+            parts += _speed(counts.sent, counts.bytes_sent, elapsed_ns)
+            if counts.undelivered:
+                parts.append(f"{counts.undelivered} undelivered")
+        else:
+            if self._command in ASKS_FOR_MORE:
+                parts += _speed(counts.received, counts.bytes_received, elapsed_ns)
+            else:
+                parts.append(f"{counts.received} received")
             parts.append(f"{percent(counts.loss)} loss")
         if self._rtt is not None:
             parts.append(f"round trip {duration(self._rtt.mean_ns, self.screen.signs)}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sockd.client.outputs.figures import amount, milliseconds, named, whom
 from sockd.client.report import Outcome, Probe
-from sockd.formats.text import escape, readable
+from sockd.formats.text import readable
 
 MARKS = {
     Outcome.LOST: " no answer",
@@ -51,5 +51,5 @@ def amount_of(size: int) -> str:
 
 def _who(probe: Probe, *, is_alone: bool) -> str:
     if is_alone and probe.address is not None:
-        return escape(probe.address)
+        return readable(probe.address)
     return whom(probe.target, probe.address)

@@ -25,7 +25,7 @@ from sockd.client.errors import UsageFault
 from sockd.client.exits import Exit
 from sockd.client.metrics import HOST_METRICS, RUN_METRICS, AnyMetric, Unit, distinct, names
 from sockd.client.report import Error, Event, Summary
-from sockd.formats.text import escape
+from sockd.formats.text import escape, readable
 
 MODE = 0o644
 """Of the file: who collects is another user."""
@@ -64,7 +64,7 @@ class Prometheus:
         if isinstance(event, Summary) and event.is_final:
             self.write(exposition(event))
         elif isinstance(event, Error) and self.errors is not None:
-            self.errors.write(f"sock: {escape(event.message)}\n")
+            self.errors.write(f"sock: {readable(event.message)}\n")
 
     def exit_code(self, code: int) -> int:
         """The same."""

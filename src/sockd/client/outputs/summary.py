@@ -19,7 +19,7 @@ from sockd.client.outputs.figures import (
 )
 from sockd.client.outputs.tables import Sheet
 from sockd.client.report import Answerer, Counts, HostSummary, Stamp, Summary
-from sockd.formats.text import escape
+from sockd.formats.text import readable
 
 ODDITIES = (
     ("late", "late"),
@@ -28,6 +28,7 @@ ODDITIES = (
     ("corrupt", "corrupt"),
     ("foreign", "foreign"),
     ("failed", "failed"),
+    ("undelivered", "reported undelivered"),
     ("in_flight", "still on their way"),
 )
 """Counters that are told where they are not zero, and how."""
@@ -44,10 +45,12 @@ def short(host: HostSummary, signs: Signs, width: int) -> str:
     text = f"{counts.received}/{counts.sent} answered, {percent(counts.loss)} loss"
     if flow := _flow(host):
         text = ", ".join(flow if is_stream(host) else [*_counted(host), *flow])
+    elif counts.sent and not comes_back(counts):
+        text = ", ".join(_counted(host))
     if rtt is not None:
         figures = (rtt.min_ns, rtt.mean_ns, rtt.max_ns)
         text += f", min/avg/max {'/'.join(duration(ns, signs) for ns in figures)}"
-    name = cut(escape(host.target), max(width - len(text) - 2, 3))
+    name = cut(readable(host.target), max(width - len(text) - 2, 3))
     return cut(f"{name}: {text}", width)
 
 
@@ -57,7 +60,7 @@ def heading(summary: Summary, host: HostSummary, signs: Signs) -> str:
     where = host.transport if host.port is None else f"{host.transport} port {host.port}"
     end = ", interrupted" if summary.interrupted else ""
     took = duration(summary.elapsed_ns, signs)
-    return f"{escape(summary.command)} {who}, {where}: {took}{end}"
+    return f"{readable(summary.command)} {who}, {where}: {took}{end}"
 
 
 def block(host: HostSummary, signs: Signs, width: int) -> list[str]:
@@ -105,12 +108,12 @@ def _remarks(host: HostSummary, signs: Signs) -> Iterator[tuple[str, Sequence[st
         text = f"{host.own_losses} datagrams found our own receive queue full: not the network"
         yield "own losses", text.split(" ")
     for error in host.icmp:
-        sender = "our own kernel" if error.sender is None else escape(error.sender)
-        yield "ICMP", f"{error.count} x {escape(error.text)}, from {sender}".split(" ")
+        sender = "our own kernel" if error.sender is None else readable(error.sender)
+        yield "ICMP", f"{error.count} x {readable(error.text)}, from {sender}".split(" ")
     if host.values:
         yield "also", _listed([named(name, value, signs) for name, value in host.values.items()])
     for note in host.notes:
-        yield "note", escape(note).split(" ")
+        yield "note", readable(note).split(" ")
 
 
 def _flow(host: HostSummary) -> list[str]:
@@ -131,8 +134,8 @@ def moved(counts: Counts) -> int:
     return counts.bytes_received or counts.bytes_sent
 
 
-def _comes_back(counts: Counts) -> bool:
-    """Whether there is something to tell: of what nothing comes back, as discard's, is no loss."""
+def comes_back(counts: Counts) -> bool:
+    """Whether answers are due: where nothing comes back, as to discard, no loss is known."""
     return bool(counts.received or counts.in_flight or counts.loss is not None)
 
 
@@ -141,7 +144,7 @@ def _counted(host: HostSummary) -> list[str]:
     if not counts.sent:
         return ["nothing was sent"]
     pieces = [f"{counts.sent} sent"]
-    if _comes_back(counts):
+    if comes_back(counts):
         pieces += [f"{counts.received} received", f"{percent(counts.loss)} loss"]
     for name, word in ODDITIES:
         if count := getattr(counts, name):
@@ -180,8 +183,8 @@ def probes_sheet(summary: Summary) -> Sheet:
     rows = []
     for host in summary.hosts:
         counts = host.counts
-        received = str(counts.received) if _comes_back(counts) else ABSENT
-        row = [escape(host.target), str(counts.sent), received, percent(counts.loss)]
+        received = str(counts.received) if comes_back(counts) else ABSENT
+        row = [readable(host.target), str(counts.sent), received, percent(counts.loss)]
         row += [str(getattr(counts, name)) for name, _ in told]
         rows.append(tuple(row))
     return Sheet("Probes", tuple(heads), tuple(rows))
@@ -195,7 +198,7 @@ def trips_sheet(summary: Summary, signs: Signs) -> Sheet:
         figures: list[int | None] = [ns for _, ns in _spread(host)] or [None] * 4
         figures += [host.jitter_ns, host.pdv_p99_ns]
         stamp = host.stamps or ABSENT
-        rows.append((escape(host.target), *(duration(ns, signs) for ns in figures), stamp))
+        rows.append((readable(host.target), *(duration(ns, signs) for ns in figures), stamp))
     return Sheet("Round trips", heads, tuple(rows))
 
 
@@ -204,7 +207,7 @@ def ranks_sheet(summary: Summary, signs: Signs) -> Sheet:
     ranks = [host.rtt.percentiles if host.rtt else {} for host in summary.hosts]
     names = sorted({name for found in ranks for name in found}, key=_rank)
     rows = tuple(
-        (escape(host.target), *(duration(found.get(name), signs) for name in names))
+        (readable(host.target), *(duration(found.get(name), signs) for name in names))
         for host, found in zip(summary.hosts, ranks, strict=True)
     )
     return Sheet("Percentiles of round trips", ("host", *names), rows)
@@ -221,7 +224,7 @@ def rates_sheet(summary: Summary) -> Sheet:
     """How fast it went, a row a host."""
     absent = [ABSENT] * (2 + any(host.datagram_rate is not None for host in summary.hosts))
     heads = ("host", "rate", "datagrams", "moved") if len(absent) > 2 else ("host", "rate", "moved")
-    rows = tuple((escape(host.target), *(_flow(host) or absent)) for host in summary.hosts)
+    rows = tuple((readable(host.target), *(_flow(host) or absent)) for host in summary.hosts)
     return Sheet("Throughput", heads, rows)
 
 
@@ -233,7 +236,7 @@ def answerers_sheet(host: HostSummary, signs: Signs) -> Sheet:
         figures: list[int | None] = [ns for _, ns in _spread(one)] or [None] * 4
         rows.append(
             (
-                escape(one.address),
+                readable(one.address),
                 str(counts.received),
                 percent(counts.loss),
                 str(counts.duplicates),
@@ -241,7 +244,7 @@ def answerers_sheet(host: HostSummary, signs: Signs) -> Sheet:
             )
         )
     heads = ("address", "received", "loss", "duplicates", "min", "avg", "max", "stddev", "jitter")
-    return Sheet(f"Who answered {escape(host.target)}", heads, tuple(rows))
+    return Sheet(f"Who answered {readable(host.target)}", heads, tuple(rows))
 
 
 def timing_sheet(summary: Summary, signs: Signs) -> Sheet:
@@ -258,7 +261,7 @@ def timing_sheet(summary: Summary, signs: Signs) -> Sheet:
                 timing.first_byte_ns,
                 timing.total_ns,
             )
-        rows.append((escape(host.target), *(duration(ns, signs) for ns in steps)))
+        rows.append((readable(host.target), *(duration(ns, signs) for ns in steps)))
     is_connected = any(host.timing and host.timing.connect_ns for host in summary.hosts)
     title = "Timing of the last connection" if is_connected else "Timing"
     return Sheet(title, heads, tuple(rows))
