@@ -65,12 +65,12 @@ STREAMS = {
         of_nothing=is_chargen,
     ),
     "chat": StreamSample(
-        request=b"\x00\x02\x00\x00" b"\x00\x07\x00\x5ahello",
+        request=b"\x00\x02\x00\x00\x00\x07\x00\x5ahello",
         answer=FRAMED_LOG_IN * 2,
         finish="open",
         trailing=b"\x00\x02\x00\xa0",
         with_trailing=FRAMED_LOG_IN * 3,
-        oversize=b"\x00\x02\x00\x00" b"\x04\x01",
+        oversize=b"\x00\x02\x00\x00\x04\x01",
         of_oversize=FRAMED_LOG_IN,
     ),
     "daytime": speaker(CTIME + b"\r\n"),
@@ -147,6 +147,7 @@ DATAGRAMS = {
     "chat": DatagramSample(
         questions={b"": None, b"\0": None, b"\0\0": LOG_IN, b"\0\x14a b": is_chat_error},
         of_largest=LOG_IN,
+        table={"legacy": "everywhere"},  # in memory nobody is on a link
     ),
     "daytime": teller(CTIME + b"\r\n"),
     "discard": DatagramSample(questions={b"": None, b"into the void": None}, of_largest=None),
