@@ -161,7 +161,7 @@ class Person:
         listener = chat.listener(transport)
         is_stream = transport in ("tcp", "tls", "unix")
         self.name = name.encode()
-        self.link = link or (
+        self.link: Any = link or (
             StreamLink(listener) if is_stream else DatagramLink(address_of(listener), chat.folder)
         )
         self.groups: Groups | None = None

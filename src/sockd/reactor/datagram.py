@@ -107,7 +107,7 @@ class Turns(FileDescriptor):
             self._written = None
         if self._wire.has_rest and self._wants_more:
             # nothing need come any more that would make the descriptor readable
-            super().stopReading()
+            self._watched(False)
             self._plan()
 
     def startReading(self) -> None:
@@ -116,7 +116,7 @@ class Turns(FileDescriptor):
         if self._wire.has_rest:
             self._plan()
         else:
-            super().startReading()
+            self._watched(True)
 
     def stopReading(self) -> None:
         """Hand on nothing more, not even what is left of a batch."""
@@ -124,7 +124,7 @@ class Turns(FileDescriptor):
         if self._next is not None:
             self._next.cancel()
             self._next = None
-        super().stopReading()
+        self._watched(False)
 
     def connectionLost(self, reason: Any = None) -> None:
         """Close the socket and tell the protocol; what it has written is sent."""
@@ -163,13 +163,20 @@ class Turns(FileDescriptor):
         self._flush()
         return self._wire.send_to(parts, address)
 
+    def _watched(self, is_watched: bool) -> None:
+        """Have the reactor tell what comes, or not."""
+        if is_watched:
+            super().startReading()
+        else:
+            super().stopReading()
+
     def _plan(self) -> None:
         if self._next is None:
             self._next = self.reactor.callLater(0, self._go_on)
 
     def _go_on(self) -> None:
         self._next = None
-        super().startReading()
+        self._watched(True)
         self.doRead()
 
     def _hand_on(self, batch: Sequence[Datagram]) -> None:
@@ -218,7 +225,9 @@ class DatagramPort(Turns):
         self.protocol = protocol
         self.is_local = sock.family == socket.AF_UNIX
         self._wire = open_wire(sock, lambda _: None, in_batches, wanted(protocol))
-        self._hears_errors = hasattr(protocol, "unreached") and unreached.ask(sock)
+        self._watch: unreached.Watch | None = None
+        if hasattr(protocol, "unreached") and unreached.ask(sock):
+            self._watch = unreached.Watch(sock, self.doRead, reactor)
         self._passes = 0
 
     @property
@@ -261,11 +270,19 @@ class DatagramPort(Turns):
             self.loseConnection()
         return self.deferred if hasattr(self, "deferred") else None
 
+    def _watched(self, is_watched: bool) -> None:
+        if self._watch is None:
+            super()._watched(is_watched)
+        elif is_watched:
+            self._watch.startReading()
+        else:
+            self._watch.stopReading()
+
     def doRead(self) -> None:
         """As `Turns.doRead`; and errors that wait, which make a socket readable, too."""
         before = self._handed
         super().doRead()
-        if self._hears_errors and self.connected:
+        if self._watch is not None and self.connected:
             self._passes += 1
             if self._handed == before or self._passes % ERRORS_EVERY == 0:
                 for address in unreached.read(self.socket):
@@ -281,6 +298,8 @@ class DatagramPort(Turns):
         """Close the socket and tell the protocol."""
         super().connectionLost(reason)
         self.connected = False
+        if self._watch is not None:
+            self._watch.close()
         self.protocol.doStop()
         self.socket.close()
 
