@@ -125,9 +125,7 @@ def test_two_minutes_after_it_was_sent_away_a_session_is_one_like_any_other() ->
     assert ada.log_in()[0].code == Code.OPENED
 
 
-@pytest.mark.parametrize(
-    "name", ["", "a b", "x" * 33, "\x1b[2J", "\xe9"]
-)
+@pytest.mark.parametrize("name", ["", "a b", "x" * 33, "\x1b[2J", "\xe9"])
 def test_what_is_no_nickname_is_not_muted(name: str) -> None:
     world = World()
     with pytest.raises(ValueError, match="nickname"):
