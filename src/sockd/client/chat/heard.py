@@ -128,10 +128,9 @@ class Hearing:
     def next_at(self) -> float | None:
         """When something may count as lost."""
         at = self.gaps.next_at
-        if at is None:
-            return None
-        latest = max(self._unheard.values(), default=at) + PATIENCE
-        return min(max(at, latest), at + PATIENCE)
+        if at is None or not self._unheard:
+            return at
+        return min(max(at, max(self._unheard.values()) + PATIENCE), at + PATIENCE)
 
 
 @define(eq=False)

@@ -84,7 +84,7 @@ class Ears:
     """Events whose MAC was wrong, or that had none."""
     has_groups: bool = False
     wants_port: bool = False
-    """A channel has a group, and nobody has told where groups are heard."""
+    """A channel has a group, and it has not come where groups are heard, or heartbeats."""
     family: int | None = None
     """Of groups that can be heard by the way to the server; None for any."""
     direct: Gaps = field(factory=Gaps)
@@ -140,7 +140,7 @@ class Ears:
         if not trailer.is_genuine(data, login.key) or (
             login.welcome is not None and stamp.epoch != login.welcome.epoch
         ):
-            self._count_forged()
+            self._count_forged(stamp)
             return None
         if not self._is_new(stamp, now):
             return []
@@ -174,7 +174,6 @@ class Ears:
 
     def ask_alone(self, now: float) -> list[Done]:
         """Groups do not reach us: what goes to them is to be sent to us alone."""
-        self.pulse.is_deaf = True
         return self.outbox.send(Wish(Code.UNICAST, b""), now)
 
     def _heartbeats(self, text: bytes, stamp: Stamp, now: float) -> list[Done]:
@@ -198,7 +197,7 @@ class Ears:
         if hearing is None:
             return None  # of a channel that another client on this host has joined
         if not trailer.is_genuine(data, hearing.key):
-            self.forged += 1
+            self._count_forged(stamp)
             return None
         self._unheard = 0
         return (
@@ -207,9 +206,12 @@ class Ears:
             else []
         )
 
-    def _count_forged(self) -> None:
-        """While we come back, what has another key may be of the session that is about to begin."""
-        self.forged += self.login.phase in (Phase.IN, Phase.LEAVING)
+    def _count_forged(self, stamp: Stamp) -> None:
+        """What has another key may be of a server that has started anew, or of the session that is
+        about to begin."""
+        welcome = self.login.welcome
+        is_ours = welcome is not None and stamp.epoch == welcome.epoch
+        self.forged += is_ours and self.login.phase in (Phase.IN, Phase.LEAVING)
 
     def _is_new(self, stamp: Stamp, now: float) -> bool:
         """A number that came before, and a later time: the server has forgotten us since, and
@@ -328,8 +330,8 @@ class Ears:
             return []
         if came.stamp is None and came.pending is None:  # doubled, or late
             is_last = self.channels.find(found.title) is None
-        if not self.has_groups and ChannelText.read(text, has_group=True) is not None:
-            self.wants_port = True
+        if ChannelText.read(text, has_group=True) is not None:
+            self.wants_port = not (self.has_groups and self.pulse.is_known)
         key, last = (came.stamp.key, came.stamp.last) if came.stamp is not None else (b"", 0)
         return self.channels.joined(found, key, last, came.now, is_current=is_last)
 
@@ -359,7 +361,7 @@ class Ears:
             return []
         if not self.has_groups:  # what was joined before did not tell its group
             self.outbox.asks_groups = True
-        self.has_groups, self.wants_port = True, False
+        self.has_groups = True
         return [Listen(port)]
 
     def _sent_away(self, text: bytes, _: Came) -> list[Done]:

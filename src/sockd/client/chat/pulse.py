@@ -29,8 +29,13 @@ class Pulse:
     _until: float | None = None
     """When groups count as lost."""
     is_deaf: bool = False
-    """Whether they did: then a server that has begun anew need not be waited for."""
+    """Whether they did, though the server lives: one that has begun anew is told at once."""
     has_told: bool = False
+
+    @property
+    def is_known(self) -> bool:
+        """Whether we have been told of heartbeats."""
+        return self._group is not None
 
     def begin(self, told: HeartbeatText, key: bytes, now: float) -> list[Done]:
         """Where they are heard."""
@@ -49,8 +54,8 @@ class Pulse:
             self._await(now)
 
     def told(self) -> list[Done]:
-        """What is for us alone from now on will be sent so; said once."""
-        has_told, self.has_told = self.has_told, True
+        """The server sends us our own from now on; said once."""
+        has_told, self.is_deaf, self.has_told = self.has_told, True, True
         return [] if has_told else [NO_GROUPS]
 
     def end(self) -> list[Done]:

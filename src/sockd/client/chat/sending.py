@@ -105,11 +105,12 @@ class Unconfirmed:
     def begin_again(self, now: float) -> Sequence[Pending]:
         """The server can be reached again, and knows what it has had: each has all its tries. Those
         that are too old for it to know are given up, and returned; so are changes of channels,
-        which must not come between the joins of coming back."""
+        which must not come between the joins of coming back, and what was wrong with the groups
+        before."""
         over = [
             one
             for one in self._pending.values()
-            if now >= one.first + KEEPS or one.wish.code in CHANGES
+            if now >= one.first + KEEPS or one.wish.code in (*CHANGES, Code.UNICAST)
         ]
         for one in over:
             del self._pending[one.number]
