@@ -323,16 +323,18 @@ class Rooms:
         *,
         label: int = 0,
         key: bytes = b"",
+        last: int = 0,
     ) -> ToUser:
         """An event for one user; for a new client with its trailer.
 
-        `number`: of the event that it answers. `label`: of who said it. `key`: of a channel.
+        `number`: of the event that it answers. `label`: of who said it. `key`: of a channel;
+        `last`: the sequence number of what went to it last.
         """
         data = pack(code, text)
         session = user.session
         if session is not None:
             session.sent += 1
-            facts = Stamp(self.epoch, session.sent, moment.wall_ms, label, number, key)
+            facts = Stamp(self.epoch, session.sent, moment.wall_ms, label, number, key, last)
             data = stamp(data, facts, session.key)
         return ToUser(user, data)
 
@@ -347,8 +349,8 @@ class Rooms:
         return [self.answer(user, Code.ACK, b"", moment, number)] if number else []
 
     def _welcome(self, user: User, channel: Channel, moment: Moment, number: int) -> ToUser:
-        text, key = channel.text(user.place.gate), channel.key
-        return self.answer(user, Code.JOIN_ACK, text, moment, number, key=key)
+        text, key, last = channel.text(user.place.gate), channel.key, channel.sequence
+        return self.answer(user, Code.JOIN_ACK, text, moment, number, key=key, last=last)
 
     # channels
 
