@@ -43,10 +43,10 @@ from sockd.options.units import Duration, Rate, Size
 from sockd.service import Door, Exchange, Instance, Kind
 
 CHANNELS = {
-    "CurrentEvents": "What is in the news",
-    "Weather": "Rain, sun and all between",
+    "CurrentEvents": "In the news",
+    "Weather": "Rain and sun",
     "Gardening": "All that grows",
-    "Hobbies": "What is done for its own sake",
+    "Hobbies": "Spare time",
     "Pets": "Animals at home",
 }
 MOST_DESCRIPTION = 400
