@@ -25,17 +25,23 @@ class Pulse:
     _seconds: int = 0
     _until: float | None = None
     """When groups count as lost."""
+    heard: int = 0
+    """How many there were."""
 
     def begin(self, told: HeartbeatText, key: bytes, now: float) -> list[Done]:
         """Where they are heard."""
         done = self.end() if told.group != self._group else []
         is_new = self._group is None
         self.key, self._group, self._seconds = key, told.group, told.seconds
-        self.beat(now)
+        self._await(now)
         return [*done, JoinGroup(told.group)] if is_new else done
 
     def beat(self, now: float) -> None:
         """There was one."""
+        self.heard += 1
+        self._await(now)
+
+    def _await(self, now: float) -> None:
         self._until = now + MISSED * self._seconds
 
     def end(self) -> list[Done]:

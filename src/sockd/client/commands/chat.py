@@ -19,10 +19,13 @@ _MEANINGLESS = ("count", "interval", "retries", "all_addresses", "enough", "tell
 
 @click.command(cls=Command)
 @click.option("--nick", metavar="NAME", help="The nickname to log in by.")
+@click.option("--doctor", is_flag=True, help="Tell why no server is seen, and do not chat.")
 @click.argument("host", required=False, metavar="[HOST[:PORT]]")
 @asks(Transport.UDP, Transport.TCP, Transport.TLS, Transport.UNIX, leaves_out=_MEANINGLESS)
-def chat(asking: Asking, host: str | None, nick: str | None) -> int:
+def chat(asking: Asking, host: str | None, nick: str | None, doctor: bool) -> int:
     """Talk with the others on the LAN: channels, private messages, who is here."""
+    if doctor:
+        return _examine(asking, host)
     from sockd.client.chat.run import is_terminal, talk
 
     if is_terminal():
@@ -34,6 +37,21 @@ def chat(asking: Asking, host: str | None, nick: str | None) -> int:
 
     async def body(run: Run) -> Exit:
         return await talk(run, target, nick or "")
+
+    return run_process(body, asking, report, hooks_for("chat", asking))
+
+
+def _examine(asking: Asking, host: str | None) -> int:
+    """Why no server is seen. A host that is named is asked, too."""
+    from sockd.client.chat.doctor import examine
+
+    if asking.transport not in ("", Transport.UDP):
+        raise click.UsageError("--doctor looks for servers by UDP")
+    asked = targets([host], asking, {Transport.UDP: ports.CHAT}) if host else []
+    report = choose("chat", [], evolve(asking, count=None), has_rows=True)
+
+    async def body(run: Run) -> Exit:
+        return await examine(run, *asked)
 
     return run_process(body, asking, report, hooks_for("chat", asking))
 
