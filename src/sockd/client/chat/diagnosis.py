@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from attrs import define, field, frozen
 
-from sockd.client.chat.find import Server, is_loopback
+from sockd.client.chat.servers import Server, is_loopback
 from sockd.client.chat.sweep import PREFIX
 from sockd.client.net.interfaces import Interface
 from sockd.client.net.kinds import Kind
@@ -22,6 +22,7 @@ MOST_NAME = 30
 """Columns of a server's name."""
 NOT_PERMITTED = "operation not permitted"
 """What the kernel says where a local firewall drops what is sent."""
+_ASIDE = " " * 23
 
 
 @frozen
@@ -61,6 +62,8 @@ class Asked:
     heard: list[Heard] = field(factory=list)
     left_out: int = 0
     is_sweep: bool = False
+    is_to_many: bool = False
+    """Whether one question was for many hosts."""
 
     def hear(self, heard: Heard) -> None:
         """One more answer; the second one of a door tells nothing new."""
@@ -104,15 +107,15 @@ class Findings:
         return is_loopback(server) or server.host in self.own
 
 
-def paragraph(text: str, indent: str = "") -> list[str]:
-    """Lines that fit."""
-    return textwrap.wrap(
-        text,
-        WIDTH,
-        initial_indent=indent,
-        subsequent_indent=indent,
-        break_on_hyphens=False,
-    )
+def paragraph(text: str, begin: str = "", indent: str = "") -> list[str]:
+    """Lines that fit; what is a line of its own stays one."""
+    return [
+        line
+        for part in text.split("\n")
+        for line in textwrap.wrap(
+            part, WIDTH, initial_indent=begin, subsequent_indent=indent, break_on_hyphens=False
+        )
+    ]
 
 
 # what there is
@@ -127,31 +130,40 @@ def interface_lines(looks: Iterable[Look]) -> list[str]:
         lines.append(f"  {escape(one.name, 15):<15} {state:<4} {look.kind.label}")
         for own in one.addresses:
             bits = f"/{own.network.prefixlen}" if own.network is not None else ""
-            to = f"  broadcast {', '.join(own.broadcasts)}" if one.can_broadcast else ""
-            shown = to if own.broadcasts else ""
-            lines.append(f"  {'':<15} {'':<4} {own.ip}{bits}{shown}"[:WIDTH])
+            to = ", ".join(own.broadcasts) if one.can_broadcast else ""
+            lines += paragraph(f"{own.ip}{bits}{to and f'  broadcast {to}'}", _ASIDE, _ASIDE)
         if one.is_up and not one.addresses:
-            lines.append(f"  {'':<15} {'':<4} no address")
+            lines.append(f"{_ASIDE}no address")
     return lines
 
 
 # what was asked
 
 
-def asked_lines(asked: Sequence[Asked]) -> list[str]:
-    """What was sent, and what came back."""
-    device = max((len(_device(one)) for one in asked), default=0)
-    place = max((len(_place(one)) for one in asked), default=0)
+def asked_lines(asked: Sequence[Asked], among: Sequence[Asked] = ()) -> list[str]:
+    """What was sent, and what came back; in columns with others that are told apart."""
+    device = max((len(_device(one)) for one in (*asked, *among)), default=0)
+    place = max((len(_place(one)) for one in (*asked, *among)), default=0)
     lines: list[str] = []
     for one in asked:
         begin = f"  {_device(one):<{device}}  {_place(one):<{place}}  "
-        lines += textwrap.wrap(
-            _outcome(one), WIDTH, initial_indent=begin, subsequent_indent=" " * len(begin)
-        )
-        lines += [f"    {_answer(heard)}" for heard in one.heard]
+        lines += paragraph(_outcome(one), begin, " " * len(begin))
+        for server, doors in _hosts(one.heard).items():
+            lines += paragraph(f"{server}: {', '.join(doors)}", " " * 4, " " * 6)
         if one.left_out:
             lines.append(f"    and {one.left_out} more")
     return lines
+
+
+def _hosts(heard: Iterable[Heard]) -> dict[str, list[str]]:
+    """Who has answered from where, and the ports."""
+    found: dict[str, list[str]] = {}
+    for one in heard:
+        server = one.server
+        name = escape(server.name, MOST_NAME) or ("a server" if server.is_new else "an old server")
+        took = "" if one.ms is None else f" ({one.ms:.1f} ms)"
+        found.setdefault(f"{name} at {server.host}", []).append(f"udp {server.port}{took}")
+    return found
 
 
 def _device(one: Asked) -> str:
@@ -179,37 +191,26 @@ def _outcome(one: Asked) -> str:
     return ", ".join(said)
 
 
-def _answer(heard: Heard) -> str:
-    server = heard.server
-    name = f"{escape(server.name, MOST_NAME)} " if server.name else ""
-    kind = "" if server.is_new else ", an old server"
-    took = "" if heard.ms is None else f", {heard.ms:.1f} ms"
-    return f"{name}{host_port(server.host, server.port)}{took}{kind}"
-
-
 def beat_lines(beat: Beat) -> list[str]:
     """Whether a heartbeat came by a group."""
+    of = host_port(beat.server.host, beat.server.port)
     if beat.problem:
-        said = beat.problem
-    elif beat.seconds is not None:
-        said = f"came after {beat.seconds:.1f} s: groups reach this host"
+        said = f"none to wait for, of {of}: {beat.problem}"
+    elif beat.seconds is None:
+        said = f"NONE of {of} came in {beat.waited:.0f} s: groups do not reach this host"
     else:
-        said = f"NONE CAME in {beat.waited:.0f} s: groups do not reach this host"
-    where = host_port(beat.server.host, beat.server.port)
-    return paragraph(f"Heartbeat by multicast, from {where}: {said}")
+        said = f"one of {of} came after {beat.seconds:.1f} s: groups reach this host"
+    return paragraph(said, "  ", "  ")
 
 
 # what it means
 
 
 def advice(found: Findings) -> list[str]:
-    """Sentences, a paragraph each."""
-    said = [_network(found), _blocked(found), _who(found), _large(found), _vpn(found)]
-    if found.beat is not None and not found.beat.problem and found.beat.seconds is None:
-        said.append(
-            "Groups do not arrive, as by a switch that looks into IGMP without a querier, by Wi-Fi,"
-            " or behind a firewall. sock chat notices, and is sent its own; --tcp works as well."
-        )
+    """What it means: a paragraph each; nothing where all is well."""
+    if why := _network(found):
+        return [why]
+    said = [_blocked(found), _who(found), _large(found), _vpn(found), _groups(found)]
     return [one for one in said if one]
 
 
@@ -232,19 +233,21 @@ def _blocked(found: Findings) -> str:
 
 def _who(found: Findings) -> str:
     others = [server for server in found.servers if not found.is_own(server)]
-    is_by_many = any(
+    answers_many = any(
         not found.is_own(heard.server)
         for one in found.asked
-        if not one.is_sweep
+        if one.is_to_many
         for heard in one.heard
     )
-    if others and is_by_many:
+    if answers_many:
         return ""
     if others:
+        host, port = others[0].host, others[0].port
         return (
             "A server answers who asks it alone, and no broadcast: a firewall drops the answers,"
             " most likely one on this host, or the server listens on one address only. sock chat"
-            f" finds it all the same, some seconds later. At once: sock chat {others[0].host}"
+            " finds it all the same, some seconds later; at once by its address:"
+            f"\n    sock chat {host if port == ports.CHAT else host_port(host, port)}"
         )
     if found.servers:
         if all(map(is_loopback, found.servers)):
@@ -285,24 +288,39 @@ def _vpn(found: Findings) -> str:
     )
 
 
-def is_well(found: Findings) -> bool:
-    """Whether a server of another host is found at once, and groups arrive."""
-    return not advice(found)
+def _groups(found: Findings) -> str:
+    if found.beat is None or found.beat.problem or found.beat.seconds is not None:
+        return ""
+    return (
+        "Groups do not arrive: a firewall drops them, or Wi-Fi, or a switch that looks into IGMP"
+        " and has no querier; or the server has no route for them, which its log tells. sock chat"
+        " notices that, and is sent its own; or use --tcp."
+    )
 
 
-def firewall_lines() -> list[str]:
-    """What has to be open, and how."""
+def firewall_lines(found: Findings) -> list[str]:
+    """What has to be open, and how; where there is a network."""
+    if _network(found):
+        return []
     chat, control, groups = ports.CHAT, ports.CHAT_CONTROL, ports.CHAT_GROUPS
+    out = [
+        "  To let questions out, one of:",
+        f"    nft insert rule inet filter output udp dport '{{ {chat}, {control} }}' accept",
+        f"    ufw allow out {chat},{control}/udp",
+    ]
     return [
         "Firewalls",
         f"  This host sends to udp {chat} and {control}, and hears from them, from any address of",
-        f"  the network; groups come in to udp {groups}. To let them in, one of:",
-        f"    nft add rule inet filter input udp sport '{{ {chat}, {control} }}' accept",
-        f"    nft add rule inet filter input udp dport {groups} accept",
+        f"  the network; groups come in to udp {groups}.",
+        *(out if _blocked(found) else []),
+        "  To let answers and groups in, one of:",
+        f"    nft insert rule inet filter input udp sport '{{ {chat}, {control} }}' accept",
+        f"    nft insert rule inet filter input udp dport {groups} accept",
         f"    ufw allow proto udp from any port {chat},{control}; ufw allow {groups}/udp",
         f"    firewall-cmd --add-source-port={{{chat},{control}}}/udp --add-port={groups}/udp",
+        "  Who is there may then send to any udp port here. Safer: name the server.",
         f"  The server hears at udp {chat} and {control}, by --tcp at tcp {chat}. There one of:",
-        f"    nft add rule inet filter input udp dport '{{ {chat}, {control} }}' accept",
+        f"    nft insert rule inet filter input udp dport '{{ {chat}, {control} }}' accept",
         f"    ufw allow {chat},{control}/udp",
         f"    firewall-cmd --add-port={{{chat},{control}}}/udp",
     ]

@@ -16,25 +16,20 @@ from sockd.client.chat.driver import Chat, conversation
 from sockd.client.chat.find import (
     CHAT_PORTS,
     SWEEP_WAIT,
-    WAIT,
-    Server,
-    answer,
     expected,
-    hello,
-    is_loopback,
     make_token,
     own_addresses,
     questions,
-    server_of,
     to_sweep,
 )
 from sockd.client.chat.links import DatagramLink, Groups
+from sockd.client.chat.servers import Server, answer, hello, is_loopback, server_of
 from sockd.client.chat.sweep import PORT_UNREACHABLE, Part, Sweep, parts
 from sockd.client.chat.told import Ended, Refused, Shown
 from sockd.client.errors import ClientError
 from sockd.client.exits import Exit
 from sockd.client.lan.calling import Asker, Caller, Calling, Reply
-from sockd.client.lan.discovery import Place, Way, places
+from sockd.client.lan.discovery import MOST_PLACES, Place, Way, places
 from sockd.client.lan.proofs import Question
 from sockd.client.net import interfaces, kinds
 from sockd.client.net.interfaces import Interface
@@ -45,8 +40,8 @@ from sockd.client.targets import Target
 from sockd.client.waiting import sleep, wake
 from sockd.formats import ports
 
-BEAT_WAIT = 12.0
-"""Seconds for a heartbeat: one is sent each 10 s, and a little more for the log-in."""
+BEAT_SECONDS = 10.0
+"""Between two heartbeats of our servers: so long, and as long as an answer may take, we wait."""
 _WAYS = {Way.MULTICAST: "group", Way.LOOPBACK: "this host", Way.UNICAST: "host"}
 
 
@@ -107,7 +102,7 @@ class Doctor:
         asking = self.run.asking
         wanted = places(known, asking.interface, asking.family)
         numbers = " and ".join(map(str, self.ports))
-        self._tell(["", f"Questions to udp {numbers}, and {WAIT:g} s for answers"])
+        self._tell(["", f"Questions to udp {numbers}, and {asking.wait:g} s for answers"])
         callings = [self._calling(wanted, self.ports)] if wanted else []
         if self.named is not None:
             alone = Place(Way.UNICAST, self.named.host, asking.interface, "")
@@ -119,7 +114,7 @@ class Doctor:
         try:
             for one in running:
                 await one
-            await sleep(self.run.reactor, WAIT)
+            await sleep(self.run.reactor, asking.wait)
         finally:
             for one in running:
                 one.addErrback(expected)
@@ -128,12 +123,13 @@ class Doctor:
                 calling.close()
         self._tell(diagnosis.asked_lines([*self._asked.values()]))
         for failure in self._failures:
-            self._tell(diagnosis.paragraph(failure, "  "))
+            self._tell(diagnosis.paragraph(failure, "  ", "  "))
 
     def _calling(self, wanted: Sequence[Place], asked: Sequence[int]) -> Calling:
         calling = Calling(self.run, questions(asked), self._replied, self.token, self._asker)
         calling.open(wanted)
-        self._failures += calling.failures
+        if len(wanted) > MOST_PLACES:  # else it is told of the place itself
+            self._failures.append(calling.failures[0])
         return calling
 
     def _asker(
@@ -144,7 +140,12 @@ class Doctor:
         tokens: Sequence[bytes],
         replied: Callable[[Reply], None],
     ) -> Asker:
-        row = Asked(place.device, _WAYS.get(place.way, place.way), place.address.partition("%")[0])
+        row = Asked(
+            place.device,
+            _WAYS.get(place.way, place.way),
+            place.address.partition("%")[0] if place.device else place.address,
+            is_to_many=place.way in (Way.BROADCAST, Way.MULTICAST),
+        )
         self._asked[place] = row
         try:
             return _Counted(run, place, asked, tokens, replied, row=row)
@@ -169,15 +170,13 @@ class Doctor:
         if not swept:
             return []
         self._tell(["", "Each address of small networks where nobody else has answered"])
-        found = []
-        for part in swept:
-            row = await self._sweep_one(part)
-            self._tell(diagnosis.asked_lines([row]))
-            found.append(row)
-        return found
+        rows = [Asked(part.device, "all of", str(part.network), is_sweep=True) for part in swept]
+        for part, row in zip(swept, rows, strict=True):
+            await self._sweep_one(part, row)
+            self._tell(diagnosis.asked_lines([row], rows))
+        return rows
 
-    async def _sweep_one(self, part: Part) -> Asked:
-        row = Asked(part.device, "all of", str(part.network), is_sweep=True)
+    async def _sweep_one(self, part: Part, row: Asked) -> None:
         token = self.token()
 
         def heard(host: str, port: int, data: bytes, rtt_ns: int) -> None:
@@ -186,9 +185,9 @@ class Doctor:
 
         sweep = Sweep(self.run, part.hosts, self.ports, hello(token), heard)
         await sweep.ask(SWEEP_WAIT)
-        row.sent, row.absent = sweep.sent, len(sweep.refused)
-        row.failure = _why(sweep.failure)
-        return row
+        row.sent, row.failure = sweep.sent, _why(sweep.failure)
+        answered = {heard.server.host for heard in row.heard}
+        row.absent = len(sweep.refused - answered - self._own)
 
     async def _beat(self, everything: Sequence[Asked]) -> Beat | None:
         """Log in at a door of groups, and wait for a heartbeat."""
@@ -199,8 +198,9 @@ class Doctor:
             return None
         if not doors:
             return Beat(servers[0], problem="it has no door of groups there, so none is sent")
-        self._tell(["", f"Waiting for a heartbeat by multicast, up to {BEAT_WAIT:g} s"])
-        beat = await Listener(self.run, doors[0]).wait()
+        most = BEAT_SECONDS + self.run.asking.wait
+        self._tell(["", f"A heartbeat of the server by multicast, in at most {most:g} s"])
+        beat = await Listener(self.run, doors[0]).wait(most)
         self._tell(diagnosis.beat_lines(beat))
         return beat
 
@@ -210,9 +210,9 @@ class Doctor:
         said = diagnosis.advice(found)
         for one in said:
             self._tell(["", *diagnosis.paragraph(one)])
-        if said:
-            self._tell(["", *diagnosis.firewall_lines()])
-        else:
+        if said and (lines := diagnosis.firewall_lines(found)):
+            self._tell(["", *lines])
+        elif not said:
             self._tell(["", "All is well: sock chat finds a server at once."])
 
     def _tell(self, lines: Sequence[str]) -> None:
@@ -240,7 +240,7 @@ class Listener:
         """There is no other one."""
         return succeed("")
 
-    async def wait(self) -> Beat:
+    async def wait(self, most: float) -> Beat:
         """Until one has come, or the time is over."""
         reactor, server = self.run.reactor, self.server
         began = reactor.seconds()
@@ -260,7 +260,7 @@ class Listener:
             return Beat(server, problem=str(error))
         chat.ended.addCallback(lambda _: wake(reactor, came))
         chat.start(link)
-        came.addTimeout(BEAT_WAIT, reactor, lambda *_: None)
+        came.addTimeout(most, reactor, lambda *_: None)
         await came
         seconds = reactor.seconds() - began
         if talk.phase is Phase.IN:

@@ -6,18 +6,16 @@ it is.
 
 from __future__ import annotations
 
-import ipaddress
 import secrets
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
-from hashlib import blake2b
 
-from attrs import define, field, frozen
+from attrs import define, field
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.python.failure import Failure
 
-from sockd.client.chat.sweep import Sweep, parts
-from sockd.client.lan.calling import Calling, Reply
+from sockd.client.chat.servers import Found, Server, answer, hello, server_of
+from sockd.client.chat.sweep import MakeSocket, OneByOne, Sweep, parts
+from sockd.client.lan.calling import Caller, Calling, MakeAsker, Reply
 from sockd.client.lan.discovery import Place, Way, places
 from sockd.client.lan.proofs import Question
 from sockd.client.net import interfaces, kinds
@@ -26,10 +24,7 @@ from sockd.client.process import Run
 from sockd.client.targets import Transport
 from sockd.client.waiting import sleep, wake
 from sockd.formats import ports
-from sockd.formats.chat.events import Code, unpack
-from sockd.formats.chat.hello import NONCE_BYTES, Hello, Welcome
 from sockd.formats.hostport import host_port
-from sockd.formats.text import readable
 
 WAIT = 3.0
 """Seconds for answers to broadcasts, as the tutorial's client waits."""
@@ -39,59 +34,12 @@ counts for more."""
 SWEEP_WAIT = 1.0
 """Seconds after the last of the hosts that are asked one by one."""
 CHAT_PORTS = (ports.CHAT, ports.CHAT_CONTROL)
-MOST_SERVERS = 16
-"""Servers that are remembered: a user reads no more, and answers can be forged without end."""
 _TOKEN_BYTES = 8
-
-
-@frozen
-class Server:
-    """A server that has answered."""
-
-    host: str
-    port: int
-    name: str = ""
-    """As a new one tells it; not escaped."""
-    is_new: bool = False
-    id: bytes = b""
-
-    def __str__(self) -> str:
-        where = host_port(self.host, self.port)
-        return f"{readable(self.name)} ({where})" if self.name else where
 
 
 def make_token() -> bytes:
     """What nobody can know before."""
     return secrets.token_hex(_TOKEN_BYTES).encode()
-
-
-def hello(token: bytes) -> bytes:
-    """The question for a token."""
-    return Hello(_nonce(token)).write()
-
-
-def _nonce(token: bytes) -> bytes:
-    return blake2b(token, digest_size=NONCE_BYTES).digest()
-
-
-def answer(token: bytes, data: bytes) -> bool:
-    """Whether that is a chat server's answer to the token's hello."""
-    event = unpack(data)
-    if event is None:
-        return False
-    if event.code == Code.WELCOME:
-        welcome = Welcome.read(event.text)
-        return welcome is not None and welcome.nonce == _nonce(token)
-    return event.code == Code.ERROR
-
-
-def server_of(host: str, port: int, data: bytes) -> Server:
-    """Who has answered so."""
-    event = unpack(data)
-    welcome = Welcome.read(event.text) if event is not None and event.code == Code.WELCOME else None
-    if welcome is None:
-        return Server(host, port)
-    return Server(host, port, welcome.name, True, welcome.server)
 
 
 def questions(wanted: Sequence[int] = CHAT_PORTS) -> list[Question]:
@@ -131,47 +79,6 @@ def to_sweep(run: Run, known: Iterable[Interface]) -> list[Interface]:
 
 
 @define(eq=False)
-class Found:
-    """The servers that have answered, in order; bounded, whatever comes."""
-
-    last: Server | None = None
-    """The one that we had the last time: there is always room for it."""
-    own: frozenset[str] = frozenset()
-    """Our own addresses: one host, whichever of them answers."""
-    servers: list[Server] = field(factory=list, init=False)
-
-    def add(self, server: Server) -> None:
-        """One more answer. An old server's can be forged; a new one's tells more."""
-        same = [one for one in self.servers if self._is_same(one, server)]
-        if not same:
-            if len(self.servers) < MOST_SERVERS or self._is_last(server):
-                self.servers.append(server)
-            return
-        best = next((one for one in (*same, server) if one.id), same[0])
-        self.servers[self.servers.index(same[0])] = best
-        self.servers = [one for one in self.servers if one is best or one not in same]
-
-    @property
-    def in_order(self) -> list[Server]:
-        """The last one first, if it has answered, then as they came."""
-        return sorted(self.servers, key=lambda one: not self._is_last(one))
-
-    def _is_last(self, server: Server) -> bool:
-        return self.last is not None and self._is_same(self.last, server)
-
-    def _is_same(self, one: Server, other: Server) -> bool:
-        """Whether two answers are of one server: by another address, or at another door."""
-        if one.id and one.id == other.id:
-            return True
-        if one.id and other.id:
-            return False
-        return (self._host(one), one.port) == (self._host(other), other.port)
-
-    def _host(self, server: Server) -> str:
-        return "" if server.host in self.own or is_loopback(server) else server.host
-
-
-@define(eq=False)
 class Search:
     """One search. `told` gets a sentence for each step."""
 
@@ -179,6 +86,10 @@ class Search:
     told: Callable[[str], None]
     token: Callable[[], bytes] = make_token
     ports: Sequence[int] = CHAT_PORTS
+    others_wait: float = OTHERS_WAIT
+    known: Callable[[], Sequence[Interface]] = interfaces.read
+    make: MakeAsker = Caller
+    make_socket: MakeSocket = OneByOne
     found: Found = field(factory=Found, init=False)
     _waits: Deferred[None] | None = field(default=None, init=False)
 
@@ -187,14 +98,14 @@ class Search:
 
         None: an empty list. Raises UsageFault where `-I` names nothing of ours.
         """
-        asking, known = self.run.asking, interfaces.read()
+        asking, known = self.run.asking, self.known()
         interfaces.way(asking.interface, known)
         self.found = Found(last, own_addresses(known))
         asked = places(known, asking.interface, asking.family)
         if not asked and last is None:
             self.told("no interface is up that a server could be looked for on")
             return []
-        callings = [Calling(self.run, questions(self.ports), self._replied, self.token)]
+        callings = [self._calling(self.ports)]
         callings[0].open(asked)
         if last is not None:
             callings.insert(0, self._to_last(last))
@@ -205,7 +116,7 @@ class Search:
         try:
             await self._wait(WAIT)
             if self.found.servers:
-                await sleep(self.run.reactor, OTHERS_WAIT)
+                await sleep(self.run.reactor, self.others_wait)
             else:
                 await self._sweep(known)
         finally:
@@ -215,8 +126,11 @@ class Search:
                 calling.close()
         return self.found.in_order
 
+    def _calling(self, asked: Sequence[int]) -> Calling:
+        return Calling(self.run, questions(asked), self._replied, self.token, self.make)
+
     def _to_last(self, last: Server) -> Calling:
-        calling = Calling(self.run, questions([last.port]), self._replied, self.token)
+        calling = self._calling([last.port])
         calling.open([Place(Way.UNICAST, last.host, self.run.asking.interface, "")])
         return calling
 
@@ -241,7 +155,7 @@ class Search:
             if answer(token, data):
                 self._add(server_of(host, port, data))
 
-        sweep = Sweep(self.run, hosts, self.ports, hello(token), heard)
+        sweep = Sweep(self.run, hosts, self.ports, hello(token), heard, self.make_socket)
         await sweep.ask(SWEEP_WAIT, lambda: bool(self.found.servers))
         if sweep.failure is not None and not sweep.sent:
             self.told(str(sweep.failure))
@@ -275,10 +189,3 @@ def own_addresses(known: Iterable[Interface]) -> frozenset[str]:
         for one in known
         for address in (*one.of_version(4), *one.of_version(6))
     )
-
-
-def is_loopback(server: Server) -> bool:
-    """Whether it is on this host, for certain."""
-    with suppress(ValueError):
-        return ipaddress.ip_address(server.host.partition("%")[0]).is_loopback
-    return False

@@ -81,7 +81,7 @@ Refused = Callable[[str], None]
 """A host where nobody listens."""
 
 
-class _Datagrams:
+class OneByOne:
     """A socket that asks one after the other."""
 
     def __init__(
@@ -105,10 +105,12 @@ class _Datagrams:
         )
 
     def ask(self, address: Address) -> None:
+        """Send the question. Raises ClientError."""
         self._datagrams.opened = evolve(self._datagrams.opened, address=address)
         self._datagrams.send(self._question)
 
     def close(self) -> None:
+        """Hear no more."""
         self._datagrams.close()
 
     def _came(self, batch: list[Came], _: ClockReading) -> None:
@@ -120,7 +122,7 @@ class _Datagrams:
             self._refused(error.host)
 
 
-Make = Callable[[Run, Address, bytes, Heard, Refused], Socket]
+MakeSocket = Callable[[Run, Address, bytes, Heard, Refused], Socket]
 
 
 @define(eq=False)
@@ -133,7 +135,7 @@ class Sweep:
     ports: Sequence[int]
     question: bytes
     heard: Callable[[str, int, bytes, int], None]
-    make: Make = _Datagrams
+    make: MakeSocket = OneByOne
     sent: int = field(default=0, init=False)
     failure: ClientError | None = field(default=None, init=False)
     """Why a question could not be sent, the last time that one could not."""

@@ -5,6 +5,7 @@ The kernel tells it in sysfs, of most; of others their names do.
 
 from __future__ import annotations
 
+import re
 from contextlib import suppress
 from pathlib import Path
 
@@ -23,7 +24,7 @@ _BY_DEVTYPE = {
     "wwan": ("mobile network", False, False),
     "bond": ("bond", False, False),
     "vlan": ("VLAN", False, False),
-    "bridge": ("bridge", True, False),
+    "bridge": ("bridge", False, False),
     "wireguard": ("VPN (WireGuard)", True, True),
     "ppp": ("tunnel (PPP)", True, True),
     "vxlan": ("virtual (VXLAN)", True, False),
@@ -33,7 +34,8 @@ _BY_DEVTYPE = {
     "dummy": ("virtual (dummy)", True, False),
 }
 _BY_NAME = (
-    (("docker", "br-", "podman", "cni", "lxcbr", "lxdbr", "virbr"), "bridge of containers", False),
+    (("docker", "podman", "cni", "lxcbr", "lxdbr"), "bridge of containers", False),
+    (("virbr",), "bridge of machines", False),
     (("veth", "lxc", "vnet", "cali", "flannel"), "virtual (container)", False),
     (("vmnet", "vboxnet"), "virtual (machines)", False),
     (("wg", "nordlynx"), "VPN (WireGuard)", True),
@@ -41,7 +43,8 @@ _BY_NAME = (
     (("zt",), "VPN (ZeroTier)", True),
     (("tun", "utun", "tap", "ppp", "ipsec", "vti", "gpd", "cscotun"), "VPN or tunnel", True),
 )
-"""The name goes on with a number, or with anything where it ends in a dash."""
+_OF_DOCKER = re.compile("br-[0-9a-f]{12}")
+"""A bridge that docker has made; others may have a cable in them."""
 
 
 @frozen
@@ -86,7 +89,7 @@ def kind(name: str, facts: Facts) -> Kind:
     if facts.is_wireless or facts.type == _WIRELESS:
         return Kind("Wi-Fi")
     if facts.is_bridge:
-        return Kind("bridge", is_virtual=True)
+        return Kind("bridge")
     if facts.type in _TUNNELS:
         return Kind("VPN or tunnel", is_virtual=True, is_vpn=True)
     if facts.is_virtual:
@@ -95,10 +98,12 @@ def kind(name: str, facts: Facts) -> Kind:
 
 
 def _by_name(name: str) -> Kind | None:
+    if _OF_DOCKER.fullmatch(name):
+        return Kind("bridge of containers", is_virtual=True)
     for beginnings, label, is_vpn in _BY_NAME:
         for beginning in beginnings:
             rest = name.removeprefix(beginning)
-            if rest != name and (beginning.endswith("-") or not rest[:1].isalpha() or not is_vpn):
+            if rest != name and not (is_vpn and rest[:1].isalpha()):
                 return Kind(label, is_virtual=True, is_vpn=is_vpn)
     return None
 
