@@ -102,6 +102,11 @@ class Conversation:
         return self._login.kept
 
     @property
+    def heartbeats(self) -> int:
+        """Genuine heartbeats that have come by a group."""
+        return self._ears.pulse.heard
+
+    @property
     def forged(self) -> int:
         """Events whose MAC was wrong, or that had none."""
         return self._ears.forged
