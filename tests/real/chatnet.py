@@ -25,9 +25,10 @@ from tests.processes import PATIENCE, Running, variables
 SERVER = "10.79.1.1"
 NUMBERS = {"server": 1, "anna": 2, "bert": 3, "carl": 4, "router": 254}
 FAR, BEHIND = "10.79.2.2", "10.79.2.254"
-SNOOPING = "mcast_snooping 1 mcast_querier 1 mcast_query_response_interval 10"
-"""A querier is believed once the time for answers to its first query is over: a tenth of a second
-here, and ten by default."""
+NOT_SNOOPING = ("mcast_snooping 0",)
+SNOOPING = ("mcast_snooping 1 mcast_query_response_interval 10", "mcast_querier 1")
+"""What a bridge is told, one after the other. A querier is believed once the time for answers to
+its first query is over: a tenth of a second here, and ten by default."""
 CHAT = """
 [service.chat]
 listen = ["udp:2027:interface=*", "tcp:2027:interface=*"]
@@ -72,11 +73,13 @@ class Net:
 
 
 @contextmanager
-def net(kind: str = "mcast_snooping 0") -> Iterator[Net]:
+def net(told: Sequence[str] = NOT_SNOOPING) -> Iterator[Net]:
     """The LAN, with what its bridge is told."""
     with ExitStack() as stack:
         made = Net(*(stack.enter_context(namespace()) for _ in range(7)))
-        run("ip", "-n", made.switch, "link", "add", "lan", "type", "bridge", *kind.split())
+        run("ip", "-n", made.switch, "link", "add", "lan", "type", "bridge")
+        for one in told:
+            run(*f"ip -n {made.switch} link set lan type bridge {one}".split())
         run("ip", "-n", made.switch, "link", "set", "lan", "up")
         for name, number in NUMBERS.items():
             _plug(made.switch, getattr(made, name), name, f"10.79.1.{number}/24")
@@ -172,6 +175,11 @@ class Talker:
             self.says(f"/join {channel}")
         for channel in channels:
             self.sees(f"-- you are in {channel} ")
+
+    def leaves(self) -> None:
+        """Log off."""
+        self.says("/quit")
+        self.sees("-- logged off")
 
     @property
     def lines(self) -> list[str]:
