@@ -14,6 +14,8 @@ HEADING = (
     "p99 µs",
     "lost",
     "load",
+    "CPU µs each",
+    "memory MB",
     "sockd / peer",
     "target",
     "reached",
@@ -31,6 +33,11 @@ A log is a file. xinetd writes a line for each connection, sockd one for its beg
 its end. openbsd-inetd can log programs only: it starts `date`, and its log passes through /dev/log.
 In TLS all peers have one certificate and are asked for the same version, cipher and key exchange; \
 all else is as their libraries have it.
+In a chat the load has logged in the members of a channel, one of whom speaks, with 8 messages \
+outstanding, and waits to hear what was said; what the others are sent is dropped by the kernel, \
+after a first message that all of them have to hear. sockd signs each, with sequence number and \
+time, and its limit of events of one user is lifted; C and Perl send as many bytes.
+`CPU µs each` is what the server takes of its core for each of what is counted.
 `load` is how busy the load generator kept its core: near 100 % the server could do more. \
 Every answer is checked.
 """
@@ -97,8 +104,10 @@ def _cells(result: Result, row: Row) -> list[str]:
     target = work.targets.get(row.peer)
     wanted = "" if target is None else f"{'<=' if work.less_is_better else '>='} {target:g}"
     if row.trouble:
-        return [row.peer.name, "not run", *[""] * 5, wanted, ""]
-    p50, p99, loss, load = (row.typical(name) for name in ("p50", "p99", "loss", "cpu"))
+        return [row.peer.name, "not run", *[""] * (len(HEADING) - 4), wanted, ""]
+    p50, p99, loss, load, cost, memory = map(
+        row.typical, ("p50", "p99", "loss", "cpu", "cost", "memory")
+    )
     found = [
         row.peer.name,
         rate(row.typical("rate"), work.unit),
@@ -106,6 +115,8 @@ def _cells(result: Result, row: Row) -> list[str]:
         f"{p99:,.0f}" if p99 else "",
         f"{loss:.2%}" if loss else "",
         f"{load:.0%}" if load else "",
+        f"{cost:.2f}" if cost else "",
+        f"{memory / 1e6:.0f}" if memory else "",
     ]
     ratios = result.ratios(row)
     if not ratios:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from attrs import evolve, frozen
+from attrs import evolve, field, frozen
 
 from benchmarks import roster
 
@@ -16,6 +16,16 @@ LOGGED = 0.85
 
 IDLE = 10_000
 """Connections that are opened and then do nothing."""
+
+CHATTERS = 20_000
+"""Users of a chat, of whom a thousand are in one channel."""
+
+MEMBERS = (10, 100, 1_000, 10_000)
+"""Of a channel, from a few to many: where each message costs most, and where each member does."""
+
+
+Figure = Literal["p99", "memory"]
+"""Microseconds; bytes."""
 
 
 @frozen
@@ -31,9 +41,13 @@ class Work:
     unit: str
     targets: dict[roster.Peer, float | None]
     """Who is compared, and the least ratio sockd / peer (the greatest where less is better)."""
-    measure: Literal["load", "processor", "fan-out", "memory"] = "load"
+    measure: Literal["load", "processor", "fan-out", "memory", "users"] = "load"
     """`processor` is what a load comes to for each second that the server was on its core: for what
     keeps the load so busy that the server has to wait for it."""
+    is_watched: bool = False
+    """Whether the load looks itself what the server takes of its core while it measures."""
+    bounds: dict[Figure, float] = field(factory=dict)
+    """The most that our own figures are to be, whatever others' are."""
 
     @property
     def less_is_better(self) -> bool:
@@ -58,6 +72,19 @@ class Work:
         if target is None:
             return None
         return ratio <= target if self.less_is_better else ratio >= target
+
+
+def _chat(members: int, targets: dict[roster.Peer, float | None]) -> Work:
+    """One member of a channel speaks as fast as all are sent it."""
+    return Work(
+        f"chat-{members}",
+        f"chat: what one says goes to {members:,} members of a channel",
+        "chat",
+        ("chat", "--members", str(members)),
+        "datagrams/s",
+        targets,
+        is_watched=True,
+    )
 
 
 WORKS = (
@@ -235,5 +262,26 @@ WORKS = (
             roster.GO: None,
         },
         "memory",
+    ),
+    *(
+        _chat(
+            members,
+            {
+                roster.C: 0.8 if members == 1_000 else None,
+                roster.PERL_CHAT: 1.15 if members == 1_000 else None,
+            },
+        )
+        for members in MEMBERS
+    ),
+    Work(
+        "chat-load",
+        f"chat: {CHATTERS:,} users, 1,000 in one channel, in which 20 messages a second are said",
+        "chat",
+        ("chat-load", "--users", str(CHATTERS), "--members", "1000", "--rate", "20"),
+        "datagrams/s",
+        {},
+        "users",
+        is_watched=True,
+        bounds={"p99": 50_000, "memory": 60e6},
     ),
 )
