@@ -101,7 +101,7 @@ def chart(results: Iterable[Result]) -> str:
 
 def _group(result: Result) -> Group:
     ours, *others = result.rows
-    if ours.trouble:
+    if ours.trouble or result.work.measure == "users":  # whose figures are not rates
         return Group(result, ())
     rows = [(row, 1 / median(ratios)) for row in others if (ratios := result.ratios(row))]
     rows.append((ours, 1.0))

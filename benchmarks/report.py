@@ -61,7 +61,7 @@ def text(result: Result) -> str:
         ).rstrip()
         for row in table
     ]
-    return "\n".join([_title(result), "", *lines, *_troubles(result)]) + "\n"
+    return "\n".join([_title(result), "", *lines, *_notes(result)]) + "\n"
 
 
 def page(results: Iterable[Result], machine: Sequence[tuple[str, str]], plan: Plan) -> str:
@@ -78,8 +78,8 @@ def page(results: Iterable[Result], machine: Sequence[tuple[str, str]], plan: Pl
     ]
     for result in results:
         parts += [f"## {_title(result)}", _markdown(cells(result), right=True)]
-        if troubles := _troubles(result):
-            parts.append("\n".join(f"- {one}" for one in troubles))
+        if notes := _notes(result):
+            parts.append("\n".join(f"- {one}" for one in notes))
     return "\n\n".join(parts) + "\n"
 
 
@@ -125,6 +125,27 @@ def _cells(result: Result, row: Row) -> list[str]:
     reached = work.is_reached(row.peer, middle)
     spread = f"{middle:.2f} [{min(ratios):.2f}..{max(ratios):.2f}]"
     return [*found, spread, wanted, "" if reached is None else "yes" if reached else "NO"]
+
+
+def _notes(result: Result) -> list[str]:
+    return [*_bounds(result), *_troubles(result)]
+
+
+def _bounds(result: Result) -> list[str]:
+    """What our own figures are to be, and whether they are."""
+    if not (ours := result.rows[0]).samples:
+        return []
+    words = {"p99": ("p99", 1e3, "ms"), "memory": ("memory", 1e6, "MB")}
+    lines = []
+    for name, most in result.work.bounds.items():
+        what, unit, symbol = words[name]
+        values = sorted(getattr(sample, name) / unit for sample in ours.samples)
+        reached = "yes" if ours.typical(name) <= most else "NO"
+        lines.append(
+            f"{what} [{values[0]:.1f}..{values[-1]:.1f}] {symbol}, "
+            f"to be <= {most / unit:g} {symbol}: {reached}"
+        )
+    return lines
 
 
 def _troubles(result: Result) -> list[str]:

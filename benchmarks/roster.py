@@ -56,6 +56,8 @@ def _built(name: str, program: str, package: str) -> Peer:
 SOCKD = _python("sockd", "sockd_peer.py", "uvloop")
 SOCKD_EPOLL = _python("sockd (epoll)", "sockd_peer.py", "epoll")
 SOCKD_NO_LOG = evolve(SOCKD, name="sockd, no log", kind="daytime")
+SOCKD_WILDCARD = evolve(SOCKD, name="sockd on 0.0.0.0", kind="chat-wildcard")
+"""Where broadcasts are heard, each datagram names the address that it leaves from."""
 BARE = _python("sockd, no guards", "bare_peer.py")
 C = _built("C (epoll)", "epoll", "gcc")
 C_TLS = _built("C (epoll, OpenSSL)", "tls", "gcc and libssl-dev")

@@ -25,7 +25,7 @@ TALK = 20
 """So many times as long as others are loaded, users talk: what is rare shows in a p99."""
 LOG_IN_SECONDS = 120.0
 """Until so many users count as stuck while they log in."""
-PORT = re.compile(r"^(\d+)$|127\.0\.0\.1:(\d+)\b", re.MULTILINE)
+PORT = re.compile(r"^(\d+)$|(?:127\.0\.0\.1|0\.0\.0\.0):(\d+)\b", re.MULTILINE)
 """What a peer writes when it listens: the port alone, or an address in a table."""
 
 
