@@ -77,7 +77,8 @@ def _chat(members: int, targets: dict[roster.Peer, float | None]) -> Work:
         f"chat-{members}",
         f"chat: what one says goes to {members:,} members of a channel",
         "chat",
-        ("chat", "--members", str(members)),
+        # with many, few messages keep a server busy
+        ("chat", "--members", str(members), "--window", "2" if members > 1_000 else "8"),
         "datagrams/s",
         targets,
         is_watched=True,

@@ -11,7 +11,7 @@
 
 enum {
     SIGN_SECONDS = 30, /* between two signs of life of one user */
-    TRIES = 10,
+    TRIES = 5, /* to have each member hear something once: a full buffer may lose it */
     SHORTEST = 96, /* of what is said, with names, number and trailer */
 };
 
