@@ -37,8 +37,8 @@ In a chat the load has logged in the members of a channel, one of whom speaks, w
 outstanding (2 among 10,000 members), and waits to hear what was said; what the others are sent is \
 dropped by the kernel, after a first message that all of them have to hear. sockd signs each, with \
 sequence number and time, and its limit of events of one user is lifted; C and Perl send as many \
-bytes. Of 20,000 users each gives a sign of life every 30 s, and all that is said is read by all who \
-are to hear it; memory is what sockd has grown by in the end.
+bytes. Of 20,000 users each gives a sign of life every 30 s, and all that is said is read by all \
+who are to hear it; memory is what sockd has grown by in the end.
 `CPU µs each` is what the server takes of its core for each of what is counted.
 `load` is how busy the load generator kept its core: near 100 % the server could do more. \
 Every answer is checked.
