@@ -129,7 +129,8 @@ class UdpDoor(Datagrams):
     def received(self, datagram: Datagram) -> None:
         host, _ = datagram.sender
         server, told = self.context.shared, datagram.told
-        self._asked_now = datagram.asked
+        # a socket of one address has no other to answer from, and to name it for each member costs
+        self._asked_now = datagram.asked if self.entrance.is_wildcard else None
         if self.port.is_local:
             server.received(Place(self.gate, "", datagram.sender), datagram.data)
             return

@@ -331,20 +331,18 @@ class Rooms:
         *,
         label: int = 0,
         key: bytes = b"",
-        sequence: int | None = None,
+        last: int = 0,
     ) -> ToUser:
         """An event for one user; for a new client with its trailer.
 
-        `number`: of the event that it answers. `label`: of who said it. `key`: of a channel.
-        `sequence`: how far a channel is; else it is the next one of the session.
+        `number`: of the event that it answers. `label`: of who said it. `key`: of a channel;
+        `last`: the sequence number of what went to it last.
         """
         data = pack(code, text)
         session = user.session
         if session is not None:
-            if sequence is None:
-                session.sent += 1
-                sequence = session.sent
-            facts = Stamp(self.epoch, sequence, moment.wall_ms, label, number, key)
+            session.sent += 1
+            facts = Stamp(self.epoch, session.sent, moment.wall_ms, label, number, key, last)
             data = stamp(data, facts, session.key)
         return ToUser(user, data)
 
@@ -359,8 +357,8 @@ class Rooms:
         return [self.answer(user, Code.ACK, b"", moment, number)] if number else []
 
     def _welcome(self, user: User, channel: Channel, moment: Moment, number: int) -> ToUser:
-        text, key, sequence = channel.text(user.place.gate), channel.key, channel.sequence
-        return self.answer(user, Code.JOIN_ACK, text, moment, number, key=key, sequence=sequence)
+        text, key, last = channel.text(user.place.gate), channel.key, channel.sequence
+        return self.answer(user, Code.JOIN_ACK, text, moment, number, key=key, last=last)
 
     # channels
 
