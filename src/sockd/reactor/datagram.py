@@ -107,7 +107,7 @@ class Turns(FileDescriptor):
             self._written = None
         if self._wire.has_rest and self._wants_more:
             # nothing need come any more that would make the descriptor readable
-            self._watched(False)
+            super().stopReading()
             self._plan()
 
     def startReading(self) -> None:
@@ -116,7 +116,7 @@ class Turns(FileDescriptor):
         if self._wire.has_rest:
             self._plan()
         else:
-            self._watched(True)
+            super().startReading()
 
     def stopReading(self) -> None:
         """Hand on nothing more, not even what is left of a batch."""
@@ -124,7 +124,7 @@ class Turns(FileDescriptor):
         if self._next is not None:
             self._next.cancel()
             self._next = None
-        self._watched(False)
+        super().stopReading()
 
     def connectionLost(self, reason: Any = None) -> None:
         """Close the socket and tell the protocol; what it has written is sent."""
@@ -163,20 +163,13 @@ class Turns(FileDescriptor):
         self._flush()
         return self._wire.send_to(parts, address)
 
-    def _watched(self, is_watched: bool) -> None:
-        """Have the reactor tell what comes, or not."""
-        if is_watched:
-            super().startReading()
-        else:
-            super().stopReading()
-
     def _plan(self) -> None:
         if self._next is None:
             self._next = self.reactor.callLater(0, self._go_on)
 
     def _go_on(self) -> None:
         self._next = None
-        self._watched(True)
+        super().startReading()
         self.doRead()
 
     def _hand_on(self, batch: Sequence[Datagram]) -> None:
@@ -225,9 +218,7 @@ class DatagramPort(Turns):
         self.protocol = protocol
         self.is_local = sock.family == socket.AF_UNIX
         self._wire = open_wire(sock, lambda _: None, in_batches, wanted(protocol))
-        self._watch: unreached.Watch | None = None
-        if hasattr(protocol, "unreached") and unreached.ask(sock):
-            self._watch = unreached.Watch(sock, self.doRead, reactor)
+        self._errors = unreached.watch(sock) if hasattr(protocol, "unreached") else None
         self._passes = 0
 
     @property
@@ -245,8 +236,8 @@ class DatagramPort(Turns):
         return self.socket
 
     def fileno(self) -> int:
-        """The socket's descriptor."""
-        return self.socket.fileno()
+        """The descriptor to be watched: the socket's, or one that hides its errors."""
+        return self.socket.fileno() if self._errors is None else self._errors.fileno()
 
     def getHost(self) -> IAddress:
         """Where it listens."""
@@ -270,19 +261,11 @@ class DatagramPort(Turns):
             self.loseConnection()
         return self.deferred if hasattr(self, "deferred") else None
 
-    def _watched(self, is_watched: bool) -> None:
-        if self._watch is None:
-            super()._watched(is_watched)
-        elif is_watched:
-            self._watch.startReading()
-        else:
-            self._watch.stopReading()
-
     def doRead(self) -> None:
         """As `Turns.doRead`; and errors that wait, which make a socket readable, too."""
         before = self._handed
         super().doRead()
-        if self._watch is not None and self.connected:
+        if self._errors is not None and self.connected:
             self._passes += 1
             if self._handed == before or self._passes % ERRORS_EVERY == 0:
                 for address in unreached.read(self.socket):
@@ -298,10 +281,10 @@ class DatagramPort(Turns):
         """Close the socket and tell the protocol."""
         super().connectionLost(reason)
         self.connected = False
-        if self._watch is not None:
-            self._watch.close()
         self.protocol.doStop()
         self.socket.close()
+        if self._errors is not None:
+            self._errors.close()
 
     def logPrefix(self) -> str:
         """Whose log lines these are."""

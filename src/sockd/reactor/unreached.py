@@ -10,10 +10,6 @@ import errno
 import select
 import socket
 import struct
-from collections.abc import Callable
-from typing import Any
-
-from twisted.internet.abstract import FileDescriptor
 
 from sockd.reactor import sockaddr
 from sockd.reactor.sockaddr import Address
@@ -42,6 +38,20 @@ def ask(sock: socket.socket) -> bool:
     return True
 
 
+def watch(sock: socket.socket) -> select.epoll | None:
+    """Ask; then something to wait for, which is readable while anything happens at the socket.
+    None where the kernel tells nothing.
+
+    Several reactors take an error at a descriptor for its end: they would close the socket, or
+    never look at it again.
+    """
+    if not ask(sock):
+        return None
+    found = select.epoll()
+    found.register(sock.fileno(), select.EPOLLIN)
+    return found
+
+
 def read(sock: socket.socket) -> list[Address]:
     """Whom errors were about that wait: at most `MOST_AT_ONCE`. Never waits."""
     found: list[Address] = []
@@ -57,29 +67,3 @@ def read(sock: socket.socket) -> list[Address]:
                     host, port, *more = name
                     found.append((sockaddr.scoped(host, more[1]) if more else host, port))
     return found
-
-
-class Watch(FileDescriptor):
-    """What a reactor reads in place of a socket that keeps errors: readable when that is, or has
-    one. libuv takes an error for the end of a descriptor, and would never look at it again."""
-
-    def __init__(self, sock: socket.socket, read: Callable[[], object], reactor: Any) -> None:
-        super().__init__(reactor)
-        self._epoll = select.epoll()
-        self._epoll.register(sock.fileno(), select.EPOLLIN)
-        self._read = read
-        self.connected = True
-
-    def fileno(self) -> int:
-        """That of an epoll, in which the socket is."""
-        return self._epoll.fileno()
-
-    def doRead(self) -> None:
-        """The socket has something."""
-        self._read()
-
-    def close(self) -> None:
-        """Be there no more."""
-        self.stopReading()
-        self.connected = False
-        self._epoll.close()
