@@ -19,50 +19,58 @@ from tests.helpers import LogRecorder, make_settings, make_world
 from tests.services.chatters import UDP, Chat, Person, chat, told
 
 
+def wanted(folder: Path, **table: Any) -> Any:
+    """The chat as a configuration has it."""
+    table = {"listen_multicast": [UDP], "state": str(folder / "state"), "event_burst": 100, **table}
+    return make_settings("chat", [UDP], **table)
+
+
 @ensureDeferred
 async def test_a_reload_keeps_who_is_here_and_other_options_hold_at_once(tmp_path: Path) -> None:
-    def wanted(**table: Any) -> Any:
-        state = str(tmp_path / "state")
-        return make_settings(
-            "chat", [UDP], listen_multicast=[UDP], state=state, event_burst=100, **table
-        )
+    def come() -> None:
+        ada.open(), bob.log_in()
+        ada.join(b"Pets"), bob.join(b"Pets"), ada.barrier()
 
-    async with daemon_of(wanted()) as daemon:
+    def talk() -> None:
+        bob.say(Code.SEND_PUBLIC, b"end")
+        for one in (ada, bob):
+            assert one.hear_room(b"end") == [b"Pets bob end"]
+        listed = told(ada.ask(Code.LIST_CHANNELS), Code.CHANNEL_ITEM)
+        assert listed == [b"Pets 2 Dogs", b"Roses 0 Red"]
+        why = [(Code.ERROR, b"you are in 1 channels already")]
+        assert bob.ask(Code.JOIN_REQ, b"Roses") == why
+
+    async with daemon_of(wanted(tmp_path)) as daemon:
         [(_, instance)] = daemon.instances
         there = Chat(instance, tmp_path, 0)
-        ada, bob = Person(there, "udp", "ada"), Person(there, "udp", "bob")
+        with Person(there, "udp", "ada") as ada, Person(there, "udp", "bob") as bob:
+            await deferToThread(come)
+            changed = wanted(tmp_path, channels={"Pets": "Dogs", "Roses": "Red"}, max_channels=1)
+            apply(daemon, changed)
+            assert there.instance.context.shared is there.server
+            await deferToThread(talk)
 
-        def come() -> None:
-            ada.open(), bob.log_in()
-            ada.join(b"Pets"), bob.join(b"Pets"), ada.barrier()
 
-        await deferToThread(come)
-        server = there.server
-        apply(daemon, wanted(channels={"Pets": "Dogs", "Roses": "Red"}, max_channels=1))
-        assert there.instance.context.shared is server
+@ensureDeferred
+async def test_a_reload_that_takes_a_channel_or_old_clients_away_tells_them(tmp_path: Path) -> None:
+    def come() -> None:
+        ada.open(), bob.log_in()
+        ada.join(b"Pets"), bob.join(b"Pets"), ada.barrier()
 
-        def talk() -> None:
-            bob.say(Code.SEND_PUBLIC, b"end")
-            for one in (ada, bob):
-                assert one.hear_room(b"end") == [b"Pets bob end"]
-            listed = told(ada.ask(Code.LIST_CHANNELS), Code.CHANNEL_ITEM)
-            assert listed == [b"Pets 2 Dogs", b"Roses 0 Red"]
-            why = [(Code.ERROR, b"you are in 1 channels already")]
-            assert bob.ask(Code.JOIN_REQ, b"Roses") == why
+    def part() -> None:
+        assert ada.hear() == (Code.PART_ACK, b"Pets 1 Animals at home")
+        assert bob.hear() == (Code.PART_ACK, b"Pets 0 Animals at home")
+        assert bob.hear() == (Code.ERROR, b"this server needs a newer client")
+        ada.join(b"Roses")
 
-        await deferToThread(talk)
-        apply(daemon, wanted(channels={"Roses": "Red"}, legacy="off"))
-
-        def part() -> None:
-            assert ada.hear() == (Code.PART_ACK, b"Pets 1 Dogs")
-            assert bob.hear() == (Code.PART_ACK, b"Pets 0 Dogs")
-            assert bob.hear() == (Code.ERROR, b"this server needs a newer client")
-            ada.join(b"Roses")
-
-        await deferToThread(part)
-        assert list(server.desk.rooms.users) == [b"ada"]
-        for one in (ada, bob):
-            one.link.close()
+    async with daemon_of(wanted(tmp_path)) as daemon:
+        [(_, instance)] = daemon.instances
+        there = Chat(instance, tmp_path, 0)
+        with Person(there, "udp", "ada") as ada, Person(there, "udp", "bob") as bob:
+            await deferToThread(come)
+            apply(daemon, wanted(tmp_path, channels={"Roses": "Red"}, legacy="off"))
+            await deferToThread(part)
+        assert list(there.server.desk.rooms.users) == [b"ada"]
 
 
 @ensureDeferred
