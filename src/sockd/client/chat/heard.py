@@ -12,7 +12,7 @@ from sockd.formats.chat.window import WINDOW, Arrival, Window, distance
 
 PATIENCE = 1.0
 """Seconds that an event may come later than those behind it, before it counts as lost."""
-TWICE_SECONDS = 0.4
+TWICE_SECONDS = 0.7
 """Within which an old server's event that is the same as one before is that one, doubled on the
 way: it has no number, and nobody types a line twice as fast."""
 MOST_RECENT = 256

@@ -205,11 +205,11 @@ class Login:
     def _refused_by_old(self, text: bytes, now: float) -> list[Done]:
         if text == self.not_in:  # of a hello that came twice, or of the one that looks into it
             return self._refuse(self._refusal) if self._refusal is not None else []
-        if self._refusal is None:
-            self._refusal = text
+        if self._refusal is not None and text != self._refusal:
+            self._be(Phase.IN)  # we may send events: it is us who have the name
+        elif self._tries > self._refused_try:
+            self._refusal, self._refused_try = text, self._tries
             return [Send(Hello(self._nonce).write())]
-        if text != self._refusal:  # we may send events: it is us who have the name
-            self._be(Phase.IN)
         return []
 
     # at a new server
