@@ -125,7 +125,7 @@ class Network:
         self.wire = wire or Wire()
         self.now = 1000.0
         self.old = old
-        self.gate = Gate("udp", group_port, heartbeat=HEARTBEATS)
+        self.gate = Gate("udp", group_port)
         self.clients: dict[str, Client] = {}
         self.groups_work = True
         self.is_mute = False
@@ -164,9 +164,9 @@ class Network:
             ChannelSettings(title, "talk", IPv4Address(f"225.1.0.{number}"))
             for number, title in enumerate(TITLES, 1)
         ]
-        rooms = Rooms(Settings(channels=channels), self._secret, self._epoch)
+        rooms = Rooms(Settings(channels=channels, heartbeat=HEARTBEATS), self._secret, self._epoch)
         self.desk = Desk(rooms, "server")
-        self.desk.held, self.desk.began = held, self.now
+        self.desk.threshold.held, self.desk.began = held, self.now
         self._here = {}
         self.is_up = True
 

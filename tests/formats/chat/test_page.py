@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from sockd.chat.desk import FEATURES, MOST_ERROR
+from sockd.chat.desk import FEATURES
 from sockd.chat.secret import SLOT_SECONDS
 from sockd.chat.settings import Settings
+from sockd.chat.threshold import MOST_ERROR
 from sockd.client.chat.sending import RETRIES
 from sockd.formats.chat import trailer
 from sockd.formats.chat.events import MAX_EVENT, MAX_TEXT, Code, pack

@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from sockd.client.chat.channels import Channels
-from sockd.client.chat.heard import Hearing
+from sockd.client.chat.heard import Gaps, Hearing
 from sockd.client.chat.hearing import Ears
-from sockd.client.chat.login import Login, Phase, silent
+from sockd.client.chat.login import Kept, Login, Phase, silent
 from sockd.client.chat.outbox import Outbox, unsaid
 from sockd.client.chat.told import (
     Done,
@@ -50,9 +50,13 @@ class Conversation:
     """One user's side. `random` gives bytes of chance, `chance` a number from 0 to below 1."""
 
     def __init__(
-        self, nickname: str, random: Callable[[int], bytes], chance: Callable[[], float]
+        self,
+        nickname: str,
+        random: Callable[[int], bytes],
+        chance: Callable[[], float],
+        recall: Callable[[bytes, bytes], Kept | None] = lambda *_: None,
     ) -> None:
-        self._login = Login(random, chance, _bytes(nickname))
+        self._login = Login(random, chance, recall, _bytes(nickname))
         self._channels = Channels()
         self._outbox = Outbox(self._login, self._channels)
         self._ears = Ears(self._login, self._channels, self._outbox)
@@ -91,6 +95,16 @@ class Conversation:
     def welcome(self) -> Welcome | None:
         """What a new server has said of itself."""
         return self._login.welcome
+
+    @property
+    def kept(self) -> Kept | None:
+        """Our session, to be taken up again; None at an old server."""
+        return self._login.kept
+
+    @property
+    def heartbeats(self) -> int:
+        """Genuine heartbeats that have come by a group."""
+        return self._ears.pulse.heard
 
     @property
     def forged(self) -> int:
@@ -132,19 +146,21 @@ class Conversation:
             return []
         if self.phase is not Phase.IN or not self._login.is_new:
             done = self._log_off() if self.phase in (Phase.IN, Phase.AWAY) else []
-            self._login.end()
-            return [*done, Ended()]
+            return [*done, *self._end()]
         done = unsaid(self._outbox.wishes.clear())
         done += self._outbox.send(Wish(Code.LOGOFF, self.nickname), now)
         self._login.leave()
         self._leave_at = now + LEAVE_SECONDS
         return done
 
+    def unreachable(self, now: float) -> list[Done]:
+        """The network says that nobody hears us there, as anybody may: that is looked into."""
+        return self._suspect(now) if self.phase is Phase.IN else []
+
     def disconnected(self, now: float) -> list[Done]:
         """The way to the server has ended: there will be another one."""
         if self.phase is Phase.LEAVING:
-            self._login.end()
-            return [Ended()]
+            return self._end()
         if self.phase is Phase.OVER or not self._login.is_linked:
             return []
         if self.phase is Phase.REFUSED:
@@ -174,8 +190,7 @@ class Conversation:
         if self.phase in (Phase.IN, Phase.LEAVING):
             done += self._retry(now)
         if self.phase is Phase.LEAVING and now >= self._leave_at:
-            self._login.end()
-            return [*done, Ended()]
+            return [*done, *self._end()]
         if self.phase is Phase.IN:
             done += self._ears.lost(now)
             if self._ears.pulse.is_lost(now):
@@ -291,8 +306,7 @@ class Conversation:
     def _suspect(self, now: float) -> list[Done]:
         """A server that has forgotten us says so without a MAC, as anybody may."""
         if self.phase is Phase.LEAVING:
-            self._login.end()
-            return [Ended()]
+            return self._end()
         if now < self._calm_until:
             return []
         self._suspect_until = now + SUSPECT_SECONDS
@@ -322,6 +336,8 @@ class Conversation:
         elif not is_same:
             done += [*self._outbox.give_up(), *self._leave_all()]
             self._ears.begin()
+            if login.is_recalled:  # nobody knows how many came to us before
+                self._ears.direct = Gaps()
         is_quiet, self._is_quiet = self._is_quiet and is_same, False
         if not is_quiet and (login.is_new or not is_same):
             server = login.welcome.name if login.welcome is not None else ""
@@ -341,6 +357,11 @@ class Conversation:
         """Hear no channel; wish to be back in them, the current one last."""
         self._outbox.wishes.add_first(self._outbox.rejoins(is_again=False))
         return self._channels.leave_all()
+
+    def _end(self) -> list[Done]:
+        """It is over, and what is not confirmed by now is not sent."""
+        self._login.end()
+        return [*self._outbox.give_up(), *unsaid(self._outbox.wishes.clear()), Ended()]
 
     def _log_off(self) -> list[Done]:
         return [Send(self._login.sign(pack(Code.LOGOFF, self.nickname)))]

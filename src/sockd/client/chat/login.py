@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from enum import Enum
 
-from attrs import define, field
+from attrs import define, field, frozen
 
 from sockd.client.chat.told import Done, Ended, Level, Notice, Refused, Send
 from sockd.formats.chat import trailer
@@ -52,12 +52,29 @@ class Phase(Enum):
     OVER = "over"
 
 
+@frozen
+class Kept:
+    """A session as it can be taken up again, by another process too."""
+
+    server: bytes
+    session: bytes
+    key: bytes = field(repr=False)
+    number: int
+    """Of what was signed last."""
+
+
+def _nothing(_server: bytes, _nickname: bytes) -> None:
+    return None
+
+
 @define(eq=False)
 class Login:
     """The way in, and who we are there."""
 
     random: Callable[[int], bytes]
     chance: Callable[[], float]
+    recall: Callable[[bytes, bytes], Kept | None] = _nothing
+    """The session that we have had, before this conversation, at a server by a nickname."""
     nickname: bytes = b""
     phase: Phase = Phase.HELLO
     is_new: bool = False
@@ -71,6 +88,8 @@ class Login:
     not_in: bytes | None = None
     """What an old server says to who is not logged in."""
     again_at: float | None = None
+    is_recalled: bool = False
+    """Whether the session is one from before this conversation."""
     _key: bytes = field(default=b"", repr=False)
     _nonce: bytes = b""
     _tries: int = 0
@@ -83,6 +102,13 @@ class Login:
     def key(self) -> bytes:
         """Of the session."""
         return self._key
+
+    @property
+    def kept(self) -> Kept | None:
+        """Our session, to be taken up again; None at an old server."""
+        if not self.is_new or self.session is None or self.welcome is None:
+            return None
+        return Kept(self.welcome.server, self.session.session, self._key, self.number)
 
     def start(self, nickname: bytes, now: float) -> list[Done]:
         """Begin: who is there?"""
@@ -223,6 +249,9 @@ class Login:
         if self.phase is Phase.LOGIN:  # an ERROR was forged: it has us as an old client, maybe
             done = [Send(pack(Code.LOGOFF, self.nickname))]
         self.welcome, self.is_new = welcome, True
+        if self.session is None and (kept := self.recall(welcome.server, self.nickname)):
+            self.session = Opened(self.nickname, kept.session, b"", 0)
+            self.number, self._key, self.is_recalled = kept.number, kept.key, True
         self._be(Phase.OPEN)
         return [*done, *self._open(now)]
 
@@ -240,7 +269,7 @@ class Login:
         if opened.nonce != self._nonce:
             return  # of an earlier log-in, or forged
         if opened.key:
-            self.number, self._key = 0, opened.key
+            self.number, self._key, self.is_recalled = 0, opened.key, False
         elif self.session is None or opened.session != self.session.session:
             return  # without a key it is of no use to us
         self.session = opened

@@ -28,6 +28,8 @@ class Pulse:
     """The number of the last one."""
     _until: float | None = None
     """When groups count as lost."""
+    heard: int = 0
+    """How many there were."""
     is_deaf: bool = False
     """Whether they did, though the server lives: one that has begun anew is told at once."""
     has_told: bool = False
@@ -51,6 +53,7 @@ class Pulse:
         """There was one. An old one that is sent again is none."""
         if distance(self._last, number) > 0:
             self._last, self.is_deaf = number, False
+            self.heard += 1
             self._await(now)
 
     def told(self) -> list[Done]:
