@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from sockd.client.chat.channels import Channels
-from sockd.client.chat.heard import Gaps, Hearing
+from sockd.client.chat.heard import Hearing
 from sockd.client.chat.hearing import Ears
 from sockd.client.chat.login import Kept, Login, Phase, silent
 from sockd.client.chat.outbox import Outbox, unsaid
@@ -272,7 +272,15 @@ class Conversation:
                 return self._suspect(now) if event.code == Code.ERROR else []
             was = self.phase
             done = login.take(event, now)
-            return [*done, *self._enter(was, now)] if login.phase is Phase.IN else done
+            if login.phase is not Phase.IN:
+                return done
+            done += self._enter(was, now)
+            for early in login.early():
+                done += self.received(early, now)
+            return done
+        if self.phase is Phase.OPEN and event.code != Code.LOGOFF:
+            login.comes_early(data)
+            return []
         if login.session is not None and login.is_new:
             return self._from_new(data, now)
         return self._ears.plain(event, now) if self.phase is Phase.AWAY else []
@@ -318,16 +326,17 @@ class Conversation:
     def _enter(self, was: Phase, now: float) -> list[Done]:
         """We are in; and back in the channels that we were in before."""
         login = self._login
-        epoch, session = 0, b""
+        epoch, session, last = 0, b"", 0
         if login.is_new and login.welcome is not None and login.session is not None:
             epoch, session = login.welcome.epoch, login.session.session
+            last = login.session.last
         is_again = self._here is not None
         is_same = self._here == (epoch, session) and (login.is_new or was is Phase.AWAY)
         self._here = epoch, session
         self._alive_at = now + ALIVE_SECONDS
         self._suspect_until = None
         self._calm_until = now + CALM_SECONDS  # what it said before comes late
-        self._ears.hear_again()
+        self._ears.hear_again(last, now)
         self._outbox.come_in()
         done: list[Done] = []
         if is_same and login.is_new:
@@ -335,9 +344,7 @@ class Conversation:
             self._outbox.wishes.add_first(self._outbox.rejoins(is_again=True))
         elif not is_same:
             done += [*self._outbox.give_up(), *self._leave_all()]
-            self._ears.begin()
-            if login.is_recalled:  # nobody knows how many came to us before
-                self._ears.direct = Gaps()
+            self._ears.begin(last)
         is_quiet, self._is_quiet = self._is_quiet and is_same, False
         if not is_quiet and (login.is_new or not is_same):
             server = login.welcome.name if login.welcome is not None else ""

@@ -48,6 +48,10 @@ class Gaps:
         self._window.reach(last)
         self._look(now)
 
+    def is_ahead(self, last: int) -> bool:
+        """Whether we have had more than this."""
+        return distance(self._window.highest, last) < 0
+
     def lost(self, now: float) -> int:
         """How many did not come in time; they are told once."""
         if self._since is None or now < self._since + PATIENCE:

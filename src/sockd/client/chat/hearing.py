@@ -89,7 +89,6 @@ class Ears:
     """Of groups that can be heard by the way to the server; None for any."""
     direct: Gaps = field(factory=Gaps)
     pulse: Pulse = field(factory=Pulse)
-    _latest_ms: int = 0
     _changed: int = 0
     """The number of the last event that has changed where we are."""
     _unheard: int = 0
@@ -98,15 +97,19 @@ class Ears:
     _recent: Recent = field(factory=Recent)
     _excuses: deque[float] = field(factory=deque)
 
-    def begin(self) -> None:
+    def begin(self, last: int) -> None:
         """Numbers of what is for us alone begin anew."""
-        self.direct = Gaps()
-        self._latest_ms = self._changed = 0
+        self.direct = Gaps.after(last)
+        self._changed = 0
         self._excuses.clear()
 
-    def hear_again(self) -> None:
-        """We were away: what did not come back then says nothing of now."""
+    def hear_again(self, last: int, now: float) -> None:
+        """We are in again: what did not come back before says nothing of now. `last`: the number of
+        what was sent to us alone last; where that is behind us, it is counted anew."""
         self._unheard = 0
+        if self.direct.is_ahead(last):
+            self.begin(last)
+        self.direct.reach(last, now)
 
     def excuse(self, now: float) -> None:
         """Something was sent once more: the answer to the first may have been what was lost."""
@@ -142,7 +145,7 @@ class Ears:
         ):
             self._count_forged(stamp)
             return None
-        if not self._is_new(stamp, now):
+        if not self.direct.arrive(stamp.sequence, now):
             return []
         pending = self.outbox.unconfirmed.settle(stamp.number) if stamp.number else None
         came = Came(stamp, pending, now)
@@ -212,16 +215,6 @@ class Ears:
         welcome = self.login.welcome
         is_ours = welcome is not None and stamp.epoch == welcome.epoch
         self.forged += is_ours and self.login.phase in (Phase.IN, Phase.LEAVING)
-
-    def _is_new(self, stamp: Stamp, now: float) -> bool:
-        """A number that came before, and a later time: the server has forgotten us since, and
-        begun to count anew."""
-        is_new = self.direct.arrive(stamp.sequence, now)
-        if not is_new and stamp.time_ms > self._latest_ms:
-            self.begin()
-            is_new = self.direct.arrive(stamp.sequence, now)
-        self._latest_ms = max(self._latest_ms, stamp.time_ms)
-        return is_new
 
     def _acknowledged(self, came: Came, now: float) -> list[Done]:
         """The server has had it; what it answered, if anything, was lost or is late."""
