@@ -256,12 +256,12 @@ class Network:
 
     # the clients
 
-    def join(self, nickname: str, *titles: str) -> Client:
+    def join(self, nickname: str, *titles: str, family: int | None = None) -> Client:
         """One more client, which begins to log in and wants to be in channels."""
         place = Place(self.gate, "10.0.0.1", len(self.clients))
         talk = Conversation(nickname, self.chance.randbytes, self.chance.random)
         client = self.clients[nickname] = Client(talk, place)
-        self.do(client, talk.start(self.now))
+        self.do(client, talk.start(self.now, family))
         for title in titles:
             self.do(client, talk.join(title, self.now))
         return client

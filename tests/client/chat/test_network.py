@@ -5,7 +5,8 @@ from __future__ import annotations
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from sockd.client.chat.conversation import ALIVE_SECONDS, Phase
+from sockd.client.chat.conversation import Phase
+from sockd.client.chat.signs import ALIVE_SECONDS
 from sockd.client.chat.told import LoggedIn
 from tests.client.chat.net import BAD, Client, Network, Wire
 from tests.client.chat.old import OldServer

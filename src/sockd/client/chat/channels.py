@@ -76,14 +76,21 @@ class Channels:
         done: list[Done] = [] if hearing.group is None else [LeaveGroup(hearing.group)]
         return [*done, Parted(shown(hearing.title))]
 
+    def leave_groups(self) -> list[Done]:
+        """Be in all of them, and hear no group until it is told anew."""
+        groups = [one.group for one in self.here if one.group is not None]
+        for one in self.here:
+            one.group = None
+        return [LeaveGroup(group) for group in groups]
+
     def leave_all(self) -> list[Done]:
         """Be in none until each is joined again."""
-        groups = [LeaveGroup(one.group) for one in self.here if one.group is not None]
+        groups = self.leave_groups()
         self._former |= {fold(one.title): one for one in self.here}
         while len(self._former) > MOST_CHANNELS:
             del self._former[next(iter(self._former))]
         self.here.clear()
-        return list(groups)
+        return groups
 
     def forget(self) -> None:
         """We come as somebody else: nothing was missed."""

@@ -35,7 +35,7 @@ REFUSED_AGAIN = 2
 """Tries that are refused, until it is believed: an answer to an earlier event may come late, and
 whoever forges one has to do it while we wait for the genuine one, twice."""
 MOST_EARLY = 4
-"""Events that overtake the answer to a log-in and are kept: two follow it where there are groups."""
+"""Events that overtake the answer to a log-in and are kept: two follow it where it has groups."""
 NOT_IN = (b"please log in", b"say hello first")
 """What a server says to who is not logged in: not a refusal, but the answer to something before."""
 
@@ -90,7 +90,6 @@ class Login:
     not_in: bytes | None = None
     """What an old server says to who is not logged in."""
     again_at: float | None = None
-    """Whether the session is one from before this conversation."""
     _key: bytes = field(default=b"", repr=False)
     _nonce: bytes = b""
     _tries: int = 0
