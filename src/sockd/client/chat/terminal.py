@@ -224,7 +224,7 @@ class Terminal:
             parts.append("the server does not answer: trying again")
         elif conversation.phase in (Phase.HELLO, Phase.OPEN, Phase.LOGIN):
             parts.append("logging in")
-        elif not conversation.is_idle:
+        elif conversation.phase is Phase.IN and not conversation.is_idle:
             parts.append("sending")
         return " " + "   ".join(parts)
 
