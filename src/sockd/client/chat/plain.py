@@ -35,7 +35,7 @@ def text_line(event: Shown, is_marked: bool) -> str:
 class PlainScreen:
     """Writes lines, each at once: whoever reads them may be a program that waits for the next."""
 
-    keeps_name: ClassVar[bool] = False
+    is_interactive: ClassVar[bool] = False
 
     reactor: Any
     line: Callable[[Shown, bool], str] = text_line
