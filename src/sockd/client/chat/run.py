@@ -78,6 +78,7 @@ async def talk(run: Run, wanted: Wanted) -> Exit:
         front.show(Notice(text, Level.WARNING), False)
 
     state.told = told
+    state.clean()
     try:
         return await _Talk(run, wanted, front, state).go()
     finally:
