@@ -14,7 +14,6 @@ from sockd.client.chat.heard import Gaps, Hearing
 from sockd.client.chat.hearing import Ears
 from sockd.client.chat.login import Kept, Login, Phase, silent
 from sockd.client.chat.outbox import Outbox, unsaid
-from sockd.client.chat.pulse import NO_GROUPS
 from sockd.client.chat.told import (
     Done,
     Ended,
@@ -23,6 +22,7 @@ from sockd.client.chat.told import (
     LoggedIn,
     Notice,
     Send,
+    shown,
 )
 from sockd.client.chat.wishes import Wish
 from sockd.formats.chat import trailer
@@ -102,6 +102,11 @@ class Conversation:
         return self._login.kept
 
     @property
+    def heartbeats(self) -> int:
+        """Genuine heartbeats that have come by a group."""
+        return self._ears.pulse.heard
+
+    @property
     def forged(self) -> int:
         """Events whose MAC was wrong, or that had none."""
         return self._ears.forged
@@ -118,8 +123,9 @@ class Conversation:
 
     # life
 
-    def start(self, now: float) -> list[Done]:
-        """Begin: who is there?"""
+    def start(self, now: float, family: int | None = None) -> list[Done]:
+        """Begin: who is there? `family`: 4 or 6, of the groups that can be heard; None for any."""
+        self._ears.family = family
         return self._login.start(self.nickname, now)
 
     def rename(self, nickname: str, now: float) -> list[Done]:
@@ -166,8 +172,9 @@ class Conversation:
         ended = Notice("the connection has ended; trying again", Level.WARNING)
         return [] if was_away else [ended]
 
-    def connected(self, now: float) -> list[Done]:
-        """There is a way to the server, maybe by another door."""
+    def connected(self, now: float, family: int | None = None) -> list[Done]:
+        """There is a way to the server, maybe by another door. `family` as for `start`."""
+        self._ears.family = family
         groups: list[Done] = [
             LeaveGroup(one.group) for one in self.channels if one.group is not None
         ]
@@ -187,7 +194,7 @@ class Conversation:
         if self.phase is Phase.IN:
             done += self._ears.lost(now)
             if self._ears.pulse.is_lost(now):
-                done += [NO_GROUPS, *self._outbox.send(Wish(Code.UNICAST, b""), now)]
+                done += self._ears.ask_alone(now)
             if self._suspect_until is not None and now >= self._suspect_until:
                 done += self._away(now)
         if self.phase is Phase.IN:
@@ -240,8 +247,16 @@ class Conversation:
 
     # what comes
 
+    def heard(self, data: bytes, now: float, *, is_servers: bool) -> list[Done]:
+        """Something has come by a group. `is_servers`: from the server's address, which is all that
+        can be asked of an old one."""
+        event = unpack(data)
+        if event is None or event.code not in _OF_GROUPS or not (is_servers or self._login.is_new):
+            return []
+        return self.received(data, now)
+
     def received(self, data: bytes, now: float) -> list[Done]:
-        """An event, from the server or by a group."""
+        """An event from the server has come, to us alone."""
         event = unpack(data)
         if event is None or self.phase in (Phase.OVER, Phase.REFUSED):
             return []
@@ -260,7 +275,7 @@ class Conversation:
             return [*done, *self._enter(was, now)] if login.phase is Phase.IN else done
         if login.session is not None and login.is_new:
             return self._from_new(data, now)
-        return self._ears.plain(event) if self.phase is Phase.AWAY else []
+        return self._ears.plain(event, now) if self.phase is Phase.AWAY else []
 
     def _from_new(self, data: bytes, now: float) -> list[Done]:
         done = self._ears.checked(data, now)
@@ -278,7 +293,7 @@ class Conversation:
 
     def _from_old(self, event: Event, now: float) -> list[Done]:
         if event.code != Code.ERROR:
-            return self._ears.plain(event)
+            return self._ears.plain(event, now)
         if event.text == self._login.not_in:
             return self._away(now) if now >= self._calm_until else []  # it has started anew
         is_to_sign = (
@@ -286,7 +301,7 @@ class Conversation:
         )
         if self._unknown_sign is None and is_to_sign:
             self._unknown_sign = event.text
-        return [] if event.text == self._unknown_sign else self._ears.plain(event)
+        return [] if event.text == self._unknown_sign else self._ears.plain(event, now)
 
     def _suspect(self, now: float) -> list[Done]:
         """A server that has forgotten us says so without a MAC, as anybody may."""
@@ -327,7 +342,7 @@ class Conversation:
         if not is_quiet and (login.is_new or not is_same):
             server = login.welcome.name if login.welcome is not None else ""
             has_missed = is_again and not is_same
-            done.insert(0, LoggedIn(_shown(self.nickname), server, is_again, has_missed))
+            done.insert(0, LoggedIn(shown(self.nickname), server, is_again, has_missed))
         return done
 
     def _away(self, now: float) -> list[Done]:
@@ -361,15 +376,16 @@ class Conversation:
             self._ears.excuse(now)
             self._outbox.wishes.charge(one.wish.code != Code.STILL_HERE)
         done: list[Done] = [Send(one.data) for one in again]
-        done += self._outbox.not_sent(over)
+        done += self._outbox.unanswered(over)
         for wish in self._outbox.echoes.due(now):
-            done += [*unsaid([wish]), *self._ears.unechoed()]
+            done += [*unsaid([wish]), *self._ears.unechoed(now)]
         is_silent = over or (self._ears.has_missed_much and not self._login.is_new)
         if is_silent and self.phase is Phase.IN and not (self._ears.has_groups and not over):
             done += self._away(now)
         return done
 
 
+_OF_GROUPS = (Code.PUBLIC_MSG, Code.USER_JOINS, Code.USER_PARTS, Code.HEARTBEAT)
 _BEFORE = (Code.WELCOME, Code.OPENED, Code.LOGIN_ACK)
 """What comes before there is a key."""
 
@@ -380,7 +396,3 @@ def _bytes(text: str) -> bytes:
         return text.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError:
         return text.encode("utf-8", "replace")
-
-
-def _shown(data: bytes) -> str:
-    return data.decode("utf-8", "surrogateescape")

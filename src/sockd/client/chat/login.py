@@ -32,7 +32,8 @@ AWAY_WAITS = (2.0, 4.0, 8.0)
 """Seconds from each hello to the next to a server that has fallen silent; by chance up to twice as
 long. A server that is back is noticed well before a second sign of life would have been due."""
 REFUSED_AGAIN = 2
-"""Refusals until who had a session believes one: what answers an earlier event may come late."""
+"""Tries that are refused, until it is believed: an answer to an earlier event may come late, and
+whoever forges one has to do it while we wait for the genuine one, twice."""
 NOT_IN = (b"please log in", b"say hello first")
 """What a server says to who is not logged in: not a refusal, but the answer to something before."""
 
@@ -83,7 +84,7 @@ class Login:
     is_linked: bool = True
     """Whether there is a way to the server."""
     number: int = 0
-    """Of what was signed last."""
+    """Of what was sent last."""
     not_in: bytes | None = None
     """What an old server says to who is not logged in."""
     again_at: float | None = None
@@ -94,6 +95,8 @@ class Login:
     _tries: int = 0
     _refusal: bytes | None = None
     _refusals: int = 0
+    _refused_try: int = 0
+    """The last one that was."""
 
     @property
     def key(self) -> bytes:
@@ -144,9 +147,9 @@ class Login:
 
     def sign(self, event: bytes) -> bytes:
         """An event as the server takes it."""
+        self.number += 1
         if not self.is_new or self.session is None:
             return event
-        self.number += 1
         return trailer.sign(event, self.session.session, self.number, self._key)
 
     def tick(self, now: float) -> list[Done]:
@@ -191,7 +194,7 @@ class Login:
 
     def _be(self, phase: Phase) -> None:
         self.phase, self.again_at, self._tries = phase, None, 0
-        self._refusal, self._refusals = None, 0
+        self._refusal, self._refusals, self._refused_try = None, 0, 0
 
     def _say_hello(self, now: float) -> list[Done]:
         tries = min(self._tries, len(HELLO_WAITS) - 1)
@@ -275,10 +278,10 @@ class Login:
     def _refused(self, text: bytes, now: float) -> list[Done]:
         if text in NOT_IN:
             return []  # `tick` asks again, or says hello again
-        self._refusals += 1
-        if self.session is not None and self._refusals < REFUSED_AGAIN:
-            return []
-        return self._refuse(text)
+        if self._tries > self._refused_try:
+            self._refused_try, self._refusal = self._tries, text
+            self._refusals += 1
+        return self._refuse(text) if self._refusals >= REFUSED_AGAIN else []
 
 
 def silent() -> Notice:

@@ -14,10 +14,11 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.python.failure import Failure
 
 from sockd.client.chat.driver import Chat, Screen, conversation
-from sockd.client.chat.find import CHAT_PORTS, Search, Server
+from sockd.client.chat.find import CHAT_PORTS, Search
 from sockd.client.chat.links import DatagramLink, Groups, Link, open_link
 from sockd.client.chat.plain import PlainScreen, json_line
 from sockd.client.chat.redial import Redial
+from sockd.client.chat.servers import Server
 from sockd.client.chat.sessions import Keeper
 from sockd.client.chat.state import State, folder_of
 from sockd.client.chat.told import Level, Notice

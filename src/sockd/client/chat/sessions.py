@@ -6,7 +6,7 @@ from attrs import define, evolve, field
 
 from sockd.client.chat.conversation import Phase
 from sockd.client.chat.driver import Chat
-from sockd.client.chat.find import Server
+from sockd.client.chat.servers import Server
 from sockd.client.chat.state import Last, State
 
 KEEP_SECONDS = 600.0

@@ -20,8 +20,8 @@ from typing import Any
 
 from attrs import define, field, frozen
 
-from sockd.client.chat.find import Server
 from sockd.client.chat.login import Kept
+from sockd.client.chat.servers import Server
 from sockd.formats.chat.names import fold, nickname_fault
 from sockd.formats.chat.trailer import KEY_BYTES, SESSION_BYTES
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import click
+from attrs import evolve
 
 from sockd.client.arguments import Command, asks
 from sockd.client.asking import Asking
@@ -25,14 +26,19 @@ _MEANINGLESS = (
 @click.option(
     "--join", "channels", metavar="TITLE", multiple=True, help="Be in this channel; several times."
 )
+@click.option("--doctor", is_flag=True, help="Tell why no server is seen, and do not chat.")
 @click.argument("host", required=False, metavar="[HOST[:PORT]]")
 @asks(Transport.UDP, Transport.TCP, Transport.TLS, Transport.UNIX, leaves_out=_MEANINGLESS)
-def chat(asking: Asking, host: str | None, nick: str | None, channels: tuple[str, ...]) -> int:
+def chat(
+    asking: Asking, host: str | None, nick: str | None, channels: tuple[str, ...], doctor: bool
+) -> int:
     """Talk with the others on the LAN: channels, private messages, who is here.
 
     Without HOST the server is looked for. Type /help for what can be done. In a pipe each line is
     said or done, and what happens is printed, a line each; at the end of its input it logs off.
     """
+    if doctor:
+        return _examine(asking, host)
     _check(nick, channels)
     wanted = None
     if host or asking.path:
@@ -56,6 +62,23 @@ def _check(nick: str | None, channels: tuple[str, ...]) -> None:
     for title in channels:
         if title.split() != [title]:
             raise click.UsageError(f"--join needs a title without white space, got {title!r}")
+
+
+def _examine(asking: Asking, host: str | None) -> int:
+    """Why no server is seen. A host that is named is asked, too."""
+    from sockd.client.chat.doctor import examine
+    from sockd.client.outputs.choose import choose
+
+    if asking.transport not in ("", Transport.UDP):
+        raise click.UsageError("--doctor looks for servers by UDP")
+    asked = targets([host], asking, {Transport.UDP: ports.CHAT}) if host else []
+
+    report = choose("chat", [], evolve(asking, count=None), has_rows=True)
+
+    async def body(run: Run) -> Exit:
+        return await examine(run, *asked)
+
+    return run_process(body, asking, report)
 
 
 def _install_asyncio() -> None:
