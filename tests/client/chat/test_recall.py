@@ -33,6 +33,11 @@ def kept(client: Client, ahead: int = 100) -> Kept:
     return evolve(found, number=found.number + ahead)
 
 
+def phase(client: Client) -> Phase:
+    """Where it stands now."""
+    return client.phase
+
+
 def test_who_has_died_is_in_again_at_once_and_misses_no_number() -> None:
     network, anna, bert = two()
     for number in range(5):
@@ -67,7 +72,7 @@ def test_after_a_restart_a_name_that_is_kept_is_given_to_its_owner() -> None:
     assert [one.why for one in stranger.of(Refused)] == ["that nickname is kept for its owner"]
     owner = anew(network, stranger, kept(anna))
     network.run(3.0)
-    assert owner.phase.value == Phase.IN.value
+    assert phase(owner) is Phase.IN
     assert owner.of(Refused) == []
 
 
@@ -76,7 +81,7 @@ def test_a_session_of_another_server_is_not_shown_to_this_one() -> None:
     network.boot(keeps_secret=False)
     again = anew(network, anna, kept(anna))
     network.run(3.0)
-    assert again.phase.value == Phase.IN.value
+    assert phase(again) is Phase.IN
     found = again.conversation.kept
     assert found is not None
     assert found.session != kept(anna).session
@@ -98,7 +103,7 @@ def test_at_the_end_what_is_not_confirmed_is_told_as_not_sent() -> None:
     network.say(anna, "never heard")
     network.do(anna, anna.conversation.quit(network.now))
     network.run(5.0)
-    assert anna.phase.value == Phase.OVER.value
+    assert phase(anna) is Phase.OVER
     assert [one.text for one in anna.of(NotSent)] == ["never heard"]
     assert anna.of(Message) == []
 
@@ -108,10 +113,10 @@ def test_while_the_server_is_silent_to_quit_tells_all_that_waits() -> None:
     network.is_up = False
     network.say(anna, "one")
     network.run(30.0)
-    assert anna.phase.value == Phase.AWAY.value
+    assert phase(anna) is Phase.AWAY
     network.say(anna, "two")
     network.do(anna, anna.conversation.quit(network.now))
-    assert anna.phase.value == Phase.OVER.value
+    assert phase(anna) is Phase.OVER
     assert anna.not_sent() == {"one", "two"}
 
 
@@ -119,12 +124,12 @@ def test_what_the_network_says_is_looked_into_and_ends_nothing() -> None:
     network, anna, _ = two()
     network.do(anna, anna.conversation.unreachable(network.now))
     network.run(3.0)
-    assert anna.phase.value == Phase.IN.value
+    assert phase(anna) is Phase.IN
     network.is_up = False
     network.run(5.0)
     network.do(anna, anna.conversation.unreachable(network.now))
     network.run(3.0)
-    assert anna.phase.value == Phase.AWAY.value
+    assert phase(anna) is Phase.AWAY
     network.boot()
     network.run(15.0)
-    assert anna.phase.value == Phase.IN.value
+    assert phase(anna) is Phase.IN
