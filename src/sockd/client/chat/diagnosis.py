@@ -102,6 +102,11 @@ class Findings:
         """Everybody who has answered, at each of its addresses."""
         return [heard.server for one in self.asked for heard in one.heard]
 
+    @property
+    def others(self) -> list[Server]:
+        """Those that are not on this host."""
+        return [server for server in self.servers if not self.is_own(server)]
+
     def is_own(self, server: Server) -> bool:
         """Whether it is on this host."""
         return is_loopback(server) or server.host in self.own
@@ -232,7 +237,7 @@ def _blocked(found: Findings) -> str:
 
 
 def _who(found: Findings) -> str:
-    others = [server for server in found.servers if not found.is_own(server)]
+    others = found.others
     answers_many = any(
         not found.is_own(heard.server)
         for one in found.asked
@@ -267,18 +272,18 @@ def _large(found: Findings) -> str:
     large = [
         f"{own.network} ({escape(look.interface.name, 15)})"
         for look in found.looks
-        if look.is_of_use and not look.interface.is_loopback
+        if look.is_of_use
         for own in look.interface.addresses
         if own.ip.version == 4 and own.network is not None and own.network.prefixlen < PREFIX
     ]
-    if not large or any(not found.is_own(server) for server in found.servers):
+    if not large or found.others:
         return ""
     return f"Too large to ask each address, so only broadcasts were sent: {', '.join(large)}."
 
 
 def _vpn(found: Findings) -> str:
     vpns = [look.interface.name for look in found.looks if look.is_of_use and look.kind.is_vpn]
-    if not vpns:
+    if not vpns or found.others:
         return ""
     names = ", ".join(escape(name, 15) for name in vpns)
     what = "is a VPN or a tunnel" if len(vpns) == 1 else "are VPNs or tunnels"
@@ -294,7 +299,7 @@ def _groups(found: Findings) -> str:
     return (
         "Groups do not arrive: a firewall drops them, or Wi-Fi, or a switch that looks into IGMP"
         " and has no querier; or the server has no route for them, which its log tells. sock chat"
-        " notices that, and is sent its own; or use --tcp."
+        " notices that, and is sent copies of its own; or use --tcp."
     )
 
 

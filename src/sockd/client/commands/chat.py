@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import click
 from attrs import evolve
 
@@ -43,17 +45,16 @@ def chat(asking: Asking, host: str | None, nick: str | None, doctor: bool) -> in
 
 def _examine(asking: Asking, host: str | None) -> int:
     """Why no server is seen. A host that is named is asked, too."""
-    from sockd.client.chat.doctor import examine
+    from sockd.client.chat.doctor import examine, tell
 
-    if asking.transport not in ("", Transport.UDP):
+    if asking.transport not in ("", Transport.UDP) or asking.path:
         raise click.UsageError("--doctor looks for servers by UDP")
     asked = targets([host], asking, {Transport.UDP: ports.CHAT}) if host else []
-    report = choose("chat", [], evolve(asking, count=None), has_rows=True)
 
     async def body(run: Run) -> Exit:
         return await examine(run, *asked)
 
-    return run_process(body, asking, report, hooks_for("chat", asking))
+    return run_process(body, asking, tell(sys.stdout.buffer))
 
 
 def _install_asyncio() -> None:
