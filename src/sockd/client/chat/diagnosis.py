@@ -20,6 +20,8 @@ MOST_HEARD = 8
 """Answers to one question that are told; the rest are counted."""
 MOST_NAME = 30
 """Columns of a server's name."""
+MOST_PROBLEM = 200
+"""Characters of what a server says that is in the way."""
 NOT_PERMITTED = "operation not permitted"
 """What the kernel says where a local firewall drops what is sent."""
 _ASIDE = " " * 23
@@ -84,7 +86,7 @@ class Beat:
     seconds: float | None = None
     """Until one came; None: none did."""
     problem: str = ""
-    """Why there was nothing to wait for."""
+    """Why there was nothing to wait for; not escaped."""
     waited: float = 0.0
 
 
@@ -200,7 +202,7 @@ def beat_lines(beat: Beat) -> list[str]:
     """Whether a heartbeat came by a group."""
     of = host_port(beat.server.host, beat.server.port)
     if beat.problem:
-        said = f"none to wait for, of {of}: {beat.problem}"
+        said = f"none to wait for, of {of}: {escape(beat.problem, MOST_PROBLEM)}"
     elif beat.seconds is None:
         said = f"NONE of {of} came in {beat.waited:.0f} s: groups do not reach this host"
     else:

@@ -265,11 +265,16 @@ class Listener:
         chat.ended.addCallback(lambda _: wake(reactor, came))
         chat.start(link)
         came.addTimeout(most, reactor, lambda *_: None)
-        await came
+        is_cancelled = True
+        try:
+            await came
+            is_cancelled = False
+        finally:
+            if not chat.ended.called and (is_cancelled or talk.phase is not Phase.IN):
+                chat.abandon()
         seconds = reactor.seconds() - began
-        if talk.phase is Phase.IN:
-            chat.quit()
         if not chat.ended.called:
+            chat.quit()
             await chat.ended
         if self._problem:
             return Beat(server, problem=self._problem)
