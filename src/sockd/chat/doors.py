@@ -132,7 +132,14 @@ class UdpDoor(Datagrams):
 
     # from the server
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether the port is: those who came by it are logged off one by one, and told nothing."""
+        return self.transport is None
+
     def tell(self, place: Place, data: bytes) -> None:
+        if self.is_closed:
+            return
         address = cast(Address, place.address)
         self.send(data, address, self._asked.get(address, self._asked_now))
 
@@ -157,7 +164,7 @@ class UdpDoor(Datagrams):
             here.discard(cast(Address, user.place.address))
 
     def broadcast(self, channel: Channel, data: bytes) -> None:
-        if (here := self._here.get(channel)) is None:
+        if (here := self._here.get(channel)) is None or self.is_closed:
             return
         if here.old:
             self._send_to_old(here, data)
@@ -238,7 +245,7 @@ class GroupDoor(UdpDoor):
     def broadcast(self, channel: Channel, data: bytes) -> None:
         super().broadcast(channel, data)
         group = self.gate.group(channel.settings)
-        if self._members.get(channel) and group is not None:
+        if self._members.get(channel) and group is not None and not self.is_closed:
             self._send_to_group(data, str(group))
 
     def beat(self, data: bytes) -> None:
