@@ -16,7 +16,9 @@ TITLES = {"weather": "Weather", "pets": "Pets"}
 class OldServer:
     """One that one client talks to; what it sends comes at once, unless it is to be lost."""
 
-    def __init__(self, *, knows_signs: bool = True, group: str = "") -> None:
+    def __init__(
+        self, *, knows_signs: bool = True, group: str = "", tells_port: bool = True
+    ) -> None:
         self.user: bytes | None = None
         self.taken: set[bytes] = set()
         self.channels: list[str] = []
@@ -26,6 +28,7 @@ class OldServer:
         """Codes of what it sends in vain."""
         self._knows_signs = knows_signs
         self._group = group
+        self._tells_port = tells_port
 
     def answers(self, data: bytes) -> list[bytes]:
         """What it sends back for an event."""
@@ -42,7 +45,8 @@ class OldServer:
             if text in self.taken or self.user is not None:
                 return [(Code.ERROR, b"nickname already in use")]
             self.user = text
-            port = [(Code.SET_MCAST_PORT, b"2028")] if self._group else []
+            tells_port = self._group and self._tells_port
+            port = [(Code.SET_MCAST_PORT, b"2028")] if tells_port else []
             return [(Code.LOGIN_ACK, text), *port]
         if self.user is None:
             return [(Code.ERROR, b"please log in")]

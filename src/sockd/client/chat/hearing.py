@@ -32,6 +32,7 @@ from sockd.client.chat.told import (
     UserRow,
 )
 from sockd.client.chat.wishes import CHANGES
+from sockd.formats import ports
 from sockd.formats.chat import trailer
 from sockd.formats.chat.events import Code, Event
 from sockd.formats.chat.names import fold
@@ -275,12 +276,17 @@ class Ears:
         return [Message(_text(private.user), _text(private.text), "", came.time_ms)]
 
     def _came(self, text: bytes, _: Came) -> list[Done]:
-        coming = Coming.read(text)
-        return [Presence(_text(coming.title), _text(coming.user), True)] if coming else []
+        return self._presence(text, is_here=True)
 
     def _went(self, text: bytes, _: Came) -> list[Done]:
+        return self._presence(text, is_here=False)
+
+    def _presence(self, text: bytes, *, is_here: bool) -> list[Done]:
+        """Somebody else has come or gone. We hear it of ourselves by a group that we still hear."""
         coming = Coming.read(text)
-        return [Presence(_text(coming.title), _text(coming.user), False)] if coming else []
+        if coming is None or fold(coming.user) == fold(self.login.nickname):
+            return []
+        return [Presence(_text(coming.title), _text(coming.user), is_here)]
 
     def _is_late(self, came: Came) -> bool:
         """Whether we have been told of a later change already; what we wait for is not late."""
@@ -298,28 +304,34 @@ class Ears:
             return []
         if came.stamp is None or came.pending is not None:
             self.outbox.wishes.answered()
-        found = self._channel(text)
+        found = self._channel(text, came)
         if found is None:
             return []
-        if not self.has_groups and ChannelText.read(text, has_group=True) is not None:
+        done: list[Done] = []
+        if came.stamp is None and found.group is not None and not self.has_groups:
+            self.has_groups = True  # some old servers never tell the port
+            done.append(Listen(ports.CHAT_GROUPS))
+        elif not self.has_groups and ChannelText.read(text, has_group=True) is not None:
             self.wants_port = True
         key = came.stamp.key if came.stamp is not None else b""
-        return self.channels.joined(found, key, is_current=is_last)
+        return [*done, *self.channels.joined(found, key, is_current=is_last)]
 
     def _parted(self, text: bytes, came: Came) -> list[Done]:
         if self._is_late(came):
             return []
         self.outbox.wishes.answered()
-        found = self._channel(text)
+        found = self._channel(text, came)
         return self.channels.parted(found.title) if found is not None else []
 
-    def _channel(self, text: bytes) -> ChannelText | None:
-        """A channel, which need not have a group though others have."""
-        grouped = ChannelText.read(text, has_group=True) if self.has_groups else None
+    def _channel(self, text: bytes, came: Came) -> ChannelText | None:
+        """A channel, which need not have a group though others have. A new server tells the port of
+        groups before any group; an old one may tell groups only."""
+        may_have_group = self.has_groups or came.stamp is None
+        grouped = ChannelText.read(text, has_group=True) if may_have_group else None
         return grouped or ChannelText.read(text, has_group=False)
 
-    def _channel_row(self, text: bytes, _: Came) -> list[Done]:
-        row = self._channel(text)
+    def _channel_row(self, text: bytes, came: Came) -> list[Done]:
+        row = self._channel(text, came)
         return [ChannelRow(_text(row.title), row.count, _text(row.description))] if row else []
 
     def _user_row(self, text: bytes, _: Came) -> list[Done]:
