@@ -220,3 +220,16 @@ def test_several_clients_of_groups_on_one_host_hear_their_own_channels_only(host
             one.says("/quit").hears("-- logged off").ends()
             bert.hears(f"-- {name} has left {was}")
         bert.says("/quit").hears("-- logged off").ends()
+
+
+def test_beside_an_old_client_that_has_the_port_of_groups_for_itself_ours_is_sent_its_own(
+    host: str,
+) -> None:
+    with old("rufus", CONTROL, "groups", host=host) as rufus:
+        rufus.says("/join weather").hears("joined Weather, 1 there")
+        with new("anna", CONTROL, host=host) as anna:
+            assert anna.line() == "** cannot listen for 225.1.0.6:2028: address already in use"
+            anna.says("/join weather").hears("-- you are in Weather (2 users)")
+            rufus.hears("[Weather] anna comes").says("rain").hears("[Weather] rufus: rain")
+            anna.hears("[Weather] rufus: rain").says("sun").hears("[Weather] anna: sun")
+            rufus.hears("[Weather] anna: sun")

@@ -68,6 +68,8 @@ class Conversation:
         """We come back for a reason that is nobody's business."""
         self._unknown_sign: bytes | None = None
         """What an old server says that does not know signs of life."""
+        self.is_deaf = False
+        """A group cannot be heard here, and the server knows."""
         self._sign_sent_at = float("-inf")
 
     # what others see of it
@@ -228,6 +230,14 @@ class Conversation:
         """Ask who is in the current channel."""
         return self._outbox.wish(Wish(Code.LIST_USERS, b""), now)
 
+    def deaf(self, now: float) -> list[Done]:
+        """A group cannot be heard here, such as where a program has the port for itself: a new
+        server is asked for our own instead, once."""
+        if self.is_deaf or self.phase is not Phase.IN or not self._login.is_new:
+            return []
+        self.is_deaf = True
+        return [*self._ears.pulse.end(), *self._outbox.send(Wish(Code.UNICAST, b""), now)]
+
     # what comes
 
     def received(self, data: bytes, now: float) -> list[Done]:
@@ -302,6 +312,7 @@ class Conversation:
         self._here = epoch, session
         self._alive_at = now + ALIVE_SECONDS
         self._suspect_until = None
+        self.is_deaf = False
         self._calm_until = now + CALM_SECONDS  # what it said before comes late
         self._ears.hear_again()
         self._outbox.come_in()

@@ -149,7 +149,9 @@ class Chat:
                     try:
                         self.groups.join(group)
                     except ClientError as error:
-                        self._show(Notice(str(error), Level.ERROR))
+                        if not self.conversation.is_deaf:
+                            self._show(Notice(str(error), Level.ERROR))
+                        self._do(self.conversation.deaf(self._now))
                 case LeaveGroup(group):
                     self.groups.leave(group)
                 case Refused():
