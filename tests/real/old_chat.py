@@ -272,9 +272,9 @@ class Person(Session):
             assert found == line, self.output.decode("utf-8", "backslashreplace")
         return self
 
-    def skips_to(self, line: str) -> Self:
-        """This is printed some time."""
-        while self.line() != line:
+    def skips_to(self, begin: str) -> Self:
+        """A line that begins so is printed some time."""
+        while not self.line().startswith(begin):
             pass
         return self
 
