@@ -100,3 +100,12 @@ def come_back(rufus: Person, anna: Person, bert: Person) -> None:
         one.skips_to("[Weather] bert: back")
         assert b" come" not in one.output.partition(b"[Weather] bert: hello")[2]
     anna.says("all").hears("[Pets] anna: all")
+
+
+def test_an_old_client_that_came_before_the_server_was_started_for_it_gets_in(
+    held: socket.socket, tmp_path: Path
+) -> None:
+    with Person(*perl(CLIENT, "127.0.0.1", str(held.getsockname()[1]))) as otto:
+        otto.hears("name?").says("otto").hears("try 1")
+        with serving(held, tmp_path):
+            otto.skips_to("in as otto").says("/join pets").skips_to("joined Pets, 1 there")
