@@ -125,8 +125,10 @@ class Model(RuleBasedStateMachine):
         """Somebody sends an event. `then`: what it does in the model, and the error, if any."""
         client = person.client
         if not person.is_here:
-            if isinstance(client, Old) or client.session:
-                self.tell(person, Code.ERROR, b"please log in")
+            is_old = isinstance(client, Old)
+            if is_old or client.session:
+                if not (is_old and code == Code.LOGOFF):  # a log-in may come behind it
+                    self.tell(person, Code.ERROR, b"please log in")
                 client.send(code, text)
             return
         self.alive(person)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from tempfile import TemporaryDirectory
 from typing import Self
 
 from tests.daemons import run
@@ -309,9 +310,12 @@ def old(
 def new(
     name: str, port: int, *options: str, host: str | None = None, at: str = "127.0.0.1"
 ) -> Iterator[Person]:
-    """Somebody at ours, logged in as this."""
-    argv = [*_on(host), str(BIN / "sock"), "chat", *options, "--nick", name, f"{at}:{port}"]
-    with Person(*argv) as person:
+    """Somebody at ours, logged in as this, who never used it before."""
+    sock = [str(BIN / "sock"), "chat", *options, "--nick", name, f"{at}:{port}"]
+    with (
+        TemporaryDirectory() as folder,
+        Person(*_on(host), "env", f"XDG_STATE_HOME={folder}", *sock) as person,
+    ):
         said = person.line()
         assert said.startswith("-- logged in "), said
         assert said.endswith(f" as {name}"), said
