@@ -125,9 +125,8 @@ class Model(RuleBasedStateMachine):
         """Somebody sends an event. `then`: what it does in the model, and the error, if any."""
         client = person.client
         if not person.is_here:
-            is_old = isinstance(client, Old)
-            if is_old or client.session:
-                if not (is_old and code == Code.LOGOFF):  # a log-in may come behind it
+            if isinstance(client, Old) or client.session:
+                if isinstance(client, New) or code != Code.LOGOFF:  # a log-in may come behind it
                     self.tell(person, Code.ERROR, b"please log in")
                 client.send(code, text)
             return
