@@ -66,7 +66,7 @@ def test_after_a_restart_a_name_that_is_kept_is_given_to_its_owner() -> None:
     network.is_up = False
     held = {b"anna"}
     network.boot()
-    network.desk.held, network.desk.began = set(held), network.now
+    network.desk.threshold.held, network.desk.began = set(held), network.now
     stranger = anew(network, anna, None)
     network.run(3.0)
     assert [one.why for one in stranger.of(Refused)] == ["that nickname is kept for its owner"]

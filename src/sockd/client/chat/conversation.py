@@ -234,6 +234,10 @@ class Conversation:
 
     # what comes
 
+    def deaf(self, why: str, now: float) -> list[Done]:
+        """A group cannot be heard here."""
+        return self._ears.deaf(why, now)
+
     def heard(self, data: bytes, now: float, *, is_servers: bool) -> list[Done]:
         """Something has come by a group. `is_servers`: from the server's address, which is all that
         can be asked of an old one."""

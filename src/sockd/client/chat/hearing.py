@@ -32,6 +32,7 @@ from sockd.client.chat.told import (
     shown,
 )
 from sockd.client.chat.wishes import CHANGES, Wish
+from sockd.formats import ports
 from sockd.formats.chat import trailer
 from sockd.formats.chat.events import Code, Event
 from sockd.formats.chat.names import fold
@@ -192,6 +193,13 @@ class Ears:
         """Groups do not reach us: what goes to them is to be sent to us alone."""
         return self.outbox.send(Wish(Code.UNICAST, b""), now)
 
+    def deaf(self, why: str, now: float) -> list[Done]:
+        """A group cannot be heard here, such as where a program has the port for itself."""
+        told: list[Done] = [Notice(why, Level.ERROR)]
+        if not self.login.is_new:
+            return told
+        return [*told, *self.ask_alone(now)] if self.pulse.deaf() else []
+
     def _heartbeats(self, text: bytes, stamp: Stamp, now: float) -> list[Done]:
         told = HeartbeatText.read(text)
         if told is None or not self.pulse.is_heard(told.group):
@@ -332,9 +340,12 @@ class Ears:
             return []
         if came.stamp is None and came.pending is None:  # doubled, or late
             is_last = self.channels.find(found.title) is None
+        done: list[Done] = []
+        if came.stamp is None and found.group is not None and not self.pulse.has_port:
+            done += self._listen(ports.CHAT_GROUPS)  # some old servers never tell it
         self.pulse.has_groups |= ChannelText.read(text, has_group=True) is not None
         key, last = (came.stamp.key, came.stamp.last) if came.stamp is not None else (b"", 0)
-        return self.channels.joined(found, key, last, came.now, is_current=is_last)
+        return [*done, *self.channels.joined(found, key, last, came.now, is_current=is_last)]
 
     def _parted(self, text: bytes, came: Came) -> list[Done]:
         if self._is_late(came):
@@ -346,7 +357,8 @@ class Ears:
 
     def _channel(self, text: bytes) -> ChannelText | None:
         """A channel, which need not have a group though others have."""
-        found = ChannelText.read(text, has_group=True) if self.pulse.has_port else None
+        may_have_group = self.pulse.has_port or not self.login.is_new
+        found = ChannelText.read(text, has_group=True) if may_have_group else None
         if found is None:
             return ChannelText.read(text, has_group=False)
         is_heard = found.group is not None and self.pulse.is_heard(found.group)
@@ -361,6 +373,9 @@ class Ears:
         if port is None or (came.stamp is None and self._has_port):
             return []  # an old server tells it after a log-in, and anybody can whenever they like
         self._has_port = True
+        return self._listen(port)
+
+    def _listen(self, port: int) -> list[Done]:
         if not self.pulse.has_port and self.channels.here:  # they were joined without their groups
             self.outbox.asks_groups = True
         self.pulse.has_port = True
