@@ -130,7 +130,8 @@ class Model(RuleBasedStateMachine):
         client = person.client
         if not person.is_here:
             if isinstance(client, Old) or client.session:
-                self.tell(person, Code.ERROR, b"please log in")
+                if isinstance(client, New) or code != Code.LOGOFF:  # a log-in may come behind it
+                    self.tell(person, Code.ERROR, b"please log in")
                 client.send(code, text)
             return
         self.alive(person)

@@ -134,6 +134,8 @@ class UdpDoor(Datagrams):
         if self.port.is_local:
             server.received(Place(self.gate, "", datagram.sender), datagram.data)
             return
+        if told is not None and told.interface == 0:
+            return  # it had come before anybody asked by which interface: it will come again
         interface = (told.interface if told else None) or 0
         place = Place(self.gate, host, datagram.sender)
         server.received(place, datagram.data, server.links.has(host, interface), interface)
