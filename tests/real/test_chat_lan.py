@@ -17,6 +17,7 @@ from tests.real.chatnet import (
     Net,
     Talker,
     Tap,
+    all_join,
     member,
     net,
     routing_groups,
@@ -66,8 +67,7 @@ def users(
                 (lan.carl, "carla", ("--tcp", SERVER)),
             )
         ]
-        for one in made:
-            one.joins("Weather")
+        all_join(made, "Weather")
         yield made
 
 
