@@ -99,7 +99,7 @@ BENCH = $(VENV)/bench
 NEEDS = echo "the whole benchmark needs, on Debian: gcc libssl-dev golang-go perl openbsd-inetd" >&2
 bench-tools: $(BENCH)/load $(BENCH)/epoll $(BENCH)/tls $(BENCH)/net $(BENCH)/xinetd/usr/sbin/xinetd
 
-$(BENCH)/load: $(wildcard benchmarks/load/*.c) benchmarks/load/load.h
+$(BENCH)/load: $(wildcard benchmarks/load/*.[ch])
 	@mkdir -p $(@D)
 	@$(CC) -O2 -o $@ $(filter %.c,$^) -lssl -lcrypto || { $(NEEDS); exit 1; }
 

@@ -7,8 +7,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from sockd.chat.allowances import RETRY_SECONDS
-from sockd.chat.desk import ANSWERS, MOST_ERROR
 from sockd.chat.legacy import Legacy
+from sockd.chat.threshold import MOST_ERROR
+from sockd.chat.words import ANSWERS
 from sockd.formats.chat.events import Code, pack
 from sockd.formats.chat.hello import HELLO_BYTES, Hello
 from sockd.formats.chat.session import Open
@@ -216,7 +217,7 @@ def test_at_most_8_old_clients_are_at_one_address() -> None:
 
 def test_who_is_trusted_or_comes_by_a_unix_socket_has_no_limits_of_an_address() -> None:
     world = World()
-    world.desk.allowances.trusts = lambda host: host == "127.0.0.1"
+    world.desk.threshold.allowances.trusts = lambda host: host == "127.0.0.1"
     for number in range(20):
         old(world, f"local{number}", STREAM, "")
         last = old(world, f"trusted{number}", UNICAST, "127.0.0.1")

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from sockd.access.prefixes import Prefix, matches, parse_prefix
+from sockd.access.reasons import Reason, because
 from sockd.chat.desk import Desk
 from sockd.chat.effects import Effect
 from sockd.chat.members import Channel, Moment, User
+from sockd.chat.words import BANNED
 from sockd.formats.chat.events import MAX_TEXT, Code
 from sockd.formats.chat.names import fold
 from sockd.formats.chat.texts import harmless
@@ -21,7 +23,7 @@ class Moderation:
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
         self._banned: tuple[Prefix, ...] = ()
-        desk.bans = lambda host: bool(host) and matches(self._banned, host)
+        desk.threshold.bans = lambda host: bool(host) and matches(self._banned, host)
 
     @property
     def muted(self) -> list[str]:
@@ -60,7 +62,8 @@ class Moderation:
         words = harmless(why.encode()).decode() or "you were sent away"
         if len(words.encode()) > MAX_TEXT:
             raise ValueError(f"an event has no room for more than {MAX_TEXT} bytes")
-        return self._remove(user, moment, words)
+        told = words.encode()
+        return self._remove(user, moment, told, because("sent_away", detail=words), told)
 
     def ban(self, prefix: str, moment: Moment) -> list[Effect]:
         """Nobody comes from there, and who is there goes."""
@@ -72,8 +75,11 @@ class Moderation:
             for user in self._desk.rooms.users.values()
             if user.place.host and matches((found,), user.place.host)
         ]
-        why = "your address is banned"
-        return [effect for user in there for effect in self._remove(user, moment, why)]
+        return [
+            effect
+            for user in there
+            for effect in self._remove(user, moment, BANNED, because("banned"))
+        ]
 
     def unban(self, prefix: str) -> None:
         """They may come again."""
@@ -96,8 +102,11 @@ class Moderation:
             raise NotHere(f"there is no channel {title}")
         return channel
 
-    def _remove(self, user: User, moment: Moment, why: str) -> list[Effect]:
-        """An old client is told by an error, a new one that it is not to come back by itself."""
+    def _remove(
+        self, user: User, moment: Moment, why: bytes, reason: Reason, again: bytes = b""
+    ) -> list[Effect]:
+        """An old client is told by an error, a new one that it is not to come back by itself.
+        `again`: what its session is told if it does."""
         code = Code.ERROR if user.session is None else Code.LOGOFF
-        told = self._desk.rooms.answer(user, code, why.encode(), moment)
-        return [told, *self._desk.log_off(user, moment, why)]
+        told = self._desk.rooms.answer(user, code, why, moment)
+        return [told, *self._desk.log_off(user, moment, reason, again)]

@@ -134,6 +134,7 @@ def running() -> Running:
 
 def test_lines_are_said_and_commands_are_done(running: Running) -> None:
     running.type("hello", "/msg bert psst", "/channels", "/users", "/part weather")
+    running.clock.pump([1.0] * 3)
     assert [code for code, _ in running.server.had][2:] == [
         Code.JOIN_REQ,
         Code.SEND_PUBLIC,
@@ -207,6 +208,7 @@ def test_coming_and_going_is_told_of_recent_speakers_or_of_all(running: Running)
     running.clock.advance(RECENT)
     assert running.hear(Code.USER_PARTS, "WEATHER Bert") == []
     running.type("/notices")
+    running.clock.advance(1.0)
     assert running.hear(Code.USER_PARTS, "WEATHER Bert") == gone
     running.type("/notices")
     assert running.hear(Code.USER_PARTS, "WEATHER Bert") == []
@@ -256,8 +258,7 @@ def test_to_quit_ends_it_and_closes_all(running: Running) -> None:
 def test_it_goes_on_by_another_link(running: Running) -> None:
     running.chat.disconnected()
     running.type("hello")
-    running.server.user = None
-    running.server.channels.clear()
+    running.server.forget()
     link = Link(running.server, running.clock, running.chat)
     running.chat.connected(link)
     running.wait()

@@ -51,9 +51,8 @@ def check(network: Network, clients: list[Client], said: list[str]) -> None:
         texts = client.texts()
         assert len(texts) == len(set(texts)), "shown twice"
         assert client.conversation.forged == 0
-        now = [text for epoch, _, text in network.spoken if epoch == network.epoch]
-        if not client.has_missed:  # where it begins, the first that it hears says
-            now = now[min(now.index(text) for text in texts) :]
+        since = network.spoken[client.begins["Weather"] :]
+        now = [text for epoch, _, text in since if epoch == network.epoch]
         missing = set(now) - set(texts)
         assert len(missing) <= client.lost("Weather"), missing
     told = set().union(*(client.not_sent() for client in clients))

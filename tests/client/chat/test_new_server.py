@@ -6,21 +6,22 @@ from ipaddress import IPv4Address
 
 import pytest
 
+from sockd.chat import heartbeat
 from sockd.client.chat.conversation import (
     ALIVE_SECONDS,
     LEAVE_SECONDS,
     MOST_WAITING,
     Phase,
 )
-from sockd.client.chat.hearing import NO_GROUPS
+from sockd.client.chat.hearing import NOT_HEARD
 from sockd.client.chat.login import REFUSED_AGAIN, silent
 from sockd.client.chat.outbox import NO_CHANNEL, TOO_LONG
+from sockd.client.chat.pulse import MISSED, NO_GROUPS
 from sockd.client.chat.sending import GIVES_UP, RETRIES
 from sockd.client.chat.told import (
     ChannelRow,
     Ended,
     Joined,
-    JoinGroup,
     LeaveGroup,
     Listen,
     LoggedIn,
@@ -34,7 +35,7 @@ from sockd.client.chat.told import (
 )
 from sockd.client.chat.wishes import MOST
 from sockd.formats.chat.events import MAX_TEXT, Code, pack
-from tests.client.chat.net import Client, Network, Wire, two
+from tests.client.chat.net import HEARTBEATS, Client, Network, Wire, two
 
 CUT = Wire(loss=1.0)
 
@@ -241,15 +242,58 @@ def test_many_who_come_back_do_not_all_come_at_once() -> None:
     assert len(set(moments)) == 50
 
 
-def test_groups_that_bring_nothing_are_told_after_two_messages() -> None:
+def test_who_is_not_reached_by_groups_notices_two_messages_and_is_sent_its_own() -> None:
     network, anna, _ = two(group_port=2028)
     network.groups_work = False
-    for expected in ([], [NO_GROUPS], [NO_GROUPS]):
+    for expected in (0, 0, 1):
+        assert network.to_server[Code.UNICAST] == expected
         network.say(anna, "hi")
         network.run(2.0)
-        assert anna.of(Notice) == expected
+    assert anna.of(Notice) == [NO_GROUPS]
     assert anna.texts() == ["hi"] * 3
     assert anna.not_sent() == set()
+    assert network.to_server[Code.SEND_PUBLIC] == 3 + 2  # the third came back at once
+
+
+def test_who_says_nothing_notices_by_the_heartbeats_that_do_not_come() -> None:
+    network, anna, bert = two(group_port=2028)
+    network.run(60.0)
+    assert network.to_server[Code.UNICAST] == 0
+    network.groups_work = False
+    network.run(heartbeat.SECONDS * MISSED + 1.0)
+    assert anna.of(Notice) == bert.of(Notice) == [NO_GROUPS]
+    network.say(anna, "hi")
+    network.run(1.0)
+    assert bert.texts() == ["hi"]
+
+
+def test_a_server_that_has_started_anew_is_told_at_once_that_groups_do_not_come() -> None:
+    network, anna, _ = two(group_port=2028)
+    network.groups_work = False
+    network.run(heartbeat.SECONDS * MISSED + 1.0)
+    network.boot()
+    network.run(ALIVE_SECONDS + 10.0)
+    assert network.desk.rooms.at[anna.place].by_unicast
+    assert anna.of(Notice).count(NO_GROUPS) == 1
+
+
+def test_a_server_that_is_down_is_not_taken_for_groups_that_do_not_come() -> None:
+    network, anna, _ = two(group_port=2028)
+    network.is_up = False
+    network.run(120.0)
+    network.boot()
+    network.run(60.0)
+    assert NO_GROUPS not in anna.of(Notice)
+
+
+def test_what_is_said_and_never_comes_back_by_whatever_way_is_told_once() -> None:
+    network, anna, _ = two(group_port=2028)
+    network.groups_work = False
+    network.is_mute = True
+    for _ in range(10):
+        network.say(anna, "hi")
+        network.run(2.0)
+    assert anna.of(Notice) == [NO_GROUPS, NOT_HEARD]
 
 
 def test_a_connection_that_ends_leads_to_another_and_back_into_the_channels() -> None:
@@ -310,14 +354,28 @@ def test_the_port_of_groups_that_comes_late_is_taken() -> None:
     network.wire = Wire(delay=0.0)
     anna = network.join("anna", "weather")
     network.loses[Code.SET_MCAST_PORT] = 1
-    network.run(1.0)
-    assert anna.of(JoinGroup) == []
+    while not anna.of(Joined):
+        network.run(0.001)
+    assert HEARTBEATS in anna.groups
+    assert anna.port is None
     user = network.desk.rooms.at[anna.place]
     late = network.desk.rooms.answer(user, Code.SET_MCAST_PORT, b"2028", network.moment)
     network.hear(anna, late.data)
     network.run(5.0)
-    assert anna.of(Listen) == [Listen(2028)]
-    assert anna.of(JoinGroup) == [JoinGroup(IPv4Address("225.1.0.1"))]
+    assert {one.port for one in anna.of(Listen)} == {2028}
+    assert anna.groups == {HEARTBEATS, IPv4Address("225.1.0.1")}
+    assert len(anna.of(LoggedIn)) == 1
+
+
+@pytest.mark.parametrize("code", [Code.SET_MCAST_PORT, Code.HEARTBEAT_AT])
+def test_where_groups_are_is_asked_once_more_where_it_did_not_come(code: Code) -> None:
+    network = Network(1, Wire(delay=0.0), group_port=2028)
+    anna = network.join("anna", "weather")
+    network.loses[code] = 1
+    network.run(5.0)
+    assert network.to_server[Code.OPEN] == 2
+    assert anna.groups == {HEARTBEATS, IPv4Address("225.1.0.1")}
+    assert anna.port == 2028
     assert len(anna.of(LoggedIn)) == 1
 
 
@@ -330,7 +388,7 @@ def test_parting_leaves_the_group_and_so_does_another_door() -> None:
     assert anna.of(LeaveGroup) == [LeaveGroup(IPv4Address("225.1.0.1"))]
     network.do(anna, anna.conversation.disconnected(network.now))
     network.do(anna, anna.conversation.connected(network.now))
-    assert anna.of(LeaveGroup)[1:] == [LeaveGroup(IPv4Address("225.1.0.2"))]
+    assert anna.groups == set()
 
 
 def test_another_name_waits_for_a_connection() -> None:

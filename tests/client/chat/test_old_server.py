@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sockd.client.chat.conversation import ALIVE_SECONDS, Phase
-from sockd.client.chat.hearing import NO_GROUPS
+from sockd.client.chat.hearing import NOT_HEARD
 from sockd.client.chat.login import HELLO_WAITS, LOGIN_SECONDS, LOGIN_TRIES
 from sockd.client.chat.told import (
     ChannelRow,
@@ -112,8 +112,7 @@ def test_a_server_that_has_started_anew_is_entered_again_with_all_channels() -> 
     found = talk()
     found.do(found.conversation.join("pets", found.now))
     found.run(10.0)
-    found.server.user = None
-    found.server.channels.clear()
+    found.server.forget()
     found.run(2 * ALIVE_SECONDS)
     assert found.server.channels == ["Pets", "Weather"]
     assert found.of(LoggedIn)[1:] == [LoggedIn("anna", "", is_again=True, has_missed=True)]
@@ -163,7 +162,7 @@ def test_groups_that_bring_nothing_are_told_once() -> None:
     for _ in range(4):
         found.do(found.conversation.say("hi", found.now))
         found.run(4.0)
-    assert found.of(Notice) == [NO_GROUPS]
+    assert found.of(Notice) == [NOT_HEARD]
     assert found.conversation.phase is Phase.IN
 
 
@@ -215,6 +214,7 @@ def test_all_that_can_be_asked_is_answered() -> None:
         talking.part("weather", found.now),
     ):
         found.do(done)
+    found.run(5.0)
     assert [one.channel for one in found.of(ChannelRow)] == [
         "Weather",
         "Pets",

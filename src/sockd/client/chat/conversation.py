@@ -10,11 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from sockd.client.chat.channels import Channels
-from sockd.client.chat.heard import Hearing
+from sockd.client.chat.heard import Gaps, Hearing
 from sockd.client.chat.hearing import Ears
-from sockd.client.chat.login import Login, Phase, silent
+from sockd.client.chat.login import Kept, Login, Phase, silent
 from sockd.client.chat.outbox import Outbox, unsaid
-from sockd.client.chat.pulse import NO_GROUPS
 from sockd.client.chat.told import (
     Done,
     Ended,
@@ -23,6 +22,7 @@ from sockd.client.chat.told import (
     LoggedIn,
     Notice,
     Send,
+    shown,
 )
 from sockd.client.chat.wishes import Wish
 from sockd.formats.chat import trailer
@@ -50,9 +50,13 @@ class Conversation:
     """One user's side. `random` gives bytes of chance, `chance` a number from 0 to below 1."""
 
     def __init__(
-        self, nickname: str, random: Callable[[int], bytes], chance: Callable[[], float]
+        self,
+        nickname: str,
+        random: Callable[[int], bytes],
+        chance: Callable[[], float],
+        recall: Callable[[bytes, bytes], Kept | None] = lambda *_: None,
     ) -> None:
-        self._login = Login(random, chance, _bytes(nickname))
+        self._login = Login(random, chance, recall, _bytes(nickname))
         self._channels = Channels()
         self._outbox = Outbox(self._login, self._channels)
         self._ears = Ears(self._login, self._channels, self._outbox)
@@ -93,6 +97,16 @@ class Conversation:
         return self._login.welcome
 
     @property
+    def kept(self) -> Kept | None:
+        """Our session, to be taken up again; None at an old server."""
+        return self._login.kept
+
+    @property
+    def heartbeats(self) -> int:
+        """Genuine heartbeats that have come by a group."""
+        return self._ears.pulse.heard
+
+    @property
     def forged(self) -> int:
         """Events whose MAC was wrong, or that had none."""
         return self._ears.forged
@@ -109,8 +123,9 @@ class Conversation:
 
     # life
 
-    def start(self, now: float) -> list[Done]:
-        """Begin: who is there?"""
+    def start(self, now: float, family: int | None = None) -> list[Done]:
+        """Begin: who is there? `family`: 4 or 6, of the groups that can be heard; None for any."""
+        self._ears.family = family
         return self._login.start(self.nickname, now)
 
     def rename(self, nickname: str, now: float) -> list[Done]:
@@ -131,19 +146,21 @@ class Conversation:
             return []
         if self.phase is not Phase.IN or not self._login.is_new:
             done = self._log_off() if self.phase in (Phase.IN, Phase.AWAY) else []
-            self._login.end()
-            return [*done, Ended()]
+            return [*done, *self._end()]
         done = unsaid(self._outbox.wishes.clear())
         done += self._outbox.send(Wish(Code.LOGOFF, self.nickname), now)
         self._login.leave()
         self._leave_at = now + LEAVE_SECONDS
         return done
 
+    def unreachable(self, now: float) -> list[Done]:
+        """The network says that nobody hears us there, as anybody may: that is looked into."""
+        return self._suspect(now) if self.phase is Phase.IN else []
+
     def disconnected(self, now: float) -> list[Done]:
         """The way to the server has ended: there will be another one."""
         if self.phase is Phase.LEAVING:
-            self._login.end()
-            return [Ended()]
+            return self._end()
         if self.phase is Phase.OVER or not self._login.is_linked:
             return []
         if self.phase is Phase.REFUSED:
@@ -155,8 +172,9 @@ class Conversation:
         ended = Notice("the connection has ended; trying again", Level.WARNING)
         return [] if was_away else [ended]
 
-    def connected(self, now: float) -> list[Done]:
-        """There is a way to the server, maybe by another door."""
+    def connected(self, now: float, family: int | None = None) -> list[Done]:
+        """There is a way to the server, maybe by another door. `family` as for `start`."""
+        self._ears.family = family
         groups: list[Done] = [
             LeaveGroup(one.group) for one in self.channels if one.group is not None
         ]
@@ -172,12 +190,11 @@ class Conversation:
         if self.phase in (Phase.IN, Phase.LEAVING):
             done += self._retry(now)
         if self.phase is Phase.LEAVING and now >= self._leave_at:
-            self._login.end()
-            return [*done, Ended()]
+            return [*done, *self._end()]
         if self.phase is Phase.IN:
             done += self._ears.lost(now)
             if self._ears.pulse.is_lost(now):
-                done += [NO_GROUPS, *self._outbox.send(Wish(Code.UNICAST, b""), now)]
+                done += self._ears.ask_alone(now)
             if self._suspect_until is not None and now >= self._suspect_until:
                 done += self._away(now)
         if self.phase is Phase.IN:
@@ -230,8 +247,16 @@ class Conversation:
 
     # what comes
 
+    def heard(self, data: bytes, now: float, *, is_servers: bool) -> list[Done]:
+        """Something has come by a group. `is_servers`: from the server's address, which is all that
+        can be asked of an old one."""
+        event = unpack(data)
+        if event is None or event.code not in _OF_GROUPS or not (is_servers or self._login.is_new):
+            return []
+        return self.received(data, now)
+
     def received(self, data: bytes, now: float) -> list[Done]:
-        """An event, from the server or by a group."""
+        """An event from the server has come, to us alone."""
         event = unpack(data)
         if event is None or self.phase in (Phase.OVER, Phase.REFUSED):
             return []
@@ -250,7 +275,7 @@ class Conversation:
             return [*done, *self._enter(was, now)] if login.phase is Phase.IN else done
         if login.session is not None and login.is_new:
             return self._from_new(data, now)
-        return self._ears.plain(event) if self.phase is Phase.AWAY else []
+        return self._ears.plain(event, now) if self.phase is Phase.AWAY else []
 
     def _from_new(self, data: bytes, now: float) -> list[Done]:
         done = self._ears.checked(data, now)
@@ -268,7 +293,7 @@ class Conversation:
 
     def _from_old(self, event: Event, now: float) -> list[Done]:
         if event.code != Code.ERROR:
-            return self._ears.plain(event)
+            return self._ears.plain(event, now)
         if event.text == self._login.not_in:
             return self._away(now) if now >= self._calm_until else []  # it has started anew
         is_to_sign = (
@@ -276,13 +301,12 @@ class Conversation:
         )
         if self._unknown_sign is None and is_to_sign:
             self._unknown_sign = event.text
-        return [] if event.text == self._unknown_sign else self._ears.plain(event)
+        return [] if event.text == self._unknown_sign else self._ears.plain(event, now)
 
     def _suspect(self, now: float) -> list[Done]:
         """A server that has forgotten us says so without a MAC, as anybody may."""
         if self.phase is Phase.LEAVING:
-            self._login.end()
-            return [Ended()]
+            return self._end()
         if now < self._calm_until:
             return []
         self._suspect_until = now + SUSPECT_SECONDS
@@ -312,11 +336,13 @@ class Conversation:
         elif not is_same:
             done += [*self._outbox.give_up(), *self._leave_all()]
             self._ears.begin()
+            if login.is_recalled:  # nobody knows how many came to us before
+                self._ears.direct = Gaps()
         is_quiet, self._is_quiet = self._is_quiet and is_same, False
         if not is_quiet and (login.is_new or not is_same):
             server = login.welcome.name if login.welcome is not None else ""
             has_missed = is_again and not is_same
-            done.insert(0, LoggedIn(_shown(self.nickname), server, is_again, has_missed))
+            done.insert(0, LoggedIn(shown(self.nickname), server, is_again, has_missed))
         return done
 
     def _away(self, now: float) -> list[Done]:
@@ -332,6 +358,11 @@ class Conversation:
         self._outbox.wishes.add_first(self._outbox.rejoins(is_again=False))
         return self._channels.leave_all()
 
+    def _end(self) -> list[Done]:
+        """It is over, and what is not confirmed by now is not sent."""
+        self._login.end()
+        return [*self._outbox.give_up(), *unsaid(self._outbox.wishes.clear()), Ended()]
+
     def _log_off(self) -> list[Done]:
         return [Send(self._login.sign(pack(Code.LOGOFF, self.nickname)))]
 
@@ -345,15 +376,16 @@ class Conversation:
             self._ears.excuse(now)
             self._outbox.wishes.charge(one.wish.code != Code.STILL_HERE)
         done: list[Done] = [Send(one.data) for one in again]
-        done += self._outbox.not_sent(over)
+        done += self._outbox.unanswered(over)
         for wish in self._outbox.echoes.due(now):
-            done += [*unsaid([wish]), *self._ears.unechoed()]
+            done += [*unsaid([wish]), *self._ears.unechoed(now)]
         is_silent = over or (self._ears.has_missed_much and not self._login.is_new)
         if is_silent and self.phase is Phase.IN and not (self._ears.has_groups and not over):
             done += self._away(now)
         return done
 
 
+_OF_GROUPS = (Code.PUBLIC_MSG, Code.USER_JOINS, Code.USER_PARTS, Code.HEARTBEAT)
 _BEFORE = (Code.WELCOME, Code.OPENED, Code.LOGIN_ACK)
 """What comes before there is a key."""
 
@@ -364,7 +396,3 @@ def _bytes(text: str) -> bytes:
         return text.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError:
         return text.encode("utf-8", "replace")
-
-
-def _shown(data: bytes) -> str:
-    return data.decode("utf-8", "surrogateescape")

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from enum import Enum
 
-from attrs import define, field
+from attrs import define, field, frozen
 
 from sockd.client.chat.told import Done, Ended, Level, Notice, Refused, Send
 from sockd.formats.chat import trailer
@@ -32,7 +32,8 @@ AWAY_WAITS = (2.0, 4.0, 8.0)
 """Seconds from each hello to the next to a server that has fallen silent; by chance up to twice as
 long. A server that is back is noticed well before a second sign of life would have been due."""
 REFUSED_AGAIN = 2
-"""Refusals until who had a session believes one: what answers an earlier event may come late."""
+"""Tries that are refused, until it is believed: an answer to an earlier event may come late, and
+whoever forges one has to do it while we wait for the genuine one, twice."""
 NOT_IN = (b"please log in", b"say hello first")
 """What a server says to who is not logged in: not a refusal, but the answer to something before."""
 
@@ -51,12 +52,29 @@ class Phase(Enum):
     OVER = "over"
 
 
+@frozen
+class Kept:
+    """A session as it can be taken up again, by another process too."""
+
+    server: bytes
+    session: bytes
+    key: bytes = field(repr=False)
+    number: int
+    """Of what was signed last."""
+
+
+def _nothing(_server: bytes, _nickname: bytes) -> None:
+    return None
+
+
 @define(eq=False)
 class Login:
     """The way in, and who we are there."""
 
     random: Callable[[int], bytes]
     chance: Callable[[], float]
+    recall: Callable[[bytes, bytes], Kept | None] = _nothing
+    """The session that we have had, before this conversation, at a server by a nickname."""
     nickname: bytes = b""
     phase: Phase = Phase.HELLO
     is_new: bool = False
@@ -66,20 +84,31 @@ class Login:
     is_linked: bool = True
     """Whether there is a way to the server."""
     number: int = 0
-    """Of what was signed last."""
+    """Of what was sent last."""
     not_in: bytes | None = None
     """What an old server says to who is not logged in."""
     again_at: float | None = None
+    is_recalled: bool = False
+    """Whether the session is one from before this conversation."""
     _key: bytes = field(default=b"", repr=False)
     _nonce: bytes = b""
     _tries: int = 0
     _refusal: bytes | None = None
     _refusals: int = 0
+    _refused_try: int = 0
+    """The last one that was."""
 
     @property
     def key(self) -> bytes:
         """Of the session."""
         return self._key
+
+    @property
+    def kept(self) -> Kept | None:
+        """Our session, to be taken up again; None at an old server."""
+        if not self.is_new or self.session is None or self.welcome is None:
+            return None
+        return Kept(self.welcome.server, self.session.session, self._key, self.number)
 
     def start(self, nickname: bytes, now: float) -> list[Done]:
         """Begin: who is there?"""
@@ -118,9 +147,9 @@ class Login:
 
     def sign(self, event: bytes) -> bytes:
         """An event as the server takes it."""
+        self.number += 1
         if not self.is_new or self.session is None:
             return event
-        self.number += 1
         return trailer.sign(event, self.session.session, self.number, self._key)
 
     def tick(self, now: float) -> list[Done]:
@@ -165,7 +194,7 @@ class Login:
 
     def _be(self, phase: Phase) -> None:
         self.phase, self.again_at, self._tries = phase, None, 0
-        self._refusal, self._refusals = None, 0
+        self._refusal, self._refusals, self._refused_try = None, 0, 0
 
     def _say_hello(self, now: float) -> list[Done]:
         tries = min(self._tries, len(HELLO_WAITS) - 1)
@@ -220,6 +249,9 @@ class Login:
         if self.phase is Phase.LOGIN:  # an ERROR was forged: it has us as an old client, maybe
             done = [Send(pack(Code.LOGOFF, self.nickname))]
         self.welcome, self.is_new = welcome, True
+        if self.session is None and (kept := self.recall(welcome.server, self.nickname)):
+            self.session = Opened(self.nickname, kept.session, b"", 0)
+            self.number, self._key, self.is_recalled = kept.number, kept.key, True
         self._be(Phase.OPEN)
         return [*done, *self._open(now)]
 
@@ -237,7 +269,7 @@ class Login:
         if opened.nonce != self._nonce:
             return  # of an earlier log-in, or forged
         if opened.key:
-            self.number, self._key = 0, opened.key
+            self.number, self._key, self.is_recalled = 0, opened.key, False
         elif self.session is None or opened.session != self.session.session:
             return  # without a key it is of no use to us
         self.session = opened
@@ -246,10 +278,10 @@ class Login:
     def _refused(self, text: bytes, now: float) -> list[Done]:
         if text in NOT_IN:
             return []  # `tick` asks again, or says hello again
-        self._refusals += 1
-        if self.session is not None and self._refusals < REFUSED_AGAIN:
-            return []
-        return self._refuse(text)
+        if self._tries > self._refused_try:
+            self._refused_try, self._refusal = self._tries, text
+            self._refusals += 1
+        return self._refuse(text) if self._refusals >= REFUSED_AGAIN else []
 
 
 def silent() -> Notice:

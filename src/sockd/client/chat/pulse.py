@@ -6,6 +6,7 @@ from attrs import define, field
 
 from sockd.client.chat.told import Done, JoinGroup, LeaveGroup, Level, Notice
 from sockd.formats.chat.texts import Group, HeartbeatText
+from sockd.formats.chat.window import distance
 
 MISSED = 3.5
 """Heartbeats that do not come, until groups count as lost: two may be."""
@@ -23,20 +24,42 @@ class Pulse:
     key: bytes = field(default=b"", repr=False)
     _group: Group | None = None
     _seconds: int = 0
+    _last: int = 0
+    """The number of the last one."""
     _until: float | None = None
     """When groups count as lost."""
+    heard: int = 0
+    """How many there were."""
+    is_deaf: bool = False
+    """Whether they did, though the server lives: one that has begun anew is told at once."""
+    has_told: bool = False
+
+    @property
+    def is_known(self) -> bool:
+        """Whether we have been told of heartbeats."""
+        return self._group is not None
 
     def begin(self, told: HeartbeatText, key: bytes, now: float) -> list[Done]:
         """Where they are heard."""
         done = self.end() if told.group != self._group else []
         is_new = self._group is None
-        self.key, self._group, self._seconds = key, told.group, told.seconds
-        self.beat(now)
+        if key != self.key:
+            self.key, self._last = key, 0
+        self._group, self._seconds = told.group, told.seconds
+        self._await(now)
         return [*done, JoinGroup(told.group)] if is_new else done
 
-    def beat(self, now: float) -> None:
-        """There was one."""
-        self._until = now + MISSED * self._seconds
+    def beat(self, number: int, now: float) -> None:
+        """There was one. An old one that is sent again is none."""
+        if distance(self._last, number) > 0:
+            self._last, self.is_deaf = number, False
+            self.heard += 1
+            self._await(now)
+
+    def told(self) -> list[Done]:
+        """The server sends us our own from now on; said once."""
+        has_told, self.is_deaf, self.has_told = self.has_told, True, True
+        return [] if has_told else [NO_GROUPS]
 
     def end(self) -> list[Done]:
         """None will come any more, and need not."""
@@ -49,6 +72,9 @@ class Pulse:
             return False
         self._until = None
         return True
+
+    def _await(self, now: float) -> None:
+        self._until = now + MISSED * self._seconds
 
     @property
     def next_at(self) -> float | None:
