@@ -294,6 +294,16 @@ def test_whoever_is_not_proven_is_sent_at_most_three_times_what_came(
 # old clients
 
 
+def test_what_the_network_says_of_who_is_gone_closes_no_door(
+    lan: Net, server: Watched, users: list[Talker]
+) -> None:
+    """Nobody is at the addresses that ask: each answer brings an error."""
+    for port in (2027, 2029, 3027):
+        with Forger(lan.carl, port) as forger:
+            forger.flood(((ROUTER, 20_000 + n), pack(Code.LOGIN_REQ, b"")) for n in range(1_000))
+    unharmed(users, "hears on")
+
+
 def test_who_forges_an_address_of_the_link_has_8_old_clients_and_64_kB_a_second_sent_there(
     lan: Net, server: Watched, wire: Tap, users: list[Talker]
 ) -> None:
