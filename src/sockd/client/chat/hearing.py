@@ -359,7 +359,7 @@ class Ears:
         port = read_port(text)
         if port is None:
             return []
-        if not self.has_groups:  # what was joined before did not tell its group
+        if not self.has_groups and self.channels.here:  # they were joined without their groups
             self.outbox.asks_groups = True
         self.has_groups = True
         return [Listen(port)]
