@@ -200,6 +200,7 @@ class UdpDoor(Datagrams):
             else:
                 self.context.guard.counts["fan_out_lost"] += 1
         elif here.audience:
+            self.flush()  # whoever has just joined is told so first
             self._count(self.port.write_all(data, here.audience), len(data))
 
     def beat(self, data: bytes) -> None:
@@ -274,6 +275,7 @@ class GroupDoor(UdpDoor):
         super().broadcast(channel, data)
         group = self.gate.group(channel.settings)
         if self._members.get(channel) and group is not None and not self.is_closed:
+            self.flush()  # as above
             self._send_to_group(data, str(group))
 
     def beat(self, data: bytes) -> None:
