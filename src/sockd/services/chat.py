@@ -283,6 +283,7 @@ kind = Kind(
         )
     ],
     command="sock chat {to}",
+    tries={"tcp": "sock chat --tcp {address}"},
     wire={
         "stream": Exchange(
             asks="The client sends events: a length and a code, 16 bits each, and a text.",

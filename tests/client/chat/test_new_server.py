@@ -396,6 +396,25 @@ def test_a_connection_that_ends_leads_to_another_and_back_into_the_channels() ->
     assert anna.texts()[-1] == "here again"
 
 
+def test_who_comes_back_is_in_the_same_channel_though_coming_back_was_cut_short() -> None:
+    network, anna, _ = two()
+    network.do(anna, anna.conversation.join("pets", network.now))
+    network.run(1.0)
+    network.do(anna, anna.conversation.disconnected(network.now))
+    network.do(anna, anna.conversation.connected(network.now))
+    joins = network.to_server[Code.JOIN_REQ]
+    while network.to_server[Code.JOIN_REQ] < joins + 2:
+        network.run(0.001)
+    network.wire = CUT
+    network.do(anna, anna.conversation.disconnected(network.now))
+    network.wire = Wire()
+    network.do(anna, anna.conversation.connected(network.now))
+    network.run(5.0)
+    network.say(anna, "hi")
+    network.run(1.0)
+    assert network.spoken == [(1, "Pets", "hi")]
+
+
 def test_a_connection_that_ends_while_leaving_is_the_end() -> None:
     network, anna, _ = two()
     network.do(anna, anna.conversation.quit(network.now))

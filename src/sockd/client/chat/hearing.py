@@ -330,7 +330,9 @@ class Ears:
         found = self._channel(text)
         if found is None:
             return []
-        if came.stamp is None and came.pending is None:  # doubled, or late
+        if came.pending is not None and came.pending.wish.is_again:
+            is_last = False  # all are joined again, in their order: should that end here, it stays
+        elif came.stamp is None and came.pending is None:  # doubled, or late
             is_last = self.channels.find(found.title) is None
         self.pulse.has_groups |= ChannelText.read(text, has_group=True) is not None
         key, last = (came.stamp.key, came.stamp.last) if came.stamp is not None else (b"", 0)
@@ -361,7 +363,7 @@ class Ears:
         if port is None or (came.stamp is None and self._has_port):
             return []  # an old server tells it after a log-in, and anybody can whenever they like
         self._has_port = True
-        if not self.pulse.has_port:  # what was joined before did not tell its group
+        if not self.pulse.has_port and self.channels.here:  # they were joined without their groups
             self.outbox.asks_groups = True
         self.pulse.has_port = True
         return [Listen(port)]
