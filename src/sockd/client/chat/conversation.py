@@ -344,7 +344,6 @@ class Conversation:
         still."""
         self._login.away(now)
         self._suspect_until = None
-        self._outbox.wishes.answered()
         return [*unsaid(self._outbox.echoes.clear()), silent()]
 
     def _leave_all(self) -> list[Done]:
