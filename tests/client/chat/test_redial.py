@@ -38,8 +38,7 @@ class Dialling:
         if self.fails:
             raise self.fails.pop(0)
         server = self.running.server
-        server.user = None
-        server.channels.clear()
+        server.forget()
         self.links.append(MemoryLink(server, self.running.clock, self.running.chat))
         return cast(Link, self.links[-1])
 

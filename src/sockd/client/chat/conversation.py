@@ -337,7 +337,7 @@ class Conversation:
             done += [*self._outbox.give_up(), *self._leave_all()]
             self._ears.begin()
             if login.is_recalled:  # nobody knows how many came to us before
-                self._ears.direct = Gaps()
+                self._ears.direct = Gaps.anywhere()
         is_quiet, self._is_quiet = self._is_quiet and is_same, False
         if not is_quiet and (login.is_new or not is_same):
             server = login.welcome.name if login.welcome is not None else ""

@@ -8,7 +8,7 @@ from attrs import define, field
 
 from sockd.formats.chat.events import Event
 from sockd.formats.chat.texts import Group
-from sockd.formats.chat.window import WINDOW, Arrival, Window, distance
+from sockd.formats.chat.window import NUMBERS, WINDOW, Arrival, Window, distance
 
 PATIENCE = 1.0
 """Seconds that an event may come later than those behind it, before it counts as lost."""
@@ -24,6 +24,8 @@ class Gaps:
     """Numbers that come in any order, each taken once; those that never come are told once."""
 
     _window: Window = field(factory=Window)
+    _is_open: bool = False
+    """The first that comes says where we begin."""
     _since: float | None = field(init=False, default=None)
     """Since when something is missing."""
     _top: int = field(init=False, default=0)
@@ -34,8 +36,16 @@ class Gaps:
         """All that are higher are awaited."""
         return cls(Window(number))
 
+    @classmethod
+    def anywhere(cls) -> Gaps:
+        """Nobody knows how many there were before: those are awaited that are not lower than the
+        first that comes."""
+        return cls(is_open=True)
+
     def arrive(self, number: int, now: float) -> bool:
         """One has come; False where it is to be dropped."""
+        if self._is_open:
+            self._window, self._is_open = Window((number - 1) % NUMBERS), False
         is_new = self._window.arrive(number) is Arrival.NEW
         self._look(now)
         return is_new
