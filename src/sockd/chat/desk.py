@@ -270,6 +270,8 @@ class Desk:
             return self.threshold.drop("interface")
         if event.code == Code.LOGIN_REQ:
             return self._log_in_old(place, user, event.text, moment, interface)
+        if user is None and event.code == Code.LOGOFF:
+            return []  # it comes before each log-in, and an ERROR would count as the answer to that
         if user is None:
             return [ToPlace(place, pack(Code.ERROR, PLEASE_LOG_IN))]
         if event.code == Code.LOGOFF:

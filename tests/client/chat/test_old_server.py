@@ -15,6 +15,7 @@ from sockd.client.chat.told import (
     ChannelRow,
     Ended,
     JoinGroup,
+    LeaveGroup,
     Level,
     Listen,
     LoggedIn,
@@ -26,6 +27,7 @@ from sockd.client.chat.told import (
     Refused,
     UserRow,
 )
+from sockd.formats import ports
 from sockd.formats.chat.events import Code, pack
 from tests.client.chat.old import OldServer, Talk
 
@@ -159,6 +161,16 @@ def test_its_groups_are_heard_at_the_port_that_it_tells() -> None:
     found = talk(group="225.1.0.2")
     assert [one.port for one in found.of(Listen)] == [2028]
     assert [str(one.group) for one in found.of(JoinGroup)] == ["225.1.0.2"]
+
+
+def test_its_groups_are_heard_at_their_usual_port_where_it_tells_none() -> None:
+    found = talk(group="225.1.0.2", tells_port=False)
+    assert [one.port for one in found.of(Listen)] == [ports.CHAT_GROUPS]
+    assert [str(one.group) for one in found.of(JoinGroup)] == ["225.1.0.2"]
+    found.do(found.conversation.list_channels(found.now))
+    assert {one.description for one in found.of(ChannelRow)} == {"about Weather", "about Pets"}
+    found.do(found.conversation.part("", found.now))
+    assert [str(one.group) for one in found.of(LeaveGroup)] == ["225.1.0.2"]
 
 
 def test_groups_that_bring_nothing_are_told_once() -> None:

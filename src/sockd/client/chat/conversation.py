@@ -234,6 +234,10 @@ class Conversation:
 
     # what comes
 
+    def deaf(self, why: str, now: float) -> list[Done]:
+        """A group cannot be heard here."""
+        return self._ears.deaf(why, now)
+
     def heard(self, data: bytes, now: float, *, is_servers: bool) -> list[Done]:
         """Something has come by a group. `is_servers`: from the server's address, which is all that
         can be asked of an old one."""
@@ -366,7 +370,7 @@ class Conversation:
     def _retry(self, now: float) -> list[Done]:
         again, over = self._outbox.unconfirmed.due(now)
         for one in again:
-            self._ears.excuse(now)
+            self._ears.excuses.add(now)
             self._outbox.wishes.charge(one.wish.code != Code.STILL_HERE)
         done: list[Done] = [Send(one.data) for one in again]
         done += self._outbox.unanswered(over)

@@ -6,7 +6,6 @@ they are.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -14,7 +13,7 @@ from attrs import define, evolve, field
 
 from sockd.client.chat import reading
 from sockd.client.chat.channels import Channels
-from sockd.client.chat.heard import Gaps, Hearing, Recent
+from sockd.client.chat.heard import Excuses, Gaps, Hearing, Recent
 from sockd.client.chat.login import Login, Phase
 from sockd.client.chat.outbox import Outbox
 from sockd.client.chat.pulse import Pulse
@@ -32,6 +31,7 @@ from sockd.client.chat.told import (
     shown,
 )
 from sockd.client.chat.wishes import CHANGES, Wish
+from sockd.formats import ports
 from sockd.formats.chat import trailer
 from sockd.formats.chat.events import Code, Event
 from sockd.formats.chat.names import fold
@@ -53,8 +53,6 @@ NOT_HEARD = Notice(
 )
 TOO_FAST = b"too fast"
 """How a new server begins to say that it takes no more of us now: later it does."""
-EXCUSE_SECONDS = 10.0
-"""How long a second try explains that an answer is missing: there was one to each."""
 
 
 class Came(NamedTuple):
@@ -91,13 +89,13 @@ class Ears:
     _has_told: bool = False
     """That what is said does not come."""
     _recent: Recent = field(factory=Recent)
-    _excuses: deque[float] = field(factory=deque)
+    excuses: Excuses = field(factory=Excuses)
 
     def begin(self, last: int) -> None:
         """Numbers of what is for us alone begin anew."""
         self.direct = Gaps.after(last)
         self._changed = 0
-        self._excuses.clear()
+        self.excuses = Excuses()
 
     def hear_again(self, last: int, now: float) -> None:
         """We are in again: what did not come back before says nothing of now. `last`: the number of
@@ -118,18 +116,9 @@ class Ears:
         be heard; None for any."""
         return [*self.channels.leave_groups(), *self.pulse.change_door(family)]
 
-    def excuse(self, now: float) -> None:
-        """Something was sent once more: the answer to the first may have been what was lost."""
-        self._excuses.append(now)
-
     def lost(self, now: float) -> list[Done]:
         """What did not come in time."""
-        while self._excuses and now >= self._excuses[0] + EXCUSE_SECONDS:
-            self._excuses.popleft()
-        count = self.direct.lost(now)
-        while count and self._excuses:
-            self._excuses.popleft()
-            count -= 1
+        count = self.excuses.take(self.direct.lost(now), now)
         return [*([Lost("", count)] if count else []), *self.channels.lost(now)]
 
     @property
@@ -192,6 +181,13 @@ class Ears:
         """Groups do not reach us: what goes to them is to be sent to us alone."""
         return self.outbox.send(Wish(Code.UNICAST, b""), now)
 
+    def deaf(self, why: str, now: float) -> list[Done]:
+        """A group cannot be heard here, such as where a program has the port for itself."""
+        told: list[Done] = [Notice(why, Level.ERROR)]
+        if not self.login.is_new:
+            return told
+        return [*told, *self.ask_alone(now)] if self.pulse.deaf() else []
+
     def _heartbeats(self, text: bytes, stamp: Stamp, now: float) -> list[Done]:
         told = HeartbeatText.read(text)
         if told is None or not self.pulse.is_heard(told.group):
@@ -212,11 +208,9 @@ class Ears:
             self._count_forged(stamp)
             return None
         self._unheard = 0
-        return (
-            self._heard(event, Came(stamp, None, now))
-            if hearing.arrive(stamp.sequence, now)
-            else []
-        )
+        if not hearing.arrive(stamp.sequence, now):
+            return []
+        return self._heard(event, Came(stamp, None, now))
 
     def _count_forged(self, stamp: Stamp) -> None:
         """What has another key may be of a server that has started anew, or of the session that is
@@ -334,9 +328,12 @@ class Ears:
             is_last = False  # all are joined again, in their order: should that end here, it stays
         elif came.stamp is None and came.pending is None:  # doubled, or late
             is_last = self.channels.find(found.title) is None
+        done: list[Done] = []
+        if came.stamp is None and found.group is not None and not self.pulse.has_port:
+            done += self._listen(ports.CHAT_GROUPS)  # some old servers never tell it
         self.pulse.has_groups |= ChannelText.read(text, has_group=True) is not None
         key, last = (came.stamp.key, came.stamp.last) if came.stamp is not None else (b"", 0)
-        return self.channels.joined(found, key, last, came.now, is_current=is_last)
+        return [*done, *self.channels.joined(found, key, last, came.now, is_current=is_last)]
 
     def _parted(self, text: bytes, came: Came) -> list[Done]:
         if self._is_late(came):
@@ -348,7 +345,8 @@ class Ears:
 
     def _channel(self, text: bytes) -> ChannelText | None:
         """A channel, which need not have a group though others have."""
-        found = ChannelText.read(text, has_group=True) if self.pulse.has_port else None
+        may_have_group = self.pulse.has_port or not self.login.is_new
+        found = ChannelText.read(text, has_group=True) if may_have_group else None
         if found is None:
             return ChannelText.read(text, has_group=False)
         is_heard = found.group is not None and self.pulse.is_heard(found.group)
@@ -363,6 +361,9 @@ class Ears:
         if port is None or (came.stamp is None and self._has_port):
             return []  # an old server tells it after a log-in, and anybody can whenever they like
         self._has_port = True
+        return self._listen(port)
+
+    def _listen(self, port: int) -> list[Done]:
         if not self.pulse.has_port and self.channels.here:  # they were joined without their groups
             self.outbox.asks_groups = True
         self.pulse.has_port = True

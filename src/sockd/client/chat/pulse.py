@@ -77,6 +77,11 @@ class Pulse:
         has_told, self.is_deaf, self.has_told = self.has_told, True, True
         return [] if has_told else [NO_GROUPS]
 
+    def deaf(self) -> bool:
+        """None can be heard here, and whoever asks tells; whether that is new."""
+        was_deaf, self.is_deaf, self.has_told = self.is_deaf, True, True
+        return not was_deaf
+
     def end(self) -> list[Done]:
         """None will come any more, and need not."""
         group, self._group, self._until, self.key = self._group, None, None, b""
