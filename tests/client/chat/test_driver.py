@@ -78,6 +78,7 @@ class Link:
     clock: Clock
     chat: Chat | None = None
     is_closed: bool = False
+    host: str = "192.0.2.1"
 
     def send(self, data: bytes) -> None:
         for answer in self.server.answers(data):
@@ -347,3 +348,27 @@ def test_to_abandon_it_logs_off_and_waits_for_nothing(running: Running) -> None:
     assert running.link.is_closed
     assert running.server.had[-1] == (Code.LOGOFF, b"anna")
     assert running.clock.getDelayedCalls() == []
+
+
+@pytest.mark.parametrize(
+    ("server", "host", "is_heard"),
+    [
+        ("192.0.2.1", "192.0.2.1", True),
+        ("192.0.2.1", "192.0.2.2", False),
+        ("127.0.0.1", "192.0.2.2", True),
+        ("fe80::1%eth0", "fe80::1%2", True),
+        ("", "192.0.2.2", False),
+    ],
+)
+def test_by_a_group_an_old_server_is_heard_and_nobody_else(
+    running: Running, server: str, host: str, is_heard: bool
+) -> None:
+    running.link.host = server
+    running.chat.heard_in_group(pack(Code.PUBLIC_MSG, b"Weather bert hi"), host)
+    assert bool(running.screen.take()) is is_heard
+
+
+def test_of_an_old_server_groups_are_joined_that_the_way_to_it_can_bring() -> None:
+    running = Running(OldServer(group="ff12::5"))
+    running.type("/join weather")
+    assert running.groups.joined == []

@@ -256,8 +256,13 @@ class Listener:
             if talk.heartbeats:
                 wake(reactor, came)
 
+        def heard_in_group(data: bytes, host: str) -> None:
+            chat.heard_in_group(data, host)
+            if talk.heartbeats:
+                wake(reactor, came)
+
         interface = self.run.asking.interface
-        chat = Chat(reactor, talk, self, Groups(reactor, interface, heard))
+        chat = Chat(reactor, talk, self, Groups(reactor, interface, heard_in_group))
         try:
             link = DatagramLink(reactor, (server.host, server.port), interface, heard)
         except ClientError as error:
