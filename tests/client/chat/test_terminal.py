@@ -266,9 +266,3 @@ def test_a_signal_leaves_the_terminal_as_it_was(
     assert b"\x1b[?1004l" in screen.written()
     assert server.server.had[-1] == (Code.LOGOFF, b"anna")
     assert screen.errors() in ("", "Terminated\n", "Hangup\n")  # a shell's
-
-
-def test_who_is_sent_away_is_told_why(screen: Screen, server: Served) -> None:
-    server.say(Code.LOGOFF, b"be \x1b[31mgone")
-    assert screen.code() == 1
-    screen.wait_for(r"-- be \\x1b\[31mgone")

@@ -305,6 +305,39 @@ def test_who_has_read_enough_ends_it_quietly(
         assert process.stderr.read() == b""
 
 
+# a server that starts anew
+
+
+@pytest.mark.parametrize("transport", ["udp", "tcp"])
+def test_what_is_said_while_the_server_is_gone_is_said_when_it_is_back(
+    tmp_path: Path, home: dict[str, str], transport: str
+) -> None:
+    port = free_port()
+    config = (
+        "[service.chat]\n"
+        f'listen = ["udp:{port}:interface=127.0.0.1", "tcp:{port}:interface=127.0.0.1"]\n'
+        'listen_multicast = ["udp:0:interface=127.0.0.1"]\n'
+    )
+    arguments = ("--nick", "anna", "--join", "Pets", f"--{transport}", f"127.0.0.1:{port}")
+    with Daemon(tmp_path, config, may_crash=True) as daemon, chatting(home, *arguments) as found:
+        found.running.wait_for("you are in Pets")
+        daemon.kill()
+        if transport == "tcp":
+            found.running.wait_for("!! the connection has ended; trying again")
+        found.type("hello again")
+        if transport == "udp":
+            found.running.wait_for("!! .*: port unreachable")
+        daemon.start()
+        found.running.wait_for("-- logged in again")
+        found.type("all is well")
+        found.running.wait_for(r"^\[Pets\] anna: all is well$")
+        assert found.end() == ("not sent" in found.running.text())
+        assert ("[Pets] anna: hello again\n" in found.running.text()) == (
+            "not sent" not in found.running.text()
+        )
+        assert found.running.text().count("unreachable") <= 2  # before, and while it comes back
+
+
 # finding
 
 
