@@ -305,6 +305,38 @@ def test_who_has_read_enough_ends_it_quietly(
         assert process.stderr.read() == b""
 
 
+@pytest.mark.parametrize(("options", "is_told"), [([], False), (["-v"], True)])
+def test_by_v_it_is_told_of_all_who_come_and_go(
+    daemon: Daemon, tls_files: Files, home: dict[str, str], options: list[str], is_told: bool
+) -> None:
+    there = to(daemon, "tcp", tls_files)
+    with chatting(home, "--nick", "anna", "--join", "Pets", *options, *there) as found:
+        found.running.wait_for("you are in Pets")
+        sock("chat", "--nick", "bert", "--join", "pets", *there, environment=home)
+        found.type("the last")
+        found.running.wait_for("anna: the last")
+        for what in ("bert has come to Pets", "bert has left Pets"):
+            assert (what in found.running.text()) is is_told
+
+
+def test_where_nothing_can_be_written_that_is_told(
+    daemon: Daemon, tls_files: Files, home: dict[str, str]
+) -> None:
+    argv = [SOCK, "chat", "--nick", "anna", *to(daemon, "tcp", tls_files)]
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            argv,
+            stdin=subprocess.DEVNULL,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            env=variables(home),
+            timeout=PATIENCE,
+            check=False,
+        )
+    assert done.returncode == 1
+    assert done.stderr == b"sock: cannot write the output: no space left on device\n"
+
+
 # a server that starts anew
 
 
