@@ -8,11 +8,11 @@ from attrs import define, field
 
 from sockd.formats.chat.events import Event
 from sockd.formats.chat.texts import Group
-from sockd.formats.chat.window import NUMBERS, WINDOW, Arrival, Window, distance
+from sockd.formats.chat.window import WINDOW, Arrival, Window, distance
 
 PATIENCE = 1.0
 """Seconds that an event may come later than those behind it, before it counts as lost."""
-TWICE_SECONDS = 0.4
+TWICE_SECONDS = 0.7
 """Within which an old server's event that is the same as one before is that one, doubled on the
 way: it has no number, and nobody types a line twice as fast."""
 MOST_RECENT = 256
@@ -24,8 +24,6 @@ class Gaps:
     """Numbers that come in any order, each taken once; those that never come are told once."""
 
     _window: Window = field(factory=Window)
-    _is_open: bool = False
-    """The first that comes says where we begin."""
     _since: float | None = field(init=False, default=None)
     """Since when something is missing."""
     _top: int = field(init=False, default=0)
@@ -36,16 +34,8 @@ class Gaps:
         """All that are higher are awaited."""
         return cls(Window(number))
 
-    @classmethod
-    def anywhere(cls) -> Gaps:
-        """Nobody knows how many there were before: those are awaited that are not lower than the
-        first that comes."""
-        return cls(is_open=True)
-
     def arrive(self, number: int, now: float) -> bool:
         """One has come; False where it is to be dropped."""
-        if self._is_open:
-            self._window, self._is_open = Window((number - 1) % NUMBERS), False
         is_new = self._window.arrive(number) is Arrival.NEW
         self._look(now)
         return is_new
@@ -57,6 +47,10 @@ class Gaps:
             self._window = Window(last)
         self._window.reach(last)
         self._look(now)
+
+    def is_ahead(self, last: int) -> bool:
+        """Whether we have had more than this."""
+        return distance(self._window.highest, last) < 0
 
     def lost(self, now: float) -> int:
         """How many did not come in time; they are told once."""
