@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.listen.test_systemd import command
-from tests.processes import Running, on_suite_reactor, running, wait_until
+from tests.processes import Running, free_port, on_suite_reactor, running, wait_until
 from tests.real.old_chat import CLIENT, Person, new, old, perl
 
 CONFIG = """
@@ -31,20 +31,24 @@ def held() -> Iterator[socket.socket]:
         yield sock
 
 
+def daemon(folder: Path) -> list[str]:
+    """The command of the daemon."""
+    file = folder / "sockd.toml"
+    file.write_text(CONFIG.format(folder=folder), "utf-8")
+    return [*on_suite_reactor("run"), "--log-format", "json", "--config", str(file)]
+
+
 @contextmanager
 def serving(held: socket.socket, folder: Path) -> Iterator[Running]:
     """The daemon, with the socket handed over as systemd does."""
-    file = folder / "sockd.toml"
-    file.write_text(CONFIG.format(folder=folder), "utf-8")
-    argv = [*on_suite_reactor("run"), "--log-format", "json", "--config", str(file)]
     with running(
-        command([("chat", held.fileno())], argv),
+        command([("chat", held.fileno())], daemon(folder)),
         environment={"LISTEN_FDNAMES": "chat", "RUNTIME_DIRECTORY": str(folder)},
         pass_fds=[held.fileno()],
-    ) as daemon:
-        daemon.wait_for('"event": "started"')
-        yield daemon
-        assert "Traceback" not in daemon.text()
+    ) as child:
+        child.wait_for('"event": "started"')
+        yield child
+        assert "Traceback" not in child.text()
 
 
 def wait_for_names(folder: Path, *names: str) -> None:
@@ -102,10 +106,17 @@ def come_back(rufus: Person, anna: Person, bert: Person) -> None:
     anna.says("all").hears("[Pets] anna: all")
 
 
-def test_an_old_client_that_came_before_the_server_was_started_for_it_gets_in(
-    held: socket.socket, tmp_path: Path
-) -> None:
-    with Person(*perl(CLIENT, "127.0.0.1", str(held.getsockname()[1]))) as otto:
-        otto.hears("name?").says("otto").hears("try 1")
-        with serving(held, tmp_path):
-            otto.skips_to("in as otto").says("/join pets").skips_to("joined Pets, 1 there")
+def test_an_old_client_for_whom_systemd_starts_the_server_gets_in(tmp_path: Path) -> None:
+    where = f"127.0.0.1:{free_port()}"
+    activate = ["systemd-socket-activate", "--datagram", "--listen", where, "--fdname=chat"]
+    runtime = f"--setenv=RUNTIME_DIRECTORY={tmp_path}"
+    with running([*activate, runtime, *daemon(tmp_path)]) as child:
+        child.wait_for("Listening")
+        with Person(*perl(CLIENT, *where.split(":"))) as otto:
+            otto.hears("name?").says("otto").hears("try 1")
+            # what it sent first came before anybody could ask by which interface
+            otto.skips_to("in as otto")
+            otto.says("/join pets").skips_to("joined Pets, 1 there").says("hi")
+            otto.hears("[Pets] otto: hi").says("/quit").ends()
+        child.stop()
+        assert "Traceback" not in child.text()

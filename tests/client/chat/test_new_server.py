@@ -411,14 +411,3 @@ def test_what_was_too_fast_for_the_server_is_sent_later() -> None:
     assert anna.texts() == ["hi"]
     assert anna.of(Notice) == []
     assert network.desk.counts["too_fast"] > 0
-
-
-def test_where_a_group_cannot_be_heard_the_server_is_asked_once_for_our_own() -> None:
-    network, anna, bert = two(group_port=2028)
-    for _ in range(2):
-        network.do(anna, anna.conversation.deaf("no such device", network.now))
-    network.say(bert, "hi")
-    network.run(2.0)
-    assert network.to_server[Code.UNICAST] == 1
-    assert [user.by_unicast for user in network.desk.rooms.users.values()] == [True, False]
-    assert anna.texts() == ["hi"]
