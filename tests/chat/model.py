@@ -52,6 +52,10 @@ class Person:
     """The current one first."""
     sent: list[tuple[bytes, list[Heard]]] = field(factory=list)
     """What it has sent, signed, and what it is told where that comes again."""
+    first: int = 0
+    """The number with which it came: what is before that may have been done already."""
+    late: list[tuple[int, bytes]] = field(factory=list)
+    """What it has said that is still on its way, with its number."""
 
     @property
     def is_new(self) -> bool:

@@ -218,7 +218,7 @@ class DatagramPort(Turns):
         self.protocol = protocol
         self.is_local = sock.family == socket.AF_UNIX
         self._wire = open_wire(sock, lambda _: None, in_batches, wanted(protocol))
-        self._hears_errors = hasattr(protocol, "unreached") and unreached.ask(sock)
+        self._errors = unreached.watch(sock) if hasattr(protocol, "unreached") else None
         self._passes = 0
 
     @property
@@ -236,8 +236,8 @@ class DatagramPort(Turns):
         return self.socket
 
     def fileno(self) -> int:
-        """The socket's descriptor."""
-        return self.socket.fileno()
+        """The descriptor to be watched: the socket's, or one that hides its errors."""
+        return self.socket.fileno() if self._errors is None else self._errors.fileno()
 
     def getHost(self) -> IAddress:
         """Where it listens."""
@@ -265,7 +265,7 @@ class DatagramPort(Turns):
         """As `Turns.doRead`; and errors that wait, which make a socket readable, too."""
         before = self._handed
         super().doRead()
-        if self._hears_errors and self.connected:
+        if self._errors is not None and self.connected:
             self._passes += 1
             if self._handed == before or self._passes % ERRORS_EVERY == 0:
                 for address in unreached.read(self.socket):
@@ -283,6 +283,8 @@ class DatagramPort(Turns):
         self.connected = False
         self.protocol.doStop()
         self.socket.close()
+        if self._errors is not None:
+            self._errors.close()
 
     def logPrefix(self) -> str:
         """Whose log lines these are."""

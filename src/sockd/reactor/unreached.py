@@ -7,6 +7,7 @@ Anybody who can guess an address and two ports can have the network say so.
 from __future__ import annotations
 
 import errno
+import select
 import socket
 import struct
 
@@ -35,6 +36,20 @@ def ask(sock: socket.socket) -> bool:
     except OSError:  # another system
         return False
     return True
+
+
+def watch(sock: socket.socket) -> select.epoll | None:
+    """Ask; then something to wait for, which is readable while anything happens at the socket.
+    None where the kernel tells nothing.
+
+    Several reactors take an error at a descriptor for its end: they would close the socket, or
+    never look at it again.
+    """
+    if not ask(sock):
+        return None
+    found = select.epoll()
+    found.register(sock.fileno(), select.EPOLLIN)
+    return found
 
 
 def read(sock: socket.socket) -> list[Address]:
