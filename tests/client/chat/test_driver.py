@@ -218,6 +218,13 @@ def test_coming_and_going_is_told_of_recent_speakers_or_of_all(running: Running)
     assert running.hear(Code.USER_PARTS, "WEATHER Bert") == []
 
 
+def test_that_we_come_or_go_ourselves_is_no_news_though_a_group_brings_it(running: Running) -> None:
+    running.type("/notices")
+    running.hear(Code.PUBLIC_MSG, "Weather anna hi")
+    for code in (Code.USER_JOINS, Code.USER_PARTS):
+        assert running.hear(code, "Weather Anna") == []
+
+
 def test_only_so_many_speakers_are_remembered(running: Running) -> None:
     for number in range(MOST_SPEAKERS + 1):
         running.hear(Code.PUBLIC_MSG, f"Weather user{number} hi")
