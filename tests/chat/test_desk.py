@@ -39,6 +39,13 @@ def test_who_is_not_logged_in_is_asked_to_log_in_whatever_it_asks() -> None:
         assert ada.ask(code, b"Pets") == [(Code.ERROR, b"please log in")]
 
 
+def test_a_log_off_of_who_is_not_logged_in_is_not_answered_as_the_log_in_behind_it_is() -> None:
+    world = World()
+    ada = Old(world, b"ada", world.place())
+    ada.log_off()
+    assert ada.log_in() == [(Code.LOGIN_ACK, b"ada")]
+
+
 def test_a_datagram_without_a_code_is_dropped() -> None:
     world = World()
     for data in (b"", b"\0"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sockd.chat.ended import AGAIN_SECONDS, SECONDS
-from sockd.chat.moderation import NotHere
+from sockd.chat.moderation import NotHere, Seen
 from sockd.formats.chat.events import MAX_TEXT, Code, pack
 from tests.chat.world import STREAM, New, Old, World, hush, joined, new, old
 
@@ -123,3 +123,34 @@ def test_two_minutes_after_it_was_sent_away_a_session_is_one_like_any_other() ->
     world.now += SECONDS
     assert ada.ask(Code.STILL_HERE) == [(Code.ERROR, b"please log in")]
     assert ada.log_in()[0].code == Code.OPENED
+
+
+@pytest.mark.parametrize("name", ["", "a b", "x" * 33, "\x1b[2J", "\xe9"])
+def test_what_is_no_nickname_is_not_muted(name: str) -> None:
+    world = World()
+    with pytest.raises(ValueError, match="nickname"):
+        world.moderation.mute(name)
+    assert world.moderation.muted == []
+
+
+@pytest.mark.parametrize("prefix", ["", "pets", "192.0.2.1/33", "192.0.2.1/24/1", "::1/129"])
+def test_what_is_no_prefix_is_not_banned(prefix: str) -> None:
+    world = World()
+    ada = old(world, "ada")
+    with pytest.raises(ValueError, match=prefix or "prefix"):
+        world.moderation.ban(prefix, world.moment)
+    assert (world.moderation.banned, list(world.rooms.users)) == ([], [b"ada"])
+    assert ada.heard() == []
+
+
+def test_who_is_here_is_listed_by_name() -> None:
+    world = World()
+    joined(joined(new(world, "bob", STREAM), "Pets"), "Weather")
+    world.now += 5
+    old(world, "Ada")
+    world.moderation.mute("bob")
+    world.now += 2
+    assert world.moderation.users(world.moment) == [
+        Seen("Ada", "192.0.2.1", "unicast", 2, 2, [], False, False),
+        Seen("bob", "192.0.2.1", "stream", 7, 7, ["Weather", "Pets"], True, True),
+    ]

@@ -72,6 +72,7 @@ STREAMS = {
         with_trailing=FRAMED_LOG_IN * 3,
         oversize=b"\x00\x02\x00\x00\x04\x01",
         of_oversize=FRAMED_LOG_IN,
+        table={"listen_multicast": ["udp:0:interface=127.0.0.1"]},
     ),
     "daytime": speaker(CTIME + b"\r\n"),
     "discard": StreamSample(
@@ -147,7 +148,10 @@ DATAGRAMS = {
     "chat": DatagramSample(
         questions={b"": None, b"\0": None, b"\0\0": LOG_IN, b"\0\x14a b": is_chat_error},
         of_largest=LOG_IN,
-        table={"legacy": "everywhere"},  # in memory nobody is on a link
+        table={
+            "legacy": "everywhere",
+            "listen_multicast": ["udp:0:interface=127.0.0.1"],
+        },  # in memory nobody is on a link
     ),
     "daytime": teller(CTIME + b"\r\n"),
     "discard": DatagramSample(questions={b"": None, b"into the void": None}, of_largest=None),

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections import Counter
 
+from attrs import evolve
+
 from sockd.access.reasons import Reason, because
 from sockd.chat.effects import Effect, Gone, ToPlace
 from sockd.chat.heartbeat import group_of
@@ -167,7 +169,7 @@ class Desk:
         user = self._sessions.get(id)
         if user is not None and user.place == place:  # our answer was lost
             self.rooms.alive(user, moment.seconds)
-            return [ToPlace(place, opened.write()), *self._port(user, moment)]
+            return [ToPlace(place, _gone_on(opened, user)), *self._port(user, moment)]
         if why := self.threshold.not_free(asked.nickname):
             return self.threshold.occupied(place, why)
         if self.threshold.ended.find(id, moment.seconds):
@@ -190,7 +192,7 @@ class Desk:
             return [
                 *self._clear(place, user, moment),
                 *self.rooms.move(user, place),
-                ToPlace(place, opened.write()),
+                ToPlace(place, _gone_on(opened, user)),
                 *self._port(user, moment),
             ]
         if end := self.threshold.ended.find(id, moment.seconds):
@@ -268,6 +270,8 @@ class Desk:
             return self.threshold.drop("interface")
         if event.code == Code.LOGIN_REQ:
             return self._log_in_old(place, user, event.text, moment, interface)
+        if user is None and event.code == Code.LOGOFF:
+            return []  # it comes before each log-in, and an ERROR would count as the answer to that
         if user is None:
             return [ToPlace(place, pack(Code.ERROR, PLEASE_LOG_IN))]
         if event.code == Code.LOGOFF:
@@ -355,3 +359,8 @@ class Desk:
         if text is None or user.session is None:
             return []
         return [rooms.answer(user, Code.HEARTBEAT_AT, text, moment, key=rooms.heartbeat.key)]
+
+
+def _gone_on(opened: Opened, user: User) -> bytes:
+    """The answer to who has a session: it goes on."""
+    return evolve(opened, last=user.session.sent if user.session else 0).write()

@@ -38,6 +38,9 @@ MOST_WAITING = 128 * 1024
 """Bytes that a connection may leave unread before it is sent no more of what goes to channels."""
 
 
+AIM_SECONDS = 1.0
+"""Until it is looked again by which interface groups are sent to: one that was removed and came
+back is another one."""
 OURS = (because("daemon_stops"), because("service_removed"))
 """Why a connection ends whose user would have stayed."""
 _ABSENT = object()
@@ -131,6 +134,8 @@ class UdpDoor(Datagrams):
         if self.port.is_local:
             server.received(Place(self.gate, "", datagram.sender), datagram.data)
             return
+        if told is not None and told.interface == 0:
+            return  # it had come before anybody asked by which interface: it will come again
         interface = (told.interface if told else None) or 0
         place = Place(self.gate, host, datagram.sender)
         server.received(place, datagram.data, server.links.has(host, interface), interface)
@@ -241,6 +246,7 @@ class GroupDoor(UdpDoor):
     def startProtocol(self) -> None:
         self._members: dict[Channel, dict[User, None]] = {}
         self._why = ""
+        self._aimed = float("-inf")
         self._hears_beats = 0
         super().startProtocol()
 
@@ -281,10 +287,12 @@ class GroupDoor(UdpDoor):
         interface = options.group_interface or ("" if own.is_wildcard else own.host)
         to = group, self.gate.group_port or 0
         why = ""
-        try:
-            aim(self.port.socket, interface, options.group_ttl)
-        except OSError as error:
-            why = error.strerror or str(error)
+        if (now := self.context.clock.seconds()) >= self._aimed + AIM_SECONDS or self._why:
+            try:
+                aim(self.port.socket, interface, options.group_ttl)
+                self._aimed = now
+            except OSError as error:
+                why = error.strerror or str(error)
         if not why and not self.port.write_to((data,), to):
             self._count(1, len(data))
         else:

@@ -1,6 +1,10 @@
-"""What an administrator may do: mute, kick, ban, close. For the control socket to come."""
+"""What an administrator may see and do: users, mute, kick, ban, close. For the control socket."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+
+from attrs import frozen
 
 from sockd.access.prefixes import Prefix, matches, parse_prefix
 from sockd.access.reasons import Reason, because
@@ -9,7 +13,7 @@ from sockd.chat.effects import Effect
 from sockd.chat.members import Channel, Moment, User
 from sockd.chat.words import BANNED
 from sockd.formats.chat.events import MAX_TEXT, Code
-from sockd.formats.chat.names import fold
+from sockd.formats.chat.names import fold, nickname_fault
 from sockd.formats.chat.texts import harmless
 
 
@@ -17,13 +21,50 @@ class NotHere(ValueError):
     """There is no such user or channel."""
 
 
+@frozen
+class Seen:
+    """A user, for people who look after the server."""
+
+    nickname: str
+    host: str
+    """Empty for a Unix socket."""
+    door: str
+    seconds: int
+    """Since the log-in."""
+    silent: int
+    """Seconds since anything came from it."""
+    channels: Sequence[str]
+    """The current one first."""
+    is_new: bool
+    """Whether it proves what it sends."""
+    is_muted: bool
+
+
 class Moderation:
-    """Each call takes names as they are typed; raises NotHere, or ValueError for a prefix."""
+    """Each call takes names as they are typed. Raises NotHere, and ValueError for what is no
+    nickname, no prefix, or too long: then nothing is changed."""
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
         self._banned: tuple[Prefix, ...] = ()
         desk.threshold.bans = lambda host: bool(host) and matches(self._banned, host)
+
+    def users(self, moment: Moment) -> list[Seen]:
+        """All who are here, by nickname."""
+        rooms, now = self._desk.rooms, moment.seconds
+        return [
+            Seen(
+                user.nickname.decode(),
+                user.place.host,
+                user.place.gate.name,
+                int(now - user.since),
+                int(now - user.heard),
+                [one.settings.title for one in user.channels],
+                user.session is not None,
+                folded in rooms.muted,
+            )
+            for folded, user in sorted(rooms.users.items())
+        ]
 
     @property
     def muted(self) -> list[str]:
@@ -42,6 +83,8 @@ class Moderation:
 
     def mute(self, nickname: str) -> None:
         """This name may say nothing, in channels or to users, whoever has it."""
+        if fault := nickname_fault(nickname.encode()):
+            raise ValueError(fault)
         self._desk.rooms.muted.add(fold(nickname.encode()))
 
     def unmute(self, nickname: str) -> None:

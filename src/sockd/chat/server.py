@@ -36,7 +36,7 @@ from sockd.chat.effects import (
     ToUser,
 )
 from sockd.chat.members import Channel, Gate, Moment, Place, User
-from sockd.chat.moderation import Moderation
+from sockd.chat.moderation import Moderation, Seen
 from sockd.chat.onlink import Links
 from sockd.chat.settings import Settings
 from sockd.chat.streams import Streams
@@ -103,6 +103,7 @@ class ChatServer:
         self._settings = settings
         self.desk = desk
         self.moderation = Moderation(desk)
+        """What an administrator may do that has nothing sent: mute, unban, close."""
         self.links = Links(context.clock.seconds)
         desk.began = context.clock.seconds()
         desk.threshold.allowances.trusts = context.guard.trusts
@@ -153,6 +154,18 @@ class ChatServer:
     def unreached(self, place: Place) -> None:
         """The network says that nobody is at a place."""
         self.desk.rooms.suspect(place, self.context.clock.seconds())
+
+    def kick(self, nickname: str, why: str = "") -> None:
+        """Log a user off; see `Moderation.kick`."""
+        self.carry_out(self.moderation.kick(nickname, self.moment, why))
+
+    def ban(self, prefix: str) -> None:
+        """Nobody comes from there, and who is there goes; see `Moderation.ban`."""
+        self.carry_out(self.moderation.ban(prefix, self.moment))
+
+    def users(self) -> list[Seen]:
+        """All who are here."""
+        return self.moderation.users(self.moment)
 
     def use(self, context: Any) -> None:
         """Have other options; who is logged in stays."""

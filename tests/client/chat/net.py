@@ -135,6 +135,8 @@ class Network:
         self.is_up = True
         self.to_server: Counter[int] = Counter()
         """Datagrams that were sent to the server, by code."""
+        self.opened: list[float] = []
+        """When somebody asked to be let in."""
         self.spoken: list[tuple[int, str, str]] = []
         """What the server has handed on in channels: the epoch, the channel, the text."""
         self.gone: list[str] = []
@@ -187,6 +189,8 @@ class Network:
     def _serve(self, place: Any, data: bytes) -> None:
         if not self.is_up:
             return
+        if int.from_bytes(data[:2], "big") == Code.OPEN:
+            self.opened.append(self.now)
         if self.old is None:
             self._carry_out(self.desk.received(place, data, self.moment))
             return
@@ -252,12 +256,12 @@ class Network:
 
     # the clients
 
-    def join(self, nickname: str, *titles: str) -> Client:
+    def join(self, nickname: str, *titles: str, family: int | None = None) -> Client:
         """One more client, which begins to log in and wants to be in channels."""
         place = Place(self.gate, "10.0.0.1", len(self.clients))
         talk = Conversation(nickname, self.chance.randbytes, self.chance.random)
         client = self.clients[nickname] = Client(talk, place)
-        self.do(client, talk.start(self.now))
+        self.do(client, talk.start(self.now, family))
         for title in titles:
             self.do(client, talk.join(title, self.now))
         return client

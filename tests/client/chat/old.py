@@ -32,7 +32,9 @@ class OldUser:
 class OldServer:
     """One that many talk to. `loses`: codes of what it sends in vain."""
 
-    def __init__(self, *, knows_signs: bool = True, group: str = "") -> None:
+    def __init__(
+        self, *, knows_signs: bool = True, group: str = "", tells_port: bool = True
+    ) -> None:
         self.users: dict[Hashable, OldUser] = {}
         self.taken: set[bytes] = set()
         self.had: list[tuple[int, bytes]] = []
@@ -40,6 +42,7 @@ class OldServer:
         self.loses: set[int] = set()
         self._knows_signs = knows_signs
         self._group = group
+        self._tells_port = tells_port
 
     @property
     def user(self) -> bytes | None:
@@ -88,7 +91,8 @@ class OldServer:
             if text in names or user is not None:
                 return [(place, Code.ERROR, b"nickname already in use")]
             self.users[place] = OldUser(text, now)
-            port = [(place, Code.SET_MCAST_PORT, b"2028")] if self._group else []
+            tells_port = self._group and self._tells_port
+            port = [(place, Code.SET_MCAST_PORT, b"2028")] if tells_port else []
             return [(place, Code.LOGIN_ACK, text), *port]
         if user is None:
             return [(place, Code.ERROR, b"please log in")]

@@ -104,3 +104,11 @@ def test_a_server_that_lets_us_into_ever_more_channels_is_not_followed() -> None
         channels.joined(text(b"%d" % number), b"k", 0, 0.0)
         channels.leave_all()
     assert len(channels._former) == MOST_CHANNELS
+
+
+def test_a_group_that_two_channels_have_is_heard_until_both_are_left() -> None:
+    channels = Channels()
+    assert JoinGroup(GROUP) in channels.joined(text(b"Pets", GROUP), b"k", 0, 0.0)
+    assert JoinGroup(GROUP) not in channels.joined(text(b"Weather", GROUP), b"k", 0, 0.0)
+    assert channels.parted(b"Pets") == [Parted("Pets")]
+    assert channels.parted(b"Weather") == [LeaveGroup(GROUP), Parted("Weather")]

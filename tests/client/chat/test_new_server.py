@@ -8,7 +8,6 @@ import pytest
 
 from sockd.chat import heartbeat
 from sockd.client.chat.conversation import (
-    ALIVE_SECONDS,
     LEAVE_SECONDS,
     MOST_WAITING,
     Phase,
@@ -18,6 +17,7 @@ from sockd.client.chat.login import REFUSED_AGAIN, silent
 from sockd.client.chat.outbox import NO_CHANNEL, TOO_LONG
 from sockd.client.chat.pulse import MISSED, NO_GROUPS
 from sockd.client.chat.sending import GIVES_UP, RETRIES
+from sockd.client.chat.signs import ALIVE_SECONDS
 from sockd.client.chat.told import (
     ChannelRow,
     Ended,
@@ -149,6 +149,7 @@ def test_a_name_that_is_taken_is_refused_once_and_another_is_taken() -> None:
     third = network.join("ANNA")
     network.run(1.0)
     assert third.of(Refused) == [Refused("that nickname is taken")]
+    assert network.to_server[Code.OPEN] == 2 + REFUSED_AGAIN
     network.run(100.0)
     assert len(third.shown) == 1
     network.do(third, third.conversation.rename("carl", network.now))
@@ -194,6 +195,88 @@ def test_who_is_kicked_is_told_why_and_does_not_come_back() -> None:
     network.run(300.0)
     assert anna.shown[-1] == Ended("be gone")
     assert network.members("weather") == {"bert"}
+
+
+@pytest.mark.parametrize("does_speak", [False, True])
+def test_who_is_kicked_and_does_not_hear_it_hears_it_when_it_sends_something(
+    does_speak: bool,
+) -> None:
+    network, anna, bert = two()
+    network.loses[Code.LOGOFF] = 1
+    network.kick("anna")
+    if does_speak:
+        network.say(anna, "hi")
+    network.run(2 * ALIVE_SECONDS)
+    assert anna.shown[-1] == Ended("be gone")
+    assert len(anna.of(LoggedIn)) == 1
+    assert network.members("weather") == {"bert"}
+    assert bert.texts() == []
+
+
+def test_who_was_silent_for_too_long_comes_back_and_the_numbers_of_its_session_begin_anew() -> None:
+    network, anna, bert = two()
+    for _ in range(5):
+        network.do(bert, bert.conversation.whisper("anna", "psst", network.now))
+        network.run(1.0)
+    network.run(ALIVE_SECONDS)  # whoever has sent a sign of life has to send more
+    network.wire = CUT
+    network.run(200.0)
+    assert set(network.gone) == {"anna", "bert"}
+    network.wire = Wire()
+    network.run(60.0)
+    network.do(bert, bert.conversation.whisper("anna", "again", network.now))
+    network.run(2.0)
+    assert anna.texts()[-1] == "again"
+    assert {one.channel for one in anna.of(Lost)} <= {"Weather"}  # that others came and went
+
+
+def test_who_comes_back_by_another_way_is_told_of_what_it_missed_and_of_nothing_else() -> None:
+    network, anna, bert = two()
+    network.wire = CUT
+    network.do(anna, anna.conversation.disconnected(network.now))
+    network.wire = Wire()
+    network.loses[Code.PRIVATE_MSG] = 2
+    for _ in range(2):
+        network.do(bert, bert.conversation.whisper("anna", "psst", network.now))
+        network.run(1.0)
+    network.do(anna, anna.conversation.connected(network.now))
+    network.run(5.0)
+    assert anna.of(Lost) == [Lost("", 2)]
+
+
+def test_what_overtakes_the_answer_to_a_log_in_is_not_lost() -> None:
+    for seed in range(50):
+        network = Network(seed, Wire(delay=0.1), group_port=2028)
+        anna = network.join("anna", "weather")
+        network.run(5.0)
+        assert network.to_server[Code.OPEN] == 1
+        assert anna.groups == {HEARTBEATS, IPv4Address("225.1.0.1")}
+        assert anna.of(Lost) == []
+
+
+def test_a_gap_right_after_joining_is_told() -> None:
+    network = Network(1)
+    anna = network.join("anna", "weather")
+    network.run(1.0)
+    bert = network.join("bert", "weather")
+    network.run(1.0)
+    network.desk.rooms.channels[b"weather"].sequence += 1  # the first that bert should hear
+    network.say(anna, "hi")
+    network.run(3.0)
+    assert bert.texts() == ["hi"]
+    assert bert.of(Lost) == [Lost("Weather", 1)]
+
+
+@pytest.mark.parametrize(("family", "groups"), [(4, 2), (None, 2), (6, 0)])
+def test_a_group_of_another_family_than_that_of_the_way_to_the_server_is_not_joined(
+    family: int | None, groups: int
+) -> None:
+    network = Network(1, group_port=2028)
+    anna = network.join("anna", family=family)
+    network.do(anna, anna.conversation.join("weather", network.now))
+    network.run(2.0)
+    assert len(anna.groups) == groups
+    assert [one.title for one in anna.conversation.channels] == [b"Weather"]
 
 
 def test_a_late_error_is_no_refusal_to_who_comes_back() -> None:
@@ -411,3 +494,14 @@ def test_what_was_too_fast_for_the_server_is_sent_later() -> None:
     assert anna.texts() == ["hi"]
     assert anna.of(Notice) == []
     assert network.desk.counts["too_fast"] > 0
+
+
+def test_where_a_group_cannot_be_heard_the_server_is_asked_once_for_our_own() -> None:
+    network, anna, bert = two(group_port=2028)
+    for _ in range(2):
+        network.do(anna, anna.conversation.deaf("no such device", network.now))
+    network.say(bert, "hi")
+    network.run(2.0)
+    assert network.to_server[Code.UNICAST] == 1
+    assert [user.by_unicast for user in network.desk.rooms.users.values()] == [True, False]
+    assert anna.texts() == ["hi"]

@@ -191,6 +191,6 @@ def test_what_is_said_before_there_is_a_session_is_byte_for_byte() -> None:
     opened = (
         "03fc 7275667573 20 30303031303230333034303530363037 20"
         "3030303130323033303430353036303730383039306130623063306430653066 20 3030303030303037 20"
-        "30313233343536373839616263646566"
+        "30313233343536373839616263646566 20 3030303030303062"
     )
-    assert Opened(b"rufus", SESSION, KEY, 7, nonce).write() == bytes.fromhex(opened)
+    assert Opened(b"rufus", SESSION, KEY, 7, nonce, 11).write() == bytes.fromhex(opened)

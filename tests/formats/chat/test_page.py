@@ -52,7 +52,7 @@ EXAMPLES = {
     "heartbeat": stamp(pack(Code.HEARTBEAT), Stamp(EPOCH, 9, TIME), BEAT_KEY),
     "unicast": sign(pack(Code.UNICAST), SESSION, 5, KEY),
     "resume": sign(OPENING, SESSION, 4, KEY),
-    "resumed": Opened(b"rufus", SESSION, b"", LABEL, NONCE).write(),
+    "resumed": Opened(b"rufus", SESSION, b"", LABEL, NONCE, 3).write(),
 }
 
 

@@ -7,7 +7,7 @@ from attrs import define, field
 from sockd.client.chat.heard import Gaps, Hearing
 from sockd.client.chat.told import Done, Joined, JoinGroup, LeaveGroup, Lost, Parted, shown
 from sockd.formats.chat.names import fold
-from sockd.formats.chat.texts import ChannelText
+from sockd.formats.chat.texts import ChannelText, Group
 
 MOST_CHANNELS = 128
 """That we are in: a socket each, maybe. A server lets us into 32, unless it is told otherwise."""
@@ -42,17 +42,24 @@ class Channels:
             hearing = Hearing(found.title, key, hearing.group)
             self.here.append(hearing)
         hearing.gaps.reach(last, now)
-        done: list[Done] = []
-        if found.group != hearing.group or is_new:
-            if hearing.group is not None and not is_new:
-                done.append(LeaveGroup(hearing.group))
-            hearing.group = found.group
-            if found.group is not None:
-                done.append(JoinGroup(found.group))
+        done = self._hear(hearing, found.group)
         if is_current:
             self.here.remove(hearing)
             self.here.insert(0, hearing)
         return [*done, Joined(shown(hearing.title), found.count, is_new)]
+
+    def _hear(self, hearing: Hearing, group: Group | None) -> list[Done]:
+        """What is said in a channel comes by this group from now on. More than one may have it."""
+        before, others = hearing.group, [one.group for one in self.here if one is not hearing]
+        hearing.group = group
+        if before == group:
+            return []
+        done: list[Done] = []
+        if before is not None and before not in others:
+            done.append(LeaveGroup(before))
+        if group is not None and group not in others:
+            done.append(JoinGroup(group))
+        return done
 
     def _begin(self, found: ChannelText, key: bytes, last: int) -> Hearing:
         """What we missed of one that we were in is to be told: its numbers go on, or have begun
@@ -72,18 +79,22 @@ class Channels:
         hearing = self.find(title) if title else next(iter(self.here), None)
         if hearing is None:
             return []
+        done = self._hear(hearing, None)
         self.here.remove(hearing)
-        done: list[Done] = [] if hearing.group is None else [LeaveGroup(hearing.group)]
         return [*done, Parted(shown(hearing.title))]
+
+    def leave_groups(self) -> list[Done]:
+        """Be in all of them, and hear no group until it is told anew."""
+        return [done for one in self.here for done in self._hear(one, None)]
 
     def leave_all(self) -> list[Done]:
         """Be in none until each is joined again."""
-        groups = [LeaveGroup(one.group) for one in self.here if one.group is not None]
+        groups = self.leave_groups()
         self._former |= {fold(one.title): one for one in self.here}
         while len(self._former) > MOST_CHANNELS:
             del self._former[next(iter(self._former))]
         self.here.clear()
-        return list(groups)
+        return groups
 
     def forget(self) -> None:
         """We come as somebody else: nothing was missed."""

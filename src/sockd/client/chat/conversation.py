@@ -10,14 +10,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from sockd.client.chat.channels import Channels
-from sockd.client.chat.heard import Gaps, Hearing
+from sockd.client.chat.heard import Hearing
 from sockd.client.chat.hearing import Ears
 from sockd.client.chat.login import Kept, Login, Phase, silent
 from sockd.client.chat.outbox import Outbox, unsaid
+from sockd.client.chat.signs import Signs
 from sockd.client.chat.told import (
     Done,
     Ended,
-    LeaveGroup,
     Level,
     LoggedIn,
     Notice,
@@ -31,13 +31,9 @@ from sockd.formats.chat.hello import Welcome
 
 __all__ = ["Conversation", "Phase"]
 
-ALIVE_SECONDS = 30.0
-"""Between two signs of life."""
 SUSPECT_SECONDS = 1.5
 """Until a server that has said, without a MAC, that it does not know us is believed: the sign of
 life that it is sent then brings a genuine answer, or none."""
-SIGN_SECONDS = 1.0
-"""Within which an old server that knows no signs of life says so."""
 CALM_SECONDS = 5.0
 """Between two times that this is looked into: anybody may forge such an ERROR."""
 LEAVE_SECONDS = 2.0
@@ -60,7 +56,7 @@ class Conversation:
         self._channels = Channels()
         self._outbox = Outbox(self._login, self._channels)
         self._ears = Ears(self._login, self._channels, self._outbox)
-        self._alive_at = 0.0
+        self._signs = Signs()
         self._here: tuple[int, bytes] | None = None
         """The epoch and our session when we were in last, nothing of an old server; None where we
         never were."""
@@ -70,9 +66,6 @@ class Conversation:
         self._has_asked_port = False
         self._is_quiet = False
         """We come back for a reason that is nobody's business."""
-        self._unknown_sign: bytes | None = None
-        """What an old server says that does not know signs of life."""
-        self._sign_sent_at = float("-inf")
 
     # what others see of it
 
@@ -125,7 +118,7 @@ class Conversation:
 
     def start(self, now: float, family: int | None = None) -> list[Done]:
         """Begin: who is there? `family`: 4 or 6, of the groups that can be heard; None for any."""
-        self._ears.family = family
+        self._ears.pulse.family = family
         return self._login.start(self.nickname, now)
 
     def rename(self, nickname: str, now: float) -> list[Done]:
@@ -174,14 +167,8 @@ class Conversation:
 
     def connected(self, now: float, family: int | None = None) -> list[Done]:
         """There is a way to the server, maybe by another door. `family` as for `start`."""
-        self._ears.family = family
-        groups: list[Done] = [
-            LeaveGroup(one.group) for one in self.channels if one.group is not None
-        ]
-        for one in self.channels:
-            one.group = None
-        self._ears.has_groups = self._has_asked_port = False
-        groups += self._ears.pulse.end()
+        self._has_asked_port = False
+        groups = self._ears.change_door(family)
         return [*groups, *self._login.connected(now)]
 
     def tick(self, now: float) -> list[Done]:
@@ -193,12 +180,13 @@ class Conversation:
             return [*done, *self._end()]
         if self.phase is Phase.IN:
             done += self._ears.lost(now)
+            self._ask_port(now)
             if self._ears.pulse.is_lost(now):
                 done += self._ears.ask_alone(now)
             if self._suspect_until is not None and now >= self._suspect_until:
                 done += self._away(now)
         if self.phase is Phase.IN:
-            if now >= self._alive_at:
+            if now >= self._signs.next_at:
                 done += self._sign_of_life(now)
             done += self._outbox.pump(now)
         return done
@@ -214,9 +202,8 @@ class Conversation:
         if self.phase is Phase.LEAVING:
             times.append(self._leave_at)
         if self.phase is Phase.IN:
-            times += [self._alive_at, self._outbox.echoes.next_at, self._outbox.ready_at]
-            times += [self._ears.direct.next_at, self._channels.next_at, self._suspect_until]
-            times.append(self._ears.pulse.next_at)
+            times += [self._signs.next_at, self._outbox.echoes.next_at, self._outbox.ready_at]
+            times += [self._ears.next_at, self._suspect_until]
         return min((at for at in times if at is not None), default=None)
 
     # what the user wants
@@ -247,6 +234,10 @@ class Conversation:
 
     # what comes
 
+    def deaf(self, why: str, now: float) -> list[Done]:
+        """A group cannot be heard here."""
+        return self._ears.deaf(why, now)
+
     def heard(self, data: bytes, now: float, *, is_servers: bool) -> list[Done]:
         """Something has come by a group. `is_servers`: from the server's address, which is all that
         can be asked of an old one."""
@@ -272,7 +263,15 @@ class Conversation:
                 return self._suspect(now) if event.code == Code.ERROR else []
             was = self.phase
             done = login.take(event, now)
-            return [*done, *self._enter(was, now)] if login.phase is Phase.IN else done
+            if login.phase is not Phase.IN:
+                return done
+            done += self._enter(was, now)
+            for early in login.early():
+                done += self.received(early, now)
+            return done
+        if self.phase is Phase.OPEN and event.code != Code.LOGOFF:
+            login.comes_early(data)
+            return []
         if login.session is not None and login.is_new:
             return self._from_new(data, now)
         return self._ears.plain(event, now) if self.phase is Phase.AWAY else []
@@ -285,23 +284,23 @@ class Conversation:
         if self.phase is Phase.LEAVING and not len(self._outbox.unconfirmed):
             self._login.end()
             return [*done, Ended()]
+        self._ask_port(now)
+        return done
+
+    def _ask_port(self, now: float) -> None:
+        """Where groups are is told after a log-in, and may have been lost: so we log in again."""
         if self._ears.wants_port and not self._has_asked_port and self.phase is Phase.IN:
-            # it is told after a log-in and may have been lost: so we log in again
             self._has_asked_port = self._is_quiet = True
             self._login.away(now)
-        return done
 
     def _from_old(self, event: Event, now: float) -> list[Done]:
         if event.code != Code.ERROR:
             return self._ears.plain(event, now)
         if event.text == self._login.not_in:
             return self._away(now) if now >= self._calm_until else []  # it has started anew
-        is_to_sign = (
-            self._outbox.sent_at < self._sign_sent_at <= now < self._sign_sent_at + SIGN_SECONDS
-        )
-        if self._unknown_sign is None and is_to_sign:
-            self._unknown_sign = event.text
-        return [] if event.text == self._unknown_sign else self._ears.plain(event, now)
+        if self._signs.is_answer(event.text, self._outbox.sent_at, now):
+            return []
+        return self._ears.plain(event, now)
 
     def _suspect(self, now: float) -> list[Done]:
         """A server that has forgotten us says so without a MAC, as anybody may."""
@@ -318,16 +317,17 @@ class Conversation:
     def _enter(self, was: Phase, now: float) -> list[Done]:
         """We are in; and back in the channels that we were in before."""
         login = self._login
-        epoch, session = 0, b""
+        epoch, session, last = 0, b"", 0
         if login.is_new and login.welcome is not None and login.session is not None:
             epoch, session = login.welcome.epoch, login.session.session
+            last = login.session.last
         is_again = self._here is not None
         is_same = self._here == (epoch, session) and (login.is_new or was is Phase.AWAY)
         self._here = epoch, session
-        self._alive_at = now + ALIVE_SECONDS
+        self._signs.begin(now)
         self._suspect_until = None
         self._calm_until = now + CALM_SECONDS  # what it said before comes late
-        self._ears.hear_again()
+        self._ears.hear_again(last, now)
         self._outbox.come_in()
         done: list[Done] = []
         if is_same and login.is_new:
@@ -335,9 +335,7 @@ class Conversation:
             self._outbox.wishes.add_first(self._outbox.rejoins(is_again=True))
         elif not is_same:
             done += [*self._outbox.give_up(), *self._leave_all()]
-            self._ears.begin()
-            if login.is_recalled:  # nobody knows how many came to us before
-                self._ears.direct = Gaps()
+            self._ears.begin(last)
         is_quiet, self._is_quiet = self._is_quiet and is_same, False
         if not is_quiet and (login.is_new or not is_same):
             server = login.welcome.name if login.welcome is not None else ""
@@ -367,7 +365,7 @@ class Conversation:
         return [Send(self._login.sign(pack(Code.LOGOFF, self.nickname)))]
 
     def _sign_of_life(self, now: float) -> list[Done]:
-        self._alive_at, self._sign_sent_at = now + ALIVE_SECONDS, now
+        self._signs.sent(now)
         return self._outbox.send(Wish(Code.STILL_HERE, b""), now)
 
     def _retry(self, now: float) -> list[Done]:
@@ -380,7 +378,7 @@ class Conversation:
         for wish in self._outbox.echoes.due(now):
             done += [*unsaid([wish]), *self._ears.unechoed(now)]
         is_silent = over or (self._ears.has_missed_much and not self._login.is_new)
-        if is_silent and self.phase is Phase.IN and not (self._ears.has_groups and not over):
+        if is_silent and self.phase is Phase.IN and not (self._ears.pulse.has_port and not over):
             done += self._away(now)
         return done
 

@@ -20,6 +20,8 @@ MOST_HEARD = 8
 """Answers to one question that are told; the rest are counted."""
 MOST_NAME = 30
 """Columns of a server's name."""
+MOST_PROBLEM = 200
+"""Characters of what a server says that is in the way."""
 NOT_PERMITTED = "operation not permitted"
 """What the kernel says where a local firewall drops what is sent."""
 _ASIDE = " " * 23
@@ -84,7 +86,7 @@ class Beat:
     seconds: float | None = None
     """Until one came; None: none did."""
     problem: str = ""
-    """Why there was nothing to wait for."""
+    """Why there was nothing to wait for; not escaped."""
     waited: float = 0.0
 
 
@@ -101,6 +103,11 @@ class Findings:
     def servers(self) -> list[Server]:
         """Everybody who has answered, at each of its addresses."""
         return [heard.server for one in self.asked for heard in one.heard]
+
+    @property
+    def others(self) -> list[Server]:
+        """Those that are not on this host."""
+        return [server for server in self.servers if not self.is_own(server)]
 
     def is_own(self, server: Server) -> bool:
         """Whether it is on this host."""
@@ -195,7 +202,7 @@ def beat_lines(beat: Beat) -> list[str]:
     """Whether a heartbeat came by a group."""
     of = host_port(beat.server.host, beat.server.port)
     if beat.problem:
-        said = f"none to wait for, of {of}: {beat.problem}"
+        said = f"none to wait for, of {of}: {escape(beat.problem, MOST_PROBLEM)}"
     elif beat.seconds is None:
         said = f"NONE of {of} came in {beat.waited:.0f} s: groups do not reach this host"
     else:
@@ -232,7 +239,7 @@ def _blocked(found: Findings) -> str:
 
 
 def _who(found: Findings) -> str:
-    others = [server for server in found.servers if not found.is_own(server)]
+    others = found.others
     answers_many = any(
         not found.is_own(heard.server)
         for one in found.asked
@@ -267,18 +274,18 @@ def _large(found: Findings) -> str:
     large = [
         f"{own.network} ({escape(look.interface.name, 15)})"
         for look in found.looks
-        if look.is_of_use and not look.interface.is_loopback
+        if look.is_of_use
         for own in look.interface.addresses
         if own.ip.version == 4 and own.network is not None and own.network.prefixlen < PREFIX
     ]
-    if not large or any(not found.is_own(server) for server in found.servers):
+    if not large or found.others:
         return ""
     return f"Too large to ask each address, so only broadcasts were sent: {', '.join(large)}."
 
 
 def _vpn(found: Findings) -> str:
     vpns = [look.interface.name for look in found.looks if look.is_of_use and look.kind.is_vpn]
-    if not vpns:
+    if not vpns or found.others:
         return ""
     names = ", ".join(escape(name, 15) for name in vpns)
     what = "is a VPN or a tunnel" if len(vpns) == 1 else "are VPNs or tunnels"
@@ -294,7 +301,7 @@ def _groups(found: Findings) -> str:
     return (
         "Groups do not arrive: a firewall drops them, or Wi-Fi, or a switch that looks into IGMP"
         " and has no querier; or the server has no route for them, which its log tells. sock chat"
-        " notices that, and is sent its own; or use --tcp."
+        " notices that, and is sent copies of its own; or use --tcp."
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import socket
 from collections.abc import Callable, Sequence
+from typing import BinaryIO
 
 from attrs import define, field
 from twisted.internet.defer import Deferred, succeed
@@ -35,7 +36,7 @@ from sockd.client.net import interfaces, kinds
 from sockd.client.net.interfaces import Interface
 from sockd.client.net.resolve import resolve
 from sockd.client.process import Run
-from sockd.client.report import Data
+from sockd.client.report import Data, Event
 from sockd.client.targets import Target
 from sockd.client.waiting import sleep, wake
 from sockd.formats import ports
@@ -103,10 +104,12 @@ class Doctor:
         wanted = places(known, asking.interface, asking.family)
         numbers = " and ".join(map(str, self.ports))
         self._tell(["", f"Questions to udp {numbers}, and {asking.wait:g} s for answers"])
-        callings = [self._calling(wanted, self.ports)] if wanted else []
+        callings = []
         if self.named is not None:
             alone = Place(Way.UNICAST, self.named.host, asking.interface, "")
-            callings.insert(0, self._calling([alone], [self.named.port]))
+            callings.append(self._calling([alone], [self.named.port]))
+        if wanted:
+            callings.append(self._calling(wanted, self.ports))
         if not callings:
             self._tell(["  none: no interface is up that anybody could be asked on"])
             return
@@ -196,11 +199,12 @@ class Doctor:
         doors = [one for one in servers if one.port == ports.CHAT_CONTROL]
         if not servers:
             return None
-        if not doors:
-            return Beat(servers[0], problem="it has no door of groups there, so none is sent")
         most = BEAT_SECONDS + self.run.asking.wait
         self._tell(["", f"A heartbeat of the server by multicast, in at most {most:g} s"])
-        beat = await Listener(self.run, doors[0]).wait(most)
+        if doors:
+            beat = await Listener(self.run, doors[0]).wait(most)
+        else:
+            beat = Beat(servers[0], problem="it has no door of groups there, so none is sent")
         self._tell(diagnosis.beat_lines(beat))
         return beat
 
@@ -261,11 +265,16 @@ class Listener:
         chat.ended.addCallback(lambda _: wake(reactor, came))
         chat.start(link)
         came.addTimeout(most, reactor, lambda *_: None)
-        await came
+        is_cancelled = True
+        try:
+            await came
+            is_cancelled = False
+        finally:
+            if not chat.ended.called and (is_cancelled or talk.phase is not Phase.IN):
+                chat.abandon()
         seconds = reactor.seconds() - began
-        if talk.phase is Phase.IN:
-            chat.quit()
         if not chat.ended.called:
+            chat.quit()
             await chat.ended
         if self._problem:
             return Beat(server, problem=self._problem)
@@ -275,6 +284,17 @@ class Listener:
 def _why(error: ClientError | None) -> str:
     """What went wrong, without what was tried."""
     return "" if error is None else str(error).rpartition(": ")[2]
+
+
+def tell(out: BinaryIO) -> Callable[[Event], None]:
+    """What is told goes there as it is. Raises OSError."""
+
+    def told(event: Event) -> None:
+        if isinstance(event, Data):
+            out.write(event.data)
+            out.flush()
+
+    return told
 
 
 async def examine(run: Run, target: Target | None = None) -> Exit:

@@ -211,7 +211,7 @@ class Chat:
                     try:
                         self.groups.join(group)
                     except ClientError as error:
-                        self._show(Notice(str(error), Level.ERROR))
+                        self._do(self.conversation.deaf(str(error), self._now))
                 case LeaveGroup(group):
                     self.groups.leave(group)
                 case Refused(why):
@@ -299,9 +299,11 @@ class Chat:
         self._spoke[key] = self._now
 
     def _is_told(self, channel: str, user: str, is_noticed: bool) -> bool:
-        """Whether it is told that somebody comes or goes."""
+        """Whether it is told that somebody comes or goes. We hear it of ourselves, too, by a group
+        that we still hear."""
         folded = user.casefold()
-        if folded in self.ignored:
+        own = self.conversation.nickname.decode("utf-8", "surrogateescape").casefold()
+        if folded in self.ignored or folded == own:
             return False
         spoke = self._spoke.get((channel.casefold(), folded))
         is_recent = spoke is not None and self._now - spoke < RECENT

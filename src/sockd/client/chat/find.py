@@ -26,6 +26,8 @@ from sockd.client.waiting import sleep, wake
 from sockd.formats import ports
 from sockd.formats.hostport import host_port
 
+__all__ = ["Search", "Server"]
+
 WAIT = 3.0
 """Seconds for answers to broadcasts, as the tutorial's client waits."""
 OTHERS_WAIT = 0.3

@@ -12,7 +12,7 @@ from sockd.formats.chat.window import WINDOW, Arrival, Window, distance
 
 PATIENCE = 1.0
 """Seconds that an event may come later than those behind it, before it counts as lost."""
-TWICE_SECONDS = 0.4
+TWICE_SECONDS = 0.7
 """Within which an old server's event that is the same as one before is that one, doubled on the
 way: it has no number, and nobody types a line twice as fast."""
 MOST_RECENT = 256
@@ -47,6 +47,10 @@ class Gaps:
             self._window = Window(last)
         self._window.reach(last)
         self._look(now)
+
+    def is_ahead(self, last: int) -> bool:
+        """Whether we have had more than this."""
+        return distance(self._window.highest, last) < 0
 
     def lost(self, now: float) -> int:
         """How many did not come in time; they are told once."""

@@ -32,12 +32,12 @@ from sockd.client.chat.told import (
     shown,
 )
 from sockd.client.chat.wishes import CHANGES, Wish
+from sockd.formats import ports
 from sockd.formats.chat import trailer
 from sockd.formats.chat.events import Code, Event
 from sockd.formats.chat.names import fold
 from sockd.formats.chat.texts import (
     ChannelText,
-    Group,
     HeartbeatText,
     Said,
     read_port,
@@ -82,31 +82,42 @@ class Ears:
     outbox: Outbox
     forged: int = 0
     """Events whose MAC was wrong, or that had none."""
-    has_groups: bool = False
-    wants_port: bool = False
-    """A channel has a group, and it has not come where groups are heard, or heartbeats."""
-    family: int | None = None
-    """Of groups that can be heard by the way to the server; None for any."""
     direct: Gaps = field(factory=Gaps)
     pulse: Pulse = field(factory=Pulse)
-    _latest_ms: int = 0
     _changed: int = 0
     """The number of the last event that has changed where we are."""
     _unheard: int = 0
+    _has_port: bool = False
+    """Whether we have been told where groups are heard since we logged in."""
     _has_told: bool = False
     """That what is said does not come."""
     _recent: Recent = field(factory=Recent)
     _excuses: deque[float] = field(factory=deque)
 
-    def begin(self) -> None:
+    def begin(self, last: int) -> None:
         """Numbers of what is for us alone begin anew."""
-        self.direct = Gaps()
-        self._latest_ms = self._changed = 0
+        self.direct = Gaps.after(last)
+        self._changed = 0
         self._excuses.clear()
 
-    def hear_again(self) -> None:
-        """We were away: what did not come back then says nothing of now."""
-        self._unheard = 0
+    def hear_again(self, last: int, now: float) -> None:
+        """We are in again: what did not come back before says nothing of now. `last`: the number of
+        what was sent to us alone last; where that is behind us, it is counted anew."""
+        self._unheard, self._has_port = 0, False
+        if self.direct.is_ahead(last):
+            self.begin(last)
+        self.direct.reach(last, now)
+
+    @property
+    def wants_port(self) -> bool:
+        """Whether a channel has a group, and where groups are heard, or heartbeats, has not come,
+        and is not only late."""
+        return self.pulse.is_untold and self.direct.next_at is None
+
+    def change_door(self, family: int | None) -> list[Done]:
+        """The server will tell where groups are heard, if it has any. `family`: of those that can
+        be heard; None for any."""
+        return [*self.channels.leave_groups(), *self.pulse.change_door(family)]
 
     def excuse(self, now: float) -> None:
         """Something was sent once more: the answer to the first may have been what was lost."""
@@ -121,6 +132,12 @@ class Ears:
             self._excuses.popleft()
             count -= 1
         return [*([Lost("", count)] if count else []), *self.channels.lost(now)]
+
+    @property
+    def next_at(self) -> float | None:
+        """When something may count as lost."""
+        times = (self.direct.next_at, self.channels.next_at, self.pulse.next_at)
+        return min((at for at in times if at is not None), default=None)
 
     def checked(self, data: bytes, now: float) -> list[Done] | None:
         """An event of a new server; None where it is not one of ours, or was forged."""
@@ -142,7 +159,7 @@ class Ears:
         ):
             self._count_forged(stamp)
             return None
-        if not self._is_new(stamp, now):
+        if not self.direct.arrive(stamp.sequence, now):
             return []
         pending = self.outbox.unconfirmed.settle(stamp.number) if stamp.number else None
         came = Came(stamp, pending, now)
@@ -165,27 +182,30 @@ class Ears:
     def unechoed(self, now: float) -> list[Done]:
         """Something of ours that the server should have had has not come back."""
         self._unheard += 1
-        if self._unheard == UNHEARD and self.login.is_new and self.has_groups:
+        if self._unheard == UNHEARD and self.login.is_new and self.pulse.has_port:
             return self.ask_alone(now)
         if self._unheard == UNHEARD or self._unheard == 2 * UNHEARD:
             has_told, self._has_told = self._has_told, True
-            return [] if has_told or not (self.has_groups or self.login.is_new) else [NOT_HEARD]
+            return [] if has_told or not (self.pulse.has_port or self.login.is_new) else [NOT_HEARD]
         return []
 
     def ask_alone(self, now: float) -> list[Done]:
         """Groups do not reach us: what goes to them is to be sent to us alone."""
         return self.outbox.send(Wish(Code.UNICAST, b""), now)
 
+    def deaf(self, why: str, now: float) -> list[Done]:
+        """A group cannot be heard here, such as where a program has the port for itself."""
+        told: list[Done] = [Notice(why, Level.ERROR)]
+        if not self.login.is_new:
+            return told
+        return [*told, *self.ask_alone(now)] if self.pulse.deaf() else []
+
     def _heartbeats(self, text: bytes, stamp: Stamp, now: float) -> list[Done]:
         told = HeartbeatText.read(text)
-        if told is None or not self._is_heard(told.group):
+        if told is None or not self.pulse.is_heard(told.group):
             return []
         done = self.pulse.begin(told, stamp.key, now)
         return [*done, *self.ask_alone(now)] if self.pulse.is_deaf else done
-
-    def _is_heard(self, group: Group) -> bool:
-        """Whether a group can be one of the server's: others we do not join for it."""
-        return self.family in (None, group.version)
 
     @property
     def has_missed_much(self) -> bool:
@@ -212,16 +232,6 @@ class Ears:
         welcome = self.login.welcome
         is_ours = welcome is not None and stamp.epoch == welcome.epoch
         self.forged += is_ours and self.login.phase in (Phase.IN, Phase.LEAVING)
-
-    def _is_new(self, stamp: Stamp, now: float) -> bool:
-        """A number that came before, and a later time: the server has forgotten us since, and
-        begun to count anew."""
-        is_new = self.direct.arrive(stamp.sequence, now)
-        if not is_new and stamp.time_ms > self._latest_ms:
-            self.begin()
-            is_new = self.direct.arrive(stamp.sequence, now)
-        self._latest_ms = max(self._latest_ms, stamp.time_ms)
-        return is_new
 
     def _acknowledged(self, came: Came, now: float) -> list[Done]:
         """The server has had it; what it answered, if anything, was lost or is late."""
@@ -330,10 +340,12 @@ class Ears:
             return []
         if came.stamp is None and came.pending is None:  # doubled, or late
             is_last = self.channels.find(found.title) is None
-        if ChannelText.read(text, has_group=True) is not None:
-            self.wants_port = not (self.has_groups and self.pulse.is_known)
+        done: list[Done] = []
+        if came.stamp is None and found.group is not None and not self.pulse.has_port:
+            done += self._listen(ports.CHAT_GROUPS)  # some old servers never tell it
+        self.pulse.has_groups |= ChannelText.read(text, has_group=True) is not None
         key, last = (came.stamp.key, came.stamp.last) if came.stamp is not None else (b"", 0)
-        return self.channels.joined(found, key, last, came.now, is_current=is_last)
+        return [*done, *self.channels.joined(found, key, last, came.now, is_current=is_last)]
 
     def _parted(self, text: bytes, came: Came) -> list[Done]:
         if self._is_late(came):
@@ -345,23 +357,28 @@ class Ears:
 
     def _channel(self, text: bytes) -> ChannelText | None:
         """A channel, which need not have a group though others have."""
-        found = ChannelText.read(text, has_group=True) if self.has_groups else None
+        may_have_group = self.pulse.has_port or not self.login.is_new
+        found = ChannelText.read(text, has_group=True) if may_have_group else None
         if found is None:
             return ChannelText.read(text, has_group=False)
-        is_heard = found.group is not None and self._is_heard(found.group)
+        is_heard = found.group is not None and self.pulse.is_heard(found.group)
         return found if is_heard else evolve(found, group=None)
 
     def _channel_row(self, text: bytes, _: Came) -> list[Done]:
         row = self._channel(text)
         return [ChannelRow(shown(row.title), row.count, shown(row.description))] if row else []
 
-    def _port(self, text: bytes, _: Came) -> list[Done]:
+    def _port(self, text: bytes, came: Came) -> list[Done]:
         port = read_port(text)
-        if port is None:
-            return []
-        if not self.has_groups and self.channels.here:  # they were joined without their groups
+        if port is None or (came.stamp is None and self._has_port):
+            return []  # an old server tells it after a log-in, and anybody can whenever they like
+        self._has_port = True
+        return self._listen(port)
+
+    def _listen(self, port: int) -> list[Done]:
+        if not self.pulse.has_port and self.channels.here:  # they were joined without their groups
             self.outbox.asks_groups = True
-        self.has_groups = True
+        self.pulse.has_port = True
         return [Listen(port)]
 
     def _sent_away(self, text: bytes, _: Came) -> list[Done]:

@@ -34,6 +34,8 @@ long. A server that is back is noticed well before a second sign of life would h
 REFUSED_AGAIN = 2
 """Tries that are refused, until it is believed: an answer to an earlier event may come late, and
 whoever forges one has to do it while we wait for the genuine one, twice."""
+MOST_EARLY = 4
+"""Events that overtake the answer to a log-in and are kept: two follow it where it has groups."""
 NOT_IN = (b"please log in", b"say hello first")
 """What a server says to who is not logged in: not a refusal, but the answer to something before."""
 
@@ -88,13 +90,12 @@ class Login:
     not_in: bytes | None = None
     """What an old server says to who is not logged in."""
     again_at: float | None = None
-    is_recalled: bool = False
-    """Whether the session is one from before this conversation."""
     _key: bytes = field(default=b"", repr=False)
     _nonce: bytes = b""
     _tries: int = 0
     _refusal: bytes | None = None
     _refusals: int = 0
+    _early: list[bytes] = field(factory=list)
     _refused_try: int = 0
     """The last one that was."""
 
@@ -192,6 +193,17 @@ class Login:
                 return self._refused(event.text, now)
         return []
 
+    def comes_early(self, data: bytes) -> None:
+        """Something that seems to be of the session that is about to begin has overtaken the answer
+        that begins it."""
+        if len(self._early) < MOST_EARLY:
+            self._early.append(data)
+
+    def early(self) -> list[bytes]:
+        """That, once."""
+        found, self._early = self._early, []
+        return found
+
     def _be(self, phase: Phase) -> None:
         self.phase, self.again_at, self._tries = phase, None, 0
         self._refusal, self._refusals, self._refused_try = None, 0, 0
@@ -231,11 +243,11 @@ class Login:
     def _refused_by_old(self, text: bytes, now: float) -> list[Done]:
         if text == self.not_in:  # of a hello that came twice, or of the one that looks into it
             return self._refuse(self._refusal) if self._refusal is not None else []
-        if self._refusal is None:
-            self._refusal = text
+        if self._refusal is not None and text != self._refusal:
+            self._be(Phase.IN)  # we may send events: it is us who have the name
+        elif self._tries > self._refused_try:
+            self._refusal, self._refused_try = text, self._tries
             return [Send(Hello(self._nonce).write())]
-        if text != self._refusal:  # we may send events: it is us who have the name
-            self._be(Phase.IN)
         return []
 
     # at a new server
@@ -251,8 +263,9 @@ class Login:
         self.welcome, self.is_new = welcome, True
         if self.session is None and (kept := self.recall(welcome.server, self.nickname)):
             self.session = Opened(self.nickname, kept.session, b"", 0)
-            self.number, self._key, self.is_recalled = kept.number, kept.key, True
+            self.number, self._key = kept.number, kept.key
         self._be(Phase.OPEN)
+        self._early.clear()
         return [*done, *self._open(now)]
 
     def _open(self, now: float) -> list[Done]:
@@ -269,7 +282,7 @@ class Login:
         if opened.nonce != self._nonce:
             return  # of an earlier log-in, or forged
         if opened.key:
-            self.number, self._key, self.is_recalled = 0, opened.key, False
+            self.number, self._key = 0, opened.key
         elif self.session is None or opened.session != self.session.session:
             return  # without a key it is of no use to us
         self.session = opened

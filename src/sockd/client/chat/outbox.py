@@ -120,7 +120,7 @@ class Outbox:
     def unanswered(self, over: Sequence[Pending]) -> list[Done]:
         """These are given up, whoever is there. An old server may never answer some of them, so
         what it does not answer is not asked for ever."""
-        if self.login.is_new:
+        if self.login.is_new or not over:
             return self.not_sent(over)
         self.wishes.answered()
         return [Notice(UNANSWERED % shown(one.wish.text), Level.ERROR) for one in over]

@@ -13,7 +13,7 @@ from twisted.internet.defer import Deferred, succeed
 
 from sockd.client.chat.driver import Chat
 from sockd.client.chat.lines import shown
-from sockd.client.chat.told import ChannelRow, Level, Shown, UserRow
+from sockd.client.chat.told import ChannelRow, Level, Refused, Shown, UserRow
 from sockd.client.outputs.jsonl import readable
 from sockd.client.talk.input import Input, Source
 from sockd.client.waiting import sleep
@@ -27,15 +27,15 @@ LAST_SECONDS = 30.0
 
 
 def text_line(event: Shown, is_marked: bool) -> str:
-    """An event as people read it."""
-    return shown(event)
+    """An event as people read it; a refusal is told as the error that it ends in."""
+    return "" if isinstance(event, Refused) else shown(event)
 
 
 @define(eq=False)
 class PlainScreen:
     """Writes lines, each at once: whoever reads them may be a program that waits for the next."""
 
-    keeps_name: ClassVar[bool] = False
+    is_interactive: ClassVar[bool] = False
 
     reactor: Any
     line: Callable[[Shown, bool], str] = text_line
@@ -51,8 +51,9 @@ class PlainScreen:
         self.rows += isinstance(event, ChannelRow | UserRow)
         if self.failure is not None:
             return
+        line = self.line(event, is_marked)
         try:
-            self.out.write(f"{self.line(event, is_marked)}\n")
+            self.out.write(f"{line}\n" if line else "")
             self.out.flush()
         except OSError as error:
             self.failure = error

@@ -1,4 +1,5 @@
-"""Whether groups reach us: a new server sends heartbeats to a group of their own."""
+"""Whether there are groups and whether they reach us: a new server sends heartbeats to one of their
+own."""
 
 from __future__ import annotations
 
@@ -21,6 +22,12 @@ NO_GROUPS = Notice(
 class Pulse:
     """The heartbeats of one server."""
 
+    family: int | None = None
+    """4 or 6, of groups that can be heard by the way to the server; None for any."""
+    has_groups: bool = False
+    """Whether a channel has one."""
+    has_port: bool = False
+    """Whether the server has told where they are heard."""
     key: bytes = field(default=b"", repr=False)
     _group: Group | None = None
     _seconds: int = 0
@@ -35,9 +42,18 @@ class Pulse:
     has_told: bool = False
 
     @property
-    def is_known(self) -> bool:
-        """Whether we have been told of heartbeats."""
-        return self._group is not None
+    def is_untold(self) -> bool:
+        """Whether there are groups, and where they are heard has not come, or where heartbeats."""
+        return self.has_groups and not (self.has_port and self._group is not None)
+
+    def is_heard(self, group: Group) -> bool:
+        """Whether a group can be one of the server's: others we do not join for it."""
+        return self.family in (None, group.version)
+
+    def change_door(self, family: int | None) -> list[Done]:
+        """The server will tell anew where groups are heard, if it has any."""
+        self.family, self.has_groups, self.has_port = family, False, False
+        return self.end()
 
     def begin(self, told: HeartbeatText, key: bytes, now: float) -> list[Done]:
         """Where they are heard."""
@@ -60,6 +76,11 @@ class Pulse:
         """The server sends us our own from now on; said once."""
         has_told, self.is_deaf, self.has_told = self.has_told, True, True
         return [] if has_told else [NO_GROUPS]
+
+    def deaf(self) -> bool:
+        """None can be heard here, and whoever asks tells; whether that is new."""
+        was_deaf, self.is_deaf, self.has_told = self.is_deaf, True, True
+        return not was_deaf
 
     def end(self) -> list[Done]:
         """None will come any more, and need not."""

@@ -50,8 +50,8 @@ class Front(Screen, Protocol):
     """What the user sees and types."""
 
     @property
-    def keeps_name(self) -> bool:
-        """Whether the nickname is the user's from now on."""
+    def is_interactive(self) -> bool:
+        """Whether a user looks: the nickname is theirs from now on."""
 
     failure: OSError | None
     """Why nothing can be shown any more."""
@@ -79,6 +79,7 @@ async def talk(run: Run, wanted: Wanted) -> Exit:
         front.show(Notice(text, Level.WARNING), False)
 
     state.told = told
+    state.clean()
     try:
         return await _Talk(run, wanted, front, state).go()
     finally:
@@ -132,7 +133,7 @@ class _Talk:
             raise UsageFault(NAMELESS)
         link = await self._make(target, nickname)
         keeper = Keeper(self.state, self.chat, self._server(target, link, last.server))
-        if not self.front.keeps_name:
+        if not self.front.is_interactive:
             keeper.nickname = last.nickname
 
         def changed() -> None:
@@ -141,9 +142,15 @@ class _Talk:
 
         self.chat.changed = changed
         self.chat.start(link)
-        for title in self.wanted.channels:
-            self.chat.line(f"/join {title}")
+        for line in self._first_lines():
+            self.chat.line(line)
         return await self._until_over()
+
+    def _first_lines(self) -> list[str]:
+        """What the user would type first: who is in no channel needs to know which there are."""
+        if self.wanted.channels:
+            return [f"/join {title}" for title in self.wanted.channels]
+        return ["/channels"] if self.front.is_interactive else []
 
     async def _find(self, last: Server | None) -> Target:
         asking = self.run.asking

@@ -15,7 +15,7 @@ from sockd.formats.chat.names import fold
 
 RETRIES = (0.3, 1.0, 3.0)
 """Seconds after the first try at which it is sent again."""
-OLD_RETRIES = (1.0, 3.0)
+OLD_RETRIES = (1.0, 2.0, 4.0)
 """The same for an old server, which knows no doubles: one that is still on its way, after another
 channel was joined, would be done once more."""
 GIVES_UP = 6.0

@@ -55,7 +55,7 @@ class _History(FileHistory):
 class Terminal:
     """The screen of a terminal, and the line below it."""
 
-    keeps_name = True
+    is_interactive = True
     failure: OSError | None = None
 
     def __init__(self, history: Path | None) -> None:
@@ -81,7 +81,6 @@ class Terminal:
         self._is_flushing = False
         self._leaves = False
         """Whether another ^C ends it."""
-        self._is_first = True
 
     # shown
 
@@ -94,7 +93,7 @@ class Terminal:
         del self._queue[:-MOST_QUEUED]
         self._bells |= is_marked
         if isinstance(event, LoggedIn):
-            self._logged_in()
+            self._asked = None
         if not self._is_flushing:
             self._is_flushing = True
             self._loop.call_soon(self._flush)
@@ -123,6 +122,7 @@ class Terminal:
     async def run(self, chat: Chat) -> None:
         """Hand on what is typed, until its end."""
         self._chat = chat
+        self.unread.touch(self._now)
         self._write(_TELL_FOCUS)
         at_end(self._restore)
         self._typing = asyncio.ensure_future(self._read(chat))
@@ -176,13 +176,6 @@ class Terminal:
     def _restore(self) -> None:
         self._write(_NO_FOCUS)
 
-    def _logged_in(self) -> None:
-        self._asked = None
-        if self._is_first and self._chat is not None:
-            self._is_first = False
-            if not self._chat.conversation.channels and self._chat.conversation.is_idle:
-                self._loop.call_soon(self._chat.line, "/channels")
-
     # typed
 
     async def _read(self, chat: Chat) -> None:
@@ -224,7 +217,7 @@ class Terminal:
             parts.append("the server does not answer: trying again")
         elif conversation.phase in (Phase.HELLO, Phase.OPEN, Phase.LOGIN):
             parts.append("logging in")
-        elif not conversation.is_idle:
+        elif conversation.phase is Phase.IN and not conversation.is_idle:
             parts.append("sending")
         return " " + "   ".join(parts)
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+
 import click
-from attrs import evolve
 
 from sockd.client.arguments import Command, asks
 from sockd.client.asking import Asking
@@ -66,19 +67,16 @@ def _check(nick: str | None, channels: tuple[str, ...]) -> None:
 
 def _examine(asking: Asking, host: str | None) -> int:
     """Why no server is seen. A host that is named is asked, too."""
-    from sockd.client.chat.doctor import examine
-    from sockd.client.outputs.choose import choose
+    from sockd.client.chat.doctor import examine, tell
 
-    if asking.transport not in ("", Transport.UDP):
+    if asking.transport not in ("", Transport.UDP) or asking.path:
         raise click.UsageError("--doctor looks for servers by UDP")
     asked = targets([host], asking, {Transport.UDP: ports.CHAT}) if host else []
-
-    report = choose("chat", [], evolve(asking, count=None), has_rows=True)
 
     async def body(run: Run) -> Exit:
         return await examine(run, *asked)
 
-    return run_process(body, asking, report)
+    return run_process(body, asking, tell(sys.stdout.buffer))
 
 
 def _install_asyncio() -> None:
