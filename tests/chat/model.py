@@ -52,6 +52,10 @@ class Person:
     """The current one first."""
     sent: list[tuple[bytes, list[Heard]]] = field(factory=list)
     """What it has sent, signed, and what it is told where that comes again."""
+    first: int = 0
+    """The number with which it came: what is before that may have been done already."""
+    late: list[tuple[int, bytes]] = field(factory=list)
+    """What it has said that is still on its way, with its number."""
 
     @property
     def is_new(self) -> bool:
@@ -126,7 +130,8 @@ class Model(RuleBasedStateMachine):
         client = person.client
         if not person.is_here:
             if isinstance(client, Old) or client.session:
-                self.tell(person, Code.ERROR, b"please log in")
+                if isinstance(client, New) or code != Code.LOGOFF:  # a log-in may come behind it
+                    self.tell(person, Code.ERROR, b"please log in")
                 client.send(code, text)
             return
         self.alive(person)

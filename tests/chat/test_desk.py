@@ -7,8 +7,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from sockd.chat.allowances import RETRY_SECONDS
-from sockd.chat.desk import ANSWERS, MOST_ERROR
 from sockd.chat.legacy import Legacy
+from sockd.chat.threshold import MOST_ERROR
+from sockd.chat.words import ANSWERS
 from sockd.formats.chat.events import Code, pack
 from sockd.formats.chat.hello import HELLO_BYTES, Hello
 from sockd.formats.chat.session import Open
@@ -36,6 +37,13 @@ def test_who_is_not_logged_in_is_asked_to_log_in_whatever_it_asks() -> None:
     ada = Old(world, b"ada", world.place())
     for code in (Code.NOTHING, Code.JOIN_REQ, Code.SEND_PUBLIC, Code.STILL_HERE, 4711):
         assert ada.ask(code, b"Pets") == [(Code.ERROR, b"please log in")]
+
+
+def test_a_log_off_of_who_is_not_logged_in_is_not_answered_as_the_log_in_behind_it_is() -> None:
+    world = World()
+    ada = Old(world, b"ada", world.place())
+    ada.log_off()
+    assert ada.log_in() == [(Code.LOGIN_ACK, b"ada")]
 
 
 def test_a_datagram_without_a_code_is_dropped() -> None:
@@ -216,7 +224,7 @@ def test_at_most_8_old_clients_are_at_one_address() -> None:
 
 def test_who_is_trusted_or_comes_by_a_unix_socket_has_no_limits_of_an_address() -> None:
     world = World()
-    world.desk.allowances.trusts = lambda host: host == "127.0.0.1"
+    world.desk.threshold.allowances.trusts = lambda host: host == "127.0.0.1"
     for number in range(20):
         old(world, f"local{number}", STREAM, "")
         last = old(world, f"trusted{number}", UNICAST, "127.0.0.1")

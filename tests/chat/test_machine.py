@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import initialize, invariant, rule
 
 from sockd.formats.chat.events import Code, pack
+from sockd.formats.chat.window import WINDOW
 from tests.chat.model import LONG_PATIENCE, PATIENCE, TITLES, Model, Person
 from tests.chat.world import GATES, MULTICAST, New
 
@@ -38,7 +39,10 @@ class Machine(Model):
                 self.held.discard(person.folded)
             self.alive(person)
             self.tell_in(person)
+        comes = other is None and not (is_held and not has_key)
         got = client.log_in()
+        if comes and isinstance(client, New):
+            person.first = client.number
         self.world.boxes.setdefault(client.place, [])
         assert [code for code, _ in got] == [code for code, _ in self.expected.pop(person)]
         del self.world.boxes[client.place]
@@ -236,6 +240,35 @@ class Machine(Model):
             self.world.send(person.client.place, data)
             self.alive(person)
             self.expected[person] = list(told)
+        self.settle()
+
+    @rule(number=NUMBERS)
+    def delay(self, number: int) -> None:
+        """What a new client says is on its way for long, or for ever."""
+        person = self.someone(number)
+        if isinstance(client := person.client, New) and client.session:
+            person.late.append((client.number + 1, client.signed(pack(Code.SEND_PUBLIC, b"late"))))
+
+    @rule(number=NUMBERS, which=st.integers(0, 3))
+    def arrive_late(self, number: int, which: int) -> None:
+        """It comes after what was said later, or after a log-off, a move or a start."""
+        person = self.someone(number)
+        if which >= len(person.late):
+            return
+        at, data = person.late.pop(which)
+        client = person.client
+        assert isinstance(client, New)
+        if client.number - at > WINDOW // 2:
+            return
+        if not person.is_here:
+            self.tell(person, Code.ERROR, b"please log in")
+        elif at > person.first:
+            self.alive(person)
+            if person.channels:
+                self.tell_all(person.channels[0], Code.PUBLIC_MSG, client.name, b"late")
+            else:
+                self.tell(person, Code.ERROR, b"you are in no channel: join one")
+        self.world.send(client.place, data)
         self.settle()
 
     @rule(number=NUMBERS, code=st.sampled_from([Code.LOGOFF, Code.SEND_PUBLIC]))

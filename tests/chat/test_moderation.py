@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from sockd.chat.moderation import NotHere
-from sockd.formats.chat.events import MAX_TEXT, Code
+from sockd.chat.ended import AGAIN_SECONDS, SECONDS
+from sockd.chat.moderation import NotHere, Seen
+from sockd.formats.chat.events import MAX_TEXT, Code, pack
 from tests.chat.world import STREAM, New, Old, World, hush, joined, new, old
 
 
@@ -37,6 +38,8 @@ def test_who_is_kicked_is_told_why_and_the_others_that_it_is_gone() -> None:
     for name, why in (("ada", ""), ("nobody", "")):
         with pytest.raises(NotHere):
             world.moderation.kick(name, world.moment, why)
+    assert isinstance(ada, New)
+    ada.session = b""
     assert ada.log_in()[0].code == Code.OPENED
     with pytest.raises(ValueError, match="no room"):
         world.moderation.kick("ada", world.moment, "x" * (MAX_TEXT + 1))
@@ -88,3 +91,66 @@ def test_a_ban_is_no_way_to_learn_who_is_there() -> None:
     world.carry_out(world.moderation.ban("192.0.2.1/32", world.moment))
     for client in (Old(world, b"ada", world.place()), New(world, b"ada", world.place())):
         assert client.log_in() == [(Code.ERROR, b"your address is banned")]
+
+
+def test_who_was_sent_away_and_has_not_heard_it_hears_it_again_and_does_not_come_back() -> None:
+    world = World()
+    ada = joined(new(world, "ada"), "Pets")
+    assert isinstance(ada, New)
+    world.carry_out(world.moderation.kick("ada", world.moment, "be nice"))
+    world.take(ada.place)  # it is lost
+    assert ada.ask(Code.STILL_HERE) == [(Code.LOGOFF, b"be nice")]
+    assert ada.ask(Code.STILL_HERE) == []  # not for each of a flood
+    world.now += AGAIN_SECONDS
+    assert ada.log_in() == [(Code.LOGOFF, b"be nice")]
+    assert world.rooms.users == {}
+    for place, data in (
+        (world.place(), ada.signed(pack(Code.STILL_HERE))),
+        (ada.place, ada.signed(pack(Code.STILL_HERE))[:-1] + b"x"),
+    ):
+        world.now += AGAIN_SECONDS
+        world.send(place, data)
+        assert world.take(place) == []
+    ada.session = b""
+    assert ada.log_in()[0].code == Code.OPENED  # somebody has typed it
+
+
+def test_two_minutes_after_it_was_sent_away_a_session_is_one_like_any_other() -> None:
+    world = World()
+    ada = new(world, "ada")
+    world.carry_out(world.moderation.kick("ada", world.moment))
+    ada.heard()
+    world.now += SECONDS
+    assert ada.ask(Code.STILL_HERE) == [(Code.ERROR, b"please log in")]
+    assert ada.log_in()[0].code == Code.OPENED
+
+
+@pytest.mark.parametrize("name", ["", "a b", "x" * 33, "\x1b[2J", "\xe9"])
+def test_what_is_no_nickname_is_not_muted(name: str) -> None:
+    world = World()
+    with pytest.raises(ValueError, match="nickname"):
+        world.moderation.mute(name)
+    assert world.moderation.muted == []
+
+
+@pytest.mark.parametrize("prefix", ["", "pets", "192.0.2.1/33", "192.0.2.1/24/1", "::1/129"])
+def test_what_is_no_prefix_is_not_banned(prefix: str) -> None:
+    world = World()
+    ada = old(world, "ada")
+    with pytest.raises(ValueError, match=prefix or "prefix"):
+        world.moderation.ban(prefix, world.moment)
+    assert (world.moderation.banned, list(world.rooms.users)) == ([], [b"ada"])
+    assert ada.heard() == []
+
+
+def test_who_is_here_is_listed_by_name() -> None:
+    world = World()
+    joined(joined(new(world, "bob", STREAM), "Pets"), "Weather")
+    world.now += 5
+    old(world, "Ada")
+    world.moderation.mute("bob")
+    world.now += 2
+    assert world.moderation.users(world.moment) == [
+        Seen("Ada", "192.0.2.1", "unicast", 2, 2, [], False, False),
+        Seen("bob", "192.0.2.1", "stream", 7, 7, ["Weather", "Pets"], True, True),
+    ]

@@ -71,3 +71,21 @@ def test_a_mask_is_written_as_an_address(address: str, mask: str, found: str) ->
 def test_the_system_knows_the_loopback() -> None:
     found = read()[socket.if_nametoindex("lo")]
     assert ip_network("127.0.0.0/8") in found
+
+
+def test_where_the_networks_cannot_be_read_they_are_as_they_were() -> None:
+    now = [0.0]
+    found: list[Networks | OSError] = [{2: [ip_network("192.0.2.0/24")]}, OSError(24, "no files")]
+
+    def read() -> Networks:
+        one = found.pop(0)
+        if isinstance(one, OSError):
+            raise one
+        return one
+
+    links = Links(lambda: now[0], read)
+    assert links.has("192.0.2.9", 2)
+    now[0] = REREAD_SECONDS
+    assert links.has("192.0.2.9", 2)
+    assert found == []
+    assert not links.has("192.0.3.9", 2)  # and it is not tried for each datagram

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from sockd.chat.rooms import SILENT_AT_ONCE
 from sockd.formats.chat.events import Code
-from tests.chat.world import STREAM, UNICAST, Maker, World, hush, joined, new, old
+from tests.chat.world import QUICK, STREAM, UNICAST, Maker, World, hush, joined, new, old
 
 
 def here(world: World) -> list[bytes]:
@@ -169,3 +170,13 @@ def test_who_talks_keeps_nobody_else_logged_in() -> None:
     ada.send(Code.STILL_HERE)
     world.pass_(60)
     assert here(world) == [b"ada"]
+
+
+def test_a_network_that_goes_takes_only_so_many_with_it_at_once() -> None:
+    world = World(**QUICK, quiet_above=0)
+    for number in range(SILENT_AT_ONCE + 10):
+        new(world, f"u{number}")
+    world.pass_(1800)
+    assert len(world.rooms.users) == 10
+    world.pass_(1)
+    assert world.rooms.users == {}

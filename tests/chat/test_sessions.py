@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sockd.chat.ended import KEPT, SECONDS
 from sockd.chat.secret import SLOT_SECONDS
 from sockd.formats.chat.events import Code, pack
 from sockd.formats.chat.session import Open
@@ -31,7 +32,9 @@ def test_a_log_in_whose_answer_was_lost_is_answered_the_same_again() -> None:
     world.send(ada.place, event)
     again = world.take(ada.place)
     assert [data[:2] for data in first] == [pack(Code.OPENED), pack(Code.SET_MCAST_PORT)]
-    assert (again[0], again[1][:6]) == (first[0], first[1][:6])
+    assert first[0].endswith(b" 00000000")
+    assert again[0] == first[0][:-8] + b"00000001"  # of what was sent in it since
+    assert again[1][:6] == first[1][:6]
     assert len(world.rooms.users) == 1
 
 
@@ -274,8 +277,20 @@ def test_the_number_of_a_session_counts_what_is_sent_to_it_alone() -> None:
     ada.send(Code.SEND_PUBLIC, b"x")
     ada.send(Code.LIST_CHANNELS)
     world.list_on()
-    sent = [stamp.sequence for event, stamp in ada.stamps() if event.code != Code.PUBLIC_MSG]
+    stamps = ada.stamps()
+    sent = [stamp.sequence for event, stamp in stamps if event.code != Code.PUBLIC_MSG]
     assert sent == list(range(2, 2 + len(sent)))  # 1 was the port of groups
+
+
+def test_who_joins_is_told_how_far_the_numbers_of_the_channel_are() -> None:
+    world = World()
+    ada, bob = joined(new(world, "ada"), "Pets"), new(world, "bob")
+    ada.send(Code.SEND_PUBLIC, b"x")
+    bob.send(Code.JOIN_REQ, b"Pets")
+    ada.send(Code.SEND_PUBLIC, b"y")
+    (joined_, joined_at), (said, said_at) = bob.stamps()
+    assert (joined_.code, joined_at.sequence, joined_at.last) == (Code.JOIN_ACK, 1, 2)
+    assert (said.code, said_at.sequence) == (Code.PUBLIC_MSG, 3)
 
 
 def test_members_that_resume_after_a_start_cost_one_answer_for_each_thing_that_they_ask() -> None:
@@ -289,3 +304,56 @@ def test_members_that_resume_after_a_start_cost_one_answer_for_each_thing_that_t
         told += len(member.ask(Code.JOIN_REQ, b"Pets"))
     told += sum(len(member.heard()) for member in members)
     assert told == 2 * len(members)
+
+
+def test_what_was_recorded_of_a_session_that_has_ended_takes_it_up_no_more() -> None:
+    world = World()
+    ada = new(world, "ada")
+    resume = ada.open()
+    said = ada.signed(pack(Code.SEND_PRIVATE, b"ada x"))
+    ada.log_off()
+    ada.heard()
+    for data in (resume, said):
+        world.send(ada.place, data)
+    assert (ada.heard(), world.rooms.users) == ([(Code.ERROR, b"please log in")], {})
+    assert world.desk.counts["old"] == 1
+    assert ada.log_in()[0].code == Code.OPENED  # it goes on with higher numbers
+
+
+def test_a_log_in_that_comes_again_after_the_log_off_logs_nobody_in() -> None:
+    world = World()
+    ada = New(world, b"ada", world.place())
+    event = ada.open()
+    ada.hellos = 0
+    ada.log_in()
+    ada.log_off()
+    ada.heard()
+    world.send(ada.place, event)
+    assert ada.heard() == [(Code.ERROR, b"say hello first")]
+    assert world.rooms.users == {}
+
+
+def test_a_session_that_was_silent_for_too_long_is_told_so_when_it_speaks() -> None:
+    world = World()
+    ada = new(world, "ada")
+    world.pass_(1800)
+    assert world.gone == [(b"ada", "silent for too long")]
+    assert ada.ask(Code.STILL_HERE) == [(Code.ERROR, b"please log in")]
+    assert ada.log_in()[0].code == Code.OPENED
+
+
+def test_ended_sessions_are_forgotten_after_a_while_and_are_not_too_many() -> None:
+    world = World(**QUICK)
+    ended = world.desk.threshold.ended
+    for number in range(20):
+        new(world, f"u{number}").log_off()
+    assert len(ended) == 20
+    world.now += SECONDS
+    assert ended.find(b"", world.now) is None
+    assert len(ended) == 0
+    user = world.rooms.users.get(b"ada") or (new(world, "ada"), world.rooms.users[b"ada"])[1]
+    for number in range(KEPT + 1):
+        assert user.session is not None
+        user.session.id = number.to_bytes(8, "big")
+        ended.add(user, world.now)
+    assert len(ended) == KEPT

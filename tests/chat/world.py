@@ -89,7 +89,7 @@ class World:
 
     def _begin(self, held: frozenset[bytes]) -> None:
         self.desk = Desk(Rooms(self.settings, SECRET, self.epoch), "here")
-        self.desk.held = set(held)
+        self.desk.threshold.held = set(held)
         self.desk.began = self.now
         self.moderation = Moderation(self.desk)
         self.audience: dict[Channel, dict[User, Place]] = {}
@@ -183,7 +183,7 @@ class World:
                 case Gone(user, reason):
                     assert not any(user in here for here in self.audience.values())
                     self.listings.pop(user, None)
-                    self.gone.append((user.nickname, reason))
+                    self.gone.append((user.nickname, str(reason)))
 
     def _going(self, effects: Sequence[Effect]) -> set[bytes]:
         return {effect.user.nickname for effect in effects if isinstance(effect, Gone)}
@@ -264,6 +264,7 @@ class New:
     number: int = 0
     keys: dict[bytes, bytes] = field(factory=dict)
     """Of channels, by title."""
+    hellos: int = 0
 
     def hello(self, nonce: bytes = b"12345678") -> Welcome:
         """Say hello; the answer."""
@@ -277,7 +278,9 @@ class New:
 
     def open(self) -> bytes:
         """What it logs in with: signed where it has a session."""
-        event = Open(self.name, self.hello().cookie, b"12345678").write()
+        self.hellos += 1
+        nonce = b"%08d" % self.hellos
+        event = Open(self.name, self.hello(nonce).cookie, nonce).write()
         return self.signed(event) if self.session else event
 
     def log_in(self) -> list[Event]:

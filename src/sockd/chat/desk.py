@@ -7,77 +7,60 @@ nothing: they are bound to the link that they are on, to few sessions and to a b
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
 
-from sockd.chat.allowances import Allowances
+from attrs import evolve
+
+from sockd.access.reasons import Reason, because
 from sockd.chat.effects import Effect, Gone, ToPlace
+from sockd.chat.heartbeat import group_of
 from sockd.chat.legacy import Legacy
 from sockd.chat.members import Moment, Place, Session, User
 from sockd.chat.rooms import Rooms
 from sockd.chat.settings import Settings
+from sockd.chat.threshold import Threshold
+from sockd.chat.words import ANSWERS, HELLO_FIRST, NEWER, OFF_LINK, PLEASE_LOG_IN
 from sockd.formats.chat import trailer
 from sockd.formats.chat.events import Code, Event, pack, unpack
 from sockd.formats.chat.hello import Hello, Welcome
-from sockd.formats.chat.names import fold, nickname_fault
+from sockd.formats.chat.names import fold
 from sockd.formats.chat.session import Open, Opened
 from sockd.formats.chat.window import Arrival, Window
 
-PLEASE_LOG_IN = b"please log in"
-TAKEN = b"that nickname is taken"
-HELD = b"that nickname is kept for its owner"
-"""For a minute after a start."""
-FULL = b"the server is full"
 _OPEN = pack(Code.OPEN)
 FEATURES = ("session", "ack", "stamp")
-MOST_ERROR = 60
-"""Bytes of what a stranger is told: with its headers at most three times the shortest question."""
-NEWER = b"this server needs a newer client"
-OFF_LINK = b"not on this link: use a newer client"
-ANSWERS = frozenset(
-    {
-        Code.ERROR,
-        Code.LOGIN_ACK,
-        Code.JOIN_ACK,
-        Code.PART_ACK,
-        Code.PUBLIC_MSG,
-        Code.PRIVATE_MSG,
-        Code.USER_JOINS,
-        Code.USER_PARTS,
-        Code.CHANNEL_ITEM,
-        Code.USER_ITEM,
-        Code.SET_MCAST_PORT,
-        Code.WELCOME,
-        Code.OPENED,
-        Code.ACK,
-    }
-)
-"""What servers send. One that answered it could be made to talk with another for ever."""
+LOGGED_OFF = because("logged_off")
+RENAMED = because("renamed")
+CONNECTION_OVER = because("connection_over")
+_LEGACY_OFF = because("legacy_off")
+_OFF_LINK = because("off_link")
 
 
 class Desk:
     """Everything that comes goes through here. `counts`: what was dropped, by reason."""
 
-    def __init__(self, rooms: Rooms, name: str) -> None:
+    def __init__(self, rooms: Rooms, name: str, counts: Counter[str] | None = None) -> None:
         self.rooms = rooms
         self.name = name
-        self.counts: Counter[str] = Counter()
-        self.held: set[bytes] = set()
-        """Folded nicknames that are kept for who had them before the start."""
+        self.counts: Counter[str] = Counter() if counts is None else counts
+        self.threshold = Threshold(rooms, self.counts)
         self.began = 0.0
         """When the server has started."""
-        self.bans: Callable[[str], bool] = lambda _: False
-        self.allowances = Allowances(rooms.settings)
         self._sessions: dict[bytes, User] = {}
 
     def apply(self, settings: Settings, moment: Moment) -> list[Effect]:
         """Have other settings. Old clients go where there are to be none any more."""
-        if settings != self.rooms.settings:
-            self.allowances.apply(settings)
+        before = self.rooms.settings
+        if settings != before:
+            self.threshold.allowances.apply(settings)
         effects = self.rooms.apply(settings, moment)
+        for user in self._sessions.values():
+            gate = user.place.gate
+            if group_of(gate, before) != group_of(gate, settings):
+                effects += self._beats(user, moment)
         if settings.legacy is Legacy.OFF:
             for user in [user for user in self.rooms.users.values() if user.session is None]:
                 effects += self.rooms.error(user, NEWER, moment)
-                effects += self.log_off(user, moment, NEWER.decode())
+                effects += self.log_off(user, moment, _LEGACY_OFF)
         return effects
 
     # what comes
@@ -93,16 +76,18 @@ class Desk:
             return self._signed(place, user, data, signed.number, moment)
         event = unpack(data)
         if event is None:
-            return self._drop("short")
+            return self.threshold.drop("short")
         if event.code == Code.NOTHING and (hello := Hello.read(event.text)) is not None:
             return self._hello(place, hello, moment)
         if event.code == Code.OPEN:
             return self._open(place, event, moment, data, signed, is_on_link)
         if signed is not None:
+            if end := self.threshold.ended.find(signed.session, moment.seconds):
+                return self.threshold.late(place, data, end, signed, moment, is_on_link)
             # shorter than what was asked; and after a start all need it
-            return self._stranger(place, PLEASE_LOG_IN, moment, is_proven=is_on_link)
+            return self.threshold.stranger(place, PLEASE_LOG_IN, moment, is_proven=is_on_link)
         if event.code in ANSWERS and place not in self.rooms.at:
-            return self._drop("answer")
+            return self.threshold.drop("answer")
         return self._plain(place, event, moment, is_on_link, interface)
 
     @property
@@ -114,33 +99,36 @@ class Desk:
     def left(self, place: Place, moment: Moment) -> list[Effect]:
         """A connection has ended: who came by it is gone."""
         user = self.rooms.at.get(place)
-        return [] if user is None else self.log_off(user, moment, "the connection has ended")
+        return [] if user is None else self.log_off(user, moment, CONNECTION_OVER)
 
-    def log_off(self, user: User, moment: Moment, reason: str) -> list[Effect]:
-        """Somebody is gone."""
+    def log_off(
+        self, user: User, moment: Moment, reason: Reason, told: bytes = b""
+    ) -> list[Effect]:
+        """Somebody is gone. `told`: it was sent away, and hears this again if it still comes."""
         effects = self.rooms.log_off(user, moment, reason)
-        self.forget(user)
+        self._forget(user, moment, told)
         return effects
 
-    def forget(self, user: User) -> None:
+    def _forget(self, user: User, moment: Moment, told: bytes = b"") -> None:
         """The rooms have logged somebody off."""
         if user.session is not None:
             self._sessions.pop(user.session.id, None)
-        self.allowances.go(user)
+            self.threshold.ended.add(user, moment.seconds, told)
+        self.threshold.allowances.go(user)
 
     def tick(self, moment: Moment) -> list[Effect]:
         """Time has passed: who was silent for too long is gone."""
-        if self.held and moment.seconds >= self.began + self.rooms.settings.held:
-            self.held = set()
+        if self.threshold.held and moment.seconds >= self.began + self.rooms.settings.held:
+            self.threshold.held = set()
         effects = self.rooms.silence(moment)
         for effect in effects:
             if isinstance(effect, Gone):
-                self.forget(effect.user)
+                self._forget(effect.user, moment)
         return effects
 
     def may_send(self, user: User, size: int, now: float) -> bool:
         """Whether an old client's address may be sent so many bytes more."""
-        return self.allowances.may_send(user, size, now)
+        return self.threshold.allowances.may_send(user, size, now)
 
     # new clients
 
@@ -165,9 +153,11 @@ class Desk:
         if asked is None or not secret.is_cookie(
             asked.cookie, place.name, asked.nonce, moment.seconds
         ):
-            return self._stranger(place, b"say hello first", moment, is_proven=is_on_link)
-        if why := self._name_fault(asked.nickname, place):
-            return self._stranger(place, why, moment)
+            return self.threshold.stranger(place, HELLO_FIRST, moment, is_proven=is_on_link)
+        if self.threshold.bans(place.host):
+            return self.threshold.banned(place)
+        if why := self.threshold.name_fault(asked.nickname):
+            return self.threshold.stranger(place, why, moment)
         if signed is not None:
             key = secret.session_key(signed.session, asked.nickname)
             if trailer.is_genuine(data, key):
@@ -179,9 +169,11 @@ class Desk:
         user = self._sessions.get(id)
         if user is not None and user.place == place:  # our answer was lost
             self.rooms.alive(user, moment.seconds)
-            return [ToPlace(place, opened.write()), *self._port(user, moment)]
-        if why := self._not_free(asked.nickname):
-            return self._stranger(place, why, moment)
+            return [ToPlace(place, _gone_on(opened, user)), *self._port(user, moment)]
+        if why := self.threshold.not_free(asked.nickname):
+            return self.threshold.occupied(place, why)
+        if self.threshold.ended.find(id, moment.seconds):
+            return self.threshold.stranger(place, HELLO_FIRST, moment)  # its cookie is used up
         return self._enter(place, asked.nickname, moment, Session(id, key, opened.label), opened)
 
     def _resume(
@@ -195,19 +187,25 @@ class Desk:
         if user is not None and user.session is not None:
             arrival = user.session.window.arrive(signed.number)
             if arrival is not Arrival.NEW and place != user.place:
-                return self._drop("old")  # it is not moved back to where it once was
+                return self.threshold.drop("old")  # it is not moved back to where it once was
             self.rooms.alive(user, moment.seconds)
             return [
                 *self._clear(place, user, moment),
                 *self.rooms.move(user, place),
-                ToPlace(place, opened.write()),
+                ToPlace(place, _gone_on(opened, user)),
                 *self._port(user, moment),
             ]
-        if why := self._not_free(asked.nickname, is_owner=True):
-            return self._stranger(place, why, moment)
+        if end := self.threshold.ended.find(id, moment.seconds):
+            if end.why:
+                return self.threshold.tell_end(place, end, moment)
+            if signed.number <= end.session.window.highest:
+                return self.threshold.drop("old")  # it was recorded before the session ended
+        if why := self.threshold.not_free(asked.nickname, is_owner=True):
+            return self.threshold.occupied(place, why)
+        self.threshold.ended.discard(id)
         session = Session(signed.session, key, opened.label, Window(signed.number))
         session.first = signed.number
-        is_back = fold(asked.nickname) in self.held
+        is_back = fold(asked.nickname) in self.threshold.held
         quiet_until = moment.seconds + self.rooms.settings.held if is_back else 0.0
         return self._enter(place, asked.nickname, moment, session, opened, quiet_until)
 
@@ -225,8 +223,8 @@ class Desk:
         user = self.rooms.at[place]
         user.quiet_until = quiet_until
         self._sessions[session.id] = user
-        self.allowances.come(user, moment.seconds)
-        self.held.discard(fold(nickname))
+        self.threshold.allowances.come(user, moment.seconds)
+        self.threshold.held.discard(fold(nickname))
         return [*effects, ToPlace(place, opened.write()), *self._port(user, moment)]
 
     def _signed(
@@ -235,10 +233,10 @@ class Desk:
         """An event of a session, if its MAC says so."""
         session = user.session
         if session is None or place != user.place or not trailer.is_genuine(data, session.key):
-            return self._drop("forged")
+            return self.threshold.forged(place)
         arrival = session.window.arrive(number)
         if arrival is Arrival.OLD or number < session.first:
-            return self._drop("old")
+            return self.threshold.drop("old")
         self.rooms.alive(user, moment.seconds)
         if arrival is Arrival.DOUBLE:
             self.counts["double"] += 1
@@ -248,7 +246,7 @@ class Desk:
         event = Event(int.from_bytes(data[:2], "big"), data[2 : -trailer.CLIENT_BYTES])
         if event.code == Code.LOGOFF:
             acknowledged = self.rooms.answer(user, Code.ACK, b"", moment, number)
-            return [acknowledged, *self.log_off(user, moment, "logged off")]
+            return [acknowledged, *self.log_off(user, moment, LOGGED_OFF)]
         if event.code == Code.NOTHING:  # what is asked to know that all before it is done
             return [self.rooms.answer(user, Code.ACK, b"", moment, number)]
         return self._do(user, event, moment, number)
@@ -262,16 +260,18 @@ class Desk:
         user = self.rooms.at.get(place)
         if user is not None and user.session is not None:
             if event.code == Code.NOTHING:
-                return self._stranger(place, PLEASE_LOG_IN, moment, is_proven=is_on_link)
-            return self._drop("unsigned")
+                return self.threshold.stranger(place, PLEASE_LOG_IN, moment, is_proven=is_on_link)
+            return self.threshold.drop("unsigned")
         if self.rooms.settings.legacy is Legacy.OFF:
-            return self._stranger(place, NEWER, moment, is_proven=is_on_link)
+            return self.threshold.stranger(place, NEWER, moment, _LEGACY_OFF, is_proven=is_on_link)
         if not (is_on_link or self.rooms.settings.legacy is Legacy.EVERYWHERE):
-            return self._stranger(place, OFF_LINK, moment, is_proven=False)
+            return self.threshold.stranger(place, OFF_LINK, moment, _OFF_LINK, is_proven=False)
         if user is not None and user.interface != interface:
-            return self._drop("interface")
+            return self.threshold.drop("interface")
         if event.code == Code.LOGIN_REQ:
             return self._log_in_old(place, user, event.text, moment, interface)
+        if user is None and event.code == Code.LOGOFF:
+            return []  # it comes before each log-in, and an ERROR would count as the answer to that
         if user is None:
             return [ToPlace(place, pack(Code.ERROR, PLEASE_LOG_IN))]
         if event.code == Code.LOGOFF:
@@ -286,7 +286,9 @@ class Desk:
         is_strict = self.rooms.settings.is_strict and place.host
         if is_strict:
             nickname, _, number = typed.partition(b"/")
-        if why := self._name_fault(nickname, place):
+        if self.threshold.bans(place.host):
+            return self.threshold.banned(place)
+        if why := self.threshold.name_fault(nickname):
             return [ToPlace(place, pack(Code.ERROR, why))]
         if is_strict and number != (wanted := self._number(place, nickname)):
             return [ToPlace(place, pack(Code.ERROR, b"log in as %s/%s" % (nickname, wanted)))]
@@ -295,30 +297,28 @@ class Desk:
             self.rooms.alive(user, moment.seconds)
             user.typed = typed
             return [ToPlace(place, ack), *self._port(user, moment)]
-        if why := self._not_free(nickname) or self._too_many_old(place, user):
-            return [ToPlace(place, pack(Code.ERROR, why))]
+        if why := self.threshold.not_free(nickname):
+            return self.threshold.occupied(place, why)
+        if user is None and not self.threshold.allowances.has_room(place.host):
+            limit = self.rooms.settings.old_sessions
+            why = b"%d old clients at your address are enough" % limit
+            return self.threshold.turn_away(place, because("old_clients", limit=limit), why)
         effects = self._clear(place, None, moment)
         effects += self.rooms.log_in(place, nickname, moment)
         user = self.rooms.at[place]
         user.interface, user.typed = interface, typed
-        self.allowances.come(user, moment.seconds)
+        self.threshold.allowances.come(user, moment.seconds)
         return [*effects, ToPlace(place, ack), *self._port(user, moment)]
 
     def _log_off_old(self, user: User, text: bytes, moment: Moment) -> list[Effect]:
         """The name has to be there: who forges a log-off may not know it."""
         if fold(text.strip()) != fold(user.typed):
-            return self._drop("forged")
-        return self.log_off(user, moment, "logged off")
+            return self.threshold.drop("forged")
+        return self.log_off(user, moment, LOGGED_OFF)
 
     def _number(self, place: Place, nickname: bytes) -> bytes:
         """What an old client has to put behind its name, where that is asked."""
         return b"%06d" % self.rooms.secret.number(place.name, nickname)
-
-    def _too_many_old(self, place: Place, user: User | None) -> bytes | None:
-        if user is not None or self.allowances.has_room(place.host):
-            return None
-        limit = self.rooms.settings.old_sessions
-        return b"%d old clients at your address are enough" % limit
 
     # both
 
@@ -337,53 +337,30 @@ class Desk:
             user.tokens -= 1
         return rooms.event(user, event.code, event.text, moment, number)
 
-    def _name_fault(self, nickname: bytes, place: Place) -> bytes | None:
-        if self.bans(place.host):
-            return b"your address is banned"
-        fault = nickname_fault(nickname, self.rooms.settings.max_nickname)
-        return fault.encode() if fault else None
-
-    def _not_free(self, nickname: bytes, is_owner: bool = False) -> bytes | None:
-        folded = fold(nickname)
-        if folded in self.rooms.users:
-            return TAKEN
-        if folded in self.held and not is_owner:
-            return HELD
-        return FULL if len(self.rooms.users) >= self.rooms.settings.max_users else None
-
     def _clear(self, place: Place, but: User | None, moment: Moment) -> list[Effect]:
         """Somebody else comes at a place: who was there is gone."""
         user = self.rooms.at.get(place)
         if user is None or user is but:
             return []
-        return self.log_off(user, moment, "logged in by another name")
+        return self.log_off(user, moment, RENAMED)
 
     def _port(self, user: User, moment: Moment) -> list[Effect]:
         """Where groups are heard, for who comes by a gate that has some: after the log-in."""
         port = user.place.gate.group_port
         if port is None:
             return []
-        rooms, told = (
-            self.rooms,
-            [self.rooms.answer(user, Code.SET_MCAST_PORT, b"%d" % port, moment)],
-        )
-        if (
-            user.session is not None
-            and (text := rooms.heartbeat.place(user.place.gate)) is not None
-        ):
-            key = rooms.heartbeat.key
-            told.append(rooms.answer(user, Code.HEARTBEAT_AT, text, moment, key=key))
-        return [*told]
+        told: list[Effect] = [self.rooms.answer(user, Code.SET_MCAST_PORT, b"%d" % port, moment)]
+        return told + self._beats(user, moment)
 
-    def _stranger(
-        self, place: Place, text: bytes, moment: Moment, is_proven: bool = True
-    ) -> list[Effect]:
-        """An error for who is not logged in. One whose address may be forged gets few of them."""
-        assert len(text) <= MOST_ERROR
-        if not (is_proven or self.allowances.may_answer(place.host, moment.seconds)):
-            return self._drop("stranger")
-        return [ToPlace(place, pack(Code.ERROR, text))]
+    def _beats(self, user: User, moment: Moment) -> list[Effect]:
+        """Where a new client hears that groups reach it."""
+        rooms = self.rooms
+        text = rooms.heartbeat.place(user.place.gate, rooms.settings)
+        if text is None or user.session is None:
+            return []
+        return [rooms.answer(user, Code.HEARTBEAT_AT, text, moment, key=rooms.heartbeat.key)]
 
-    def _drop(self, why: str) -> list[Effect]:
-        self.counts[why] += 1
-        return []
+
+def _gone_on(opened: Opened, user: User) -> bytes:
+    """The answer to who has a session: it goes on."""
+    return evolve(opened, last=user.session.sent if user.session else 0).write()

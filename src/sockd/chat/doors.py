@@ -13,6 +13,7 @@ from sockd import events
 from sockd.access.entrance import Entrance
 from sockd.access.peer import Peer
 from sockd.access.reasons import because
+from sockd.chat.heartbeat import group_of
 from sockd.chat.members import Channel, Gate, Place, User
 from sockd.chat.server import ChatServer
 from sockd.formats.chat.events import MAX_EVENT
@@ -20,6 +21,7 @@ from sockd.formats.frames import FrameBuffer
 from sockd.listen.sockets import aim
 from sockd.net.context import Context
 from sockd.net.datagram import Datagram, Datagrams
+from sockd.net.states import Hold
 from sockd.net.stream import Stream
 from sockd.reactor.ancillary import Wanted
 from sockd.reactor.audience import Audience, audience_of
@@ -36,6 +38,11 @@ MOST_WAITING = 128 * 1024
 """Bytes that a connection may leave unread before it is sent no more of what goes to channels."""
 
 
+AIM_SECONDS = 1.0
+"""Until it is looked again by which interface groups are sent to: one that was removed and came
+back is another one."""
+OURS = (because("daemon_stops"), because("service_removed"))
+"""Why a connection ends whose user would have stayed."""
 _ABSENT = object()
 
 
@@ -108,7 +115,7 @@ class UdpDoor(Datagrams):
         return Gate(str(self.entrance))
 
     def startProtocol(self) -> None:
-        if isinstance(sock := self.port.socket, socket.socket):
+        if isinstance(sock := getattr(self.port, "socket", None), socket.socket):
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
         self.context.shared.open(self)
 
@@ -127,13 +134,30 @@ class UdpDoor(Datagrams):
         if self.port.is_local:
             server.received(Place(self.gate, "", datagram.sender), datagram.data)
             return
+        if told is not None and told.interface == 0:
+            return  # it had come before anybody asked by which interface: it will come again
         interface = (told.interface if told else None) or 0
         place = Place(self.gate, host, datagram.sender)
         server.received(place, datagram.data, server.links.has(host, interface), interface)
 
+    def unreached(self, address: Address) -> None:
+        """The port: the network says that nobody is there."""
+        self.context.shared.unreached(Place(self.gate, address[0], address))
+
     # from the server
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether the port is: those who came by it are logged off one by one, and told nothing."""
+        return self.transport is None
+
+    def whence(self, place: Place) -> tuple[Peer, Entrance | None]:
+        _, port = cast(Address, place.address)
+        return (Peer(place.host, port) if place.host else Peer("", 0)), self.entrance
+
     def tell(self, place: Place, data: bytes) -> None:
+        if self.is_closed:
+            return
         address = cast(Address, place.address)
         self.send(data, address, self._asked.get(address, self._asked_now))
 
@@ -153,12 +177,12 @@ class UdpDoor(Datagrams):
         else:
             here.add(address, self._asked.get(address))
 
-    def left(self, channel: Channel, user: User) -> None:
+    def left(self, channel: Channel, user: User, place: Place) -> None:
         if (here := self._here.get(channel)) is not None:
-            here.discard(cast(Address, user.place.address))
+            here.discard(cast(Address, place.address))
 
     def broadcast(self, channel: Channel, data: bytes) -> None:
-        if (here := self._here.get(channel)) is None:
+        if (here := self._here.get(channel)) is None or self.is_closed:
             return
         if here.old:
             self._send_to_old(here, data)
@@ -169,6 +193,7 @@ class UdpDoor(Datagrams):
             else:
                 self.context.guard.counts["fan_out_lost"] += 1
         elif here.audience:
+            self.flush()  # whoever has just joined is told so first
             self._count(self.port.write_all(data, here.audience), len(data))
 
     def beat(self, data: bytes) -> None:
@@ -213,15 +238,15 @@ class GroupDoor(UdpDoor):
     """Datagrams for what users ask; what goes to a channel is sent once, to the channel's group."""
 
     def make_gate(self) -> Gate:
-        settings = self.context.shared.desk.rooms.settings
-        port = self.context.options.group_port
-        if ":" in self.entrance.host:
-            return Gate(str(self.entrance), port, 6, settings.heartbeat6)
-        return Gate(str(self.entrance), port, 4, settings.heartbeat)
+        if self.entrance.path:  # a Unix socket has no groups
+            return super().make_gate()
+        version = 6 if ":" in self.entrance.host else 4
+        return Gate(str(self.entrance), self.context.options.group_port, version)
 
     def startProtocol(self) -> None:
         self._members: dict[Channel, dict[User, None]] = {}
         self._why = ""
+        self._aimed = float("-inf")
         self._hears_beats = 0
         super().startProtocol()
 
@@ -232,20 +257,22 @@ class GroupDoor(UdpDoor):
         else:
             self._members.setdefault(channel, {})[user] = None
 
-    def left(self, channel: Channel, user: User) -> None:
+    def left(self, channel: Channel, user: User, place: Place) -> None:
         if self._members.get(channel, {}).pop(user, _ABSENT) is _ABSENT:
-            super().left(channel, user)
+            super().left(channel, user, place)
 
     def broadcast(self, channel: Channel, data: bytes) -> None:
         super().broadcast(channel, data)
         group = self.gate.group(channel.settings)
-        if self._members.get(channel) and group is not None:
+        if self._members.get(channel) and group is not None and not self.is_closed:
+            self.flush()  # as above
             self._send_to_group(data, str(group))
 
     def beat(self, data: bytes) -> None:
         """A heartbeat, for new clients at this door, if there are any."""
-        if self._hears_beats and self.gate.heartbeat is not None:
-            self._send_to_group(data, str(self.gate.heartbeat))
+        group = group_of(self.gate, self.context.shared.desk.rooms.settings)
+        if self._hears_beats and group is not None:
+            self._send_to_group(data, str(group))
 
     def arrived(self, user: User) -> None:
         super().arrived(user)
@@ -260,10 +287,12 @@ class GroupDoor(UdpDoor):
         interface = options.group_interface or ("" if own.is_wildcard else own.host)
         to = group, self.gate.group_port or 0
         why = ""
-        try:
-            aim(self.port.socket, interface, options.group_ttl)
-        except OSError as error:
-            why = error.strerror or str(error)
+        if (now := self.context.clock.seconds()) >= self._aimed + AIM_SECONDS or self._why:
+            try:
+                aim(self.port.socket, interface, options.group_ttl)
+                self._aimed = now
+            except OSError as error:
+                why = error.strerror or str(error)
         if not why and not self.port.write_to((data,), to):
             self._count(1, len(data))
         else:
@@ -296,13 +325,37 @@ class StreamDoor(Stream):
 
     def received(self, data: bytes) -> None:
         self._buffer.feed(data)
+        if not self.is_working and not self.context.world.turns.take(self):
+            self.hold(Hold.WORK)
+
+    def turn(self, until: float) -> None:
+        """Its turn: what has come, until the time is over. A flood must not keep others waiting."""
+        clock, server = self.context.clock, self.context.shared
         while self._buffer.has_request and not self.is_closing:
-            self.context.shared.received(self.place, self._buffer.take())
+            server.received(self.place, self._buffer.take())
+            if clock.seconds() >= until:
+                break
+        if self._buffer.has_request and not self.is_closing:
+            self.hold(Hold.WORK)
+            self.context.world.turns.wait(self)
+            return
+        self.release(Hold.WORK)
         if self._buffer.fault:
             self.close(because("max_frame", limit=MAX_EVENT))
+        elif self.peer_finished:
+            self.close()
+
+    @property
+    def is_working(self) -> bool:
+        return Hold.WORK in self.holds
+
+    def finished(self) -> None:
+        if not self.is_working:
+            self.close()
 
     def gone(self) -> None:
-        self.context.shared.disconnected(self.place)
+        self.context.world.turns.leave(self)
+        self.context.shared.disconnected(self.place, by_us=self.reason in OURS)
         self.context.shared.streams.close(self)
 
     def resumeProducing(self) -> None:
@@ -317,5 +370,6 @@ class StreamDoor(Stream):
             self._unread += len(framed)
             if self._unread > MOST_WAITING:
                 self.lost += 1
+                self.context.guard.counts["unread"] += 1
                 return
         self.write(framed)

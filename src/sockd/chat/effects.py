@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from attrs import frozen
 
+from sockd.access.reasons import Reason
 from sockd.chat.members import Channel, Place, User
 
 
@@ -77,7 +78,15 @@ class Gone:
     """Somebody is not logged in any more, and why."""
 
     user: User
-    reason: str
+    reason: Reason
 
 
-Effect = ToPlace | ToUser | ToChannel | Entered | Left | Listing | Arrived | Moved | Gone
+@frozen
+class Refused:
+    """Somebody was turned away: for those who look after the server."""
+
+    place: Place
+    reason: Reason
+
+
+Effect = ToPlace | ToUser | ToChannel | Entered | Left | Listing | Arrived | Moved | Gone | Refused

@@ -7,12 +7,20 @@ from __future__ import annotations
 
 from sockd.chat.members import Gate, Moment
 from sockd.chat.secret import Secret
+from sockd.chat.settings import Settings
 from sockd.formats.chat.events import Code, pack
-from sockd.formats.chat.texts import HeartbeatText
+from sockd.formats.chat.texts import Group, HeartbeatText
 from sockd.formats.chat.trailer import Stamp, stamp
 
 SECONDS = 10
 """Between two heartbeats: a client that misses three knows it within half a minute."""
+
+
+def group_of(gate: Gate, settings: Settings) -> Group | None:
+    """Where who comes by a gate hears them."""
+    if gate.group_port is None:
+        return None
+    return settings.heartbeat if gate.version == 4 else settings.heartbeat6
 
 
 class Heartbeat:
@@ -23,11 +31,10 @@ class Heartbeat:
         self._epoch = epoch
         self._sequence = 0
 
-    def place(self, gate: Gate) -> bytes | None:
+    def place(self, gate: Gate, settings: Settings) -> bytes | None:
         """The text that tells where they are heard; None where a gate has no groups."""
-        if gate.group_port is None or gate.heartbeat is None:
-            return None
-        return HeartbeatText(gate.heartbeat, SECONDS).write()
+        group = group_of(gate, settings)
+        return None if group is None else HeartbeatText(group, SECONDS).write()
 
     def beat(self, moment: Moment) -> bytes:
         """The next one."""

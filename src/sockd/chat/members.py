@@ -43,8 +43,6 @@ class Gate:
     """Where groups are heard; None where each member is sent its own."""
     version: int = 4
     """Of the groups' addresses."""
-    heartbeat: Group | None = None
-    """Where new clients hear that groups reach them."""
 
     def group(self, channel: ChannelSettings) -> Group | None:
         """The group of a channel, for who comes by this gate."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
 import psutil
@@ -53,8 +54,9 @@ class Links:
         if address.is_loopback:
             return True
         if (now := self._seconds()) >= self._until:
-            self._networks = self._read()
             self._until = now + REREAD_SECONDS
+            with suppress(OSError):  # descriptors have run out: as they were
+                self._networks = self._read()
         networks = self._networks.get(interface, ())
         # by the loopback interface nobody else comes, whatever address this host talks from
         return any(one.is_loopback or address in one for one in networks)

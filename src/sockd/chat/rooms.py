@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 
+from sockd.access.reasons import Reason, because
 from sockd.chat.effects import (
     Arrived,
     Effect,
@@ -38,6 +39,10 @@ IS_LISTING = b"a list is on its way"
 TOO_LONG = b"too long: %d bytes more than an event holds"
 SHOWN = 64
 """Bytes of a name that nobody has that its user is told: enough to see what was typed."""
+SILENT = because("silent")
+SILENT_AT_ONCE = 500
+"""Users that are logged off at once for their silence: each has all in its channels told, and a
+network that has gone takes thousands with it. The others go a tick later."""
 
 
 class Rooms:
@@ -130,7 +135,7 @@ class Rooms:
         self._silent[user.patience][user] = None
         return [Arrived(user)]
 
-    def log_off(self, user: User, moment: Moment, reason: str) -> list[Effect]:
+    def log_off(self, user: User, moment: Moment, reason: Reason) -> list[Effect]:
         """Somebody is gone; those who remain are told."""
         user.is_listing = False
         effects: list[Effect] = []
@@ -148,6 +153,7 @@ class Rooms:
         before = user.place
         del self.at[before]
         user.place = place
+        user.by_unicast = False  # groups may reach it there
         self.at[place] = user
         return [Moved(user, before)]
 
@@ -172,13 +178,15 @@ class Rooms:
     def silence(self, moment: Moment) -> list[Effect]:
         """Log off who has not been heard for too long."""
         effects: list[Effect] = []
+        left = SILENT_AT_ONCE
         for patience, users in self._silent.items():
             limit = self._limit(patience)
-            while users:
+            while users and left:
                 user = next(iter(users))
                 if moment.seconds - user.heard < limit:
                     break
-                effects += self.log_off(user, moment, "silent for too long")
+                effects += self.log_off(user, moment, SILENT)
+                left -= 1
         return effects
 
     def _limit(self, patience: Patience) -> float:
@@ -323,16 +331,18 @@ class Rooms:
         *,
         label: int = 0,
         key: bytes = b"",
+        last: int = 0,
     ) -> ToUser:
         """An event for one user; for a new client with its trailer.
 
-        `number`: of the event that it answers. `label`: of who said it. `key`: of a channel.
+        `number`: of the event that it answers. `label`: of who said it. `key`: of a channel;
+        `last`: the sequence number of what went to it last.
         """
         data = pack(code, text)
         session = user.session
         if session is not None:
             session.sent += 1
-            facts = Stamp(self.epoch, session.sent, moment.wall_ms, label, number, key)
+            facts = Stamp(self.epoch, session.sent, moment.wall_ms, label, number, key, last)
             data = stamp(data, facts, session.key)
         return ToUser(user, data)
 
@@ -347,8 +357,8 @@ class Rooms:
         return [self.answer(user, Code.ACK, b"", moment, number)] if number else []
 
     def _welcome(self, user: User, channel: Channel, moment: Moment, number: int) -> ToUser:
-        text, key = channel.text(user.place.gate), channel.key
-        return self.answer(user, Code.JOIN_ACK, text, moment, number, key=key)
+        text, key, last = channel.text(user.place.gate), channel.key, channel.sequence
+        return self.answer(user, Code.JOIN_ACK, text, moment, number, key=key, last=last)
 
     # channels
 
@@ -372,7 +382,7 @@ class Rooms:
 
 def _name(typed: bytes) -> bytes:
     """A name as it was typed, or the beginning of it."""
-    return harmless(typed[:SHOWN])
+    return harmless(typed, SHOWN)
 
 
 def _members(channel: Channel, now: float) -> Iterator[bytes]:

@@ -5,7 +5,8 @@ All doors of an instance lead here. It holds what a reload keeps: who is logged 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -15,6 +16,9 @@ from twisted.internet.threads import deferToThreadPool
 from twisted.python.failure import Failure
 
 from sockd import events
+from sockd.access.buckets import Buckets
+from sockd.access.entrance import Entrance
+from sockd.access.peer import Peer
 from sockd.access.reasons import because
 from sockd.chat import heartbeat, memory
 from sockd.chat.desk import Desk
@@ -26,15 +30,17 @@ from sockd.chat.effects import (
     Left,
     Listing,
     Moved,
+    Refused,
     ToChannel,
     ToPlace,
     ToUser,
 )
 from sockd.chat.members import Channel, Gate, Moment, Place, User
-from sockd.chat.moderation import Moderation
+from sockd.chat.moderation import Moderation, Seen
 from sockd.chat.onlink import Links
 from sockd.chat.settings import Settings
-from sockd.formats.frames import frame
+from sockd.chat.streams import Streams
+from sockd.formats.chat.names import fold
 
 TICK_SECONDS = 1.0
 """How often it is looked who has been silent for too long."""
@@ -42,12 +48,21 @@ LIST_SECONDS = 0.1
 """Between two parts of a list."""
 LIST_PART = 20
 """Events of a list at once: what a slow reader's socket holds."""
+LISTS_AT_ONCE = 50
+"""Lists that go on in a pass of the loop, about 5 ms; the others have their turn after them."""
+REPORTS_PER_SECOND = 10
+REPORTS_AT_ONCE = 100
+"""Users that come or go of whom the log tells; the rest are counted. After a start all come."""
+_DOOR_CLOSED = because("door_closed")
 
 
 class Door(Protocol):
     """What sends by one gate."""
 
     gate: Gate
+
+    def whence(self, place: Place) -> tuple[Peer, Entrance | None]:
+        """Who is at a place, and where it came in."""
 
     def tell(self, place: Place, data: bytes) -> None:
         """One event to one place."""
@@ -61,8 +76,8 @@ class Door(Protocol):
     def entered(self, channel: Channel, user: User) -> None:
         """What goes to the channel goes to this user too."""
 
-    def left(self, channel: Channel, user: User) -> None:
-        """It does not any more."""
+    def left(self, channel: Channel, user: User, place: Place) -> None:
+        """Who was at this place does not any more."""
 
     def broadcast(self, channel: Channel, data: bytes) -> None:
         """One event to all who came by this gate and are in the channel."""
@@ -71,59 +86,11 @@ class Door(Protocol):
         """A heartbeat, where it has groups."""
 
 
-class Connection(Protocol):
-    """What a door of connections needs of one."""
+class Untold(int):
+    """How many users came or went that were not told of."""
 
-    number: int
-
-    def tell(self, framed: bytes) -> None:
-        """Send an event that is in its frame."""
-
-
-class Streams:
-    """The door of all connections of an instance."""
-
-    def __init__(self) -> None:
-        self.gate = Gate("stream")
-        self._open: dict[Hashable, Connection] = {}
-        self._here: dict[Channel, dict[Connection, None]] = {}
-
-    def open(self, connection: Connection) -> None:
-        """One more."""
-        self._open[connection.number] = connection
-
-    def close(self, connection: Connection) -> None:
-        """One fewer; who came by it has been logged off."""
-        del self._open[connection.number]
-
-    def tell(self, place: Place, data: bytes) -> None:
-        """One event to one place."""
-        if (connection := self._open.get(place.address)) is not None:
-            connection.tell(frame(data))
-
-    def arrived(self, user: User) -> None:
-        """Nothing is to be kept of it."""
-
-    def gone(self, user: User, place: Place) -> None:
-        """Nothing was kept."""
-
-    def entered(self, channel: Channel, user: User) -> None:
-        """What goes to the channel goes to this user too."""
-        self._here.setdefault(channel, {})[self._open[user.place.address]] = None
-
-    def left(self, channel: Channel, user: User) -> None:
-        """It does not any more."""
-        self._here[channel].pop(self._open[user.place.address], None)
-
-    def broadcast(self, channel: Channel, data: bytes) -> None:
-        """One event to all who are in the channel."""
-        if here := self._here.get(channel):
-            framed = frame(data)
-            for connection in tuple(here):
-                connection.tell(framed)
-
-    def beat(self, data: bytes) -> None:
-        """Connections have no groups."""
+    def __str__(self) -> str:
+        return f" (and {int(self)} more since the last report)" if self else ""
 
 
 class ChatServer:
@@ -136,12 +103,18 @@ class ChatServer:
         self._settings = settings
         self.desk = desk
         self.moderation = Moderation(desk)
+        """What an administrator may do that has nothing sent: mute, unban, close."""
         self.links = Links(context.clock.seconds)
         desk.began = context.clock.seconds()
-        desk.allowances.trusts = context.guard.trusts
+        desk.threshold.allowances.trusts = context.guard.trusts
         self._state = state
         self._is_remembered = True
         self._is_writing = False
+        self._why_unwritten = ""
+        self._cut_off: dict[bytes, float] = {}
+        """Folded nicknames of those whose door has closed, and since when: they may come back."""
+        self._reports = Buckets(REPORTS_PER_SECOND, REPORTS_AT_ONCE, 1)
+        self._unreported = 0
         self._ticks = 0
         self.streams = Streams()
         self.doors: dict[Gate, Door] = {self.streams.gate: self.streams}
@@ -162,7 +135,8 @@ class ChatServer:
     def close(self, door: Door) -> None:
         """A door is closed: who came by it is gone."""
         for user in [user for user in self.desk.rooms.at.values() if user.place.gate is door.gate]:
-            self.carry_out(self.desk.log_off(user, self.moment, "the door is closed"))
+            self._cut(user)
+            self.carry_out(self.desk.log_off(user, self.moment, _DOOR_CLOSED))
         del self.doors[door.gate]
 
     def received(
@@ -171,9 +145,27 @@ class ChatServer:
         """An event has come by a door."""
         self.carry_out(self.desk.received(place, data, self.moment, is_on_link, interface))
 
-    def disconnected(self, place: Place) -> None:
-        """A connection has ended."""
+    def disconnected(self, place: Place, *, by_us: bool = False) -> None:
+        """A connection has ended. `by_us`: its user did not want it to."""
+        if by_us and (user := self.desk.rooms.at.get(place)) is not None:
+            self._cut(user)
         self.carry_out(self.desk.left(place, self.moment))
+
+    def unreached(self, place: Place) -> None:
+        """The network says that nobody is at a place."""
+        self.desk.rooms.suspect(place, self.context.clock.seconds())
+
+    def kick(self, nickname: str, why: str = "") -> None:
+        """Log a user off; see `Moderation.kick`."""
+        self.carry_out(self.moderation.kick(nickname, self.moment, why))
+
+    def ban(self, prefix: str) -> None:
+        """Nobody comes from there, and who is there goes; see `Moderation.ban`."""
+        self.carry_out(self.moderation.ban(prefix, self.moment))
+
+    def users(self) -> list[Seen]:
+        """All who are here."""
+        return self.moderation.users(self.moment)
 
     def use(self, context: Any) -> None:
         """Have other options; who is logged in stays."""
@@ -194,7 +186,8 @@ class ChatServer:
         for effect in effects:
             match effect:
                 case ToUser(user, data):
-                    self._send(user, data)
+                    if not self._send(user, data):
+                        self.context.guard.counts["over_budget"] += 1
                 case ToChannel(channel, data):
                     for door in self.doors.values():
                         door.broadcast(channel, data)
@@ -204,32 +197,58 @@ class ChatServer:
                 case Entered(channel, user):
                     self._door(user).entered(channel, user)
                 case Left(channel, user):
-                    self._door(user).left(channel, user)
+                    self._door(user).left(channel, user, user.place)
                 case Arrived(user):
                     self._is_remembered &= user.session is None
                     self._door(user).arrived(user)
+                    self._report("logged-in", user)
                 case Moved(user, before):
                     self._move(user, before)
                 case Listing(user, events):
                     self._listings[user] = events
                     self._list_some(user)
                     self._plan_list()
-                case Gone(user):
+                case Gone(user, reason):
                     self._is_remembered &= user.session is None
                     self._listings.pop(user, None)
+                    duration = self.context.clock.seconds() - user.since
+                    self._report("logged-off", user, reason=reason, duration=duration)
                     self._door(user).gone(user, user.place)
+                case Refused(place, reason):
+                    if (at := self.doors.get(place.gate)) is not None:
+                        peer, local = at.whence(place)
+                        self.context.guard.refuse(peer, reason, local)
+
+    def _report(self, event: str, user: User, **fields: Any) -> None:
+        if not self.context.limits.log_connections:
+            return
+        if not self._reports.take("", self.context.clock.seconds()):
+            self._unreported += 1
+            return
+        untold, self._unreported = Untold(self._unreported), 0
+        peer, local = self._door(user).whence(user.place)
+        name, nickname = self.context.name, user.nickname.decode()
+        fields |= {} if local is None else {"local": local}
+        events.emit(event, service=name, user=nickname, peer=peer, suppressed=untold, **fields)
+
+    def _cut(self, user: User) -> None:
+        if user.session is not None:
+            self._cut_off[fold(user.nickname)] = self.context.clock.seconds()
 
     def _door(self, user: User) -> Door:
         return self.doors[user.place.gate]
 
-    def _send(self, user: User, data: bytes) -> None:
-        if self.desk.may_send(user, len(data), self.context.clock.seconds()):
-            self._door(user).tell(user.place, data)
+    def _send(self, user: User, data: bytes) -> bool:
+        """Whether it may be sent now."""
+        if not self.desk.may_send(user, len(data), self.context.clock.seconds()):
+            return False
+        self._door(user).tell(user.place, data)
+        return True
 
     def _move(self, user: User, before: Place) -> None:
         old, new = self.doors[before.gate], self._door(user)
         for channel in user.channels:
-            old.left(channel, user)
+            old.left(channel, user, before)
         old.gone(user, before)
         new.arrived(user)
         for channel in user.channels:
@@ -238,7 +257,8 @@ class ChatServer:
     def _list(self) -> None:
         """A part of each list that is on its way."""
         self._list_call = None
-        for user in tuple(self._listings):
+        for user in tuple(islice(self._listings, LISTS_AT_ONCE)):
+            self._listings[user] = self._listings.pop(user)  # to the end of the line
             self._list_some(user)
         self._plan_list()
 
@@ -250,7 +270,9 @@ class ChatServer:
                 del self._listings[user]
                 self.desk.rooms.listed(user)
                 break
-            self._send(user, event)
+            if not self._send(user, event):
+                self._listings[user] = chain((event,), listed)
+                break
 
     def _plan_list(self) -> None:
         if self._listings and self._list_call is None:
@@ -270,7 +292,10 @@ class ChatServer:
     def _remember(self) -> None:
         """Write, in a thread, who can come back after a start."""
         self._is_remembered = self._is_writing = True
-        secret, names = self.desk.rooms.secret.value, self.desk.names
+        now, rooms = self.context.clock.seconds(), self.desk.rooms
+        held = rooms.settings.held
+        self._cut_off = {one: at for one, at in self._cut_off.items() if now < at + held}
+        secret, names = rooms.secret.value, {*self.desk.names, *self._cut_off}
         reactor = self.context.world.reactor
         written = deferToThreadPool(
             reactor, reactor.getThreadPool(), memory.write, self._state, secret, names
@@ -278,8 +303,12 @@ class ChatServer:
 
         def done(result: Any) -> None:
             self._is_writing = False
-            if isinstance(result, Failure):
-                why = because("state_unwritten", detail=result.getErrorMessage())
-                events.warn("warning", service=self.context.name, reason=why)
+            why = result.getErrorMessage() if isinstance(result, Failure) else ""
+            if why:
+                self._is_remembered = False  # and so it is tried again
+            if why and why != self._why_unwritten:
+                reason = because("state_unwritten", detail=why)
+                events.warn("warning", service=self.context.name, reason=reason)
+            self._why_unwritten = why
 
         written.addBoth(done)

@@ -43,10 +43,10 @@ from sockd.options.units import Duration, Rate, Size
 from sockd.service import Door, Exchange, Instance, Kind
 
 CHANNELS = {
-    "CurrentEvents": "What is in the news",
-    "Weather": "Rain, sun and all between",
+    "CurrentEvents": "In the news",
+    "Weather": "Rain and sun",
     "Gardening": "All that grows",
-    "Hobbies": "What is done for its own sake",
+    "Hobbies": "Spare time",
     "Pets": "Animals at home",
 }
 MOST_DESCRIPTION = 400
@@ -78,6 +78,7 @@ class ChatOptions:
         ports.CHAT_GROUPS,
         "where groups are heard",
         validator=[validators.ge(1), validators.le(65535)],
+        change=Change.BIND,
     )
     group_ttl: int = option(
         1,
@@ -149,7 +150,8 @@ class ChatOptions:
     state: str = option(
         "",
         "a file that keeps, over a start, what lets clients come back to their names; "
-        "empty: chat.state in the runtime directory",
+        "empty: NAME.state in the runtime directory, with the service's name",
+        change=Change.RESTART,
     )
 
 
@@ -249,14 +251,18 @@ def settings(options: ChatOptions) -> Settings:
 
 
 def share(context: Context[ChatOptions, ChatServer]) -> ChatServer:
-    """What the doors share. Raises OSError where the state's file cannot be read."""
+    """What the doors share. Raises OSError where the state's file cannot be read, ValueError where
+    it is none."""
     options = context.options
-    path = Path(options.state or Path(runtime_directory(os.environ, os.getuid())) / "chat.state")
+    runtime = Path(runtime_directory(os.environ, os.getuid()))
+    # two instances have a file each: another's secret is another's sessions
+    path = Path(options.state or runtime / f"{context.name}.state")
     known = memory.read(path)
     secret, names = known or (os.urandom(SECRET_BYTES), set())
     epoch = int(context.world.wall() * 1000) & 0xFFFFFFFF
-    desk = Desk(Rooms(settings(options), Secret(secret), epoch), context.world.hostname)
-    desk.held = names
+    rooms = Rooms(settings(options), Secret(secret), epoch)
+    desk = Desk(rooms, context.world.hostname, context.guard.counts)
+    desk.threshold.held = names
     return ChatServer(context, desk, path, settings)
 
 
@@ -277,6 +283,7 @@ kind = Kind(
         )
     ],
     command="sock chat {to}",
+    tries={"tcp": "sock chat --tcp {address}"},
     wire={
         "stream": Exchange(
             asks="The client sends events: a length and a code, 16 bits each, and a text.",

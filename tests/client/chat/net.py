@@ -5,14 +5,15 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from heapq import heappop, heappush
 from ipaddress import IPv4Address
 from itertools import count
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from attrs import define, field
 
+from sockd.chat import heartbeat
 from sockd.chat.desk import Desk
 from sockd.chat.effects import Effect, Entered, Gone, Left, Listing, ToChannel, ToPlace, ToUser
 from sockd.chat.members import Channel, Gate, Moment, Place, User
@@ -21,12 +22,25 @@ from sockd.chat.rooms import Rooms
 from sockd.chat.secret import Secret
 from sockd.chat.settings import ChannelSettings, Settings
 from sockd.client.chat.conversation import Conversation, Phase
-from sockd.client.chat.told import Done, LoggedIn, Lost, Message, NotSent, Send
+from sockd.client.chat.told import (
+    Done,
+    Joined,
+    JoinGroup,
+    LeaveGroup,
+    Listen,
+    LoggedIn,
+    Lost,
+    Message,
+    NotSent,
+    Send,
+)
 from sockd.formats.chat.events import Code
-from sockd.formats.chat.texts import Said
+from sockd.formats.chat.texts import Group, Said
 from sockd.formats.chat.trailer import SERVER_BYTES
+from tests.client.chat.old import OldServer
 
 Kind = TypeVar("Kind")
+HEARTBEATS = IPv4Address("225.1.0.4")
 TITLES = ("Weather", "Pets", "Gardening")
 
 
@@ -63,6 +77,11 @@ class Client:
     conversation: Conversation
     place: Place
     shown: list[Done] = field(factory=list)
+    groups: set[Group] = field(factory=set)
+    """Those that it hears, once it is told a port."""
+    port: int | None = None
+    begins: dict[str, int] = field(factory=dict)
+    """How many messages had been said anywhere when it came into a channel, by title."""
 
     def of(self, kind: type[Kind]) -> list[Kind]:
         """What was shown of a kind."""
@@ -94,18 +113,30 @@ class Client:
 class Network:
     """A server and its clients."""
 
-    def __init__(self, seed: int, wire: Wire | None = None, group_port: int | None = None) -> None:
+    def __init__(
+        self,
+        seed: int,
+        wire: Wire | None = None,
+        group_port: int | None = None,
+        old: OldServer | None = None,
+    ) -> None:
+        """`old`: it is one as the tutorial has it."""
         self.chance = random.Random(seed)
         self.wire = wire or Wire()
         self.now = 1000.0
+        self.old = old
         self.gate = Gate("udp", group_port)
         self.clients: dict[str, Client] = {}
         self.groups_work = True
+        self.is_mute = False
+        """Whether nothing goes to channels, by whatever way."""
         self.loses: Counter[int] = Counter()
         """How many of those that the server sends next to one client are lost, by code."""
         self.is_up = True
         self.to_server: Counter[int] = Counter()
         """Datagrams that were sent to the server, by code."""
+        self.opened: list[float] = []
+        """When somebody asked to be let in."""
         self.spoken: list[tuple[int, str, str]] = []
         """What the server has handed on in channels: the epoch, the channel, the text."""
         self.gone: list[str] = []
@@ -122,6 +153,10 @@ class Network:
 
     def boot(self, *, keeps_secret: bool = True) -> None:
         """Start it, as one that knows nobody."""
+        if self.old is not None:
+            self.old.forget()
+        desk: Desk | None = getattr(self, "desk", None)
+        held = set(desk.names) if desk is not None and keeps_secret else set()
         self._epoch += 1
         if not keeps_secret:
             self._secret = Secret(self.chance.randbytes(32))
@@ -129,8 +164,9 @@ class Network:
             ChannelSettings(title, "talk", IPv4Address(f"225.1.0.{number}"))
             for number, title in enumerate(TITLES, 1)
         ]
-        rooms = Rooms(Settings(channels=channels), self._secret, self._epoch)
+        rooms = Rooms(Settings(channels=channels, heartbeat=HEARTBEATS), self._secret, self._epoch)
         self.desk = Desk(rooms, "server")
+        self.desk.threshold.held, self.desk.began = held, self.now
         self._here = {}
         self.is_up = True
 
@@ -145,16 +181,32 @@ class Network:
 
     def members(self, title: str) -> set[str]:
         """Who is in a channel, as the server has it."""
+        if self.old is not None:
+            return self.old.members(title)
         channel = self.desk.rooms.channels[title.casefold().encode()]
         return {user.nickname.decode() for user in channel.members}
 
-    def _serve(self, place: Place, data: bytes) -> None:
-        if self.is_up:
+    def _serve(self, place: Any, data: bytes) -> None:
+        if not self.is_up:
+            return
+        if int.from_bytes(data[:2], "big") == Code.OPEN:
+            self.opened.append(self.now)
+        if self.old is None:
             self._carry_out(self.desk.received(place, data, self.moment))
+            return
+        sent = self.old.received(place, data, self.now)
+        for data in dict.fromkeys(data for _, data in sent):  # one to all in a channel is one
+            self._note(data)
+        for to, data in sent:
+            self._send(self._hear, to, data)
 
     def _tick_server(self) -> None:
-        if self.is_up:
+        if self.old is not None:
+            self.gone += [name.decode() for name in self.old.tick(self.now)]
+        elif self.is_up:
             self._carry_out(self.desk.tick(self.moment))
+            if int(self.now) % heartbeat.SECONDS == 0:
+                self._send_to_group(HEARTBEATS, self.desk.rooms.heartbeat.beat(self.moment))
         self._at(self.now + 1.0, self._tick_server)
 
     def _carry_out(self, effects: Sequence[Effect]) -> None:
@@ -170,10 +222,13 @@ class Network:
                         self._send(self._hear, user.place, data)
                 case Gone(user):
                     self.gone.append(user.nickname.decode())
+                case ToChannel(_, data) if self.is_mute:
+                    pass
                 case ToChannel(channel, data):
                     self._note(data)
-                    if self.groups_work:
-                        for user in self._here.get(channel, ()):
+                    self._send_to_group(self.gate.group(channel.settings), data)
+                    for user in self._here.get(channel, ()):
+                        if self.gate.group_port is None or user.by_unicast:
                             self._send(self._hear, user.place, data)
                 case Entered(channel, user):
                     self._here.setdefault(channel, {})[user] = None
@@ -184,24 +239,29 @@ class Network:
                         self._send(self._hear, user.place, data)
                     user.is_listing = False
 
+    def _send_to_group(self, group: Group | None, data: bytes) -> None:
+        for client in self.clients.values():
+            if self.groups_work and group in client.groups and client.port is not None:
+                self._send(self._hear_group, client.place, data)
+
     @property
     def epoch(self) -> int:
         """How often it was started."""
         return self._epoch
 
     def _note(self, data: bytes) -> None:
-        said = Said.read(data[2:-SERVER_BYTES])
+        said = Said.read(data[2:] if self.old is not None else data[2:-SERVER_BYTES])
         if int.from_bytes(data[:2], "big") == Code.PUBLIC_MSG and said is not None:
             self.spoken.append((self._epoch, said.title.decode(), said.text.decode()))
 
     # the clients
 
-    def join(self, nickname: str, *titles: str) -> Client:
+    def join(self, nickname: str, *titles: str, family: int | None = None) -> Client:
         """One more client, which begins to log in and wants to be in channels."""
         place = Place(self.gate, "10.0.0.1", len(self.clients))
         talk = Conversation(nickname, self.chance.randbytes, self.chance.random)
         client = self.clients[nickname] = Client(talk, place)
-        self.do(client, talk.start(self.now))
+        self.do(client, talk.start(self.now, family))
         for title in titles:
             self.do(client, talk.join(title, self.now))
         return client
@@ -212,8 +272,18 @@ class Network:
             if isinstance(done, Send):
                 self.to_server[int.from_bytes(done.data[:2], "big")] += 1
                 self._send(self._serve, client.place, done.data)
-            else:
-                client.shown.append(done)
+                continue
+            match done:
+                case Listen(port):
+                    client.port = port
+                case JoinGroup(group):
+                    assert group not in client.groups
+                    client.groups.add(group)
+                case LeaveGroup(group):
+                    client.groups.remove(group)
+                case Joined(channel, _, True):
+                    client.begins[channel] = len(self.spoken)
+            client.shown.append(done)
         if (at := client.conversation.next_at) is not None:
             self._at(max(at, self.now + 0.001), self._tick_client, client)
 
@@ -225,10 +295,16 @@ class Network:
         """Something comes to a client at once, from wherever."""
         self.do(client, client.conversation.received(data, self.now))
 
-    def _hear(self, place: Place, data: bytes) -> None:
+    def _hear(self, place: Any, data: bytes) -> None:
         for client in self.clients.values():
             if client.place == place:
                 self.hear(client, data)
+
+    def _hear_group(self, place: Any, data: bytes) -> None:
+        for client in self.clients.values():
+            if client.place == place:
+                talk = client.conversation
+                self.do(client, talk.heard(data, self.now, is_servers=True))
 
     def _tick_client(self, client: Client) -> None:
         at = client.conversation.next_at
@@ -246,7 +322,7 @@ class Network:
             what(*arguments)
         self.now = until
 
-    def _send(self, what: Callable[[Place, bytes], None], place: Place, data: bytes) -> None:
+    def _send(self, what: Callable[[Any, bytes], None], place: Hashable, data: bytes) -> None:
         for delay in self.wire.fates(self.chance):
             self._at(self.now + delay, what, place, data)
 

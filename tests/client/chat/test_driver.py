@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from attrs import define, field
 from twisted.internet.defer import Deferred
@@ -10,6 +12,7 @@ from twisted.internet.task import Clock
 from sockd.client.chat.driver import MOST_SPEAKERS, RECENT, Chat, conversation
 from sockd.client.chat.told import (
     Ended,
+    Level,
     LoggedIn,
     Message,
     Notice,
@@ -17,7 +20,7 @@ from sockd.client.chat.told import (
     Refused,
     Shown,
 )
-from sockd.client.errors import ClientError
+from sockd.client.errors import ClientError, TimedOut, Unreachable
 from sockd.formats.chat.events import Code, pack
 from sockd.formats.chat.texts import Group
 from tests.client.chat.old import OldServer
@@ -134,6 +137,7 @@ def running() -> Running:
 
 def test_lines_are_said_and_commands_are_done(running: Running) -> None:
     running.type("hello", "/msg bert psst", "/channels", "/users", "/part weather")
+    running.clock.pump([1.0] * 3)
     assert [code for code, _ in running.server.had][2:] == [
         Code.JOIN_REQ,
         Code.SEND_PUBLIC,
@@ -207,6 +211,7 @@ def test_coming_and_going_is_told_of_recent_speakers_or_of_all(running: Running)
     running.clock.advance(RECENT)
     assert running.hear(Code.USER_PARTS, "WEATHER Bert") == []
     running.type("/notices")
+    running.clock.advance(1.0)
     assert running.hear(Code.USER_PARTS, "WEATHER Bert") == gone
     running.type("/notices")
     assert running.hear(Code.USER_PARTS, "WEATHER Bert") == []
@@ -256,8 +261,7 @@ def test_to_quit_ends_it_and_closes_all(running: Running) -> None:
 def test_it_goes_on_by_another_link(running: Running) -> None:
     running.chat.disconnected()
     running.type("hello")
-    running.server.user = None
-    running.server.channels.clear()
+    running.server.forget()
     link = Link(running.server, running.clock, running.chat)
     running.chat.connected(link)
     running.wait()
@@ -280,3 +284,66 @@ def test_groups_are_heard_and_one_that_cannot_be_is_told() -> None:
     assert "no such device" in [
         one.text for one, _ in running.type("/join pets") if isinstance(one, Notice)
     ]
+
+
+def test_an_old_server_that_never_answers_is_an_error_and_no_line() -> None:
+    server = OldServer()
+    server.is_deaf = True
+    running = Running(server)
+    running.clock.pump([0.5] * 100)
+    assert running.screen.take() == []
+    assert isinstance(running.chat.failure, TimedOut)
+    assert running.chat.ended.called
+
+
+def test_nobody_there_ends_it_for_who_was_never_in() -> None:
+    server = OldServer()
+    server.is_deaf = True
+    running = Running(server)
+    running.chat.unreachable("port unreachable")
+    assert isinstance(running.chat.failure, Unreachable)
+    assert running.chat.ended.called
+    assert running.clock.getDelayedCalls() == []
+
+
+def test_nobody_there_is_told_once_until_something_comes_again(running: Running) -> None:
+    told = [(Notice("the server: port unreachable", Level.WARNING), False)]
+    for _ in range(3):
+        running.chat.unreachable("port unreachable")
+    assert running.screen.take() == told
+    running.hear(Code.PUBLIC_MSG, "Weather bert hi")
+    running.chat.unreachable("port unreachable")
+    assert running.screen.take() == told
+    assert not running.chat.ended.called
+
+
+def test_what_is_not_sent_is_counted(running: Running) -> None:
+    running.server.loses = {Code.PUBLIC_MSG}
+    running.type("one", "two")
+    running.clock.pump([0.5] * 20)
+    assert running.chat.unsent == 2
+
+
+def test_who_waits_is_woken_when_it_is_so_or_all_is_over(running: Running) -> None:
+    said: list[str] = []
+
+    async def waits(name: str, condition: Callable[[], bool]) -> None:
+        await running.chat.until(condition)
+        said.append(name)
+
+    for name, condition in (("so", lambda: running.chat.tells_all), ("over", lambda: False)):
+        Deferred.fromCoroutine(waits(name, condition))
+    running.type("hello")
+    assert said == []
+    running.type("/notices")
+    assert said == ["so"]
+    running.type("/quit")
+    assert said == ["so", "over"]
+
+
+def test_to_abandon_it_logs_off_and_waits_for_nothing(running: Running) -> None:
+    running.chat.abandon()
+    assert running.chat.ended.called
+    assert running.link.is_closed
+    assert running.server.had[-1] == (Code.LOGOFF, b"anna")
+    assert running.clock.getDelayedCalls() == []

@@ -4,23 +4,30 @@ from __future__ import annotations
 
 import pytest
 
-from sockd.client.chat.conversation import ALIVE_SECONDS, Phase
-from sockd.client.chat.hearing import NO_GROUPS
+from sockd.client.chat.conversation import Phase
+from sockd.client.chat.heard import TWICE_SECONDS
+from sockd.client.chat.hearing import NOT_HEARD
 from sockd.client.chat.login import HELLO_WAITS, LOGIN_SECONDS, LOGIN_TRIES
+from sockd.client.chat.outbox import UNANSWERED
+from sockd.client.chat.sending import OLD_RETRIES
+from sockd.client.chat.signs import ALIVE_SECONDS
 from sockd.client.chat.told import (
     ChannelRow,
     Ended,
     JoinGroup,
+    LeaveGroup,
     Level,
     Listen,
     LoggedIn,
     Message,
     Notice,
     NotSent,
+    Parted,
     Presence,
     Refused,
     UserRow,
 )
+from sockd.formats import ports
 from sockd.formats.chat.events import Code, pack
 from tests.client.chat.old import OldServer, Talk
 
@@ -112,8 +119,7 @@ def test_a_server_that_has_started_anew_is_entered_again_with_all_channels() -> 
     found = talk()
     found.do(found.conversation.join("pets", found.now))
     found.run(10.0)
-    found.server.user = None
-    found.server.channels.clear()
+    found.server.forget()
     found.run(2 * ALIVE_SECONDS)
     assert found.server.channels == ["Pets", "Weather"]
     assert found.of(LoggedIn)[1:] == [LoggedIn("anna", "", is_again=True, has_missed=True)]
@@ -157,13 +163,23 @@ def test_its_groups_are_heard_at_the_port_that_it_tells() -> None:
     assert [str(one.group) for one in found.of(JoinGroup)] == ["225.1.0.2"]
 
 
+def test_its_groups_are_heard_at_their_usual_port_where_it_tells_none() -> None:
+    found = talk(group="225.1.0.2", tells_port=False)
+    assert [one.port for one in found.of(Listen)] == [ports.CHAT_GROUPS]
+    assert [str(one.group) for one in found.of(JoinGroup)] == ["225.1.0.2"]
+    found.do(found.conversation.list_channels(found.now))
+    assert {one.description for one in found.of(ChannelRow)} == {"about Weather", "about Pets"}
+    found.do(found.conversation.part("", found.now))
+    assert [str(one.group) for one in found.of(LeaveGroup)] == ["225.1.0.2"]
+
+
 def test_groups_that_bring_nothing_are_told_once() -> None:
     found = talk(group="225.1.0.2")
     found.server.loses = {Code.PUBLIC_MSG}
     for _ in range(4):
         found.do(found.conversation.say("hi", found.now))
         found.run(4.0)
-    assert found.of(Notice) == [NO_GROUPS]
+    assert found.of(Notice) == [NOT_HEARD]
     assert found.conversation.phase is Phase.IN
 
 
@@ -215,6 +231,7 @@ def test_all_that_can_be_asked_is_answered() -> None:
         talking.part("weather", found.now),
     ):
         found.do(done)
+    found.run(5.0)
     assert [one.channel for one in found.of(ChannelRow)] == [
         "Weather",
         "Pets",
@@ -246,3 +263,70 @@ def test_a_nickname_that_no_server_takes_is_refused_at_once(nickname: str) -> No
     found = Talk(OldServer(), nickname)
     assert len(found.of(Refused)) == 1
     assert found.server.had == []
+
+
+def test_a_change_of_channels_that_is_not_answered_is_asked_for_again() -> None:
+    found = Talk(OldServer())
+    found.server.loses = {Code.JOIN_ACK}
+    found.do(found.conversation.join("weather", found.now))
+    found.do(found.conversation.say("hi", found.now))
+    found.server.loses = {Code.PART_ACK}
+    found.run(1.0)
+    assert found.had(Code.JOIN_REQ) == [b"weather"] * 2
+    assert found.had(Code.SEND_PUBLIC) == [b"hi"]
+    found.do(found.conversation.part("", found.now))
+    found.run(5.0)
+    assert found.had(Code.PART_REQ) == [b"Weather"] * 2
+    assert found.of(Parted) == [Parted("Weather")]  # the second try is refused: it was in vain
+    assert found.of(Notice) == []
+
+
+def test_a_change_of_channels_that_is_never_answered_is_told_and_holds_up_nothing() -> None:
+    found = talk()
+    found.server.loses = {Code.JOIN_ACK}
+    found.do(found.conversation.join("pets", found.now))
+    found.do(found.conversation.say("hi", found.now))
+    found.run(20.0)
+    assert found.had(Code.JOIN_REQ).count(b"pets") == 1 + len(OLD_RETRIES)
+    assert found.of(Notice)[0].text == UNANSWERED % "pets"
+    assert found.had(Code.SEND_PUBLIC) == [b"hi"]
+    assert found.conversation.phase is Phase.IN
+
+
+def test_what_is_doubled_on_the_way_is_shown_once_and_what_is_said_twice_is_shown_twice() -> None:
+    found = talk()
+    said = pack(Code.PUBLIC_MSG, b"Weather bert hi")
+    found.hear(said)
+    found.hear(said)
+    found.run(TWICE_SECONDS)
+    found.hear(said)
+    for _ in range(2):
+        found.do(found.conversation.say("hi", found.now))
+    found.hear(pack(Code.PUBLIC_MSG, b"Weather anna hi"))
+    assert [one.user for one in found.of(Message)] == ["bert", "bert", "anna", "anna"]
+    assert found.of(NotSent) == []
+
+
+def test_nobody_can_log_us_off_at_a_server_that_cannot_prove_who_it_is() -> None:
+    found = talk()
+    found.hear(pack(Code.LOGOFF, b"be gone"))
+    assert found.conversation.phase is Phase.IN
+
+
+def test_by_a_group_is_heard_what_the_server_sends_and_nobody_else() -> None:
+    found = talk(group="225.1.0.2")
+    heard = found.conversation.heard
+    said = pack(Code.PUBLIC_MSG, b"Weather bert hi")
+    assert heard(said, found.now, is_servers=False) == []
+    assert heard(pack(Code.PRIVATE_MSG, b"bert hi"), found.now, is_servers=True) == []
+    assert heard(said, found.now, is_servers=True) == [Message("bert", "hi", "Weather")]
+
+
+def test_a_port_of_groups_is_taken_once_a_log_in() -> None:
+    found = talk(group="225.1.0.2")
+    for port in (b"5353", b"2029"):
+        found.hear(pack(Code.SET_MCAST_PORT, port))
+    assert found.of(Listen) == [Listen(2028)]
+    found.server.forget()
+    found.run(2 * ALIVE_SECONDS)
+    assert found.of(Listen) == [Listen(2028)] * 2

@@ -38,12 +38,9 @@ def test_no_more_goes_than_a_server_takes_of_one_user(pauses: list[float]) -> No
             assert tokens >= 0
 
 
-def test_an_old_server_is_not_paced_for() -> None:
-    wishes = Wishes(is_paced=False)
-    for _ in range(MOST):
-        assert wishes.add(HI)
-    assert not wishes.add(HI)
-    assert all(wishes.take(100.0) for _ in range(MOST))
+def test_so_many_wait_and_no_more() -> None:
+    wishes = Wishes()
+    assert [wishes.add(HI) for _ in range(MOST + 1)] == [True] * MOST + [False]
     assert MOST == 100
 
 

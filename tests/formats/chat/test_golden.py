@@ -14,6 +14,7 @@ from sockd.formats.chat.session import Open, Opened
 from sockd.formats.chat.texts import (
     ChannelText,
     Coming,
+    HeartbeatText,
     Said,
     UserText,
     Whispered,
@@ -63,6 +64,7 @@ FROM_CLIENTS: list[Row] = [
     (Code.LIST_CHANNELS, b"", "00a0", nothing, b""),
     (Code.LIST_USERS, b"", "00b4", nothing, b""),
     (Code.STILL_HERE, b"", "00c8", nothing, b""),
+    (Code.UNICAST, b"", "0424", nothing, b""),
 ]
 _2_RAIN = "20 32 20 5261696e20616e642073756e"
 _2_GROUP = "20 32 20 3232352e312e302e32 20 5261696e20616e642073756e"
@@ -70,6 +72,8 @@ _2_GROUP6 = "20 32 20 666631323a3a353a32 20 5261696e20616e642073756e"
 SAID = Said(b"Weather", b"rufus", b"hello")
 WHISPERED = Whispered(b"rufus", b"hello")
 COMING = Coming(b"Weather", b"rufus")
+HEARTBEATS = HeartbeatText(IPv4Address("225.1.0.6"), 10)
+HEARTBEATS6 = HeartbeatText(IPv6Address("ff12::5:6"), 9999)
 RUFUS = UserText(b"rufus", 61, (b"Weather", b"Pets"))
 FROM_SERVERS: list[Row] = [
     (Code.ERROR, b"please log in", "000a 706c65617365206c6f6720696e", nothing, b"please log in"),
@@ -95,6 +99,21 @@ FROM_SERVERS: list[Row] = [
     ),
     (Code.SET_MCAST_PORT, b"2028", "00d2 32303238", read_port, 2028),
     (Code.ACK, b"", "0406", nothing, b""),
+    (
+        Code.HEARTBEAT_AT,
+        HEARTBEATS,
+        "0410 3232352e312e302e36 20 3130",
+        HeartbeatText.read,
+        HEARTBEATS,
+    ),
+    (
+        Code.HEARTBEAT_AT,
+        HEARTBEATS6,
+        "0410 666631323a3a353a36 20 39393939",
+        HeartbeatText.read,
+        HEARTBEATS6,
+    ),
+    (Code.HEARTBEAT, b"", "041a", nothing, b""),
 ]
 SESSION, KEY = bytes(range(8)), bytes(range(16))
 
@@ -134,10 +153,11 @@ def test_with_a_clients_trailer_the_same_bytes_come_first(
 def test_with_a_servers_trailer_they_do_too_and_read_the_same_with_it_or_without(
     code: Code, what: Any, golden: str, read: Read, found: Any, channel_key: bytes
 ) -> None:
-    facts = Stamp(0x0A0B0C0D, 2, 0x019ACCE8CC00, 0xDEADBEEF, 5, channel_key)
+    last = 0x0E0F1011 if channel_key else 0
+    facts = Stamp(0x0A0B0C0D, 2, 0x019ACCE8CC00, 0xDEADBEEF, 5, channel_key, last)
     data = stamp(pack(code, text_of(what)), facts, KEY)
     fields = "0a0b0c0d 00000002 0000019acce8cc00 deadbeef 00000005".replace(" ", "")
-    letter = "4b" if channel_key else "53"
+    letter = "0e0f10114b" if channel_key else "53"
     assert data[:-8].hex() == (golden.replace(" ", "") + "0a" + fields + channel_key.hex() + letter)
     seen = stamped(data)
     assert seen is not None
@@ -171,6 +191,6 @@ def test_what_is_said_before_there_is_a_session_is_byte_for_byte() -> None:
     opened = (
         "03fc 7275667573 20 30303031303230333034303530363037 20"
         "3030303130323033303430353036303730383039306130623063306430653066 20 3030303030303037 20"
-        "30313233343536373839616263646566"
+        "30313233343536373839616263646566 20 3030303030303062"
     )
-    assert Opened(b"rufus", SESSION, KEY, 7, nonce).write() == bytes.fromhex(opened)
+    assert Opened(b"rufus", SESSION, KEY, 7, nonce, 11).write() == bytes.fromhex(opened)

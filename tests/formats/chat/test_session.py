@@ -24,16 +24,16 @@ def test_a_log_in_has_a_nickname_and_the_cookie_and_the_nonce_of_a_hello() -> No
     assert Open.read(OPEN[2:]) == opening
 
 
-def test_its_answer_has_the_nickname_the_session_its_key_its_label_and_the_nonce() -> None:
-    opened = Opened(b"rufus", SESSION, KEY, 7, NONCE)
-    assert opened.write() == OPENED + b" 0123456789abcdef"
+def test_its_answer_has_nickname_session_key_label_nonce_and_last_number() -> None:
+    opened = Opened(b"rufus", SESSION, KEY, 7, NONCE, 11)
+    assert opened.write() == OPENED + b" 0123456789abcdef 0000000b"
     assert Opened.read(opened.write()[2:]) == opened
     assert Opened.read(OPENED[2:]) == Opened(b"rufus", SESSION, KEY, 7)
 
 
 def test_who_has_the_key_already_is_not_given_it_again() -> None:
     opened = Opened(b"rufus", SESSION, b"", 7, NONCE)
-    assert opened.write() == b"\x03\xfcrufus 1122334455667788 - 00000007 0123456789abcdef"
+    assert opened.write() == b"\x03\xfcrufus 1122334455667788 - 00000007 0123456789abcdef 00000000"
     assert Opened.read(opened.write()[2:]) == opened
 
 
@@ -51,12 +51,13 @@ def test_a_log_in_is_read_as_written_with_a_trailer_behind_it_too(
     SESSIONS,
     KEYS | st.just(b""),
     st.integers(1, 0xFFFFFFFF),
-    SESSIONS | st.just(b""),
+    SESSIONS,
+    st.integers(0, 0xFFFFFFFF),
 )
 def test_its_answer_is_read_as_written(
-    nickname: bytes, session: bytes, key: bytes, label: int, nonce: bytes
+    nickname: bytes, session: bytes, key: bytes, label: int, nonce: bytes, last: int
 ) -> None:
-    opened = Opened(nickname, session, key, label, nonce)
+    opened = Opened(nickname, session, key, label, nonce, last)
     assert Opened.read(opened.write()[2:]) == opened
 
 

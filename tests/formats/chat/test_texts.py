@@ -14,6 +14,7 @@ from sockd.formats.chat.texts import (
     ChannelText,
     Coming,
     Group,
+    HeartbeatText,
     Said,
     UserText,
     Whispered,
@@ -50,6 +51,12 @@ def test_what_is_said_is_read_as_written(
 @given(WORDS, WORDS, BEHIND)
 def test_who_comes_and_goes_is_read_as_written(title: bytes, user: bytes, behind: bytes) -> None:
     assert Coming.read(Coming(title, user).write() + behind) == Coming(title, user)
+
+
+@given(GROUPS, st.integers(1, 9999), BEHIND)
+def test_where_heartbeats_are_is_read_as_written(group: Group, seconds: int, behind: bytes) -> None:
+    heartbeats = HeartbeatText(group, seconds)
+    assert HeartbeatText.read(heartbeats.write() + behind) == heartbeats
 
 
 @given(WORDS, st.integers(0, 10**12 - 1), st.lists(WORDS, min_size=1, max_size=40), BEHIND)
@@ -94,6 +101,8 @@ def test_hostile_texts_raise_nothing_and_what_is_read_of_them_is_of_one_line(
         assert coming is None or b"\n" not in coming.title + coming.user
         user = UserText.read(hostile)
         assert user is None or (b"\n" not in b"".join(user.channels) and user.seconds < 10**12)
+        heartbeats = HeartbeatText.read(text)
+        assert heartbeats is None or heartbeats.group.is_multicast
         port = read_port(text)
         assert port is None or 0 < port < 65_536
 
@@ -151,6 +160,29 @@ def test_without_groups_a_group_is_the_first_word_of_the_description() -> None:
 def test_the_zone_of_a_group_is_nobody_elses_business() -> None:
     text = ChannelText(b"Pets", 3, b"Cats", IPv6Address("ff12::5:5%eth0")).write()
     assert text == b"Pets 3 ff12::5:5 Cats"
+    assert HeartbeatText(IPv6Address("ff12::5:6%eth0"), 10).write() == b"ff12::5:6 10"
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        (b"225.1.0.6 10", HeartbeatText(group("225.1.0.6"), 10)),
+        (b"ff12::5:6 10 and more", HeartbeatText(group("ff12::5:6"), 10)),
+        (b"225.1.0.6 0", None),
+        (b"225.1.0.6 12345", None),
+        (b"225.1.0.6 -1", None),
+        (b"225.1.0.6 10x", None),
+        (b"225.1.0.6", None),
+        (b"10.0.0.6 10", None),
+        (b"ff12::5:6%eth0 10", None),
+        ("225.1.0.6 ١٠".encode(), None),
+        (b"", None),
+    ],
+)
+def test_where_heartbeats_are_is_a_group_and_seconds(
+    text: bytes, found: HeartbeatText | None
+) -> None:
+    assert HeartbeatText.read(text) == found
 
 
 @pytest.mark.parametrize(

@@ -29,8 +29,9 @@ from tests.formats.chat.strategies import HOSTILE_BYTES, KEYS, SESSIONS, TEXTS, 
 KEY = bytes.fromhex("000102030405060708090a0b0c0d0e0f")
 SESSION = bytes.fromhex("1122334455667788")
 EVENTS = st.builds(pack, st.integers(0, 0xFFFF), st.binary(max_size=60))
-STAMPS = st.builds(
-    Stamp, UINT32, UINT32, st.integers(0, LAST_MS), UINT32, UINT32, KEYS | st.just(b"")
+TIMES = st.integers(0, LAST_MS)
+STAMPS = st.builds(Stamp, UINT32, UINT32, TIMES, UINT32, UINT32) | st.builds(
+    Stamp, UINT32, UINT32, TIMES, UINT32, UINT32, KEYS, UINT32
 )
 NUMBERS = st.integers(1, 0xFFFFFFFF)
 
@@ -56,12 +57,12 @@ def test_a_servers_trailer_has_epoch_sequence_time_label_number_the_letter_s_and
     assert stamped(made) == (b"\0\x64Pets r h", facts)
 
 
-def test_one_with_a_channels_key_has_it_before_the_letter_k() -> None:
+def test_one_with_a_channels_key_has_it_and_the_channels_last_number_before_the_letter_k() -> None:
     data = (
         "003c 50657473203120 78 0a 0000002a 00000007 0000019ac9d2ef00 00000000 00000005"
-        "101112131415161718191a1b1c1d1e1f 4b"
+        "101112131415161718191a1b1c1d1e1f 00000009 4b"
     )
-    facts = Stamp(42, 7, 0x019AC9D2EF00, 0, 5, bytes(range(16, 32)))
+    facts = Stamp(42, 7, 0x019AC9D2EF00, 0, 5, bytes(range(16, 32)), 9)
     made = stamp(b"\0\x3cPets 1 x", facts, KEY)
     assert made == bytes.fromhex(data) + keyed(data)
     assert stamped(made) == (b"\0\x3cPets 1 x", facts)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sockd.formats.chat.window import NUMBERS, WINDOW, Arrival, Window
+from sockd.formats.chat.window import NUMBERS, WINDOW, Arrival, Window, distance
 
 NEW, DOUBLE, OLD = Arrival.NEW, Arrival.DOUBLE, Arrival.OLD
 
@@ -100,3 +100,25 @@ def test_a_number_half_a_round_away_is_behind() -> None:
     window = Window(5)
     assert window.arrive(5 + NUMBERS // 2) is OLD
     assert window.highest == 5
+
+
+def test_what_is_known_to_be_sent_is_awaited_until_it_comes() -> None:
+    window = Window(5)
+    window.reach(7)
+    window.reach(6)
+    assert (window.highest, window.missing(), window.lost) == (7, [6, 7], 0)
+    assert window.arrive(7) is NEW
+    window.reach(7 + WINDOW)
+    assert window.lost == 1
+    assert window.missing() == list(range(8, 8 + WINDOW))
+    assert window.arrive(7) is OLD
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "ahead"),
+    [(1, 1, 0), (1, 3, 2), (3, 1, -2), (NUMBERS - 1, 1, 2), (1, NUMBERS - 1, -2)],
+)
+def test_a_number_is_ahead_of_another_by_the_shorter_way_round(
+    first: int, second: int, ahead: int
+) -> None:
+    assert distance(first, second) == ahead

@@ -12,17 +12,17 @@ from collections.abc import Callable, Sequence
 from sockd.client.chat.channels import Channels
 from sockd.client.chat.heard import Hearing
 from sockd.client.chat.hearing import Ears
-from sockd.client.chat.login import Login, Phase, silent
+from sockd.client.chat.login import Kept, Login, Phase, silent
 from sockd.client.chat.outbox import Outbox, unsaid
-from sockd.client.chat.pulse import NO_GROUPS
+from sockd.client.chat.signs import Signs
 from sockd.client.chat.told import (
     Done,
     Ended,
-    LeaveGroup,
     Level,
     LoggedIn,
     Notice,
     Send,
+    shown,
 )
 from sockd.client.chat.wishes import Wish
 from sockd.formats.chat import trailer
@@ -31,13 +31,9 @@ from sockd.formats.chat.hello import Welcome
 
 __all__ = ["Conversation", "Phase"]
 
-ALIVE_SECONDS = 30.0
-"""Between two signs of life."""
 SUSPECT_SECONDS = 1.5
 """Until a server that has said, without a MAC, that it does not know us is believed: the sign of
 life that it is sent then brings a genuine answer, or none."""
-SIGN_SECONDS = 1.0
-"""Within which an old server that knows no signs of life says so."""
 CALM_SECONDS = 5.0
 """Between two times that this is looked into: anybody may forge such an ERROR."""
 LEAVE_SECONDS = 2.0
@@ -50,13 +46,17 @@ class Conversation:
     """One user's side. `random` gives bytes of chance, `chance` a number from 0 to below 1."""
 
     def __init__(
-        self, nickname: str, random: Callable[[int], bytes], chance: Callable[[], float]
+        self,
+        nickname: str,
+        random: Callable[[int], bytes],
+        chance: Callable[[], float],
+        recall: Callable[[bytes, bytes], Kept | None] = lambda *_: None,
     ) -> None:
-        self._login = Login(random, chance, _bytes(nickname))
+        self._login = Login(random, chance, recall, _bytes(nickname))
         self._channels = Channels()
         self._outbox = Outbox(self._login, self._channels)
         self._ears = Ears(self._login, self._channels, self._outbox)
-        self._alive_at = 0.0
+        self._signs = Signs()
         self._here: tuple[int, bytes] | None = None
         """The epoch and our session when we were in last, nothing of an old server; None where we
         never were."""
@@ -66,9 +66,6 @@ class Conversation:
         self._has_asked_port = False
         self._is_quiet = False
         """We come back for a reason that is nobody's business."""
-        self._unknown_sign: bytes | None = None
-        """What an old server says that does not know signs of life."""
-        self._sign_sent_at = float("-inf")
 
     # what others see of it
 
@@ -93,6 +90,16 @@ class Conversation:
         return self._login.welcome
 
     @property
+    def kept(self) -> Kept | None:
+        """Our session, to be taken up again; None at an old server."""
+        return self._login.kept
+
+    @property
+    def heartbeats(self) -> int:
+        """Genuine heartbeats that have come by a group."""
+        return self._ears.pulse.heard
+
+    @property
     def forged(self) -> int:
         """Events whose MAC was wrong, or that had none."""
         return self._ears.forged
@@ -109,8 +116,9 @@ class Conversation:
 
     # life
 
-    def start(self, now: float) -> list[Done]:
-        """Begin: who is there?"""
+    def start(self, now: float, family: int | None = None) -> list[Done]:
+        """Begin: who is there? `family`: 4 or 6, of the groups that can be heard; None for any."""
+        self._ears.pulse.family = family
         return self._login.start(self.nickname, now)
 
     def rename(self, nickname: str, now: float) -> list[Done]:
@@ -131,19 +139,21 @@ class Conversation:
             return []
         if self.phase is not Phase.IN or not self._login.is_new:
             done = self._log_off() if self.phase in (Phase.IN, Phase.AWAY) else []
-            self._login.end()
-            return [*done, Ended()]
+            return [*done, *self._end()]
         done = unsaid(self._outbox.wishes.clear())
         done += self._outbox.send(Wish(Code.LOGOFF, self.nickname), now)
         self._login.leave()
         self._leave_at = now + LEAVE_SECONDS
         return done
 
+    def unreachable(self, now: float) -> list[Done]:
+        """The network says that nobody hears us there, as anybody may: that is looked into."""
+        return self._suspect(now) if self.phase is Phase.IN else []
+
     def disconnected(self, now: float) -> list[Done]:
         """The way to the server has ended: there will be another one."""
         if self.phase is Phase.LEAVING:
-            self._login.end()
-            return [Ended()]
+            return self._end()
         if self.phase is Phase.OVER or not self._login.is_linked:
             return []
         if self.phase is Phase.REFUSED:
@@ -155,15 +165,10 @@ class Conversation:
         ended = Notice("the connection has ended; trying again", Level.WARNING)
         return [] if was_away else [ended]
 
-    def connected(self, now: float) -> list[Done]:
-        """There is a way to the server, maybe by another door."""
-        groups: list[Done] = [
-            LeaveGroup(one.group) for one in self.channels if one.group is not None
-        ]
-        for one in self.channels:
-            one.group = None
-        self._ears.has_groups = self._has_asked_port = False
-        groups += self._ears.pulse.end()
+    def connected(self, now: float, family: int | None = None) -> list[Done]:
+        """There is a way to the server, maybe by another door. `family` as for `start`."""
+        self._has_asked_port = False
+        groups = self._ears.change_door(family)
         return [*groups, *self._login.connected(now)]
 
     def tick(self, now: float) -> list[Done]:
@@ -172,16 +177,16 @@ class Conversation:
         if self.phase in (Phase.IN, Phase.LEAVING):
             done += self._retry(now)
         if self.phase is Phase.LEAVING and now >= self._leave_at:
-            self._login.end()
-            return [*done, Ended()]
+            return [*done, *self._end()]
         if self.phase is Phase.IN:
             done += self._ears.lost(now)
+            self._ask_port(now)
             if self._ears.pulse.is_lost(now):
-                done += [NO_GROUPS, *self._outbox.send(Wish(Code.UNICAST, b""), now)]
+                done += self._ears.ask_alone(now)
             if self._suspect_until is not None and now >= self._suspect_until:
                 done += self._away(now)
         if self.phase is Phase.IN:
-            if now >= self._alive_at:
+            if now >= self._signs.next_at:
                 done += self._sign_of_life(now)
             done += self._outbox.pump(now)
         return done
@@ -197,9 +202,8 @@ class Conversation:
         if self.phase is Phase.LEAVING:
             times.append(self._leave_at)
         if self.phase is Phase.IN:
-            times += [self._alive_at, self._outbox.echoes.next_at, self._outbox.ready_at]
-            times += [self._ears.direct.next_at, self._channels.next_at, self._suspect_until]
-            times.append(self._ears.pulse.next_at)
+            times += [self._signs.next_at, self._outbox.echoes.next_at, self._outbox.ready_at]
+            times += [self._ears.next_at, self._suspect_until]
         return min((at for at in times if at is not None), default=None)
 
     # what the user wants
@@ -230,8 +234,20 @@ class Conversation:
 
     # what comes
 
+    def deaf(self, why: str, now: float) -> list[Done]:
+        """A group cannot be heard here."""
+        return self._ears.deaf(why, now)
+
+    def heard(self, data: bytes, now: float, *, is_servers: bool) -> list[Done]:
+        """Something has come by a group. `is_servers`: from the server's address, which is all that
+        can be asked of an old one."""
+        event = unpack(data)
+        if event is None or event.code not in _OF_GROUPS or not (is_servers or self._login.is_new):
+            return []
+        return self.received(data, now)
+
     def received(self, data: bytes, now: float) -> list[Done]:
-        """An event, from the server or by a group."""
+        """An event from the server has come, to us alone."""
         event = unpack(data)
         if event is None or self.phase in (Phase.OVER, Phase.REFUSED):
             return []
@@ -247,10 +263,18 @@ class Conversation:
                 return self._suspect(now) if event.code == Code.ERROR else []
             was = self.phase
             done = login.take(event, now)
-            return [*done, *self._enter(was, now)] if login.phase is Phase.IN else done
+            if login.phase is not Phase.IN:
+                return done
+            done += self._enter(was, now)
+            for early in login.early():
+                done += self.received(early, now)
+            return done
+        if self.phase is Phase.OPEN and event.code != Code.LOGOFF:
+            login.comes_early(data)
+            return []
         if login.session is not None and login.is_new:
             return self._from_new(data, now)
-        return self._ears.plain(event) if self.phase is Phase.AWAY else []
+        return self._ears.plain(event, now) if self.phase is Phase.AWAY else []
 
     def _from_new(self, data: bytes, now: float) -> list[Done]:
         done = self._ears.checked(data, now)
@@ -260,29 +284,28 @@ class Conversation:
         if self.phase is Phase.LEAVING and not len(self._outbox.unconfirmed):
             self._login.end()
             return [*done, Ended()]
+        self._ask_port(now)
+        return done
+
+    def _ask_port(self, now: float) -> None:
+        """Where groups are is told after a log-in, and may have been lost: so we log in again."""
         if self._ears.wants_port and not self._has_asked_port and self.phase is Phase.IN:
-            # it is told after a log-in and may have been lost: so we log in again
             self._has_asked_port = self._is_quiet = True
             self._login.away(now)
-        return done
 
     def _from_old(self, event: Event, now: float) -> list[Done]:
         if event.code != Code.ERROR:
-            return self._ears.plain(event)
+            return self._ears.plain(event, now)
         if event.text == self._login.not_in:
             return self._away(now) if now >= self._calm_until else []  # it has started anew
-        is_to_sign = (
-            self._outbox.sent_at < self._sign_sent_at <= now < self._sign_sent_at + SIGN_SECONDS
-        )
-        if self._unknown_sign is None and is_to_sign:
-            self._unknown_sign = event.text
-        return [] if event.text == self._unknown_sign else self._ears.plain(event)
+        if self._signs.is_answer(event.text, self._outbox.sent_at, now):
+            return []
+        return self._ears.plain(event, now)
 
     def _suspect(self, now: float) -> list[Done]:
         """A server that has forgotten us says so without a MAC, as anybody may."""
         if self.phase is Phase.LEAVING:
-            self._login.end()
-            return [Ended()]
+            return self._end()
         if now < self._calm_until:
             return []
         self._suspect_until = now + SUSPECT_SECONDS
@@ -294,16 +317,17 @@ class Conversation:
     def _enter(self, was: Phase, now: float) -> list[Done]:
         """We are in; and back in the channels that we were in before."""
         login = self._login
-        epoch, session = 0, b""
+        epoch, session, last = 0, b"", 0
         if login.is_new and login.welcome is not None and login.session is not None:
             epoch, session = login.welcome.epoch, login.session.session
+            last = login.session.last
         is_again = self._here is not None
         is_same = self._here == (epoch, session) and (login.is_new or was is Phase.AWAY)
         self._here = epoch, session
-        self._alive_at = now + ALIVE_SECONDS
+        self._signs.begin(now)
         self._suspect_until = None
         self._calm_until = now + CALM_SECONDS  # what it said before comes late
-        self._ears.hear_again()
+        self._ears.hear_again(last, now)
         self._outbox.come_in()
         done: list[Done] = []
         if is_same and login.is_new:
@@ -311,12 +335,12 @@ class Conversation:
             self._outbox.wishes.add_first(self._outbox.rejoins(is_again=True))
         elif not is_same:
             done += [*self._outbox.give_up(), *self._leave_all()]
-            self._ears.begin()
+            self._ears.begin(last)
         is_quiet, self._is_quiet = self._is_quiet and is_same, False
         if not is_quiet and (login.is_new or not is_same):
             server = login.welcome.name if login.welcome is not None else ""
             has_missed = is_again and not is_same
-            done.insert(0, LoggedIn(_shown(self.nickname), server, is_again, has_missed))
+            done.insert(0, LoggedIn(shown(self.nickname), server, is_again, has_missed))
         return done
 
     def _away(self, now: float) -> list[Done]:
@@ -332,11 +356,16 @@ class Conversation:
         self._outbox.wishes.add_first(self._outbox.rejoins(is_again=False))
         return self._channels.leave_all()
 
+    def _end(self) -> list[Done]:
+        """It is over, and what is not confirmed by now is not sent."""
+        self._login.end()
+        return [*self._outbox.give_up(), *unsaid(self._outbox.wishes.clear()), Ended()]
+
     def _log_off(self) -> list[Done]:
         return [Send(self._login.sign(pack(Code.LOGOFF, self.nickname)))]
 
     def _sign_of_life(self, now: float) -> list[Done]:
-        self._alive_at, self._sign_sent_at = now + ALIVE_SECONDS, now
+        self._signs.sent(now)
         return self._outbox.send(Wish(Code.STILL_HERE, b""), now)
 
     def _retry(self, now: float) -> list[Done]:
@@ -345,15 +374,16 @@ class Conversation:
             self._ears.excuse(now)
             self._outbox.wishes.charge(one.wish.code != Code.STILL_HERE)
         done: list[Done] = [Send(one.data) for one in again]
-        done += self._outbox.not_sent(over)
+        done += self._outbox.unanswered(over)
         for wish in self._outbox.echoes.due(now):
-            done += [*unsaid([wish]), *self._ears.unechoed()]
+            done += [*unsaid([wish]), *self._ears.unechoed(now)]
         is_silent = over or (self._ears.has_missed_much and not self._login.is_new)
-        if is_silent and self.phase is Phase.IN and not (self._ears.has_groups and not over):
+        if is_silent and self.phase is Phase.IN and not (self._ears.pulse.has_port and not over):
             done += self._away(now)
         return done
 
 
+_OF_GROUPS = (Code.PUBLIC_MSG, Code.USER_JOINS, Code.USER_PARTS, Code.HEARTBEAT)
 _BEFORE = (Code.WELCOME, Code.OPENED, Code.LOGIN_ACK)
 """What comes before there is a key."""
 
@@ -364,7 +394,3 @@ def _bytes(text: str) -> bytes:
         return text.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError:
         return text.encode("utf-8", "replace")
-
-
-def _shown(data: bytes) -> str:
-    return data.decode("utf-8", "surrogateescape")

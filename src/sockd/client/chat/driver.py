@@ -13,8 +13,9 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
 
 from sockd.client.chat import typed
-from sockd.client.chat.conversation import Conversation
+from sockd.client.chat.conversation import Conversation, Phase
 from sockd.client.chat.links import Groups, Link
+from sockd.client.chat.login import Kept
 from sockd.client.chat.told import (
     Done,
     Ended,
@@ -22,15 +23,19 @@ from sockd.client.chat.told import (
     LeaveGroup,
     Level,
     Listen,
+    LoggedIn,
     Message,
     Notice,
+    NotSent,
     Presence,
     Refused,
     Send,
     Shown,
 )
 from sockd.client.chat.typed import Typed
-from sockd.client.errors import ClientError
+from sockd.client.errors import ClientError, TimedOut, Unreachable
+from sockd.client.errors import Refused as RefusedError
+from sockd.client.waiting import wake
 
 RECENT = 300.0
 """Seconds since somebody has spoken in which it is told that it goes or comes back."""
@@ -57,14 +62,28 @@ class Chat:
     screen: Screen
     groups: Groups
     link: Link | None = None
+    name: str = "the server"
+    """What the server is called in errors."""
+    changed: Callable[[], None] = lambda: None
+    """Called whenever something may be another than before."""
     ended: Deferred[str] = field(factory=Deferred, init=False)
     """Fires with the reason when it is over."""
+    failure: ClientError | None = field(default=None, init=False)
+    """Why it never began, or could not go on."""
+    has_been_in: bool = field(default=False, init=False)
+    unsent: int = field(default=0, init=False)
+    """Things said that the server has not had, or has refused."""
     ignored: set[str] = field(factory=set, init=False)
     noticed: set[str] = field(factory=set, init=False)
     tells_all: bool = False
     """Whether everybody's coming and going is told."""
+    wants_rows: bool = field(default=False, init=False)
+    """Whether a list was asked for."""
     _spoke: dict[tuple[str, str], float] = field(factory=dict, init=False)
     _call: IDelayedCall | None = field(default=None, init=False)
+    _is_unreachable: bool = field(default=False, init=False)
+    """Whether it was told that the network says so."""
+    _waiting: list[tuple[Callable[[], bool], Deferred[None]]] = field(factory=list, init=False)
 
     def start(self, link: Link) -> None:
         """Begin to talk."""
@@ -73,6 +92,7 @@ class Chat:
 
     def heard(self, data: bytes) -> None:
         """An event has come."""
+        self._is_unreachable = False
         self._do(self.conversation.received(data, self._now))
 
     def line(self, text: str) -> None:
@@ -89,10 +109,51 @@ class Chat:
         """Log off, and end."""
         self._do(self.conversation.quit(self._now))
 
-    def disconnected(self) -> None:
+    def abandon(self) -> None:
+        """Log off and end now, whether the server has had it or not."""
+        self._do(self.conversation.quit(self._now))
+        if self._call is not None and self._call.active():
+            self._call.cancel()
+        self._end("")
+
+    def fail(self, error: ClientError) -> None:
+        """It cannot go on."""
+        self.failure = self.failure or error
+        self.quit()
+
+    def unreachable(self, why: str) -> None:
+        """The network says that what we send does not arrive. Anybody may say so: who has been in
+        looks into it, and goes on."""
+        if not self.has_been_in:
+            self.fail(Unreachable(f"{self.name}: {why}"))
+        elif not self._is_unreachable and not self.is_over:
+            self._is_unreachable = True
+            self._show(Notice(f"{self.name}: {why}", Level.WARNING))
+            self._do(self.conversation.unreachable(self._now))
+
+    def disconnected(self, why: str = "the connection has ended") -> None:
         """The link has ended, and not by us."""
         self.link = None
-        self._do(self.conversation.disconnected(self._now))
+        if self.has_been_in:
+            self._do(self.conversation.disconnected(self._now))
+        else:
+            self.fail(Unreachable(f"{self.name}: {why}"))
+
+    def tell(self, text: str, level: Level = Level.INFO) -> None:
+        """Show something that is not the conversation's."""
+        self._show(Notice(text, level))
+
+    @property
+    def is_over(self) -> bool:
+        """Whether there is nothing more to come."""
+        return bool(self.ended.called) or self.conversation.phase is Phase.OVER
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        """Wait until something is so, or it is over."""
+        while not (condition() or self.is_over):
+            waits: Deferred[None] = Deferred()
+            self._waiting.append((condition, waits))
+            await waits
 
     def connected(self, link: Link) -> None:
         """There is another link."""
@@ -120,6 +181,7 @@ class Chat:
             "notify": lambda: self._toggle(self.noticed, first, "noticed"),
             "notices": self._switch_notices,
         }
+        self.wants_rows |= name in ("channels", "users")
         self._do(actions[name]())
 
     def _toggle(self, names: set[str], name: str, what: str) -> Sequence[Done]:
@@ -149,24 +211,46 @@ class Chat:
                     try:
                         self.groups.join(group)
                     except ClientError as error:
-                        self._show(Notice(str(error), Level.ERROR))
+                        self._do(self.conversation.deaf(str(error), self._now))
                 case LeaveGroup(group):
                     self.groups.leave(group)
-                case Refused():
+                case Refused(why):
                     self._show(done)
-                    self.screen.name().addCallbacks(self._rename, lambda _: self.quit())
+                    self._ask_name(why)
                 case Ended(why):
-                    self._show(done)
-                    self._end(why)
+                    self._ended(done)
                 case _:
                     self._show(done)
         self._plan()
+        self.changed()
+        self._wake()
 
-    def _rename(self, nickname: str) -> None:
-        if nickname:
-            self._do(self.conversation.rename(nickname, self._now))
-        else:
-            self.quit()
+    def _ask_name(self, why: str) -> None:
+        refused = RefusedError(f"{self.name}: {why}")
+
+        def again(nickname: str) -> None:
+            if nickname:
+                self._do(self.conversation.rename(nickname, self._now))
+            else:
+                self.fail(refused)
+
+        self.screen.name().addCallbacks(again, lambda _: self.fail(refused))
+
+    def _ended(self, ended: Ended) -> None:
+        if ended.why and not self.has_been_in:
+            self.failure = self.failure or TimedOut(f"{self.name}: {ended.why}")
+        if self.failure is None:  # else it is told as an error
+            self._show(ended)
+        self._end(ended.why)
+
+    def _wake(self) -> None:
+        """In the next turn: who waits may do something that ends in here."""
+        waiting, self._waiting = self._waiting, []
+        for condition, waits in waiting:
+            if condition() or self.is_over:
+                wake(self.reactor, waits)
+            else:
+                self._waiting.append((condition, waits))
 
     def _plan(self) -> None:
         if self._call is not None and self._call.active():
@@ -196,6 +280,10 @@ class Chat:
                 is_marked = not is_own and (
                     not channel or self._is_named(text) or user.casefold() in self.noticed
                 )
+            case LoggedIn():
+                self.has_been_in = True
+            case NotSent():
+                self.unsent += 1
             case Presence(channel, user):
                 is_marked = user.casefold() in self.noticed
                 if not self._is_told(channel, user, is_marked):
@@ -211,9 +299,11 @@ class Chat:
         self._spoke[key] = self._now
 
     def _is_told(self, channel: str, user: str, is_noticed: bool) -> bool:
-        """Whether it is told that somebody comes or goes."""
+        """Whether it is told that somebody comes or goes. We hear it of ourselves, too, by a group
+        that we still hear."""
         folded = user.casefold()
-        if folded in self.ignored:
+        own = self.conversation.nickname.decode("utf-8", "surrogateescape").casefold()
+        if folded in self.ignored or folded == own:
             return False
         spoke = self._spoke.get((channel.casefold(), folded))
         is_recent = spoke is not None and self._now - spoke < RECENT
@@ -225,6 +315,12 @@ class Chat:
         return re.search(rf"(?<![\w-]){re.escape(own)}(?![\w-])", text, re.IGNORECASE) is not None
 
 
-def conversation(nickname: str) -> Conversation:
+def _nothing(_server: bytes, _nickname: bytes) -> None:
+    return None
+
+
+def conversation(
+    nickname: str, recall: Callable[[bytes, bytes], Kept | None] = _nothing
+) -> Conversation:
     """One with chance of the system's."""
-    return Conversation(nickname, os.urandom, random.random)
+    return Conversation(nickname, os.urandom, random.random, recall)

@@ -6,88 +6,42 @@ it is.
 
 from __future__ import annotations
 
-import ipaddress
 import secrets
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
-from hashlib import blake2b
+from collections.abc import Callable, Iterable, Sequence
 
-from attrs import define, evolve, field, frozen
-from twisted.internet.defer import Deferred
+from attrs import define, field
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.python.failure import Failure
 
-from sockd.client.errors import ClientError
-from sockd.client.lan.calling import Calling, Reply, networks
-from sockd.client.lan.discovery import Network, places
+from sockd.client.chat.servers import Found, Server, answer, hello, server_of
+from sockd.client.chat.sweep import MakeSocket, OneByOne, Sweep, parts
+from sockd.client.lan.calling import Caller, Calling, MakeAsker, Reply
+from sockd.client.lan.discovery import Place, Way, places
 from sockd.client.lan.proofs import Question
-from sockd.client.net import interfaces
-from sockd.client.net.arrivals import Came
-from sockd.client.net.datagrams import Datagrams, open_host
+from sockd.client.net import interfaces, kinds
+from sockd.client.net.interfaces import Interface
 from sockd.client.process import Run
 from sockd.client.targets import Transport
-from sockd.client.waiting import sleep
+from sockd.client.waiting import sleep, wake
 from sockd.formats import ports
-from sockd.formats.chat.events import Code, unpack
-from sockd.formats.chat.hello import NONCE_BYTES, Hello, Welcome
 from sockd.formats.hostport import host_port
-from sockd.reactor.clocks import ClockReading
+
+__all__ = ["Search", "Server"]
 
 WAIT = 3.0
 """Seconds for answers to broadcasts, as the tutorial's client waits."""
 OTHERS_WAIT = 0.3
-"""Seconds after the first answer in which other servers are still named."""
-SWEEP_PREFIX = 24
-"""Bits of the largest network whose hosts are asked one by one: 254 of them."""
-SWEEP_RATE = 200
-"""Hosts asked a second: a network that has a host for each is not flooded."""
+"""Seconds after the first answer in which other servers are still named, and the last one's answer
+counts for more."""
 SWEEP_WAIT = 1.0
-"""Seconds after the last of them."""
+"""Seconds after the last of the hosts that are asked one by one."""
 CHAT_PORTS = (ports.CHAT, ports.CHAT_CONTROL)
 _TOKEN_BYTES = 8
 
 
-@frozen
-class Server:
-    """A server that has answered."""
-
-    host: str
-    port: int
-    name: str = ""
-    """As a new one tells it."""
-    is_new: bool = False
-    id: bytes = b""
-
-    def __str__(self) -> str:
-        where = host_port(self.host, self.port)
-        return f"{self.name} ({where})" if self.name else where
-
-
-def hello(token: bytes) -> bytes:
-    """The question for a token."""
-    return Hello(_nonce(token)).write()
-
-
-def _nonce(token: bytes) -> bytes:
-    return blake2b(token, digest_size=NONCE_BYTES).digest()
-
-
-def answer(token: bytes, data: bytes) -> bool:
-    """Whether that is a chat server's answer to the token's hello."""
-    event = unpack(data)
-    if event is None:
-        return False
-    if event.code == Code.WELCOME:
-        welcome = Welcome.read(event.text)
-        return welcome is not None and welcome.nonce == _nonce(token)
-    return event.code == Code.ERROR
-
-
-def server_of(host: str, port: int, data: bytes) -> Server:
-    """Who has answered so."""
-    event = unpack(data)
-    welcome = Welcome.read(event.text) if event is not None and event.code == Code.WELCOME else None
-    if welcome is None:
-        return Server(host, port)
-    return Server(host, port, welcome.name, True, welcome.server)
+def make_token() -> bytes:
+    """What nobody can know before."""
+    return secrets.token_hex(_TOKEN_BYTES).encode()
 
 
 def questions(wanted: Sequence[int] = CHAT_PORTS) -> list[Question]:
@@ -105,12 +59,25 @@ def questions(wanted: Sequence[int] = CHAT_PORTS) -> list[Question]:
     ]
 
 
-def small_networks(found: Sequence[Network]) -> Iterator[str]:
-    """Every host of the networks that are small enough to ask each, ours not left out."""
-    for network in dict.fromkeys(found):
-        is_small = network.version == 4 and network.prefixlen >= SWEEP_PREFIX
-        if is_small and not network.is_loopback:
-            yield from map(str, network.hosts())
+def chosen(known: Iterable[Interface], wanted: str) -> list[Interface]:
+    """The interfaces that are meant by `-I`, or all; those with a cable or radio first, then VPNs,
+    then the others that are there in software only."""
+    found = [
+        one
+        for one in known
+        if wanted in ("", one.name) or wanted.partition("%")[0] in (*one.of_version(4),)
+    ]
+    return sorted(found, key=lambda one: _distance(kinds.read(one.name)))
+
+
+def _distance(kind: kinds.Kind) -> int:
+    return 0 if not kind.is_virtual else 1 if kind.is_vpn else 2
+
+
+def to_sweep(run: Run, known: Iterable[Interface]) -> list[Interface]:
+    """The interfaces whose networks may be asked host by host."""
+    asking = run.asking
+    return [] if asking.family == 6 else chosen(known, asking.interface)
 
 
 @define(eq=False)
@@ -119,102 +86,108 @@ class Search:
 
     run: Run
     told: Callable[[str], None]
-    token: Callable[[], bytes] = lambda: secrets.token_hex(_TOKEN_BYTES).encode()
+    token: Callable[[], bytes] = make_token
     ports: Sequence[int] = CHAT_PORTS
-    servers: list[Server] = field(factory=list, init=False)
-    _first: Deferred[None] = field(factory=Deferred, init=False)
+    others_wait: float = OTHERS_WAIT
+    known: Callable[[], Sequence[Interface]] = interfaces.read
+    make: MakeAsker = Caller
+    make_socket: MakeSocket = OneByOne
+    found: Found = field(factory=Found, init=False)
+    _waits: Deferred[None] | None = field(default=None, init=False)
 
     async def find(self, last: Server | None = None) -> list[Server]:
-        """The servers that answered, the first one first; none: an empty list."""
-        known = interfaces.read()
-        asked = list(places(known, self.run.asking.interface, self.run.asking.family))
-        calling = Calling(self.run, questions(self.ports), self._replied, self.token)
+        """The servers that answered: the last one first, if it is there, then the first one.
+
+        None: an empty list. Raises UsageFault where `-I` names nothing of ours.
+        """
+        asking, known = self.run.asking, self.known()
+        interfaces.way(asking.interface, known)
+        self.found = Found(last, own_addresses(known))
+        asked = places(known, asking.interface, asking.family)
+        if not asked and last is None:
+            self.told("no interface is up that a server could be looked for on")
+            return []
+        callings = [self._calling(self.ports)]
+        callings[0].open(asked)
         if last is not None:
-            self._ask_one(last)
-        calling.open(asked)
-        where = ", ".join(dict.fromkeys(str(place) for place in asked))
-        self.told(f"looking for a server: {where or 'no interface can be asked'}")
-        asking = Deferred.fromCoroutine(calling.ask())
-        asking.addErrback(lambda _: None)
+            callings.insert(0, self._to_last(last))
+        self.told(f"looking for a server{_where(asked, last)}")
+        running = [Deferred.fromCoroutine(calling.ask()) for calling in callings]
+        for one in running:
+            one.addErrback(expected)
         try:
             await self._wait(WAIT)
-            if not self.servers:
-                await self._sweep()
+            if self.found.servers:
+                await sleep(self.run.reactor, self.others_wait)
             else:
-                await sleep(self.run.reactor, OTHERS_WAIT)
+                await self._sweep(known)
         finally:
-            asking.cancel()
-            calling.close()
-        return self.servers
+            for one in running:
+                one.cancel()
+            for calling in callings:
+                calling.close()
+        return self.found.in_order
+
+    def _calling(self, asked: Sequence[int]) -> Calling:
+        return Calling(self.run, questions(asked), self._replied, self.token, self.make)
+
+    def _to_last(self, last: Server) -> Calling:
+        calling = self._calling([last.port])
+        calling.open([Place(Way.UNICAST, last.host, self.run.asking.interface, "")])
+        return calling
 
     async def _wait(self, seconds: float) -> None:
         """Until somebody has answered, or the time is over."""
-        over = sleep(self.run.reactor, seconds)
-        self._first.addCallback(lambda _: None if over.called else over.callback(None))
-        with suppress(Exception):
-            await over
+        if self.found.servers:
+            return
+        self._waits = Deferred()
+        self._waits.addTimeout(seconds, self.run.reactor, lambda *_: None)
+        await self._waits
+        self._waits = None
 
-    def _ask_one(self, last: Server) -> None:
-        token = self.token()
-
-        def came(batch: list[Came], _: ClockReading) -> None:
-            for data, (host, port), *_rest in batch:
-                if answer(token, data):
-                    self._found(server_of(host, port, data))
-
-        with suppress(ClientError):
-            datagrams = open_host(self.run.reactor, (last.host, last.port), on_batch=came)
-            datagrams.send_batch((hello(token),))
-            sleep(self.run.reactor, WAIT).addCallback(lambda _: datagrams.close())
-
-    async def _sweep(self) -> None:
-        """Ask each host of small networks: an answer to one passes firewalls that an answer to a
-        broadcast does not."""
-        hosts = list(small_networks(networks()))
+    async def _sweep(self, known: Sequence[Interface]) -> None:
+        """Ask each host of small networks."""
+        hosts = [host for part in parts(to_sweep(self.run, known)) for host in part.hosts]
         if not hosts:
             return
         self.told(f"nobody answers broadcasts: asking {len(hosts)} addresses one by one")
         token = self.token()
 
-        def came(batch: list[Came], _: ClockReading) -> None:
-            for data, (host, port), *_rest in batch:
-                if answer(token, data):
-                    self._found(server_of(host, port, data))
+        def heard(host: str, port: int, data: bytes, _: int) -> None:
+            if answer(token, data):
+                self._add(server_of(host, port, data))
 
-        datagrams: Datagrams | None = None
-        try:
-            datagrams = open_host(
-                self.run.reactor, (hosts[0], self.ports[0]), has_ports=True, on_batch=came
-            )
-            for host in hosts:
-                datagrams.opened = evolve(datagrams.opened, address=(host, self.ports[0]))
-                datagrams.send_batch((hello(token),))
-                await sleep(self.run.reactor, 1 / SWEEP_RATE)
-                if self.servers:
-                    return
-            await self._wait(SWEEP_WAIT)
-        finally:
-            if datagrams is not None:
-                datagrams.close()
+        sweep = Sweep(self.run, hosts, self.ports, hello(token), heard, self.make_socket)
+        await sweep.ask(SWEEP_WAIT, lambda: bool(self.found.servers))
+        if sweep.failure is not None and not sweep.sent:
+            self.told(str(sweep.failure))
 
     def _replied(self, reply: Reply) -> None:
         if reply.is_proof:
-            self._found(server_of(reply.address, reply.port, reply.data))
+            self._add(server_of(reply.address, reply.port, reply.data))
 
-    def _found(self, server: Server) -> None:
-        if not any(_is_same(server, one) for one in self.servers):
-            self.servers.append(server)
-            if not self._first.called:
-                self._first.callback(None)
-
-
-def _is_same(one: Server, other: Server) -> bool:
-    """Whether two answers are of one server: by another address, or at another door."""
-    if one.id or other.id:
-        return one.id == other.id
-    return (one.host, one.port) == (other.host, other.port)
+    def _add(self, server: Server) -> None:
+        self.found.add(server)
+        if self._waits is not None:
+            waits, self._waits = self._waits, None
+            wake(self.run.reactor, waits)
 
 
-def is_loopback(server: Server) -> bool:
-    """Whether it is on this host."""
-    return ipaddress.ip_address(server.host.partition("%")[0]).is_loopback
+def _where(asked: Sequence[Place], last: Server | None) -> str:
+    devices = ", ".join(dict.fromkeys(place.device for place in asked))
+    by = f" on {devices}" if devices else ""
+    return f" at {host_port(last.host, last.port)}, or{by or ' nowhere else'}" if last else by
+
+
+def expected(failure: Failure) -> None:
+    """We end it ourselves."""
+    failure.trap(CancelledError)
+
+
+def own_addresses(known: Iterable[Interface]) -> frozenset[str]:
+    """Ours, as answers from them are told."""
+    return frozenset(
+        f"{address}%{one.name}" if address.startswith("fe80:") else address
+        for one in known
+        for address in (*one.of_version(4), *one.of_version(6))
+    )

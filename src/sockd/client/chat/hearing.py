@@ -10,10 +10,11 @@ from collections import deque
 from collections.abc import Callable
 from typing import NamedTuple
 
-from attrs import define, field
+from attrs import define, evolve, field
 
+from sockd.client.chat import reading
 from sockd.client.chat.channels import Channels
-from sockd.client.chat.heard import Gaps, Hearing
+from sockd.client.chat.heard import Gaps, Hearing, Recent
 from sockd.client.chat.login import Login, Phase
 from sockd.client.chat.outbox import Outbox
 from sockd.client.chat.pulse import Pulse
@@ -28,20 +29,17 @@ from sockd.client.chat.told import (
     Message,
     Notice,
     NotSent,
-    Presence,
-    UserRow,
+    shown,
 )
-from sockd.client.chat.wishes import CHANGES
+from sockd.client.chat.wishes import CHANGES, Wish
+from sockd.formats import ports
 from sockd.formats.chat import trailer
 from sockd.formats.chat.events import Code, Event
 from sockd.formats.chat.names import fold
 from sockd.formats.chat.texts import (
     ChannelText,
-    Coming,
     HeartbeatText,
     Said,
-    UserText,
-    Whispered,
     read_port,
 )
 from sockd.formats.chat.trailer import Stamp
@@ -49,8 +47,8 @@ from sockd.formats.chat.trailer import Stamp
 UNHEARD = 2
 """Messages of ours in a row that the server has had and that no group has brought, until it is
 told: one may have been lost."""
-NO_GROUPS = Notice(
-    "the server hears us, but what it sends to groups does not come: a switch or a firewall drops "
+NOT_HEARD = Notice(
+    "the server hears us, but what is said in channels does not come: a switch or a firewall drops "
     "it; try another door, such as --tcp",
     Level.WARNING,
 )
@@ -67,14 +65,12 @@ class Came(NamedTuple):
     """None from an old server."""
     pending: Pending | None
     """What it answers."""
+    now: float
 
     @property
     def time_ms(self) -> int | None:
         """When the server had it."""
         return self.stamp.time_ms if self.stamp is not None else None
-
-
-_NOTHING = Came(None, None)
 
 
 @define(eq=False)
@@ -86,26 +82,42 @@ class Ears:
     outbox: Outbox
     forged: int = 0
     """Events whose MAC was wrong, or that had none."""
-    has_groups: bool = False
-    wants_port: bool = False
-    """A channel has a group, and nobody has told where groups are heard."""
-    direct: Gaps = field(factory=Gaps.from_start)
+    direct: Gaps = field(factory=Gaps)
     pulse: Pulse = field(factory=Pulse)
-    _latest_ms: int = 0
     _changed: int = 0
     """The number of the last event that has changed where we are."""
     _unheard: int = 0
+    _has_port: bool = False
+    """Whether we have been told where groups are heard since we logged in."""
+    _has_told: bool = False
+    """That what is said does not come."""
+    _recent: Recent = field(factory=Recent)
     _excuses: deque[float] = field(factory=deque)
 
-    def begin(self) -> None:
+    def begin(self, last: int) -> None:
         """Numbers of what is for us alone begin anew."""
-        self.direct = Gaps.from_start()
-        self._latest_ms = self._changed = 0
+        self.direct = Gaps.after(last)
+        self._changed = 0
         self._excuses.clear()
 
-    def hear_again(self) -> None:
-        """We were away: what did not come back then says nothing of now."""
-        self._unheard = 0
+    def hear_again(self, last: int, now: float) -> None:
+        """We are in again: what did not come back before says nothing of now. `last`: the number of
+        what was sent to us alone last; where that is behind us, it is counted anew."""
+        self._unheard, self._has_port = 0, False
+        if self.direct.is_ahead(last):
+            self.begin(last)
+        self.direct.reach(last, now)
+
+    @property
+    def wants_port(self) -> bool:
+        """Whether a channel has a group, and where groups are heard, or heartbeats, has not come,
+        and is not only late."""
+        return self.pulse.is_untold and self.direct.next_at is None
+
+    def change_door(self, family: int | None) -> list[Done]:
+        """The server will tell where groups are heard, if it has any. `family`: of those that can
+        be heard; None for any."""
+        return [*self.channels.leave_groups(), *self.pulse.change_door(family)]
 
     def excuse(self, now: float) -> None:
         """Something was sent once more: the answer to the first may have been what was lost."""
@@ -121,6 +133,12 @@ class Ears:
             count -= 1
         return [*([Lost("", count)] if count else []), *self.channels.lost(now)]
 
+    @property
+    def next_at(self) -> float | None:
+        """When something may count as lost."""
+        times = (self.direct.next_at, self.channels.next_at, self.pulse.next_at)
+        return min((at for at in times if at is not None), default=None)
+
     def checked(self, data: bytes, now: float) -> list[Done] | None:
         """An event of a new server; None where it is not one of ours, or was forged."""
         found = trailer.stamped(data)
@@ -133,35 +151,61 @@ class Ears:
             return self._of_channel(data, event, stamp, now)
         if event.code == Code.HEARTBEAT:
             if trailer.is_genuine(data, self.pulse.key):
-                self.pulse.beat(now)
+                self.pulse.beat(stamp.sequence, now)
             return None
         login = self.login
         if not trailer.is_genuine(data, login.key) or (
             login.welcome is not None and stamp.epoch != login.welcome.epoch
         ):
-            self._count_forged()
+            self._count_forged(stamp)
             return None
-        if not self._is_new(stamp, now):
+        if not self.direct.arrive(stamp.sequence, now):
             return []
         pending = self.outbox.unconfirmed.settle(stamp.number) if stamp.number else None
-        came = Came(stamp, pending)
+        came = Came(stamp, pending, now)
         if event.code == Code.ACK:
             return self._acknowledged(came, now)
         if event.code == Code.HEARTBEAT_AT:
-            told = HeartbeatText.read(event.text)
-            return self.pulse.begin(told, stamp.key, now) if told is not None else []
+            return self._heartbeats(event.text, stamp, now)
         return self._heard(event, came)
 
-    def plain(self, event: Event) -> list[Done]:
-        """An event of an old server."""
+    def plain(self, event: Event, now: float) -> list[Done]:
+        """An event of an old server, or of anybody who says that it is one."""
+        if event.code == Code.LOGOFF:
+            return []  # no old server sends one
         if event.code in _OF_CHANNEL and self.channels.find(event.text.partition(b" ")[0]) is None:
             return []  # of a channel that another client on this host has joined
-        return self._heard(event, _NOTHING)
+        if event.code in _SAID and self._recent.is_double(event, now) and not self._is_echo(event):
+            return []
+        return self._heard(event, Came(None, self.outbox.unconfirmed.answered(event), now))
 
-    def unechoed(self) -> list[Done]:
+    def unechoed(self, now: float) -> list[Done]:
         """Something of ours that the server should have had has not come back."""
         self._unheard += 1
-        return [NO_GROUPS] if self.has_groups and self._unheard == UNHEARD else []
+        if self._unheard == UNHEARD and self.login.is_new and self.pulse.has_port:
+            return self.ask_alone(now)
+        if self._unheard == UNHEARD or self._unheard == 2 * UNHEARD:
+            has_told, self._has_told = self._has_told, True
+            return [] if has_told or not (self.pulse.has_port or self.login.is_new) else [NOT_HEARD]
+        return []
+
+    def ask_alone(self, now: float) -> list[Done]:
+        """Groups do not reach us: what goes to them is to be sent to us alone."""
+        return self.outbox.send(Wish(Code.UNICAST, b""), now)
+
+    def deaf(self, why: str, now: float) -> list[Done]:
+        """A group cannot be heard here, such as where a program has the port for itself."""
+        told: list[Done] = [Notice(why, Level.ERROR)]
+        if not self.login.is_new:
+            return told
+        return [*told, *self.ask_alone(now)] if self.pulse.deaf() else []
+
+    def _heartbeats(self, text: bytes, stamp: Stamp, now: float) -> list[Done]:
+        told = HeartbeatText.read(text)
+        if told is None or not self.pulse.is_heard(told.group):
+            return []
+        done = self.pulse.begin(told, stamp.key, now)
+        return [*done, *self.ask_alone(now)] if self.pulse.is_deaf else done
 
     @property
     def has_missed_much(self) -> bool:
@@ -173,24 +217,21 @@ class Ears:
         if hearing is None:
             return None  # of a channel that another client on this host has joined
         if not trailer.is_genuine(data, hearing.key):
-            self.forged += 1
+            self._count_forged(stamp)
             return None
         self._unheard = 0
-        return self._heard(event, Came(stamp, None)) if hearing.arrive(stamp.sequence, now) else []
+        return (
+            self._heard(event, Came(stamp, None, now))
+            if hearing.arrive(stamp.sequence, now)
+            else []
+        )
 
-    def _count_forged(self) -> None:
-        """While we come back, what has another key may be of the session that is about to begin."""
-        self.forged += self.login.phase in (Phase.IN, Phase.LEAVING)
-
-    def _is_new(self, stamp: Stamp, now: float) -> bool:
-        """A number that came before, and a later time: the server has forgotten us since, and
-        begun to count anew."""
-        is_new = self.direct.arrive(stamp.sequence, now)
-        if not is_new and stamp.time_ms > self._latest_ms:
-            self.begin()
-            is_new = self.direct.arrive(stamp.sequence, now)
-        self._latest_ms = max(self._latest_ms, stamp.time_ms)
-        return is_new
+    def _count_forged(self, stamp: Stamp) -> None:
+        """What has another key may be of a server that has started anew, or of the session that is
+        about to begin."""
+        welcome = self.login.welcome
+        is_ours = welcome is not None and stamp.epoch == welcome.epoch
+        self.forged += is_ours and self.login.phase in (Phase.IN, Phase.LEAVING)
 
     def _acknowledged(self, came: Came, now: float) -> list[Done]:
         """The server has had it; what it answered, if anything, was lost or is late."""
@@ -205,10 +246,12 @@ class Ears:
             case Code.PART_REQ:
                 self.outbox.wishes.answered()
                 self._changed = max(self._changed, stamp.sequence)
-                return self.channels.parted(wish.text or pending.channel)
+                return self.channels.parted(wish.text)
+            case Code.UNICAST:
+                return self.pulse.told()
             case Code.SEND_PRIVATE:
-                to = _text(wish.text.partition(b" ")[0])
-                own = _text(self.login.nickname)
+                to = shown(wish.text.partition(b" ")[0])
+                own = shown(self.login.nickname)
                 return [Message(own, wish.shown, "", stamp.time_ms, is_own=True, to=to)]
             case Code.SEND_PUBLIC:
                 return self._shown_early(pending, stamp, now)
@@ -219,11 +262,13 @@ class Ears:
         hearing = self.channels.find(pending.channel)
         if hearing is not None:
             hearing.show_early(stamp.number, pending.first, now)
-        own, title = _text(self.login.nickname), _text(pending.channel)
+        own, title = shown(self.login.nickname), shown(pending.channel)
         said = Message(own, pending.wish.shown, title, stamp.time_ms, is_own=True)
-        return [said, *self.unechoed()]
+        return [said, *self.unechoed(now)]
 
     def _heard(self, event: Event, came: Came) -> list[Done]:
+        if (read := _READS.get(event.code)) is not None:
+            return read(event.text, came.time_ms)
         hear = _HEARS.get(event.code)
         return hear(self, event.text, came) if hear is not None else []
 
@@ -233,17 +278,23 @@ class Ears:
             self.outbox.wishes.add_first([came.pending.wish])
             self.outbox.wishes.slow_down()
             return []
-        done: list[Done] = [Notice(_text(text.rstrip(b"\n")), Level.ERROR)]
-        if came.stamp is None:
-            self.outbox.wishes.answered()  # an old server does not say what it refuses
+        done: list[Done] = [Notice(shown(text.rstrip(b"\n")), Level.ERROR)]
         if came.pending is None:
             return done
         wish = came.pending.wish
-        if wish.code in CHANGES:
+        if wish.code in CHANGES:  # we are not in it, or not any more
             self.outbox.wishes.answered()
-        if wish.code == Code.JOIN_REQ:  # one that we were in before, and are not to be in again
-            done += self.channels.parted(wish.text) if self.channels.find(wish.text) else []
+            parted = self.channels.parted(wish.text) if wish.text else []
+            is_done = parted and wish.code == Code.PART_REQ and came.pending.tries > 1
+            done = parted if is_done else [*done, *parted]
         return [*done, NotSent(wish.shown)] if wish.shown else done
+
+    def _is_echo(self, event: Event) -> bool:
+        """Whether it is something of ours that we wait for."""
+        said = Said.read(event.text) if event.code == Code.PUBLIC_MSG else None
+        if said is None or fold(said.user) != fold(self.login.nickname):
+            return False
+        return self.outbox.echoes.awaits(said.text)
 
     def _said(self, text: bytes, came: Came) -> list[Done]:
         said = Said.read(text)
@@ -254,7 +305,7 @@ class Ears:
         if is_own and self._is_shown(said, came.stamp, hearing):
             return []
         return [
-            Message(_text(said.user), _text(said.text), _text(said.title), came.time_ms, is_own)
+            Message(shown(said.user), shown(said.text), shown(said.title), came.time_ms, is_own)
         ]
 
     def _is_shown(self, said: Said, stamp: Stamp | None, hearing: Hearing) -> bool:
@@ -267,20 +318,6 @@ class Ears:
             self.outbox.unconfirmed.settle(stamp.number)
             return hearing.came_back(stamp.number)
         return False
-
-    def _whispered(self, text: bytes, came: Came) -> list[Done]:
-        private = Whispered.read(text)
-        if private is None:
-            return []
-        return [Message(_text(private.user), _text(private.text), "", came.time_ms)]
-
-    def _came(self, text: bytes, _: Came) -> list[Done]:
-        coming = Coming.read(text)
-        return [Presence(_text(coming.title), _text(coming.user), True)] if coming else []
-
-    def _went(self, text: bytes, _: Came) -> list[Done]:
-        coming = Coming.read(text)
-        return [Presence(_text(coming.title), _text(coming.user), False)] if coming else []
 
     def _is_late(self, came: Came) -> bool:
         """Whether we have been told of a later change already; what we wait for is not late."""
@@ -296,68 +333,73 @@ class Ears:
         is_last = came.stamp is None or came.stamp.sequence >= self._changed
         if self._is_late(came):
             return []
-        if came.stamp is None or came.pending is not None:
+        if came.pending is not None:
             self.outbox.wishes.answered()
         found = self._channel(text)
         if found is None:
             return []
-        if not self.has_groups and ChannelText.read(text, has_group=True) is not None:
-            self.wants_port = True
-        key = came.stamp.key if came.stamp is not None else b""
-        return self.channels.joined(found, key, is_current=is_last)
+        if came.stamp is None and came.pending is None:  # doubled, or late
+            is_last = self.channels.find(found.title) is None
+        done: list[Done] = []
+        if came.stamp is None and found.group is not None and not self.pulse.has_port:
+            done += self._listen(ports.CHAT_GROUPS)  # some old servers never tell it
+        self.pulse.has_groups |= ChannelText.read(text, has_group=True) is not None
+        key, last = (came.stamp.key, came.stamp.last) if came.stamp is not None else (b"", 0)
+        return [*done, *self.channels.joined(found, key, last, came.now, is_current=is_last)]
 
     def _parted(self, text: bytes, came: Came) -> list[Done]:
         if self._is_late(came):
             return []
-        self.outbox.wishes.answered()
+        if came.pending is not None:
+            self.outbox.wishes.answered()
         found = self._channel(text)
         return self.channels.parted(found.title) if found is not None else []
 
     def _channel(self, text: bytes) -> ChannelText | None:
         """A channel, which need not have a group though others have."""
-        grouped = ChannelText.read(text, has_group=True) if self.has_groups else None
-        return grouped or ChannelText.read(text, has_group=False)
+        may_have_group = self.pulse.has_port or not self.login.is_new
+        found = ChannelText.read(text, has_group=True) if may_have_group else None
+        if found is None:
+            return ChannelText.read(text, has_group=False)
+        is_heard = found.group is not None and self.pulse.is_heard(found.group)
+        return found if is_heard else evolve(found, group=None)
 
     def _channel_row(self, text: bytes, _: Came) -> list[Done]:
         row = self._channel(text)
-        return [ChannelRow(_text(row.title), row.count, _text(row.description))] if row else []
+        return [ChannelRow(shown(row.title), row.count, shown(row.description))] if row else []
 
-    def _user_row(self, text: bytes, _: Came) -> list[Done]:
-        user = UserText.read(text)
-        if user is None:
-            return []
-        return [UserRow(_text(user.user), user.seconds, [_text(one) for one in user.channels])]
-
-    def _port(self, text: bytes, _: Came) -> list[Done]:
+    def _port(self, text: bytes, came: Came) -> list[Done]:
         port = read_port(text)
-        if port is None:
-            return []
-        if not self.has_groups:  # what was joined before did not tell its group
+        if port is None or (came.stamp is None and self._has_port):
+            return []  # an old server tells it after a log-in, and anybody can whenever they like
+        self._has_port = True
+        return self._listen(port)
+
+    def _listen(self, port: int) -> list[Done]:
+        if not self.pulse.has_port and self.channels.here:  # they were joined without their groups
             self.outbox.asks_groups = True
-        self.has_groups, self.wants_port = True, False
+        self.pulse.has_port = True
         return [Listen(port)]
 
     def _sent_away(self, text: bytes, _: Came) -> list[Done]:
         self.login.end()
-        return [Ended(_text(text) or "the server has logged us off")]
+        return [Ended(shown(text) or "the server has logged us off")]
 
 
 _OF_CHANNEL = (Code.PUBLIC_MSG, Code.USER_JOINS, Code.USER_PARTS)
+_SAID = (*_OF_CHANNEL, Code.PRIVATE_MSG)
+_READS: dict[int, Callable[[bytes, int | None], list[Done]]] = {
+    Code.PRIVATE_MSG: reading.whispered,
+    Code.USER_JOINS: reading.came,
+    Code.USER_PARTS: reading.went,
+    Code.USER_ITEM: reading.user_row,
+}
 _HEARS: dict[int, Callable[[Ears, bytes, Came], list[Done]]] = {
     Code.ERROR: Ears._error,
     Code.PUBLIC_MSG: Ears._said,
-    Code.PRIVATE_MSG: Ears._whispered,
-    Code.USER_JOINS: Ears._came,
-    Code.USER_PARTS: Ears._went,
     Code.JOIN_ACK: Ears._joined,
     Code.PART_ACK: Ears._parted,
     Code.CHANNEL_ITEM: Ears._channel_row,
-    Code.USER_ITEM: Ears._user_row,
     Code.SET_MCAST_PORT: Ears._port,
     Code.LOGOFF: Ears._sent_away,
 }
-
-
-def _text(data: bytes) -> str:
-    """What came, as it may be shown to nobody yet: whoever shows it escapes it."""
-    return data.decode("utf-8", "surrogateescape")

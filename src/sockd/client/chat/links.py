@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -13,6 +14,8 @@ from sockd.client.errors import ClientError
 from sockd.client.net.arrivals import Came
 from sockd.client.net.datagrams import Datagrams, open_group, open_host
 from sockd.client.net.dial import dial
+from sockd.client.net.icmp import NetworkError
+from sockd.client.net.resolve import resolve
 from sockd.client.net.streams import Stream
 from sockd.client.targets import Target
 from sockd.formats.chat.events import MAX_EVENT
@@ -37,9 +40,21 @@ class Link(Protocol):
 class DatagramLink:
     """By datagrams, to one address: what others send to our port is not heard."""
 
-    def __init__(self, reactor: Any, address: Address, interface: str, heard: Heard) -> None:
+    def __init__(
+        self,
+        reactor: Any,
+        address: Address,
+        interface: str,
+        heard: Heard,
+        refused: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        """`refused` is called where the network says that nothing arrives."""
         self._heard = heard
-        self._datagrams = open_host(reactor, address, interface=interface, on_batch=self._came)
+        self._refused = refused
+        self.host = address[0]
+        self._datagrams = open_host(
+            reactor, address, interface=interface, on_batch=self._came, on_error=self._failed
+        )
 
     def send(self, data: bytes) -> None:
         """One event; what the kernel does not take is lost as if on the way."""
@@ -54,6 +69,10 @@ class DatagramLink:
         for data, sender, *_rest in batch:
             if sender == server:
                 self._heard(data)
+
+    def _failed(self, error: NetworkError) -> None:
+        if error.means_undelivered:
+            self._refused(str(error))
 
 
 class Groups:
@@ -148,3 +167,26 @@ class StreamLink:
     def _failed(self, failure: Failure) -> None:
         if isinstance(failure.value, ClientError):
             self._lost(str(failure.value))
+
+
+Told = Callable[[str], None]
+
+
+async def open_link(
+    reactor: Any, target: Target, asking: Asking, heard: Heard, refused: Told, lost: Told
+) -> Link:
+    """The way to a target. `refused`: the network says that datagrams do not arrive; `lost`: the
+    connection has ended. Raises ClientError."""
+    if target.transport.is_stream:
+        return await StreamLink.open(reactor, target, asking, heard, lost)
+    found = await resolve(
+        reactor,
+        target.host,
+        target.port,
+        kind=socket.SOCK_DGRAM,
+        family=asking.family,
+        is_numeric=asking.is_numeric,
+        wait=asking.wait,
+    )
+    address = found.addresses[0].host, target.port
+    return DatagramLink(reactor, address, asking.interface, heard, refused)

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from enum import Enum
 
-from attrs import define, field
+from attrs import define, field, frozen
 
 from sockd.client.chat.told import Done, Ended, Level, Notice, Refused, Send
 from sockd.formats.chat import trailer
@@ -32,7 +32,10 @@ AWAY_WAITS = (2.0, 4.0, 8.0)
 """Seconds from each hello to the next to a server that has fallen silent; by chance up to twice as
 long. A server that is back is noticed well before a second sign of life would have been due."""
 REFUSED_AGAIN = 2
-"""Refusals until who had a session believes one: what answers an earlier event may come late."""
+"""Tries that are refused, until it is believed: an answer to an earlier event may come late, and
+whoever forges one has to do it while we wait for the genuine one, twice."""
+MOST_EARLY = 4
+"""Events that overtake the answer to a log-in and are kept: two follow it where it has groups."""
 NOT_IN = (b"please log in", b"say hello first")
 """What a server says to who is not logged in: not a refusal, but the answer to something before."""
 
@@ -51,12 +54,29 @@ class Phase(Enum):
     OVER = "over"
 
 
+@frozen
+class Kept:
+    """A session as it can be taken up again, by another process too."""
+
+    server: bytes
+    session: bytes
+    key: bytes = field(repr=False)
+    number: int
+    """Of what was signed last."""
+
+
+def _nothing(_server: bytes, _nickname: bytes) -> None:
+    return None
+
+
 @define(eq=False)
 class Login:
     """The way in, and who we are there."""
 
     random: Callable[[int], bytes]
     chance: Callable[[], float]
+    recall: Callable[[bytes, bytes], Kept | None] = _nothing
+    """The session that we have had, before this conversation, at a server by a nickname."""
     nickname: bytes = b""
     phase: Phase = Phase.HELLO
     is_new: bool = False
@@ -66,7 +86,7 @@ class Login:
     is_linked: bool = True
     """Whether there is a way to the server."""
     number: int = 0
-    """Of what was signed last."""
+    """Of what was sent last."""
     not_in: bytes | None = None
     """What an old server says to who is not logged in."""
     again_at: float | None = None
@@ -75,11 +95,21 @@ class Login:
     _tries: int = 0
     _refusal: bytes | None = None
     _refusals: int = 0
+    _early: list[bytes] = field(factory=list)
+    _refused_try: int = 0
+    """The last one that was."""
 
     @property
     def key(self) -> bytes:
         """Of the session."""
         return self._key
+
+    @property
+    def kept(self) -> Kept | None:
+        """Our session, to be taken up again; None at an old server."""
+        if not self.is_new or self.session is None or self.welcome is None:
+            return None
+        return Kept(self.welcome.server, self.session.session, self._key, self.number)
 
     def start(self, nickname: bytes, now: float) -> list[Done]:
         """Begin: who is there?"""
@@ -118,9 +148,9 @@ class Login:
 
     def sign(self, event: bytes) -> bytes:
         """An event as the server takes it."""
+        self.number += 1
         if not self.is_new or self.session is None:
             return event
-        self.number += 1
         return trailer.sign(event, self.session.session, self.number, self._key)
 
     def tick(self, now: float) -> list[Done]:
@@ -163,9 +193,20 @@ class Login:
                 return self._refused(event.text, now)
         return []
 
+    def comes_early(self, data: bytes) -> None:
+        """Something that seems to be of the session that is about to begin has overtaken the answer
+        that begins it."""
+        if len(self._early) < MOST_EARLY:
+            self._early.append(data)
+
+    def early(self) -> list[bytes]:
+        """That, once."""
+        found, self._early = self._early, []
+        return found
+
     def _be(self, phase: Phase) -> None:
         self.phase, self.again_at, self._tries = phase, None, 0
-        self._refusal, self._refusals = None, 0
+        self._refusal, self._refusals, self._refused_try = None, 0, 0
 
     def _say_hello(self, now: float) -> list[Done]:
         tries = min(self._tries, len(HELLO_WAITS) - 1)
@@ -202,11 +243,11 @@ class Login:
     def _refused_by_old(self, text: bytes, now: float) -> list[Done]:
         if text == self.not_in:  # of a hello that came twice, or of the one that looks into it
             return self._refuse(self._refusal) if self._refusal is not None else []
-        if self._refusal is None:
-            self._refusal = text
+        if self._refusal is not None and text != self._refusal:
+            self._be(Phase.IN)  # we may send events: it is us who have the name
+        elif self._tries > self._refused_try:
+            self._refusal, self._refused_try = text, self._tries
             return [Send(Hello(self._nonce).write())]
-        if text != self._refusal:  # we may send events: it is us who have the name
-            self._be(Phase.IN)
         return []
 
     # at a new server
@@ -220,7 +261,11 @@ class Login:
         if self.phase is Phase.LOGIN:  # an ERROR was forged: it has us as an old client, maybe
             done = [Send(pack(Code.LOGOFF, self.nickname))]
         self.welcome, self.is_new = welcome, True
+        if self.session is None and (kept := self.recall(welcome.server, self.nickname)):
+            self.session = Opened(self.nickname, kept.session, b"", 0)
+            self.number, self._key = kept.number, kept.key
         self._be(Phase.OPEN)
+        self._early.clear()
         return [*done, *self._open(now)]
 
     def _open(self, now: float) -> list[Done]:
@@ -246,10 +291,10 @@ class Login:
     def _refused(self, text: bytes, now: float) -> list[Done]:
         if text in NOT_IN:
             return []  # `tick` asks again, or says hello again
-        self._refusals += 1
-        if self.session is not None and self._refusals < REFUSED_AGAIN:
-            return []
-        return self._refuse(text)
+        if self._tries > self._refused_try:
+            self._refused_try, self._refusal = self._tries, text
+            self._refusals += 1
+        return self._refuse(text) if self._refusals >= REFUSED_AGAIN else []
 
 
 def silent() -> Notice:

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from attrs import define, field
+from attrs import define, evolve, field
 
 from sockd.client.chat.channels import Channels
 from sockd.client.chat.login import Login, Phase
-from sockd.client.chat.sending import Echoes, Pending, Unconfirmed
-from sockd.client.chat.told import Done, Level, Message, Notice, NotSent, Send
+from sockd.client.chat.sending import OLD_RETRIES, RETRIES, Echoes, Pending, Unconfirmed
+from sockd.client.chat.told import Done, Level, Message, Notice, NotSent, Send, shown
 from sockd.client.chat.wishes import CHANGES, Wish, Wishes
 from sockd.formats.chat.events import MAX_TEXT, Code, pack
 
 NO_CHANNEL = "you are in no channel: /join one, /channels lists them"
 TOO_LONG = "that is too long for one event"
+UNANSWERED = "the server does not answer what was asked for %s"
 ASKED_AGAIN = (*CHANGES, Code.LIST_CHANNELS, Code.LIST_USERS)
 """To ask for these twice does no harm."""
 
@@ -48,7 +49,6 @@ class Outbox:
     def pump(self, now: float) -> list[Done]:
         """Send what may be sent now."""
         done: list[Done] = []
-        self.wishes.is_paced = self.login.is_new
         while (wish := self._take(now)) is not None:
             if wish.code == Code.SEND_PUBLIC and not self.channels.here:
                 done += [Notice(NO_CHANNEL, Level.ERROR), *unsaid([wish])]
@@ -88,16 +88,20 @@ class Outbox:
 
     def send(self, wish: Wish, now: float) -> list[Done]:
         """Send it now."""
+        here, is_new = self.channels.here, self.login.is_new
+        channel = here[0].title if here else b""
+        if wish.code == Code.PART_REQ and not wish.text:
+            wish = evolve(wish, text=channel)  # the current one now, though it be sent again later
         data = self.login.sign(pack(wish.code, wish.text))
         done: list[Done] = [Send(data)]
-        if self.login.is_new:
-            here = self.channels.here
-            channel = here[0].title if here else b""
-            self.unconfirmed.add(self.login.number, data, wish, channel, now)
+        if is_new or wish.code in CHANGES:
+            retries = RETRIES if is_new else OLD_RETRIES
+            number = self.login.number
+            self.unconfirmed.add(Pending(number, data, wish, channel, now, retries))
         elif wish.code == Code.SEND_PUBLIC:
             self.echoes.add(wish, now)
         elif wish.code == Code.SEND_PRIVATE:
-            own, to = _shown(self.login.nickname), _shown(wish.text.partition(b" ")[0])
+            own, to = shown(self.login.nickname), shown(wish.text.partition(b" ")[0])
             done.append(Message(own, wish.shown, is_own=True, to=to))
         return done
 
@@ -113,6 +117,14 @@ class Outbox:
         self.wishes.add_first([one for one in wishes if one.code in ASKED_AGAIN])
         return unsaid([one.wish for one in over])
 
+    def unanswered(self, over: Sequence[Pending]) -> list[Done]:
+        """These are given up, whoever is there. An old server may never answer some of them, so
+        what it does not answer is not asked for ever."""
+        if self.login.is_new or not over:
+            return self.not_sent(over)
+        self.wishes.answered()
+        return [Notice(UNANSWERED % shown(one.wish.text), Level.ERROR) for one in over]
+
     @property
     def is_empty(self) -> bool:
         """Whether nothing waits, for being sent or for its confirmation."""
@@ -122,7 +134,3 @@ class Outbox:
 def unsaid(over: Sequence[Wish]) -> list[Done]:
     """What was said of these is told as not sent."""
     return [NotSent(one.shown) for one in over if one.shown]
-
-
-def _shown(data: bytes) -> str:
-    return data.decode("utf-8", "surrogateescape")

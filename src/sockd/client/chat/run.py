@@ -1,61 +1,102 @@
-"""From a target to a chat, and its end."""
+"""From what the user has asked for to a chat, and its end."""
 
 from __future__ import annotations
 
-import socket
+import getpass
+import os
+import re
 import sys
-from typing import Any
+from collections.abc import Sequence
+from typing import Protocol
 
-from twisted.internet.defer import Deferred
+from attrs import define, field, frozen
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.python.failure import Failure
 
-from sockd.client.chat.driver import Chat, conversation
-from sockd.client.chat.links import DatagramLink, Groups, Link, StreamLink
-from sockd.client.chat.plain import PlainScreen, feed
+from sockd.client.chat.driver import Chat, Screen, conversation
+from sockd.client.chat.find import CHAT_PORTS, Search
+from sockd.client.chat.links import DatagramLink, Groups, Link, open_link
+from sockd.client.chat.plain import PlainScreen, json_line
+from sockd.client.chat.redial import Redial
+from sockd.client.chat.servers import Server
+from sockd.client.chat.sessions import Keeper
+from sockd.client.chat.state import State, folder_of
+from sockd.client.chat.told import Level, Notice
+from sockd.client.errors import TimedOut, UsageFault
 from sockd.client.exits import Exit
-from sockd.client.net.resolve import resolve
 from sockd.client.process import Run
-from sockd.client.talk.input import Input
-from sockd.client.targets import Target
+from sockd.client.targets import Target, Transport
+from sockd.formats import ports
+from sockd.formats.chat.names import MAX_NICKNAME
+
+NOBODY = (
+    "no chat server answers here: name its HOST, have --doctor say what was tried, "
+    "or start one: sockd run --only chat"
+)
+NAMELESS = "there is no nickname: give one by --nick NAME"
 
 
-async def talk(run: Run, target: Target, nickname: str) -> Exit:
+@frozen
+class Wanted:
+    """What the command line says."""
+
+    target: Target | None = None
+    """None: the server is to be found."""
+    nickname: str = ""
+    channels: Sequence[str] = ()
+
+
+class Front(Screen, Protocol):
+    """What the user sees and types."""
+
+    @property
+    def is_interactive(self) -> bool:
+        """Whether a user looks: the nickname is theirs from now on."""
+
+    failure: OSError | None
+    """Why nothing can be shown any more."""
+
+    async def first_name(self, last: str, own: str) -> str:
+        """The nickname, where nobody has given one: there is the last one, and the user's own name.
+        Nothing where there is none."""
+
+    async def run(self, chat: Chat) -> None:
+        """Hand on what is typed to its end, and log off."""
+
+    def refresh(self) -> None:
+        """Something may be another than before."""
+
+    async def close(self) -> None:
+        """Leave all as it was."""
+
+
+async def talk(run: Run, wanted: Wanted) -> Exit:
     """Talk until the user has enough, or the server."""
-    chat_: list[Chat] = []
+    state = State(folder_of(os.environ))
+    front = _front(run, state)
 
-    def heard(data: bytes) -> None:
-        chat_[0].heard(data)
+    def told(text: str) -> None:
+        front.show(Notice(text, Level.WARNING), False)
 
-    groups = Groups(run.reactor, run.asking.interface, heard)
-    if is_terminal():
-        return await _on_terminal(run, target, nickname, groups, chat_, heard)
-    chat = Chat(run.reactor, conversation(nickname), PlainScreen(), groups)
-    chat_.append(chat)
-    link = await _link(run, target, heard)
-    chat.start(link)
-    source = Input(run.reactor)
-    feeding = Deferred.fromCoroutine(feed(chat, source))
-    feeding.addCallback(lambda _: run.reactor.callLater(1.0, chat.quit))
-    feeding.addErrback(lambda _: None)
-    why = await chat.ended
-    source.close()
-    return Exit.UNREACHABLE if why else Exit.ANSWERED
+    state.told = told
+    state.clean()
+    try:
+        return await _Talk(run, wanted, front, state).go()
+    finally:
+        state.close()
+        await front.close()
+        if front.failure is not None:
+            raise front.failure
 
 
-async def _link(run: Run, target: Target, heard: Any) -> Link:
-    asking = run.asking
-    if target.transport.is_stream:
-        return await StreamLink.open(run.reactor, target, asking, heard, lambda why: None)
-    found = await resolve(
-        run.reactor,
-        target.host,
-        target.port,
-        kind=socket.SOCK_DGRAM,
-        family=asking.family,
-        is_numeric=asking.is_numeric,
-        wait=asking.wait,
-    )
-    host = found.addresses[0].host
-    return DatagramLink(run.reactor, (host, target.port), asking.interface, heard)
+def _front(run: Run, state: State) -> Front:
+    if run.asking.as_json:
+        return PlainScreen(run.reactor, json_line)
+    if not is_terminal():
+        return PlainScreen(run.reactor)
+    from sockd.client.chat.terminal import Terminal
+
+    return Terminal(state.history())
 
 
 def is_terminal() -> bool:
@@ -63,17 +104,114 @@ def is_terminal() -> bool:
     return sys.stdin.isatty() and sys.stdout.isatty()
 
 
-async def _on_terminal(
-    run: Run, target: Target, nickname: str, groups: Groups, chat_: list[Chat], heard: Any
-) -> Exit:
-    from sockd.client.chat.terminal import Terminal
+def login_name() -> str:
+    """The user's name, as far as it can be a nickname."""
+    try:
+        name = getpass.getuser()
+    except (KeyError, OSError):
+        return ""
+    return re.sub(r"[^A-Za-z0-9_-]", "", name)[:MAX_NICKNAME]
 
-    terminal = Terminal(None)
-    nickname = nickname or await terminal.name()
-    chat = Chat(run.reactor, conversation(nickname), terminal, groups)
-    chat_.append(chat)
-    chat.start(await _link(run, target, heard))
-    typing = terminal.run(chat)
-    typing.addErrback(chat.ended.errback)
-    why = await chat.ended
-    return Exit.UNREACHABLE if why else Exit.ANSWERED
+
+@define(eq=False)
+class _Talk:
+    """One chat, from the command line on."""
+
+    run: Run
+    wanted: Wanted
+    front: Front
+    state: State
+    chat: Chat = field(init=False)
+    redial: Redial = field(init=False)
+
+    async def go(self) -> Exit:
+        """Find the server, log in, and talk."""
+        last = self.state.last()
+        target = self.wanted.target or await self._find(last.server)
+        nickname = self.wanted.nickname or await self.front.first_name(last.nickname, login_name())
+        if not nickname:
+            raise UsageFault(NAMELESS)
+        link = await self._make(target, nickname)
+        keeper = Keeper(self.state, self.chat, self._server(target, link, last.server))
+        if not self.front.is_interactive:
+            keeper.nickname = last.nickname
+
+        def changed() -> None:
+            keeper.look()
+            self.front.refresh()
+
+        self.chat.changed = changed
+        self.chat.start(link)
+        for line in self._first_lines():
+            self.chat.line(line)
+        return await self._until_over()
+
+    def _first_lines(self) -> list[str]:
+        """What the user would type first: who is in no channel needs to know which there are."""
+        if self.wanted.channels:
+            return [f"/join {title}" for title in self.wanted.channels]
+        return ["/channels"] if self.front.is_interactive else []
+
+    async def _find(self, last: Server | None) -> Target:
+        asking = self.run.asking
+        is_udp = asking.transport == Transport.UDP
+        wanted = (asking.port,) if asking.port and is_udp else CHAT_PORTS
+        found = await Search(self.run, self._tell, ports=wanted).find(last)
+        if not found:
+            raise TimedOut(NOBODY)
+        first, *others = found
+        if others:
+            self._tell(f"there are others: {', '.join(map(str, others))}")
+        port = first.port if is_udp else asking.port or ports.CHAT
+        how = "" if is_udp else f" by {asking.transport}"
+        self._tell(f"talking to {first}{how}")
+        return Target(Transport(asking.transport), first.host, port)
+
+    async def _make(self, target: Target, nickname: str) -> Link:
+        """Everything, and the way to the server."""
+        run = self.run
+
+        def heard(data: bytes) -> None:
+            self.chat.heard(data)
+
+        async def dial() -> Link:
+            return await open_link(
+                run.reactor, target, run.asking, heard, self.chat.unreachable, self.redial.lost
+            )
+
+        groups = Groups(run.reactor, run.asking.interface, heard)
+        spoken = conversation(nickname, self.state.recall)
+        self.chat = Chat(run.reactor, spoken, self.front, groups, name=str(target))
+        self.chat.tells_all = run.asking.verbosity > 0
+        self.redial = Redial(self.chat, dial)
+        return await dial()
+
+    def _server(self, target: Target, link: Link, last: Server | None) -> Server | None:
+        """Whom to ask first the next time: what is no datagram is no question."""
+        if not isinstance(link, DatagramLink):
+            return last
+        return Server(link.host, target.port)
+
+    async def _until_over(self) -> Exit:
+        chat = self.chat
+        feeding = Deferred.fromCoroutine(self.front.run(chat))
+        feeding.addErrback(self._failed)
+        try:
+            why = await chat.ended
+        except CancelledError:
+            chat.abandon()
+            raise
+        finally:
+            self.redial.stop()
+            feeding.cancel()
+        if chat.failure is not None:
+            raise chat.failure
+        return Exit.UNREACHABLE if why or chat.unsent else Exit.ANSWERED
+
+    def _failed(self, failure: Failure) -> None:
+        if not failure.check(CancelledError) and not self.chat.ended.called:
+            self.chat.abandon()
+            self.chat.ended.errback(failure)
+
+    def _tell(self, text: str) -> None:
+        self.front.show(Notice(text), False)

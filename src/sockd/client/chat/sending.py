@@ -5,15 +5,19 @@ Pure: told the time, in seconds.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from attrs import define, field
 
 from sockd.client.chat.wishes import CHANGES, Wish
-from sockd.formats.chat.events import Code
+from sockd.formats.chat.events import Code, Event
+from sockd.formats.chat.names import fold
 
 RETRIES = (0.3, 1.0, 3.0)
 """Seconds after the first try at which it is sent again."""
+OLD_RETRIES = (1.0, 2.0, 4.0)
+"""The same for an old server, which knows no doubles: one that is still on its way, after another
+channel was joined, would be done once more."""
 GIVES_UP = 6.0
 """Seconds after the first try at which it counts as not sent."""
 KEEPS = 20.0
@@ -35,6 +39,7 @@ class Pending:
     """Where it is said."""
     since: float
     """When it was sent first, or first again."""
+    retries: Sequence[float] = RETRIES
     tries: int = 1
     first: float = field(init=False)
     """When it was sent for the very first time."""
@@ -45,8 +50,11 @@ class Pending:
     @property
     def next_at(self) -> float:
         """When it is to be sent again, or given up."""
-        waits = (*RETRIES, GIVES_UP)
+        waits = (*self.retries, GIVES_UP)
         return self.since + waits[min(self.tries, len(waits)) - 1]
+
+
+_ACKS: Mapping[int, Code] = {Code.JOIN_REQ: Code.JOIN_ACK, Code.PART_REQ: Code.PART_ACK}
 
 
 @define(eq=False)
@@ -63,13 +71,23 @@ class Unconfirmed:
         """Whether something that was said in a channel is among them."""
         return any(one.wish.code == Code.SEND_PUBLIC for one in self._pending.values())
 
-    def add(self, number: int, data: bytes, wish: Wish, channel: bytes, now: float) -> None:
+    def add(self, one: Pending) -> None:
         """It has just been sent."""
-        self._pending[number] = Pending(number, data, wish, channel, now)
+        self._pending[one.number] = one
 
     def settle(self, number: int) -> Pending | None:
         """It is confirmed, or refused. None where it is not awaited."""
         return self._pending.pop(number, None)
+
+    def answered(self, event: Event) -> Pending | None:
+        """An old server has answered a change of channels, and does not say which."""
+        for one in self._pending.values():
+            if event.code == Code.ERROR or (
+                event.code == _ACKS.get(one.wish.code)
+                and fold(event.text.partition(b" ")[0]) == fold(one.wish.text)
+            ):
+                return self.settle(one.number)
+        return None
 
     def due(self, now: float) -> tuple[Sequence[Pending], Sequence[Pending]]:
         """Those to send again now, and those that are given up."""
@@ -77,7 +95,7 @@ class Unconfirmed:
         for one in list(self._pending.values()):
             if now < one.next_at:
                 continue
-            if one.tries > len(RETRIES):
+            if one.tries > len(one.retries):
                 over.append(self._pending.pop(one.number))
                 continue
             one.tries += 1
@@ -87,16 +105,17 @@ class Unconfirmed:
     def begin_again(self, now: float) -> Sequence[Pending]:
         """The server can be reached again, and knows what it has had: each has all its tries. Those
         that are too old for it to know are given up, and returned; so are changes of channels,
-        which must not come between the joins of coming back."""
+        which must not come between the joins of coming back, and what was wrong with the groups
+        before."""
         over = [
             one
             for one in self._pending.values()
-            if now >= one.first + KEEPS or one.wish.code in CHANGES
+            if now >= one.first + KEEPS or one.wish.code in (*CHANGES, Code.UNICAST)
         ]
         for one in over:
             del self._pending[one.number]
         for one in self._pending.values():
-            one.since, one.tries = now - RETRIES[0], 1
+            one.since, one.tries = now - one.retries[0], 1
         return over
 
     @property
@@ -123,6 +142,10 @@ class Echoes:
     def add(self, wish: Wish, now: float) -> None:
         """It has just been said."""
         self._waiting.append((wish, now + ECHO_SECONDS))
+
+    def awaits(self, text: bytes) -> bool:
+        """Whether something like this was said."""
+        return any(wish.text.split() == text.split() for wish, _ in self._waiting)
 
     def came(self, text: bytes) -> None:
         """Something of ours has come back; white space may have changed on the way."""

@@ -7,187 +7,245 @@ reactor.
 from __future__ import annotations
 
 import asyncio
-import sys
-from collections.abc import Iterable, Iterator
+import os
+import signal
 from contextlib import suppress
 from datetime import datetime
-from hashlib import blake2b
 from pathlib import Path
 
-from attrs import define, field
-from prompt_toolkit import PromptSession, print_formatted_text
-from prompt_toolkit.completion import CompleteEvent, Completer, Completion
-from prompt_toolkit.document import Document
+from prompt_toolkit import PromptSession
+from prompt_toolkit.application import in_terminal, run_in_terminal
 from prompt_toolkit.formatted_text import FormattedText
 from prompt_toolkit.history import FileHistory, History, InMemoryHistory
+from prompt_toolkit.input.ansi_escape_sequences import ANSI_SEQUENCES
+from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
+from prompt_toolkit.keys import Keys
 from prompt_toolkit.patch_stdout import patch_stdout
+from prompt_toolkit.renderer import print_formatted_text
+from prompt_toolkit.styles import Style
 from twisted.internet.defer import Deferred
 
-from sockd.client.chat import lines
+from sockd.client.chat import painted
+from sockd.client.chat.completing import Names
+from sockd.client.chat.conversation import Phase
 from sockd.client.chat.driver import Chat
-from sockd.client.chat.told import (
-    ChannelRow,
-    Level,
-    Message,
-    Notice,
-    NotSent,
-    Presence,
-    Refused,
-    Shown,
-    UserRow,
-)
-from sockd.client.chat.typed import COMMANDS
-from sockd.formats.text import escape
+from sockd.client.chat.lines import visible
+from sockd.client.chat.painted import Parts
+from sockd.client.chat.told import LoggedIn, Message, Shown
+from sockd.client.chat.unread import Unread
+from sockd.client.ending import at_end
 
-AWAY_SECONDS = 60.0
-"""Without a key, after which what comes is marked as unread."""
-MOST_KNOWN = 1_000
-"""Names that are completed; the first ones make room for new ones."""
-COLOURS = (
-    "ansired",
-    "ansigreen",
-    "ansiyellow",
-    "ansiblue",
-    "ansimagenta",
-    "ansicyan",
-    "ansibrightred",
-    "ansibrightgreen",
-    "ansibrightyellow",
-    "ansibrightblue",
-    "ansibrightmagenta",
-    "ansibrightcyan",
-)
-"""One of them is a nickname's, always the same."""
+FOCUS_IN, FOCUS_OUT = Keys.ControlF23, Keys.ControlF24
+"""Keys that no keyboard has: for what a terminal says of its focus."""
+_TELL_FOCUS, _NO_FOCUS = "\x1b[?1004h", "\x1b[?1004l"
+MOST_QUEUED = 5_000
+"""Lines that wait to be shown, while the terminal has something else to do; the oldest give way."""
+AGAIN = "^C again leaves"
 
 
-def colour(nickname: str) -> str:
-    """The colour of a nickname."""
-    digest = blake2b(nickname.casefold().encode(), digest_size=2).digest()
-    return COLOURS[int.from_bytes(digest, "big") % len(COLOURS)]
+class _History(FileHistory):
+    """A file that may not be writable any more."""
 
-
-@define(eq=False)
-class Names(Completer):
-    """What can be completed: commands, and the channels and users that were seen."""
-
-    channels: dict[str, None] = field(factory=dict)
-    users: dict[str, None] = field(factory=dict)
-
-    def see(self, event: Shown) -> None:
-        """Names that are told can be typed."""
-        match event:
-            case Message(user, _, channel):
-                self._keep(self.users, user)
-                self._keep(self.channels, channel)
-            case Presence(channel, user):
-                self._keep(self.users, user)
-            case ChannelRow(channel):
-                self._keep(self.channels, channel)
-            case UserRow(user, _, channels):
-                self._keep(self.users, user)
-                for channel in channels:
-                    self._keep(self.channels, channel)
-
-    def get_completions(
-        self, document: Document, complete_event: CompleteEvent
-    ) -> Iterable[Completion]:
-        """What the word before the cursor may become."""
-        text = document.text_before_cursor
-        word = text.rpartition(" ")[2]
-        for one in self._candidates(text):
-            if one.casefold().startswith(word.casefold()):
-                yield Completion(one, start_position=-len(word))
-
-    def _candidates(self, text: str) -> Iterator[str]:
-        words = text.split(" ")
-        if not text.startswith("/"):
-            yield from self.users if text.rpartition(" ")[2] else ()
-        elif len(words) == 1:
-            yield from (f"/{name}" for name in COMMANDS)
-        elif len(words) == 2 and (command := COMMANDS.get(words[0][1:])) is not None:
-            yield from {"channel": self.channels, "user": self.users}.get(command.completes, {})
-
-    def _keep(self, names: dict[str, None], name: str) -> None:
-        if name and name not in names and name == escape(name):
-            if len(names) >= MOST_KNOWN:
-                del names[next(iter(names))]
-            names[name] = None
+    def store_string(self, string: str) -> None:
+        """As prompt_toolkit's; a line that cannot be kept is known while we run."""
+        with suppress(OSError):
+            super().store_string(string)
 
 
 class Terminal:
     """The screen of a terminal, and the line below it."""
 
+    is_interactive = True
+    failure: OSError | None = None
+
     def __init__(self, history: Path | None) -> None:
+        ANSI_SEQUENCES["\x1b[I"], ANSI_SEQUENCES["\x1b[O"] = FOCUS_IN, FOCUS_OUT
         self.names = Names()
-        kept: History = InMemoryHistory() if history is None else FileHistory(str(history))
+        self.unread = Unread()
+        kept: History = InMemoryHistory() if history is None else _History(str(history))
         self._session: PromptSession[str] = PromptSession(
+            self._prompt,
             history=kept,
             completer=self.names,
             complete_while_typing=False,
             bottom_toolbar=self._toolbar,
+            key_bindings=self._keys(),
+            erase_when_done=True,
         )
+        self._session.default_buffer.on_text_changed += self._typed
         self._chat: Chat | None = None
-        self._touched = 0.0
-        self._is_marked = False
+        self._asked: Deferred[str] | None = None
+        self._typing: asyncio.Task[None] | None = None
+        self._queue: list[Parts] = []
+        self._bells = False
+        self._is_flushing = False
+        self._leaves = False
+        """Whether another ^C ends it."""
+
+    # shown
 
     def show(self, event: Shown, is_marked: bool) -> None:
         """Something happened."""
         self.names.see(event)
-        parts = [("ansibrightblack", f"{self._clock(event)} "), *self._parts(event, is_marked)]
-        print_formatted_text(FormattedText(self._mark_unread(event)), end="")
-        print_formatted_text(FormattedText(parts))
-        if is_marked:
-            sys.stdout.write("\a")
+        if isinstance(event, Message) and not event.is_own and self.unread.message(self._now):
+            self._queue.append(painted.rule(self._session.output.get_size().columns))
+        self._queue.append(painted.painted(event, is_marked, datetime.now()))
+        del self._queue[:-MOST_QUEUED]
+        self._bells |= is_marked
+        if isinstance(event, LoggedIn):
+            self._asked = None
+        if not self._is_flushing:
+            self._is_flushing = True
+            self._loop.call_soon(self._flush)
+
+    def refresh(self) -> None:
+        """Something may be another than before."""
+        self._session.app.invalidate()
 
     def name(self) -> Deferred[str]:
-        """Ask for a nickname."""
-        return Deferred.fromFuture(asyncio.ensure_future(self._ask("nickname: ")))
+        """Ask for another nickname: the next line is it."""
+        self._asked = Deferred()
+        self.refresh()
+        return self._asked
 
-    def run(self, chat: Chat) -> Deferred[None]:
+    async def first_name(self, last: str, own: str) -> str:
+        """The last one; or ask for one, before all else."""
+        if last:
+            return last
+        text = f"nickname [{own}]: " if own else "nickname: "
+        asking: PromptSession[str] = PromptSession(text)
+        with suppress(EOFError, KeyboardInterrupt):
+            asked = asyncio.ensure_future(asking.prompt_async(handle_sigint=False))
+            return (await Deferred.fromFuture(asked)).strip() or own
+        return ""
+
+    async def run(self, chat: Chat) -> None:
         """Hand on what is typed, until its end."""
         self._chat = chat
-        return Deferred.fromFuture(asyncio.ensure_future(self._read(chat)))
+        self.unread.touch(self._now)
+        self._write(_TELL_FOCUS)
+        at_end(self._restore)
+        self._typing = asyncio.ensure_future(self._read(chat))
+        await Deferred.fromFuture(self._typing)
+
+    async def close(self) -> None:
+        """Leave the terminal as it was."""
+        if self._typing is not None:
+            self._typing.cancel()
+            gathered = asyncio.gather(self._typing, return_exceptions=True)
+            await Deferred.fromFuture(asyncio.ensure_future(gathered))
+        self._restore()
+        self._print()
+
+    @property
+    def _loop(self) -> asyncio.AbstractEventLoop:
+        return asyncio.get_event_loop()
+
+    @property
+    def _now(self) -> float:
+        return self._loop.time()
+
+    def _flush(self) -> None:
+        self._is_flushing = False
+        if self._queue and self._session.app.is_running:
+            asyncio.ensure_future(self._print_above())  # noqa: RUF006 - the application keeps it
+        else:
+            self._print()
+
+    async def _print_above(self) -> None:
+        async with in_terminal():
+            self._print()
+
+    def _print(self) -> None:
+        queue, self._queue = self._queue, []
+        output = self._session.output
+        if queue:
+            parts = FormattedText(part for line in queue for part in line)
+            depth = self._session.app.color_depth
+            print_formatted_text(output, parts, Style([]), color_depth=depth)
+        if self._bells:
+            self._bells = False
+            output.bell()
+            output.flush()
+
+    def _write(self, sequence: str) -> None:
+        with suppress(OSError, ValueError):
+            self._session.output.write_raw(sequence)
+            self._session.output.flush()
+
+    def _restore(self) -> None:
+        self._write(_NO_FOCUS)
+
+    # typed
 
     async def _read(self, chat: Chat) -> None:
         with patch_stdout(raw=True), suppress(EOFError, KeyboardInterrupt):
-            while not chat.ended.called:
-                chat.line(await self._ask(self._prompt))
+            while not chat.is_over:
+                text = await self._session.prompt_async(handle_sigint=False)
+                for line in text.splitlines():
+                    self._line(chat, line)
         chat.quit()
 
-    async def _ask(self, prompt: object) -> str:
-        return await self._session.prompt_async(prompt, handle_sigint=False)  # type: ignore[arg-type]
+    def _line(self, chat: Chat, line: str) -> None:
+        if self._asked is None or line.startswith("/"):
+            chat.line(line)
+        elif line.strip():
+            asked, self._asked = self._asked, None
+            asked.callback(line.strip())
+
+    def _typed(self, _: object) -> None:
+        self._leaves = False
+        self.unread.touch(self._now)
 
     def _prompt(self) -> str:
+        if self._asked is not None:
+            return "nickname: "
         channels = self._chat.conversation.channels if self._chat is not None else []
-        where = escape(channels[0].title) if channels else "no channel"
+        where = visible(channels[0].title) if channels else "no channel"
         return f"[{where}] "
 
     def _toolbar(self) -> str:
         if self._chat is None:
             return ""
+        if self._leaves:
+            return f" {AGAIN}"
         conversation = self._chat.conversation
-        others = " ".join(escape(one.title) for one in conversation.channels[1:])
-        return f" {escape(conversation.nickname)}  {conversation.phase.value}  {others}"
+        parts = [visible(conversation.nickname)]
+        if others := " ".join(visible(one.title) for one in conversation.channels[1:]):
+            parts.append(f"also in {others}")
+        if conversation.phase is Phase.AWAY:
+            parts.append("the server does not answer: trying again")
+        elif conversation.phase in (Phase.HELLO, Phase.OPEN, Phase.LOGIN):
+            parts.append("logging in")
+        elif conversation.phase is Phase.IN and not conversation.is_idle:
+            parts.append("sending")
+        return " " + "   ".join(parts)
 
-    def _clock(self, event: Shown) -> str:
-        return lines.clock_time(getattr(event, "time_ms", None), datetime.now())
+    def _keys(self) -> KeyBindings:
+        keys = KeyBindings()
 
-    def _mark_unread(self, event: Shown) -> list[tuple[str, str]]:
-        return []
+        @keys.add("c-c")
+        def _interrupt(event: KeyPressEvent) -> None:
+            """The line first, then all."""
+            if self._leaves:
+                event.app.exit(exception=EOFError)
+                return
+            event.app.current_buffer.reset()
+            self._leaves = True
 
-    def _parts(self, event: Shown, is_marked: bool) -> list[tuple[str, str]]:
-        text = lines.shown(event)
-        match event:
-            case Message(user, said, channel):
-                style = "bold" if is_marked else ""
-                where = escape(channel) if channel else "private"
-                return [
-                    ("ansibrightblack", f"[{where}] "),
-                    (f"{colour(user)} {style}", f"{escape(user)}: "),
-                    (style, escape(said)),
-                ]
-            case Notice(level=Level.ERROR) | NotSent() | Refused():
-                return [("ansired", text)]
-            case Notice(level=Level.WARNING):
-                return [("ansiyellow", text)]
-        return [("ansibrightblack", text)]
+        @keys.add("c-z")
+        def _suspend(_: KeyPressEvent) -> None:
+            """As in a shell; the terminal says nothing of its focus meanwhile."""
+            run_in_terminal(self._stop)
+
+        @keys.add(FOCUS_IN)
+        @keys.add(FOCUS_OUT)
+        def _focus(event: KeyPressEvent) -> None:
+            self.unread.focus(event.key_sequence[0].key == FOCUS_IN, self._now)
+
+        return keys
+
+    def _stop(self) -> None:
+        self._write(_NO_FOCUS)
+        os.kill(os.getpid(), signal.SIGTSTP)
+        self._write(_TELL_FOCUS)

@@ -171,3 +171,8 @@ Shown = (
     | Ended
 )
 Done = Send | Listen | JoinGroup | LeaveGroup | Shown
+
+
+def shown(data: bytes) -> str:
+    """What came, as it may be shown to nobody yet: whoever shows it escapes it."""
+    return data.decode("utf-8", "surrogateescape")

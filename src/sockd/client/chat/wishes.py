@@ -15,7 +15,8 @@ from sockd.formats.chat.events import Code
 BURST = 4
 RATE = 1.9
 """Events at once, and a second after that: a little less than the 5 and 2 that a server takes of
-one user, as on the way some are held up and come closer together than they were sent."""
+one user, as on the way some are held up and come closer together than they were sent. An old
+server is spared as much: what comes too fast for it is lost without a word."""
 MOST = 100
 """Wishes that wait; who pipes a file in waits from there on."""
 ANSWER_SECONDS = 7.0
@@ -40,7 +41,6 @@ class Wish:
 class Wishes:
     """Those that wait."""
 
-    is_paced: bool = True
     _waiting: deque[Wish] = field(factory=deque, init=False)
     _tokens: float = field(default=float(BURST), init=False)
     _tokens_at: float = field(default=0.0, init=False)
@@ -66,7 +66,7 @@ class Wishes:
         at = self.ready_at
         if at is None or at > now:
             return None
-        self._tokens -= self.is_paced
+        self._tokens -= 1
         wish = self._waiting.popleft()
         self._changing_until = now + ANSWER_SECONDS if wish.code in CHANGES else None
         return wish
@@ -102,7 +102,7 @@ class Wishes:
         if not self._waiting:
             return None
         at = self._tokens_at
-        if self.is_paced and self._tokens < 1:
+        if self._tokens < 1:
             at += (1 - self._tokens) / RATE
         return max(at, self._changing_until or at)
 

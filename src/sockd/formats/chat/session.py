@@ -21,7 +21,7 @@ def _hex(count: int) -> bytes:
 
 _OPEN = re.compile(rb"(\S{1,64}) %s %s(?!\S)" % (_hex(COOKIE_BYTES), _hex(NONCE_BYTES)))
 _OPENED = re.compile(
-    rb"(\S{1,64}) %s (?:-|%s) ([0-9a-f]{8})(?: %s)?(?!\S)"
+    rb"(\S{1,64}) %s (?:-|%s) ([0-9a-f]{8})(?: %s(?: ([0-9a-f]{8}))?)?(?!\S)"
     % (_hex(SESSION_BYTES), _hex(KEY_BYTES), _hex(NONCE_BYTES))
 )
 
@@ -63,6 +63,8 @@ class Opened:
     """Stands in trailers for who has said something; never 0, which stands for the server."""
     nonce: bytes = b""
     """That of the log-in: whoever has not seen that cannot forge the answer."""
+    last: int = 0
+    """The sequence number of what the session was sent last."""
 
     def write(self) -> bytes:
         """The event."""
@@ -72,11 +74,14 @@ class Opened:
             self.key.hex().encode() or b"-",
             self.label,
         )
-        return pack(Code.OPENED, text + (b" " + self.nonce.hex().encode() if self.nonce else b""))
+        if self.nonce:
+            text += b" %s %08x" % (self.nonce.hex().encode(), self.last)
+        return pack(Code.OPENED, text)
 
     @classmethod
     def read(cls, text: bytes) -> Opened | None:
         """None where it is none."""
         if not (found := _OPENED.match(text)) or not (label := int(found[4], 16)):
             return None
-        return cls(found[1], _bytes(found[2]), _bytes(found[3]), label, _bytes(found[5]))
+        session, key, nonce = (_bytes(found[group]) for group in (2, 3, 5))
+        return cls(found[1], session, key, label, nonce, int(found[6] or b"0", 16))

@@ -25,6 +25,7 @@ _SAID = re.compile(rb"(\S+) (\S+) ([^\n]*)")
 _WHISPERED = re.compile(rb"(\S+) ([^\n]*)")
 _COMING = re.compile(rb"(\S+) (\S+)")
 _USER = re.compile(rb"(\S+) (\d{1,12}) ([^\n]+)")
+_HEARTBEATS = re.compile(rb"([0-9a-fA-F.:]{1,45}) (\d{1,4})(?!\S)")
 _PORT = re.compile(rb"(\d{1,5})(?!\S)")
 _MORE = MORE.encode()
 
@@ -41,8 +42,7 @@ class ChannelText:
 
     def write(self) -> bytes:
         """The text."""
-        # the zone of an address is an interface of ours, and nobody else's
-        group = b"" if self.group is None else b" " + str(self.group).partition("%")[0].encode()
+        group = b"" if self.group is None else b" " + _written(self.group)
         return b"%s %d%s %s" % (self.title, self.count, group, self.description)
 
     @classmethod
@@ -175,6 +175,11 @@ def _escaped(character: str) -> str:
     return escape(character.encode("utf-8", "surrogateescape"))
 
 
+def _written(group: Group) -> bytes:
+    """The zone of an address is an interface of ours, and nobody else's."""
+    return str(group).partition("%")[0].encode()
+
+
 def _group(text: bytes) -> Group | None:
     try:
         group = ip_address(text.decode())
@@ -199,17 +204,11 @@ class HeartbeatText:
 
     def write(self) -> bytes:
         """The text."""
-        return b"%s %d" % (str(self.group).encode(), self.seconds)
+        return b"%s %d" % (_written(self.group), self.seconds)
 
     @classmethod
     def read(cls, text: bytes) -> HeartbeatText | None:
         """None where it is none."""
-        words = text.partition(b"\n")[0].split(b" ")
-        if len(words) != 2 or not (words[1].isdigit() and 0 < len(words[1]) <= 4):
+        if not (found := _HEARTBEATS.match(text)) or not (group := _group(found[1])):
             return None
-        try:
-            group = ip_address(words[0].decode())
-        except ValueError:
-            return None
-        seconds = int(words[1])
-        return cls(group, seconds) if group.is_multicast and seconds else None
+        return cls(group, seconds) if (seconds := int(found[2])) else None

@@ -10,7 +10,8 @@ key may look like, and what a client has sent is never taken for what a server s
 - From the server, ``S``: its epoch, 4 bytes; the sequence number, 4 bytes, of the channel, or for
   what goes to one user of that user's session; the time, 8 bytes, milliseconds since 1970; the
   label of who said it, 4 bytes, 0 for the server; the number that the sender gave it, 4 bytes.
-- With a channel's key, ``K``: the same, and the key, 16 bytes. It is for one user.
+- With a channel's key, ``K``: the same, the key, 16 bytes, and the sequence number of the channel's
+  last event, 4 bytes: what has a higher one is awaited. It is for one user.
 
 The MAC is keyed BLAKE2b (RFC 7693), with the session's key, or the channel's for what goes to all
 in it.
@@ -33,7 +34,7 @@ MAC_BYTES = 8
 """A forger who guesses is right once in 2^64 datagrams."""
 _CLIENT = Struct("!c8sIc")
 _SERVER = Struct("!cIIQIIc")
-_WITH_KEY = Struct("!cIIQII16sc")
+_WITH_KEY = Struct("!cIIQII16sIc")
 _BEGIN, _C, _S, _K = b"\n", b"C", b"S", b"K"
 CLIENT_BYTES = _CLIENT.size + MAC_BYTES
 SERVER_BYTES = _SERVER.size + MAC_BYTES
@@ -91,6 +92,8 @@ class Stamp:
     number: int = 0
     key: bytes = b""
     """The channel's, where it is handed out; else nothing."""
+    last: int = 0
+    """With a key: the sequence number of the channel's last event."""
 
 
 def stamp(event: bytes, facts: Stamp, key: bytes) -> bytes:
@@ -98,7 +101,7 @@ def stamp(event: bytes, facts: Stamp, key: bytes) -> bytes:
     time_ms = min(max(facts.time_ms, 0), LAST_MS)
     numbers = facts.epoch, facts.sequence % NUMBERS, time_ms, facts.label, facts.number
     if facts.key:
-        data = event + _WITH_KEY.pack(_BEGIN, *numbers, facts.key, _K)
+        data = event + _WITH_KEY.pack(_BEGIN, *numbers, facts.key, facts.last % NUMBERS, _K)
     else:
         data = event + _SERVER.pack(_BEGIN, *numbers, _S)
     return data + mac(key, data)
@@ -115,8 +118,8 @@ def stamped(data: bytes) -> tuple[bytes, Stamp] | None:
     layout = _SERVER if kind == _S else _WITH_KEY
     if (start := _start(data, layout.size + MAC_BYTES)) is None:
         return None
-    _, epoch, sequence, time_ms, label, number, *key, _ = layout.unpack_from(data, start)
-    return data[:start], Stamp(epoch, sequence, min(time_ms, LAST_MS), label, number, b"".join(key))
+    _, epoch, sequence, time_ms, label, number, *more, _ = layout.unpack_from(data, start)
+    return data[:start], Stamp(epoch, sequence, min(time_ms, LAST_MS), label, number, *more)
 
 
 def _kind(data: bytes) -> bytes:

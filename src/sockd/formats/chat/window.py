@@ -22,6 +22,11 @@ class Arrival(Enum):
     """Too far behind to know."""
 
 
+def distance(first: int, second: int) -> int:
+    """How far ahead of the first number the second is; negative where it is behind."""
+    return (second - first + NUMBERS // 2) % NUMBERS - NUMBERS // 2
+
+
 class Window:
     """The numbers that have come of one sender, which counts from 1."""
 
@@ -36,12 +41,10 @@ class Window:
 
     def arrive(self, number: int) -> Arrival:
         """A number has come."""
-        ahead = (number - self.highest + NUMBERS // 2) % NUMBERS - NUMBERS // 2
+        ahead = distance(self.highest, number)
         if ahead > 0:
-            self.highest = number
-            out = min(ahead, WINDOW)
-            self.lost += ahead - (self._seen >> (WINDOW - out)).bit_count()
-            self._seen = (self._seen << out | 1) & _ALL
+            self.reach(number)
+            self._seen |= 1
             return Arrival.NEW
         if -ahead >= WINDOW:
             return Arrival.OLD
@@ -50,6 +53,15 @@ class Window:
             return Arrival.DOUBLE
         self._seen |= bit
         return Arrival.NEW
+
+    def reach(self, number: int) -> None:
+        """Numbers up to this one are known to be sent; what has not come is awaited."""
+        ahead = distance(self.highest, number)
+        if ahead > 0:
+            self.highest = number
+            out = min(ahead, WINDOW)
+            self.lost += ahead - (self._seen >> (WINDOW - out)).bit_count()
+            self._seen = self._seen << out & _ALL
 
     def missing(self) -> list[int]:
         """The numbers that the window still waits for, lowest first."""
