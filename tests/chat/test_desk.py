@@ -19,6 +19,7 @@ from tests.chat.world import (
     QUICK,
     STREAM,
     UNICAST,
+    New,
     Old,
     World,
     hush,
@@ -220,6 +221,27 @@ def test_at_most_8_old_clients_are_at_one_address() -> None:
     new(world, "newer")
     first.send(Code.LOGOFF, b"other")
     assert ninth.log_in() == [(Code.LOGIN_ACK, b"ninth")]
+
+
+def test_at_most_100_users_are_at_one_address() -> None:
+    world = World()
+    users = [new(world, f"u{number}") for number in range(100)]
+    late = New(world, b"late", world.place())
+    assert late.log_in()[-1] == (Code.ERROR, b"your address has enough users")
+    new(world, "elsewhere", host="192.0.2.2")
+    assert users[0].log_in()  # who is here may come back
+    users[0].send(Code.LOGOFF)
+    assert late.log_in()[-1][0] == Code.OPENED
+
+
+def test_who_moves_leaves_its_place_to_another() -> None:
+    world = World(users_per_address=1)
+    ada = new(world, "ada")
+    ada.place = world.place(host="192.0.2.9")
+    ada.log_in()
+    new(world, "bob")
+    again = New(world, b"cid", world.place(host="192.0.2.9"))
+    assert again.log_in()[-1] == (Code.ERROR, b"your address has enough users")
 
 
 def test_who_is_trusted_or_comes_by_a_unix_socket_has_no_limits_of_an_address() -> None:

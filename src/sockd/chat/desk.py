@@ -174,6 +174,8 @@ class Desk:
             return self.threshold.occupied(place, why)
         if self.threshold.ended.find(id, moment.seconds):
             return self.threshold.stranger(place, HELLO_FIRST, moment)  # its cookie is used up
+        if told := self.threshold.crowded(place):
+            return told
         return self._enter(place, asked.nickname, moment, Session(id, key, opened.label), opened)
 
     def _resume(
@@ -189,6 +191,7 @@ class Desk:
             if arrival is not Arrival.NEW and place != user.place:
                 return self.threshold.drop("old")  # it is not moved back to where it once was
             self.rooms.alive(user, moment.seconds)
+            self.threshold.allowances.move(user.place.host, place.host)
             return [
                 *self._clear(place, user, moment),
                 *self.rooms.move(user, place),
@@ -202,6 +205,8 @@ class Desk:
                 return self.threshold.drop("old")  # it was recorded before the session ended
         if why := self.threshold.not_free(asked.nickname, is_owner=True):
             return self.threshold.occupied(place, why)
+        if told := self.threshold.crowded(place):
+            return told
         self.threshold.ended.discard(id)
         session = Session(signed.session, key, opened.label, Window(signed.number))
         session.first = signed.number
