@@ -9,8 +9,8 @@ import pytest
 from sockd.formats.chat.events import Code
 from tests.chat.world import UNICAST, New, World, joined, new, settings
 
-FREE: dict[str, Any] = {"burst": 10_000, "rate": 10_000.0}
-"""Whoever is counted here does more than five things a second."""
+FREE: dict[str, Any] = {"burst": 10_000, "rate": 10_000.0, "users_per_address": 10_000}
+"""Whoever is counted here does more than five things a second, and all are at one address."""
 LOUD = 100_000
 """Members up to which a channel tells who comes and goes: more than there are."""
 EACH = 2
@@ -35,7 +35,7 @@ def crowd(world: World, count: int) -> list[New]:
 
 @pytest.mark.parametrize("members", [1, 10, 100, 1000])
 def test_a_join_costs_a_datagram_for_each_member_and_an_answer(members: int) -> None:
-    world = World(settings(users_per_address=2_000, quiet_above=LOUD, **FREE))
+    world = World(settings(quiet_above=LOUD, **FREE))
     crowd(world, members)
     late = new(world, "late", UNICAST)
     world.boxes.clear()
@@ -45,7 +45,7 @@ def test_a_join_costs_a_datagram_for_each_member_and_an_answer(members: int) -> 
 
 @pytest.mark.parametrize("members", [1, 10, 100, 1000])
 def test_so_does_leaving(members: int) -> None:
-    world = World(settings(users_per_address=2_000, quiet_above=LOUD, **FREE))
+    world = World(settings(quiet_above=LOUD, **FREE))
     client, *_ = crowd(world, members + 1)
     client.send(Code.PART_REQ, b"Weather")
     assert counted(world) == members + 1
@@ -61,7 +61,7 @@ def test_where_many_are_a_join_costs_one_answer() -> None:
 
 
 def test_to_join_again_costs_one_answer() -> None:
-    world = World(settings(users_per_address=2_000, quiet_above=LOUD, **FREE))
+    world = World(settings(quiet_above=LOUD, **FREE))
     client, *_ = crowd(world, 100)
     client.send(Code.JOIN_REQ, b"Weather")
     assert counted(world) == 1
@@ -72,7 +72,7 @@ def test_to_join_again_costs_one_answer() -> None:
 def test_members_who_come_back_after_a_start_cost_a_few_datagrams_each(
     members: int, quiet_above: int
 ) -> None:
-    world = World(settings(users_per_address=2_000, quiet_above=quiet_above, **FREE))
+    world = World(settings(quiet_above=quiet_above, **FREE))
     clients = crowd(world, members)
     world.restart()
     for client in clients:
