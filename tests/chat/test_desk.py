@@ -7,7 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from sockd.chat.allowances import RETRY_SECONDS
-from sockd.chat.legacy import Legacy
+from sockd.chat.legacy import GUESSES, Legacy
 from sockd.chat.threshold import MOST_ERROR
 from sockd.chat.words import ANSWERS
 from sockd.formats.chat.events import Code, pack
@@ -315,6 +315,23 @@ def test_a_strict_server_asks_old_clients_for_a_number_which_their_log_off_bears
     assert elsewhere.log_in()[0].code == Code.ERROR
     ada.send(Code.LOGOFF, named)
     assert world.rooms.users == {}
+
+
+def test_whoever_guesses_numbers_is_not_heard_any_more_though_right_at_last() -> None:
+    world = World(is_strict=True)
+    ada = Old(world, b"ada", world.place())
+    named = ada.log_in()[0].text.removeprefix(b"log in as ")
+    other = ada.ask(Code.LOGIN_REQ, b"bob")[0].text.removeprefix(b"log in as ")
+    assert ada.ask(Code.LOGIN_REQ, named) == [(Code.LOGIN_ACK, named)]
+    for number in range(GUESSES):
+        ada.send(*((Code.LOGOFF, b"ada/?") if number % 2 else (Code.LOGIN_REQ, b"bob/?")))
+    world.take(ada.place)
+    ada.send(Code.LOGOFF, named)
+    ada.send(Code.LOGIN_REQ, other)
+    assert list(world.rooms.users) == [b"ada"]
+    assert world.take(ada.place) == []
+    # what was lost is told again to who it is
+    assert ada.ask(Code.LOGIN_REQ, named) == [(Code.LOGIN_ACK, named)]
 
 
 def test_a_full_server_says_so() -> None:
