@@ -78,6 +78,7 @@ class Link:
     clock: Clock
     chat: Chat | None = None
     is_closed: bool = False
+    family: int | None = None
 
     def send(self, data: bytes) -> None:
         for answer in self.server.answers(data):

@@ -88,7 +88,7 @@ class Chat:
     def start(self, link: Link) -> None:
         """Begin to talk."""
         self.link = link
-        self._do(self.conversation.start(self._now))
+        self._do(self.conversation.start(self._now, link.family))
 
     def heard(self, data: bytes) -> None:
         """An event has come."""
@@ -158,7 +158,7 @@ class Chat:
     def connected(self, link: Link) -> None:
         """There is another link."""
         self.link = link
-        self._do(self.conversation.connected(self._now))
+        self._do(self.conversation.connected(self._now, link.family))
 
     @property
     def _now(self) -> float:

@@ -30,6 +30,9 @@ Heard = Callable[[bytes], None]
 class Link(Protocol):
     """A way to the server."""
 
+    family: int | None
+    """4 or 6: of groups that are heard where datagrams go this way; None for a connection."""
+
     def send(self, data: bytes) -> None:
         """One event. It may be lost."""
 
@@ -52,6 +55,7 @@ class DatagramLink:
         self._heard = heard
         self._refused = refused
         self.host = address[0]
+        self.family: int | None = 6 if ":" in self.host else 4
         self._datagrams = open_host(
             reactor, address, interface=interface, on_batch=self._came, on_error=self._failed
         )
@@ -126,6 +130,8 @@ class Groups:
 
 class StreamLink:
     """By a connection. `lost` is called once, when it has ended and not by us."""
+
+    family: int | None = None
 
     def __init__(self, stream: Stream, heard: Heard, lost: Callable[[str], None]) -> None:
         self._stream = stream
