@@ -348,3 +348,16 @@ def test_to_abandon_it_logs_off_and_waits_for_nothing(running: Running) -> None:
     assert running.link.is_closed
     assert running.server.had[-1] == (Code.LOGOFF, b"anna")
     assert running.clock.getDelayedCalls() == []
+
+
+@pytest.mark.parametrize(("family", "joined"), [(4, ["225.1.0.2"]), (6, []), (None, ["225.1.0.2"])])
+def test_groups_are_heard_that_the_way_to_the_server_can_bring(
+    family: int | None, joined: list[str]
+) -> None:
+    running = Running(OldServer(group="225.1.0.2"))
+    running.chat.disconnected()
+    running.server.forget()
+    running.chat.connected(Link(running.server, running.clock, running.chat, family=family))
+    running.wait()
+    running.type("/join weather")
+    assert running.groups.joined == joined
