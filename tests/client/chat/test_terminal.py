@@ -283,6 +283,13 @@ def test_a_signal_leaves_the_terminal_as_it_was(
     assert screen.errors() in ("", "Terminated\n", "Hangup\n")  # a shell's
 
 
+def test_who_is_sent_away_by_an_old_server_is_told_why(screen: Screen, server: Served) -> None:
+    server.say(Code.LOGOFF, b"forged")  # no old server sends that
+    server.say(Code.ERROR, b"be \x1b[31mgone")
+    screen.wait_for(r"be \\x1b\[31mgone")
+    assert "forged" not in screen.text()
+
+
 def test_two_signals_in_a_row_leave_it_as_it_was_too(screen: Screen) -> None:
     pid = screen.pid()
     for _ in range(2):
