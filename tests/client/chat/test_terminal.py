@@ -146,6 +146,20 @@ def test_what_was_typed_is_known_the_next_time(
         following.wait_for(r"^\[no channel\] words of wisdom$")
 
 
+def test_what_cannot_be_kept_is_told_and_the_chat_goes_on(
+    tmp_path: Path, home: dict[str, str], server: Served
+) -> None:
+    folder = Path(home["XDG_STATE_HOME"])
+    folder.mkdir()
+    (folder / "sockd").write_text("in the way")
+    with on_screen(tmp_path / "screen", home, "--nick", "anna", server.where) as screen:
+        screen.wait_for("nothing is kept for the next time")
+        screen.wait_for("as anna")
+        screen.type("C-d")
+        assert screen.code() == 0
+        assert screen.text().count("nothing is kept") == 1
+
+
 def test_a_pasted_text_is_said_line_by_line(screen: Screen, server: Served) -> None:
     screen.paste("first\nsecond")
     screen.wait_for("^second")

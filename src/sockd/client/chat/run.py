@@ -72,13 +72,16 @@ class Front(Screen, Protocol):
 
 async def talk(run: Run, wanted: Wanted) -> Exit:
     """Talk until the user has enough, or the server."""
-    state = State(folder_of(os.environ))
+    early: list[str] = []
+    state = State(folder_of(os.environ), early.append)
     front = _front(run, state)
 
     def told(text: str) -> None:
         front.show(Notice(text, Level.WARNING), False)
 
     state.told = told
+    for text in early:
+        told(text)
     state.clean()
     try:
         return await _Talk(run, wanted, front, state).go()
