@@ -25,6 +25,8 @@ from sockd.formats.chat.events import Code, pack
 from sockd.formats.chat.texts import Group
 from tests.client.chat.old import OldServer
 
+SERVER = "192.0.2.1"
+
 
 @define(eq=False)
 class Screen:
@@ -86,6 +88,9 @@ class Link:
 
     def close(self) -> None:
         self.is_closed = True
+
+    def is_server(self, host: str) -> bool:
+        return host == SERVER
 
 
 @define(eq=False)
@@ -279,6 +284,20 @@ def test_it_goes_on_by_another_link(running: Running) -> None:
 def test_a_sign_of_life_goes_out_by_the_clock(running: Running) -> None:
     running.clock.advance(30.0)
     assert running.server.had[-1] == (Code.STILL_HERE, b"")
+
+
+def test_by_a_group_only_what_groups_are_for_is_heard_and_of_the_server_alone() -> None:
+    running = Running(OldServer(group="225.1.0.2"))
+    running.type("/join weather")
+    for code, text, host in (
+        (Code.PUBLIC_MSG, "Weather bert hi", "192.0.2.66"),
+        (Code.ERROR, "please log in", SERVER),
+        (Code.PRIVATE_MSG, "bert psst", SERVER),
+    ):
+        running.chat.heard_by_group(pack(code, text.encode()), host)
+    assert running.screen.take() == []
+    running.chat.heard_by_group(pack(Code.PUBLIC_MSG, b"Weather bert hi"), SERVER)
+    assert [one.text for one, _ in running.screen.take() if isinstance(one, Message)] == ["hi"]
 
 
 def test_groups_are_heard_and_one_that_cannot_be_is_told() -> None:

@@ -253,11 +253,14 @@ class Listener:
 
         def heard(data: bytes) -> None:
             chat.heard(data)
+
+        def heard_by_group(data: bytes, host: str) -> None:
+            chat.heard_by_group(data, host)
             if talk.heartbeats:
                 wake(reactor, came)
 
         interface = self.run.asking.interface
-        chat = Chat(reactor, talk, self, Groups(reactor, interface, heard))
+        chat = Chat(reactor, talk, self, Groups(reactor, interface, heard_by_group))
         try:
             link = DatagramLink(reactor, (server.host, server.port), interface, heard)
         except ClientError as error:

@@ -95,6 +95,11 @@ class Chat:
         self._is_unreachable = False
         self._do(self.conversation.received(data, self._now))
 
+    def heard_by_group(self, data: bytes, host: str) -> None:
+        """An event has come to a group, where anybody may send."""
+        is_servers = self.link is not None and self.link.is_server(host)
+        self._do(self.conversation.heard(data, self._now, is_servers=is_servers))
+
     def line(self, text: str) -> None:
         """The user has typed a line."""
         match typed.read(text):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable
+from ipaddress import ip_address
 from typing import Any, Protocol
 
 from twisted.internet.defer import Deferred
@@ -11,6 +12,7 @@ from twisted.python.failure import Failure
 
 from sockd.client.asking import Asking
 from sockd.client.errors import ClientError
+from sockd.client.net import interfaces
 from sockd.client.net.arrivals import Came
 from sockd.client.net.datagrams import Datagrams, open_group, open_host
 from sockd.client.net.dial import dial
@@ -36,6 +38,9 @@ class Link(Protocol):
     def close(self) -> None:
         """Nothing is sent or heard any more."""
 
+    def is_server(self, host: str) -> bool:
+        """Whether what comes to a group from this host is the server's."""
+
 
 class DatagramLink:
     """By datagrams, to one address: what others send to our port is not heard."""
@@ -52,6 +57,7 @@ class DatagramLink:
         self._heard = heard
         self._refused = refused
         self.host = address[0]
+        self._own: set[str] | None = None
         self._datagrams = open_host(
             reactor, address, interface=interface, on_batch=self._came, on_error=self._failed
         )
@@ -63,6 +69,16 @@ class DatagramLink:
     def close(self) -> None:
         """Close the socket."""
         self._datagrams.close()
+
+    def is_server(self, host: str) -> bool:
+        if host == self.host:
+            return True
+        if not ip_address(self.host.partition("%")[0]).is_loopback:
+            return False
+        if self._own is None:  # it is on this host, and to groups it sends from any address of ours
+            self._own = {str(own.ip) for one in interfaces.read() for own in one.addresses}
+            self._own.add("0.0.0.0")  # by loopback from none; Linux takes neither from elsewhere
+        return host in self._own
 
     def _came(self, batch: list[Came], _: ClockReading) -> None:
         server = self._datagrams.address
@@ -79,7 +95,8 @@ class Groups:
     """The groups of the channels that we are in, a socket each: one socket may join few, and what
     comes to a socket is then of its own group alone."""
 
-    def __init__(self, reactor: Any, interface: str, heard: Heard) -> None:
+    def __init__(self, reactor: Any, interface: str, heard: Callable[[bytes, str], None]) -> None:
+        """`heard` is told what has come, and from which host."""
         self._reactor = reactor
         self._interface = interface
         self._heard = heard
@@ -120,8 +137,8 @@ class Groups:
         self._wanted.clear()
 
     def _came(self, batch: list[Came], _: ClockReading) -> None:
-        for data, *_rest in batch:
-            self._heard(data)
+        for data, sender, *_rest in batch:
+            self._heard(data, sender[0])
 
 
 class StreamLink:
@@ -152,6 +169,9 @@ class StreamLink:
         self._stream.finish()
         self._reading.cancel()
         self._stream.close()
+
+    def is_server(self, host: str) -> bool:
+        return False  # here are no groups
 
     async def _read(self) -> None:
         forever = 10.0**9

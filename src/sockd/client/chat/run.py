@@ -179,7 +179,10 @@ class _Talk:
                 run.reactor, target, run.asking, heard, self.chat.unreachable, self.redial.lost
             )
 
-        groups = Groups(run.reactor, run.asking.interface, heard)
+        def heard_by_group(data: bytes, host: str) -> None:
+            self.chat.heard_by_group(data, host)
+
+        groups = Groups(run.reactor, run.asking.interface, heard_by_group)
         spoken = conversation(nickname, self.state.recall)
         self.chat = Chat(run.reactor, spoken, self.front, groups, name=str(target))
         self.chat.tells_all = run.asking.verbosity > 0
