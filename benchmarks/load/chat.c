@@ -142,23 +142,35 @@ void chat_tell(const struct chat *chat, struct user *user, enum code code, const
     send_from(chat, user, data, (size_t)(next - data));
 }
 
-/* The text of the next event that a user is sent with this code, or with the other one. */
-static int wait_for(const struct user *user, enum code code, enum code other, struct heard *heard)
+/* Whether a user is sent an event with this code, or with the other one, in a second. */
+static bool wait_for(const struct user *user, enum code code, enum code other, struct heard *heard)
 {
-    for (;;) {
+    for (uint64_t until = now() + NANOSECONDS; now() < until;) {
         struct pollfd ready = {.fd = user->fd, .events = POLLIN};
-        if (poll(&ready, 1, PATIENCE * 1000) != 1)
-            errx(1, "no answer in %d seconds", PATIENCE);
+        poll(&ready, 1, 100);
         while (chat_hear(user->fd, heard)) {
             if (heard->index != user->index)
                 continue;
             heard->data[heard->size] = 0;
             if (heard->code == (int)code || heard->code == (int)other)
-                return heard->code;
+                return true;
             if (heard->code == ERROR)
                 errx(1, "refused: %s", heard->data + 2);
         }
     }
+    return false;
+}
+
+/* What is asked once or again is the same to a server: a busy machine loses datagrams. */
+static int ask(const struct chat *chat, struct user *user, enum code question, const char *text,
+               size_t size, enum code answer, enum code other, struct heard *heard)
+{
+    for (int try = 0; try < PATIENCE; try++) {
+        chat_tell(chat, user, question, text, size);
+        if (wait_for(user, answer, other, heard))
+            return heard->code;
+    }
+    errx(1, "no answer in %d seconds", PATIENCE);
 }
 
 /* Whether the server is a new one; its cookie. Whatever was sent before is done when it answers. */
@@ -167,9 +179,8 @@ static bool say_hello(const struct chat *chat, struct user *user, char *cookie)
     char text[HELLO];
     int size = snprintf(text, sizeof text, "HELLO 1 %s ", NONCE);
     memset(text + size, '.', sizeof text - (size_t)size);
-    chat_tell(chat, user, NOTHING, text, HELLO - 2);
     struct heard heard;
-    if (wait_for(user, WELCOME, ERROR, &heard) == ERROR)
+    if (ask(chat, user, NOTHING, text, HELLO - 2, WELCOME, ERROR, &heard) == ERROR)
         return false;
     if (sscanf((char *)heard.data + 2, "%*s %*s %*s %*s %32s", cookie) != 1)
         errx(1, "no cookie: %s", heard.data + 2);
@@ -182,8 +193,7 @@ static void log_in_new(struct chat *chat, struct user *user)
     struct heard heard;
     say_hello(chat, user, cookie);
     int size = snprintf(text, sizeof text, "u%u %s %s", user->index, cookie, NONCE);
-    chat_tell(chat, user, OPEN, text, (size_t)size);
-    wait_for(user, OPENED, OPENED, &heard);
+    ask(chat, user, OPEN, text, (size_t)size, OPENED, OPENED, &heard);
     if (sscanf((char *)heard.data + 2, "%*s %16s %32s", session, key) != 2)
         errx(1, "no session: %s", heard.data + 2);
     read_hex(user->session, SESSION, session);
@@ -200,12 +210,11 @@ void chat_log_in(struct chat *chat, uint32_t index, const char *channel)
     if (chat->is_signed) {
         log_in_new(chat, user);
     } else {
-        chat_tell(chat, user, LOGIN_REQ, name, (size_t)snprintf(name, sizeof name, "u%u", index));
-        wait_for(user, LOGIN_ACK, LOGIN_ACK, &heard);
+        size_t size = (size_t)snprintf(name, sizeof name, "u%u", index);
+        ask(chat, user, LOGIN_REQ, name, size, LOGIN_ACK, LOGIN_ACK, &heard);
     }
     channel = channel ? channel : TITLE;
-    chat_tell(chat, user, JOIN_REQ, channel, strlen(channel));
-    wait_for(user, JOIN_ACK, JOIN_ACK, &heard);
+    ask(chat, user, JOIN_REQ, channel, strlen(channel), JOIN_ACK, JOIN_ACK, &heard);
     if (!chat->is_signed)
         return;
     if (heard.size < SERVER_TRAILER + KEY || !is_genuine(user->key, heard.data, heard.size))

@@ -90,21 +90,32 @@ void run_chat(const struct options *options, struct tally *tally)
     uint64_t said = first, due = first; /* the next to be said, and to be heard */
     uint64_t *asked = allocate(window, sizeof *asked);
     tally_begin(tally, options);
-    for (uint64_t time = now(); time < tally->end;) {
+    uint64_t heard_at = now();
+    for (uint64_t time = heard_at; time < tally->end;) {
         for (; said < due + window; said++) {
             asked[said % window] = now();
             chat_say(&chat, chat.users, said);
         }
         struct pollfd ready = {.fd = chat.users[0].fd, .events = POLLIN};
-        if (poll(&ready, 1, PATIENCE * 1000) != 1)
-            errx(1, "no answer in %d seconds", PATIENCE);
+        if (poll(&ready, 1, 1000) == 1) {
+            heard_at = now();
+        } else { /* all that is outstanding is lost */
+            tally->lost += said - due;
+            due = said;
+        }
         time = now();
+        if (time - heard_at > (uint64_t)PATIENCE * NANOSECONDS)
+            errx(1, "no answer in %d seconds", PATIENCE);
         tally_watch(tally, options, time);
         while (chat_hear(chat.users[0].fd, &heard)) {
             if (!chat_said(&chat, &heard, &number) || number < first)
                 continue;
-            if (number < due || number >= said)
+            if (number >= said)
                 errx(1, "something is heard that was not said");
+            if (number < due) {
+                tally->late++;
+                continue;
+            }
             tally->lost += number - due;
             tally_answer(tally, asked[number % window], time);
             due = number + 1;

@@ -7,9 +7,12 @@ import socket
 from typing import Any
 
 import pytest
+from pytest_twisted import ensureDeferred
 
-from sockd.reactor.datagram import ERRORS_EVERY
+from sockd.reactor.datagram import ERRORS_EVERY, DatagramPort
 from sockd.reactor.unreached import MOST_AT_ONCE, ask, read
+from sockd.testing.running import running_reactor
+from tests.helpers import until
 from tests.reactor.ports import (
     BOTH_WAYS,
     PLAIN,
@@ -114,6 +117,24 @@ def test_a_port_that_does_not_want_to_know_is_told_nothing_nor_is_a_unix_socket(
     one, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
     with one, other:
         assert not ask(one)
+
+
+@ensureDeferred
+async def test_no_reactor_takes_an_error_for_the_end_of_the_port() -> None:
+    """Errors come alone first, without a datagram that would have it read."""
+    protocol = Wants()
+    port = DatagramPort(bound((PLAIN, 0)), protocol, running_reactor())
+    port.startListening()
+    with nobody() as gone:
+        for _ in range(3):
+            protocol.errors.clear()
+            protocol.heard.clear()
+            assert port.write(b"lost", gone)
+            await until(lambda: protocol.errors)
+            send(port, b"x")
+            await until(lambda: protocol.heard)
+    port.stopListening()
+    assert protocol.stops == 1
 
 
 def test_a_fault_of_who_is_told_costs_the_port_nothing(log: Any) -> None:

@@ -34,6 +34,8 @@ CHAT = """
 listen = ["udp:2027:interface=*", "tcp:2027:interface=*"]
 listen_multicast = ["udp:2029:interface=*"]
 """
+SECONDS = 60.0
+"""Until what a user should see counts as not coming."""
 CAPTURE_BYTES = 256 * 1024 * 1024
 """What waits at a tap: all of a flood."""
 MRT_INIT, MRT_ADD_VIF, MRT_ADD_MFC, VIFF_USE_IFINDEX = 200, 202, 204, 8  # linux/mroute.h
@@ -161,20 +163,13 @@ class Talker:
         stdin.write("".join(f"{line}\n" for line in lines).encode())
         stdin.flush()
 
-    def sees(self, pattern: str, seconds: float = PATIENCE) -> re.Match[str]:
+    def sees(self, pattern: str, seconds: float = SECONDS) -> re.Match[str]:
         """Wait for a line that begins so."""
         return self.child.wait_for(f"^{pattern}", seconds)
 
-    def hears(self, channel: str, user: str, text: str, seconds: float = PATIENCE) -> None:
+    def hears(self, channel: str, user: str, text: str, seconds: float = SECONDS) -> None:
         """Wait for what somebody has said."""
         self.sees(f"{re.escape(f'[{channel}] {user}: {text}')}$", seconds)
-
-    def joins(self, *channels: str) -> None:
-        """Be in channels."""
-        for channel in channels:
-            self.says(f"/join {channel}")
-        for channel in channels:
-            self.sees(f"-- you are in {channel} ")
 
     def leaves(self) -> None:
         """Log off."""
@@ -189,7 +184,7 @@ class Talker:
 
 @contextmanager
 def talking(host: str, nickname: str, home: Path, *arguments: str) -> Iterator[Talker]:
-    """A user on a host, logged in."""
+    """A user on a host, on the way in: what is typed before that waits."""
     command = ["ip", "netns", "exec", host, sys.executable, "-m", "sockd.client.main", "chat"]
     process = subprocess.Popen(
         [*command, "--nick", nickname, *arguments],
@@ -202,9 +197,7 @@ def talking(host: str, nickname: str, home: Path, *arguments: str) -> Iterator[T
     reader = threading.Thread(target=child.collect, daemon=True)
     reader.start()
     try:
-        talker = Talker(nickname, child)
-        talker.sees("-- logged in")
-        yield talker
+        yield Talker(nickname, child)
     finally:
         if process.poll() is None:
             process.kill()
@@ -213,6 +206,14 @@ def talking(host: str, nickname: str, home: Path, *arguments: str) -> Iterator[T
         for stream in (process.stdin, process.stdout):
             if stream is not None:
                 stream.close()
+
+
+def all_join(talkers: Sequence[Talker], channel: str) -> None:
+    """Have all be in a channel."""
+    for one in talkers:
+        one.says(f"/join {channel}")
+    for one in talkers:
+        one.sees(f"-- you are in {channel} ")
 
 
 # the wire

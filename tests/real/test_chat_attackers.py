@@ -15,9 +15,22 @@ from sockd.formats.chat.events import Code, pack, unpack
 from sockd.formats.chat.hello import Hello
 from sockd.formats.chat.session import Open
 from tests.daemons import socket_on
-from tests.real.chatnet import CHAT, SERVER, Net, Packet, Talker, Tap, net, talking, tell, way_out
+from tests.real.chatnet import (
+    CHAT,
+    SERVER,
+    Net,
+    Packet,
+    Talker,
+    Tap,
+    all_join,
+    net,
+    talking,
+    tell,
+    way_out,
+)
 from tests.real.forging import HEADERS, Address, Forger, Watched, forged, size, watched
 
+WEATHER = "225.1.0.2"
 ROUTER = "10.79.1.254"
 CONFIG = (
     CHAT
@@ -78,11 +91,15 @@ def users(
     home = tmp_path_factory.mktemp("homes")
     with ExitStack() as stack:
         made = [
-            stack.enter_context(talking(host, name, home, SERVER))
-            for host, name in ((lan.anna, "anna"), (lan.bert, "bert"), (lan.far, "fred"))
+            stack.enter_context(talking(host, name, home, to))
+            for host, name, to in (
+                (lan.anna, "anna", SERVER),
+                (lan.bert, "bert", SERVER),
+                (lan.bert, "gina", f"{SERVER}:2029"),
+                (lan.far, "fred", SERVER),
+            )
         ]
-        for one in made:
-            one.joins("Weather")
+        all_join(made, "Weather")
         yield made
 
 
@@ -111,6 +128,7 @@ def unharmed(users: list[Talker], text: str) -> None:
         assert one.lines.count(f"[Weather] {other.nickname}: {other.nickname} {text}") == 1
         assert "fool" not in one.child.text()
         assert "evil" not in one.child.text()
+        assert "you have left" not in one.child.text()
 
 
 def test_on_the_link_nothing_forged_in_the_name_of_a_new_client_has_an_effect(
@@ -209,8 +227,8 @@ def test_what_is_forged_in_the_name_of_the_server_is_not_shown(
             for data in (pack(code, text), forged(b"sessions", 1, code, text)):
                 for _ in range(100):
                     forger.send((SERVER, 2027), data, anna)
+                    forger.send((SERVER, 2029), data, (WEATHER, 2028))
     unharmed(users, "knows the server")
-    assert "you left" not in users[0].child.text()
 
 
 def test_who_forges_off_the_link_gets_one_error_and_moves_nothing(
@@ -274,6 +292,16 @@ def test_whoever_is_not_proven_is_sent_at_most_three_times_what_came(
 
 
 # old clients
+
+
+def test_what_the_network_says_of_who_is_gone_closes_no_door(
+    lan: Net, server: Watched, users: list[Talker]
+) -> None:
+    """Nobody is at the addresses that ask: each answer brings an error."""
+    for port in (2027, 2029, 3027):
+        with Forger(lan.carl, port) as forger:
+            forger.flood(((ROUTER, 20_000 + n), pack(Code.LOGIN_REQ, b"")) for n in range(1_000))
+    unharmed(users, "hears on")
 
 
 def test_who_forges_an_address_of_the_link_has_8_old_clients_and_64_kB_a_second_sent_there(

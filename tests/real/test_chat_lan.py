@@ -6,6 +6,7 @@ import re
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
@@ -17,6 +18,7 @@ from tests.real.chatnet import (
     Net,
     Talker,
     Tap,
+    all_join,
     member,
     net,
     routing_groups,
@@ -66,8 +68,7 @@ def users(
                 (lan.carl, "carla", ("--tcp", SERVER)),
             )
         ]
-        for one in made:
-            one.joins("Weather")
+        all_join(made, "Weather")
         yield made
 
 
@@ -85,6 +86,22 @@ def test_all_doors_lead_to_one_room_and_everybody_hears_everything_once(
         for other in users:
             said = f"[Weather] {other.nickname}: I am {other.nickname}"
             assert one.lines.count(said) == 1
+
+
+def test_who_knows_no_server_finds_it_by_broadcast(
+    lan: Net, users: list[Talker], tmp_path: Path
+) -> None:
+    with Tap(lan.switch, "bert") as tap, talking(lan.bert, "dora", tmp_path) as dora:
+        all_join([dora], "Weather")
+        asked = {one.to for one in tap.read() if one.code == Code.NOTHING and not one.is_out}
+        dora.says("found you")
+        for one in (*users, dora):
+            one.hears("Weather", "dora", "found you")
+        users[0].says("hello dora")
+        dora.hears("Weather", "anna", "hello dora")
+        dora.leaves()
+    tell(f"dora asked {asked}: {dora.lines[:2]}")
+    assert "10.79.1.255" in asked
 
 
 def test_a_message_goes_to_a_group_once_however_many_hear_it_there(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,18 @@ import pytest
 from sockd.formats.chat.events import Code
 from tests.daemons import Daemon
 from tests.processes import wait_until
-from tests.real.chatnet import CHAT, SERVER, SNOOPING, Net, Talker, Tap, net, talking, tell
+from tests.real.chatnet import (
+    CHAT,
+    SERVER,
+    SNOOPING,
+    Net,
+    Talker,
+    Tap,
+    all_join,
+    net,
+    talking,
+    tell,
+)
 
 GROUPS = f"{SERVER}:2029"
 WEATHER, HEARTBEATS = "225.1.0.2", "225.1.0.6"
@@ -27,18 +39,23 @@ def lan(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Net]:
         yield made
 
 
+def is_member(lan: Net, port: str) -> bool:
+    return lan.members(port) >= {WEATHER, HEARTBEATS}
+
+
 @pytest.fixture(scope="module")
 def users(lan: Net, tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Talker]]:
     """Two that hear groups, in one channel."""
     home = tmp_path_factory.mktemp("homes")
     with ExitStack() as stack:
-        made = []
-        for host, name in ((lan.anna, "anna"), (lan.bert, "bert")):
-            made.append(stack.enter_context(talking(host, name, home, GROUPS)))
-            made[-1].joins("Weather")
-            wait_until(
-                lambda name=name: lan.members(name) >= {WEATHER, HEARTBEATS}, "the switch knows"
-            )
+        made = [
+            stack.enter_context(talking(host, name, home, GROUPS))
+            for host, name in ((lan.anna, "anna"), (lan.bert, "bert"))
+        ]
+        all_join(made, "Weather")
+        for one in made:
+            name = one.nickname
+            wait_until(partial(is_member, lan, name), f"the switch knows {name}")
         yield made
 
 
@@ -48,7 +65,7 @@ def test_a_port_without_members_carries_nothing_of_groups(
     """Carl's carries what comes to him by unicast."""
     anna, bert = users
     with talking(lan.carl, "carl", tmp_path, SERVER) as carl:
-        carl.joins("Weather")
+        all_join([carl], "Weather")
         with Tap(lan.switch, "carl") as to_carl, Tap(lan.switch, "bert") as to_bert:
             anna.says("who hears me?")
             for one in (anna, bert, carl):

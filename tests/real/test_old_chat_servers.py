@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -55,9 +56,10 @@ def test_all_that_our_client_can_do_is_done_by_an_old_server(is_: tuple[str, ...
         rufus.says("/join weather").hears("joined Weather, 1 there")
 
 
-def test_a_nickname_that_an_old_server_has_given_away_is_refused() -> None:
+def test_a_nickname_that_an_old_server_has_given_away_is_refused(tmp_path: Path) -> None:
     with old_server() as (port, _), old("rufus", port):
-        done = finish([str(BIN / "sock"), "chat", "--nick", "rufus", f"127.0.0.1:{port}"])
+        argv = [str(BIN / "sock"), "chat", "--nick", "rufus", f"127.0.0.1:{port}"]
+        done = finish(argv, environment={"XDG_STATE_HOME": str(tmp_path)})
         assert (done.returncode, done.stdout) == (1, b"")
         assert done.stderr.endswith(b": somebody has that name\n")
 

@@ -25,8 +25,6 @@ from sockd.formats.chat.events import Code, pack
 from sockd.formats.chat.texts import Group
 from tests.client.chat.old import OldServer
 
-SERVER = "192.0.2.1"
-
 
 @define(eq=False)
 class Screen:
@@ -80,6 +78,7 @@ class Link:
     clock: Clock
     chat: Chat | None = None
     is_closed: bool = False
+    host: str = "192.0.2.1"
 
     def send(self, data: bytes) -> None:
         for answer in self.server.answers(data):
@@ -88,9 +87,6 @@ class Link:
 
     def close(self) -> None:
         self.is_closed = True
-
-    def is_server(self, host: str) -> bool:
-        return host == SERVER
 
 
 @define(eq=False)
@@ -286,20 +282,6 @@ def test_a_sign_of_life_goes_out_by_the_clock(running: Running) -> None:
     assert running.server.had[-1] == (Code.STILL_HERE, b"")
 
 
-def test_by_a_group_only_what_groups_are_for_is_heard_and_of_the_server_alone() -> None:
-    running = Running(OldServer(group="225.1.0.2"))
-    running.type("/join weather")
-    for code, text, host in (
-        (Code.PUBLIC_MSG, "Weather bert hi", "192.0.2.66"),
-        (Code.ERROR, "please log in", SERVER),
-        (Code.PRIVATE_MSG, "bert psst", SERVER),
-    ):
-        running.chat.heard_by_group(pack(code, text.encode()), host)
-    assert running.screen.take() == []
-    running.chat.heard_by_group(pack(Code.PUBLIC_MSG, b"Weather bert hi"), SERVER)
-    assert [one.text for one, _ in running.screen.take() if isinstance(one, Message)] == ["hi"]
-
-
 def test_groups_are_heard_and_one_that_cannot_be_is_told() -> None:
     running = Running(OldServer(group="225.1.0.2"))
     running.type("/join weather")
@@ -373,3 +355,27 @@ def test_to_abandon_it_logs_off_and_waits_for_nothing(running: Running) -> None:
     assert running.link.is_closed
     assert running.server.had[-1] == (Code.LOGOFF, b"anna")
     assert running.clock.getDelayedCalls() == []
+
+
+@pytest.mark.parametrize(
+    ("server", "host", "is_heard"),
+    [
+        ("192.0.2.1", "192.0.2.1", True),
+        ("192.0.2.1", "192.0.2.2", False),
+        ("127.0.0.1", "192.0.2.2", True),
+        ("fe80::1%eth0", "fe80::1%2", True),
+        ("", "192.0.2.2", False),
+    ],
+)
+def test_by_a_group_an_old_server_is_heard_and_nobody_else(
+    running: Running, server: str, host: str, is_heard: bool
+) -> None:
+    running.link.host = server
+    running.chat.heard_in_group(pack(Code.PUBLIC_MSG, b"Weather bert hi"), host)
+    assert bool(running.screen.take()) is is_heard
+
+
+def test_of_an_old_server_groups_are_joined_that_the_way_to_it_can_bring() -> None:
+    running = Running(OldServer(group="ff12::5"))
+    running.type("/join weather")
+    assert running.groups.joined == []

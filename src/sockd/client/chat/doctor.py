@@ -204,7 +204,8 @@ class Doctor:
         if doors:
             beat = await Listener(self.run, doors[0]).wait(most)
         else:
-            beat = Beat(servers[0], problem="it has no door of groups there, so none is sent")
+            why = f"it has not answered at udp {ports.CHAT_CONTROL}, the door of groups"
+            beat = Beat(servers[0], problem=why)
         self._tell(diagnosis.beat_lines(beat))
         return beat
 
@@ -253,14 +254,16 @@ class Listener:
 
         def heard(data: bytes) -> None:
             chat.heard(data)
+            if talk.heartbeats:
+                wake(reactor, came)
 
-        def heard_by_group(data: bytes, host: str) -> None:
-            chat.heard_by_group(data, host)
+        def heard_in_group(data: bytes, host: str) -> None:
+            chat.heard_in_group(data, host)
             if talk.heartbeats:
                 wake(reactor, came)
 
         interface = self.run.asking.interface
-        chat = Chat(reactor, talk, self, Groups(reactor, interface, heard_by_group))
+        chat = Chat(reactor, talk, self, Groups(reactor, interface, heard_in_group))
         try:
             link = DatagramLink(reactor, (server.host, server.port), interface, heard)
         except ClientError as error:
@@ -307,7 +310,8 @@ async def examine(run: Run, target: Target | None = None) -> Exit:
         run.report(Data(target="", data=f"{line}\n".encode()))
 
     named = await _server(run, target) if target is not None else None
-    return await Doctor(run, told, named).examine()
+    wanted = (run.asking.port,) if run.asking.port else CHAT_PORTS
+    return await Doctor(run, told, named, wanted).examine()
 
 
 async def _server(run: Run, target: Target) -> Server:

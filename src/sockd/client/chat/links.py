@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable
-from ipaddress import ip_address
 from typing import Any, Protocol
 
 from twisted.internet.defer import Deferred
@@ -12,7 +11,6 @@ from twisted.python.failure import Failure
 
 from sockd.client.asking import Asking
 from sockd.client.errors import ClientError
-from sockd.client.net import interfaces
 from sockd.client.net.arrivals import Came
 from sockd.client.net.datagrams import Datagrams, open_group, open_host
 from sockd.client.net.dial import dial
@@ -27,19 +25,21 @@ from sockd.reactor.clocks import ClockReading
 from sockd.reactor.sockaddr import Address
 
 Heard = Callable[[bytes], None]
+HeardInGroup = Callable[[bytes, str], None]
+"""An event, and the host that it is from."""
 
 
 class Link(Protocol):
     """A way to the server."""
+
+    host: str
+    """The server's address; empty where no groups are heard beside it."""
 
     def send(self, data: bytes) -> None:
         """One event. It may be lost."""
 
     def close(self) -> None:
         """Nothing is sent or heard any more."""
-
-    def is_server(self, host: str) -> bool:
-        """Whether what comes to a group from this host is the server's."""
 
 
 class DatagramLink:
@@ -57,7 +57,6 @@ class DatagramLink:
         self._heard = heard
         self._refused = refused
         self.host = address[0]
-        self._own: set[str] | None = None
         self._datagrams = open_host(
             reactor, address, interface=interface, on_batch=self._came, on_error=self._failed
         )
@@ -69,16 +68,6 @@ class DatagramLink:
     def close(self) -> None:
         """Close the socket."""
         self._datagrams.close()
-
-    def is_server(self, host: str) -> bool:
-        if host == self.host:
-            return True
-        if not ip_address(self.host.partition("%")[0]).is_loopback:
-            return False
-        if self._own is None:  # it is on this host, and to groups it sends from any address of ours
-            self._own = {str(own.ip) for one in interfaces.read() for own in one.addresses}
-            self._own.add("0.0.0.0")  # by loopback from none; Linux takes neither from elsewhere
-        return host in self._own
 
     def _came(self, batch: list[Came], _: ClockReading) -> None:
         server = self._datagrams.address
@@ -95,8 +84,7 @@ class Groups:
     """The groups of the channels that we are in, a socket each: one socket may join few, and what
     comes to a socket is then of its own group alone."""
 
-    def __init__(self, reactor: Any, interface: str, heard: Callable[[bytes, str], None]) -> None:
-        """`heard` is told what has come, and from which host."""
+    def __init__(self, reactor: Any, interface: str, heard: HeardInGroup) -> None:
         self._reactor = reactor
         self._interface = interface
         self._heard = heard
@@ -138,11 +126,13 @@ class Groups:
 
     def _came(self, batch: list[Came], _: ClockReading) -> None:
         for data, sender, *_rest in batch:
-            self._heard(data, sender[0])
+            self._heard(data, str(sender[0]))
 
 
 class StreamLink:
     """By a connection. `lost` is called once, when it has ended and not by us."""
+
+    host = ""
 
     def __init__(self, stream: Stream, heard: Heard, lost: Callable[[str], None]) -> None:
         self._stream = stream
@@ -169,9 +159,6 @@ class StreamLink:
         self._stream.finish()
         self._reading.cancel()
         self._stream.close()
-
-    def is_server(self, host: str) -> bool:
-        return False  # here are no groups
 
     async def _read(self) -> None:
         forever = 10.0**9

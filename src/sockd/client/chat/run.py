@@ -179,10 +179,10 @@ class _Talk:
                 run.reactor, target, run.asking, heard, self.chat.unreachable, self.redial.lost
             )
 
-        def heard_by_group(data: bytes, host: str) -> None:
-            self.chat.heard_by_group(data, host)
+        def heard_in_group(data: bytes, host: str) -> None:
+            self.chat.heard_in_group(data, host)
 
-        groups = Groups(run.reactor, run.asking.interface, heard_by_group)
+        groups = Groups(run.reactor, run.asking.interface, heard_in_group)
         spoken = conversation(nickname, self.state.recall)
         self.chat = Chat(run.reactor, spoken, self.front, groups, name=str(target))
         self.chat.tells_all = run.asking.verbosity > 0
