@@ -170,7 +170,7 @@ class Crowd:
         )
 
 
-def _nothing(data: bytes) -> None:
+def _nothing(data: bytes, host: str) -> None:
     """By datagrams nothing comes to a group."""
 
 
