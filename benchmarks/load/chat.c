@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 enum { FIRST_ADDRESS = 0x7f010001, HELLO = 200, CLIENT_TRAILER = 22, SERVER_TRAILER = 34, ROOM = 64 << 20 };
+enum { BEHIND_KEY = 4 + 1 + MAC }; /* in the answer to a join: a sequence number, "K" and the MAC */
 
 static const char NONCE[] = "0123456789abcdef";
 static const char TITLE[] = "Weather";
@@ -220,7 +221,7 @@ void chat_log_in(struct chat *chat, uint32_t index, const char *channel)
     if (heard.size < SERVER_TRAILER + KEY || !is_genuine(user->key, heard.data, heard.size))
         errx(1, "the answer to a join has a wrong MAC");
     if (channel == TITLE)
-        memcpy(chat->channel, heard.data + heard.size - MAC - 1 - KEY, KEY);
+        memcpy(chat->channel, heard.data + heard.size - BEHIND_KEY - KEY, KEY);
 }
 
 void chat_log_off(struct chat *chat)
