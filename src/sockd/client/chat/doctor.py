@@ -24,14 +24,14 @@ from sockd.client.chat.find import (
     to_sweep,
 )
 from sockd.client.chat.links import DatagramLink, Groups
-from sockd.client.chat.servers import Server, answer, hello, is_loopback, server_of
+from sockd.client.chat.servers import Server, is_loopback, server_of
 from sockd.client.chat.sweep import PORT_UNREACHABLE, Part, Sweep, parts
 from sockd.client.chat.told import Ended, Refused, Shown
 from sockd.client.errors import ClientError
 from sockd.client.exits import Exit
 from sockd.client.lan.calling import Asker, Caller, Calling, Reply
 from sockd.client.lan.discovery import MOST_PLACES, Place, Way, places
-from sockd.client.lan.proofs import Question
+from sockd.client.lan.proofs import Question, chat_hello, says_chat
 from sockd.client.net import interfaces, kinds
 from sockd.client.net.interfaces import Interface
 from sockd.client.net.resolve import resolve
@@ -183,10 +183,10 @@ class Doctor:
         token = self.token()
 
         def heard(host: str, port: int, data: bytes, rtt_ns: int) -> None:
-            if answer(token, data):
+            if says_chat(token, data):
                 row.hear(Heard(server_of(host, port, data), rtt_ns / 1e6))
 
-        sweep = Sweep(self.run, part.hosts, self.ports, hello(token), heard)
+        sweep = Sweep(self.run, part.hosts, self.ports, chat_hello(token), heard)
         await sweep.ask(SWEEP_WAIT)
         row.sent, row.failure = sweep.sent, _why(sweep.failure)
         answered = {heard.server.host for heard in row.heard}
