@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from sockd.config.document import ConfigError
 from sockd.config.effective import effective_json, effective_toml
 from sockd.config.load import load
 from sockd.config.settings import Settings

@@ -180,7 +180,7 @@ class _Builder:
     def _doors(
         self, key: Key, kind: Kind, table: Mapping[str, Any]
     ) -> tuple[tuple[Key, Listen], ...]:
-        """Where every door of an instance listens; the main one has to, others may be shut: `[]`."""
+        """Where every door of an instance listens: the main one has to; `[]` shuts another."""
         found: list[tuple[Key, Listen]] = []
         for door in kind.all_doors:
             if door.role and table.get(door.key) == []:
