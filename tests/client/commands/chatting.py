@@ -87,9 +87,11 @@ def chatting(environment: dict[str, str], *arguments: str) -> Iterator[Piped]:
         yield found
     finally:
         found.close()
-        if process.poll() is None:
+        try:
+            process.wait(PATIENCE)  # once it has logged off, its name is free for others
+        except subprocess.TimeoutExpired:
             process.kill()
-        process.wait(PATIENCE)
+            process.wait(PATIENCE)
         reader.join(PATIENCE)
         assert process.stdout is not None
         process.stdout.close()

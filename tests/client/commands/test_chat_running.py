@@ -99,8 +99,8 @@ def test_who_has_read_enough_ends_it_quietly(
         assert process.stdin is not None
         assert process.stdout is not None
         assert process.stderr is not None
-        while b"you are in" not in process.stdout.readline():
-            pass
+        while b"you are in" not in (line := process.stdout.readline()):
+            assert line, "it has ended"
         process.stdout.close()
         process.stdin.write(b"hello\n")
         process.stdin.flush()
