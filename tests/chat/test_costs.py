@@ -9,8 +9,8 @@ import pytest
 from sockd.formats.chat.events import Code
 from tests.chat.world import UNICAST, New, World, joined, new, settings
 
-FREE: dict[str, Any] = {"burst": 10_000, "rate": 10_000.0}
-"""Whoever is counted here does more than five things a second."""
+FREE: dict[str, Any] = {"burst": 10_000, "rate": 10_000.0, "users_per_address": 10_000}
+"""Whoever is counted here does more than five things a second, and all are at one address."""
 LOUD = 100_000
 """Members up to which a channel tells who comes and goes: more than there are."""
 EACH = 2

@@ -7,7 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from sockd.chat.allowances import RETRY_SECONDS
-from sockd.chat.legacy import Legacy
+from sockd.chat.legacy import GUESSES, Legacy
 from sockd.chat.threshold import MOST_ERROR
 from sockd.chat.words import ANSWERS
 from sockd.formats.chat.events import Code, pack
@@ -19,6 +19,7 @@ from tests.chat.world import (
     QUICK,
     STREAM,
     UNICAST,
+    New,
     Old,
     World,
     hush,
@@ -222,6 +223,27 @@ def test_at_most_8_old_clients_are_at_one_address() -> None:
     assert ninth.log_in() == [(Code.LOGIN_ACK, b"ninth")]
 
 
+def test_at_most_100_users_are_at_one_address() -> None:
+    world = World()
+    users = [new(world, f"u{number}") for number in range(100)]
+    late = New(world, b"late", world.place())
+    assert late.log_in()[-1] == (Code.ERROR, b"your address has enough users")
+    new(world, "elsewhere", host="192.0.2.2")
+    assert users[0].log_in()  # who is here may come back
+    users[0].send(Code.LOGOFF)
+    assert late.log_in()[-1][0] == Code.OPENED
+
+
+def test_who_moves_leaves_its_place_to_another() -> None:
+    world = World(users_per_address=1)
+    ada = new(world, "ada")
+    ada.place = world.place(host="192.0.2.9")
+    ada.log_in()
+    new(world, "bob")
+    again = New(world, b"cid", world.place(host="192.0.2.9"))
+    assert again.log_in()[-1] == (Code.ERROR, b"your address has enough users")
+
+
 def test_who_is_trusted_or_comes_by_a_unix_socket_has_no_limits_of_an_address() -> None:
     world = World()
     world.desk.threshold.allowances.trusts = lambda host: host == "127.0.0.1"
@@ -293,6 +315,23 @@ def test_a_strict_server_asks_old_clients_for_a_number_which_their_log_off_bears
     assert elsewhere.log_in()[0].code == Code.ERROR
     ada.send(Code.LOGOFF, named)
     assert world.rooms.users == {}
+
+
+def test_whoever_guesses_numbers_is_not_heard_any_more_though_right_at_last() -> None:
+    world = World(is_strict=True)
+    ada = Old(world, b"ada", world.place())
+    named = ada.log_in()[0].text.removeprefix(b"log in as ")
+    other = ada.ask(Code.LOGIN_REQ, b"bob")[0].text.removeprefix(b"log in as ")
+    assert ada.ask(Code.LOGIN_REQ, named) == [(Code.LOGIN_ACK, named)]
+    for number in range(GUESSES):
+        ada.send(*((Code.LOGOFF, b"ada/?") if number % 2 else (Code.LOGIN_REQ, b"bob/?")))
+    world.take(ada.place)
+    ada.send(Code.LOGOFF, named)
+    ada.send(Code.LOGIN_REQ, other)
+    assert list(world.rooms.users) == [b"ada"]
+    assert world.take(ada.place) == []
+    # what was lost is told again to who it is
+    assert ada.ask(Code.LOGIN_REQ, named) == [(Code.LOGIN_ACK, named)]
 
 
 def test_a_full_server_says_so() -> None:

@@ -162,3 +162,32 @@ def test_no_old_client_may_be_allowed_at_an_address() -> None:
     world = World(old_sessions=0)
     ada = Old(world, b"ada", world.place())
     assert ada.log_in() == [(Code.ERROR, b"0 old clients at your address are enough")]
+
+
+def test_new_clients_are_told_where_heartbeats_are_when_that_is_another_group() -> None:
+    first, second = IPv4Address("225.1.0.6"), IPv4Address("225.1.0.7")
+    world = World(heartbeat=first)
+    ada, cyd = new(world, "ada", MULTICAST), new(world, "cyd")
+    bob = old(world, "bob", MULTICAST)
+    hush(ada, bob, cyd)
+    world.apply(settings(heartbeat=first))
+    assert (ada.heard(), bob.heard(), cyd.heard()) == ([], [], [])
+    # a channel more has the group that heartbeats had: old clients are to hear none there
+    more = ChannelSettings("Roses", "All about roses", first)
+    world.apply(settings(channels=[*CHANNELS, more], heartbeat=second))
+    assert ada.heard() == [(Code.HEARTBEAT_AT, b"225.1.0.7 10")]
+    assert (bob.heard(), cyd.heard()) == ([], [])
+
+
+def test_who_logs_in_at_a_door_of_groups_is_told_its_port_and_then_where_heartbeats_are() -> None:
+    world = World(heartbeat6=IPv6Address("ff12::5:6"))
+    ada = new(world, "ada", Gate("six", 2028, 6))
+    assert ada.session
+    ada.place = world.place(Gate("six", 2028, 6))
+    assert [code for code, _ in ada.log_in()] == [
+        Code.OPENED,
+        Code.SET_MCAST_PORT,
+        Code.HEARTBEAT_AT,
+    ]
+    ada.place = world.place(Gate("four", 2028, 4))  # which has no group left for them
+    assert [code for code, _ in ada.log_in()] == [Code.OPENED, Code.SET_MCAST_PORT]

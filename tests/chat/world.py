@@ -58,7 +58,12 @@ def settings(**changes: Any) -> Settings:
     return Settings(**{"channels": CHANNELS, **changes})
 
 
-QUICK: Mapping[str, Any] = {"burst": 10_000, "rate": 10_000.0, "old_sessions": 10_000}
+QUICK: Mapping[str, Any] = {
+    "burst": 10_000,
+    "rate": 10_000.0,
+    "old_sessions": 10_000,
+    "users_per_address": 10_000,
+}
 """For tests of what a user does more than five times."""
 
 

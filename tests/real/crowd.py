@@ -4,8 +4,8 @@
 
 Each is in two channels, speaks in the second one, and keeps what it is shown. It is told lines:
 `talk`, from then on each says something every two seconds; `end`, then each says that it ends, and
-all of them write FILE. It tells lines: `all are in N`, as soon as each has logged in and joined its
-channels for the Nth time; `written`.
+all of them write FILE. It tells lines: `all are in N`, as soon as each is in its channels at the
+Nth server that it has met; `written`.
 """
 
 from __future__ import annotations
@@ -146,7 +146,7 @@ class Crowd:
 
     def _look(self) -> None:
         if all(user.here >= set(user.channels) for user in self.users):
-            times = min(len(user.logins) for user in self.users)
+            times = 1 + min(sum(missed for _, missed in user.logins) for user in self.users)
             if times > self._times_in:
                 self._times_in = times
                 tell(f"all are in {times}")
@@ -170,7 +170,7 @@ class Crowd:
         )
 
 
-def _nothing(data: bytes) -> None:
+def _nothing(data: bytes, host: str) -> None:
     """By datagrams nothing comes to a group."""
 
 

@@ -177,6 +177,20 @@ def test_nobody_is_found_where_no_interface_is_up() -> None:
     assert steps == ["no interface is up that a server could be looked for on"]
 
 
+@pytest.mark.parametrize("options", [(), ("-6",), ("-I", "red")])
+def test_sock_chat_without_a_host_talks_to_who_was_found(
+    network: Lan, tmp_path: Path, options: tuple[str, ...]
+) -> None:
+    command = network.sock(
+        "chat", "--nick", "anna", "--join", "Weather", *options, host=network.gamma
+    )
+    done = finish(
+        command, stdin=b"hello\n", environment={"XDG_STATE_HOME": str(tmp_path)}, seconds=PATIENCE
+    )
+    assert done.stdout.decode().splitlines()[-2:] == ["[Weather] anna: hello", "-- logged off"]
+    assert done.returncode == 0
+
+
 # the doctor
 
 
@@ -325,7 +339,7 @@ def test_the_doctor_says_that_a_server_listens_for_its_own_host_only(
     assert done.returncode == 0
     assert "Only this host has a server, and it listens for this host only." in text
     assert 'listen = ["udp:2027:interface=*"]' in text
-    assert "it has no door of groups there, so none is sent" in " ".join(text.split())
+    assert "it has not answered at udp 2029, the door of groups" in " ".join(text.split())
 
 
 def test_the_doctor_works_without_any_network(silent: Lan) -> None:

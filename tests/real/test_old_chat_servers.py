@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from tests.daemons import namespace
-from tests.processes import BIN, running
-from tests.real.old_chat import SERVER, Person, lo_has_groups, new, old, old_server, perl
+from tests.daemons import namespace, run, two_hosts
+from tests.processes import BIN, finish, running
+from tests.real.old_chat import SERVER, lo_has_groups, new, old, old_server, perl
 
 
 @pytest.fixture
@@ -55,11 +56,12 @@ def test_all_that_our_client_can_do_is_done_by_an_old_server(is_: tuple[str, ...
         rufus.says("/join weather").hears("joined Weather, 1 there")
 
 
-def test_a_nickname_that_an_old_server_has_given_away_is_refused() -> None:
+def test_a_nickname_that_an_old_server_has_given_away_is_refused(tmp_path: Path) -> None:
     with old_server() as (port, _), old("rufus", port):
         argv = [str(BIN / "sock"), "chat", "--nick", "rufus", f"127.0.0.1:{port}"]
-        with Person(*argv) as other:
-            other.hears("** somebody has that name").ends(1)
+        done = finish(argv, environment={"XDG_STATE_HOME": str(tmp_path)})
+        assert (done.returncode, done.stdout) == (1, b"")
+        assert done.stderr.endswith(b": somebody has that name\n")
 
 
 @pytest.mark.parametrize("untold", [(), ("untold",)], ids=["told", "untold"])
@@ -88,6 +90,17 @@ def test_what_an_old_server_sends_to_groups_is_heard_by_several_clients_on_one_h
         carl.says("dogs").hears("[Pets] carl: dogs")
         bert.hears("[Pets] carl: dogs")
         anna.hears("-- logged off").ends()
+
+
+def test_a_server_on_this_host_may_send_to_groups_from_another_address_of_it() -> None:
+    with two_hosts() as (host, _):
+        run("ip", "-n", host, "route", "add", "225.0.0.0/8", "via", "10.77.0.2")
+        with (
+            old_server("groups=2028", host=host) as (port, _),
+            new("anna", port, host=host) as anna,
+        ):
+            anna.says("/join weather").hears("-- you are in Weather (1 user)")
+            anna.says("rain").hears("[Weather] anna: rain")
 
 
 def test_old_clients_share_groups_of_an_old_server_with_ours(host: str) -> None:

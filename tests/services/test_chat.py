@@ -196,3 +196,21 @@ async def test_who_is_turned_away_is_logged_with_the_reason(
         assert (there.counts["refused"], there.counts["forged"]) == (1, 1)
     reasons = [event["reason"].name for event in log.events("refused")]
     assert reasons == ["max_users", "forged"]
+
+
+@ensureDeferred
+async def test_a_channel_that_nobody_is_in_any_more_costs_a_door_nothing(tmp_path: Path) -> None:
+    def talk(there: Chat) -> None:
+        with ExitStack() as stack:
+            for transport in TRANSPORTS:
+                for is_new in (False, True):
+                    ada = stack.enter_context(Person(there, transport, f"{transport}-{is_new}"))
+                    ada.open() if is_new else ada.log_in()
+                    ada.join(b"Pets")
+                    ada.ask(Code.PART_REQ, b"Pets")
+
+    async with everywhere(tmp_path, **QUICK) as there:
+        await deferToThread(talk, there)
+        for door in there.server.doors.values():
+            kept = {**getattr(door, "_here", {}), **getattr(door, "_members", {})}
+            assert kept == {}, door

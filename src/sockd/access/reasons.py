@@ -72,6 +72,7 @@ SENTENCES = {
     "banned": "its address is banned",
     "forged": "its MAC is wrong",
     "max_users": "max_users = {limit}",
+    "users_per_address": "users_per_address = {limit}",
     "old_clients": "old_clients = {limit}",
     "off_link": "not on the link that it is heard by",
     "legacy_off": "old clients are not served",

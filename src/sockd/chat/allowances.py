@@ -29,6 +29,8 @@ class Allowances:
         """Whether the limits of an address are not for this one."""
         self._old_at: Counter[str] = Counter()
         """Old clients at each host."""
+        self._at: Counter[str] = Counter()
+        """All users at each host."""
         self._strangers = Buckets(1 / RETRY_SECONDS, 1, KEPT)
         self._left: OrderedDict[Place, tuple[float, float]] = OrderedDict()
         """Events that a new client might still have sent when it went, and when that was."""
@@ -57,10 +59,20 @@ class Allowances:
         """Whether one more old client may come from there."""
         return not self._is_limited(host) or self._old_at[host] < self._settings.old_sessions
 
+    def has_place(self, host: str) -> bool:
+        """Whether one more user may come from there: nobody is to take the places of all."""
+        return not self._is_limited(host) or self._at[host] < self._settings.users_per_address
+
+    def move(self, before: str, now: str) -> None:
+        """A user is at another host."""
+        _count_off(self._at, before)
+        self._at[now] += 1
+
     def come(self, user: User, now: float) -> None:
         """A user has logged in. Who comes and goes may send no more than who stays: what it may
         send at once is what its address, or its place, has left."""
         place, burst = user.place, self._settings.burst
+        self._at[place.host] += 1
         if user.session is None:
             self._old_at[place.host] += 1
             if self._is_limited(place.host):
@@ -72,10 +84,9 @@ class Allowances:
 
     def go(self, user: User) -> None:
         """It has logged off."""
+        _count_off(self._at, user.place.host)
         if user.session is None:
-            self._old_at[user.place.host] -= 1
-            if self._old_at[user.place.host] <= 0:
-                del self._old_at[user.place.host]
+            _count_off(self._old_at, user.place.host)
             return
         self._left[user.place] = user.tokens, user.tokens_at
         if len(self._left) > KEPT:
@@ -83,3 +94,9 @@ class Allowances:
 
     def _is_limited(self, host: str) -> bool:
         return bool(host) and not self.trusts(host)
+
+
+def _count_off(counts: Counter[str], host: str) -> None:
+    counts[host] -= 1
+    if counts[host] <= 0:
+        del counts[host]

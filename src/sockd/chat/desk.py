@@ -13,7 +13,7 @@ from attrs import evolve
 from sockd.access.reasons import Reason, because
 from sockd.chat.effects import Effect, Gone, ToPlace
 from sockd.chat.heartbeat import group_of
-from sockd.chat.legacy import Legacy
+from sockd.chat.legacy import GUESSES, Legacy
 from sockd.chat.members import Moment, Place, Session, User
 from sockd.chat.rooms import Rooms
 from sockd.chat.settings import Settings
@@ -174,6 +174,8 @@ class Desk:
             return self.threshold.occupied(place, why)
         if self.threshold.ended.find(id, moment.seconds):
             return self.threshold.stranger(place, HELLO_FIRST, moment)  # its cookie is used up
+        if told := self.threshold.crowded(place):
+            return told
         return self._enter(place, asked.nickname, moment, Session(id, key, opened.label), opened)
 
     def _resume(
@@ -189,6 +191,7 @@ class Desk:
             if arrival is not Arrival.NEW and place != user.place:
                 return self.threshold.drop("old")  # it is not moved back to where it once was
             self.rooms.alive(user, moment.seconds)
+            self.threshold.allowances.move(user.place.host, place.host)
             return [
                 *self._clear(place, user, moment),
                 *self.rooms.move(user, place),
@@ -202,6 +205,8 @@ class Desk:
                 return self.threshold.drop("old")  # it was recorded before the session ended
         if why := self.threshold.not_free(asked.nickname, is_owner=True):
             return self.threshold.occupied(place, why)
+        if told := self.threshold.crowded(place):
+            return told
         self.threshold.ended.discard(id)
         session = Session(signed.session, key, opened.label, Window(signed.number))
         session.first = signed.number
@@ -290,7 +295,11 @@ class Desk:
             return self.threshold.banned(place)
         if why := self.threshold.name_fault(nickname):
             return [ToPlace(place, pack(Code.ERROR, why))]
+        if user is not None and self._is_guessed(user) and typed != user.typed:
+            return self.threshold.drop("forged")
         if is_strict and number != (wanted := self._number(place, nickname)):
+            if user is not None and number:
+                user.guesses += 1
             return [ToPlace(place, pack(Code.ERROR, b"log in as %s/%s" % (nickname, wanted)))]
         ack = pack(Code.LOGIN_ACK, typed)
         if user is not None and fold(user.nickname) == fold(nickname):  # our answer was lost
@@ -312,9 +321,14 @@ class Desk:
 
     def _log_off_old(self, user: User, text: bytes, moment: Moment) -> list[Effect]:
         """The name has to be there: who forges a log-off may not know it."""
-        if fold(text.strip()) != fold(user.typed):
+        if fold(text.strip()) != fold(user.typed) or self._is_guessed(user):
+            user.guesses += 1
             return self.threshold.drop("forged")
         return self.log_off(user, moment, LOGGED_OFF)
+
+    def _is_guessed(self, user: User) -> bool:
+        """Whether somebody has guessed too much about an old client."""
+        return self.rooms.settings.is_strict and user.guesses >= GUESSES
 
     def _number(self, place: Place, nickname: bytes) -> bytes:
         """What an old client has to put behind its name, where that is asked."""

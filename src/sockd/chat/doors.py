@@ -68,6 +68,11 @@ class _Here:
         self.old.pop(address, None)
         self._change(address, None, False)
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is lost where it is forgotten."""
+        return not (self.old or self.audience or self.is_sent_to)
+
     def go_on(self) -> None:
         """What was on its way has gone."""
         self.is_sent_to = False
@@ -180,6 +185,8 @@ class UdpDoor(Datagrams):
     def left(self, channel: Channel, user: User, place: Place) -> None:
         if (here := self._here.get(channel)) is not None:
             here.discard(cast(Address, place.address))
+            if here.is_empty:
+                del self._here[channel]
 
     def broadcast(self, channel: Channel, data: bytes) -> None:
         if (here := self._here.get(channel)) is None or self.is_closed:
@@ -258,8 +265,11 @@ class GroupDoor(UdpDoor):
             self._members.setdefault(channel, {})[user] = None
 
     def left(self, channel: Channel, user: User, place: Place) -> None:
-        if self._members.get(channel, {}).pop(user, _ABSENT) is _ABSENT:
+        members = self._members.get(channel, {})
+        if members.pop(user, _ABSENT) is _ABSENT:
             super().left(channel, user, place)
+        elif not members:
+            del self._members[channel]
 
     def broadcast(self, channel: Channel, data: bytes) -> None:
         super().broadcast(channel, data)

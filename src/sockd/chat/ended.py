@@ -15,7 +15,7 @@ from sockd.chat.members import Session, User
 SECONDS = 120.0
 """How long they are remembered: longer than a cookie is good, and four signs of life long."""
 KEPT = 10_000
-"""How many of them: each takes half a kilobyte."""
+"""How many of them: each takes a kilobyte."""
 AGAIN_SECONDS = 0.2
 """Between two answers to one session that was sent away: its client tries again after 0.3 s."""
 

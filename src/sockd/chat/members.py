@@ -109,6 +109,8 @@ class User:
     """The number of the interface that an old client has logged in by: it is bound to it."""
     typed: bytes = b""
     """What an old client has logged in as, with the number that was asked: it logs off so."""
+    guesses: int = 0
+    """Wrong numbers that came in the name of an old client."""
     by_unicast: bool = False
     """Whether groups do not reach it: it is sent its own, whatever its gate."""
     is_listing: bool = False

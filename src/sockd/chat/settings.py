@@ -34,6 +34,8 @@ class Settings:
     """Whether old clients have to put a number behind their names."""
     max_users: int = 25_000
     """Each costs up to 3 kB."""
+    users_per_address: int = 100
+    """A host that proves itself may have many, and not all of them."""
     max_nickname: int = 32
     """Characters."""
     max_channels: int = 32

@@ -15,7 +15,7 @@ from sockd.chat.effects import Effect, Refused, ToPlace
 from sockd.chat.ended import End, Ended
 from sockd.chat.members import Moment, Place
 from sockd.chat.rooms import Rooms
-from sockd.chat.words import BANNED, FULL, HELD, PLEASE_LOG_IN, TAKEN
+from sockd.chat.words import BANNED, CROWDED, FULL, HELD, PLEASE_LOG_IN, TAKEN
 from sockd.formats.chat import trailer
 from sockd.formats.chat.events import Code, pack
 from sockd.formats.chat.names import fold, nickname_fault
@@ -43,6 +43,13 @@ class Threshold:
         """What is wrong with a nickname."""
         fault = nickname_fault(nickname, self.rooms.settings.max_nickname)
         return fault.encode() if fault else None
+
+    def crowded(self, place: Place) -> list[Effect]:
+        """What is told where an address has as many users as it may; nothing where it has fewer."""
+        if self.allowances.has_place(place.host):
+            return []
+        limit = self.rooms.settings.users_per_address
+        return self.turn_away(place, because("users_per_address", limit=limit), CROWDED)
 
     def not_free(self, nickname: bytes, is_owner: bool = False) -> bytes | None:
         """Why nobody can have a nickname now."""

@@ -11,6 +11,7 @@ TAKEN = b"that nickname is taken"
 HELD = b"that nickname is kept for its owner"
 """For a minute after a start."""
 FULL = b"the server is full"
+CROWDED = b"your address has enough users"
 NEWER = b"this server needs a newer client"
 OFF_LINK = b"not on this link: use a newer client"
 ANSWERS = frozenset(

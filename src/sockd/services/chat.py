@@ -105,6 +105,12 @@ class ChatOptions:
         validator=validators.ge(1),
         change=Change.NOW,
     )
+    users_per_address: int = option(
+        100,
+        "users at one address, as behind a router; of connections max_connections_per_source holds",
+        validator=validators.ge(1),
+        change=Change.NOW,
+    )
     max_nickname: int = option(
         32,
         "characters of a nickname",
@@ -238,6 +244,7 @@ def settings(options: ChatOptions) -> Settings:
         legacy=options.legacy,
         is_strict=options.strict,
         max_users=options.max_users,
+        users_per_address=options.users_per_address,
         max_nickname=options.max_nickname,
         max_channels=options.max_channels,
         quiet_above=options.quiet_above,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sockd.client.chat.servers import hello
+from sockd.client.lan.proofs import chat_hello
 from sockd.formats.chat.events import Code, pack, unpack
 from sockd.formats.chat.hello import Hello, Welcome
 
@@ -21,7 +21,7 @@ def asked_nonce(data: bytes) -> bytes:
 
 def welcome(server: bytes = BETA, name: str = "beta", token: bytes = TOKEN) -> bytes:
     """A new server's answer to a hello."""
-    return Welcome(asked_nonce(hello(token)), server, 1, bytes(16), ("ack",), name).write()
+    return Welcome(asked_nonce(chat_hello(token)), server, 1, bytes(16), ("ack",), name).write()
 
 
 PLEASE = pack(Code.ERROR, b"please log in")

@@ -9,7 +9,7 @@ from sockd.client.chat.conversation import Phase
 from sockd.client.chat.told import Ended
 from sockd.formats.chat.events import Code, pack
 from sockd.formats.chat.trailer import Stamp, stamp
-from tests.client.chat.net import Network
+from tests.client.chat.net import Network, two
 from tests.client.chat.old import OldServer, Talk
 
 CODES = st.sampled_from(list(Code))
@@ -84,3 +84,14 @@ def test_before_the_log_in_nothing_is_heard() -> None:
     talk.hear(pack(Code.OPENED, b"anna " + b"0" * 16 + b" " + b"0" * 32 + b" 00000001"))
     assert talk.shown == []
     assert talk.conversation.phase is Phase.HELLO
+
+
+def test_where_a_group_cannot_be_heard_the_server_is_asked_once_for_our_own() -> None:
+    network, anna, bert = two(group_port=2028)
+    for _ in range(2):
+        network.do(anna, anna.conversation.deaf("no such device", network.now))
+    network.say(bert, "hi")
+    network.run(2.0)
+    assert network.to_server[Code.UNICAST] == 1
+    assert [user.by_unicast for user in network.desk.rooms.users.values()] == [True, False]
+    assert anna.texts() == ["hi"]

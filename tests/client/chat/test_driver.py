@@ -78,6 +78,7 @@ class Link:
     clock: Clock
     chat: Chat | None = None
     is_closed: bool = False
+    host: str = "192.0.2.1"
 
     def send(self, data: bytes) -> None:
         for answer in self.server.answers(data):
@@ -217,6 +218,13 @@ def test_coming_and_going_is_told_of_recent_speakers_or_of_all(running: Running)
     assert running.hear(Code.USER_PARTS, "WEATHER Bert") == []
 
 
+def test_that_we_come_or_go_ourselves_is_no_news_though_a_group_brings_it(running: Running) -> None:
+    running.type("/notices")
+    running.hear(Code.PUBLIC_MSG, "Weather anna hi")
+    for code in (Code.USER_JOINS, Code.USER_PARTS):
+        assert running.hear(code, "Weather Anna") == []
+
+
 def test_only_so_many_speakers_are_remembered(running: Running) -> None:
     for number in range(MOST_SPEAKERS + 1):
         running.hear(Code.PUBLIC_MSG, f"Weather user{number} hi")
@@ -347,3 +355,27 @@ def test_to_abandon_it_logs_off_and_waits_for_nothing(running: Running) -> None:
     assert running.link.is_closed
     assert running.server.had[-1] == (Code.LOGOFF, b"anna")
     assert running.clock.getDelayedCalls() == []
+
+
+@pytest.mark.parametrize(
+    ("server", "host", "is_heard"),
+    [
+        ("192.0.2.1", "192.0.2.1", True),
+        ("192.0.2.1", "192.0.2.2", False),
+        ("127.0.0.1", "192.0.2.2", True),
+        ("fe80::1%eth0", "fe80::1%2", True),
+        ("", "192.0.2.2", False),
+    ],
+)
+def test_by_a_group_an_old_server_is_heard_and_nobody_else(
+    running: Running, server: str, host: str, is_heard: bool
+) -> None:
+    running.link.host = server
+    running.chat.heard_in_group(pack(Code.PUBLIC_MSG, b"Weather bert hi"), host)
+    assert bool(running.screen.take()) is is_heard
+
+
+def test_of_an_old_server_groups_are_joined_that_the_way_to_it_can_bring() -> None:
+    running = Running(OldServer(group="ff12::5"))
+    running.type("/join weather")
+    assert running.groups.joined == []

@@ -20,12 +20,12 @@ from sockd.client.chat.find import (
     Search,
     questions,
 )
-from sockd.client.chat.servers import Server, hello
+from sockd.client.chat.servers import Server
 from sockd.client.chat.sweep import AT_ONCE, RATE, Heard, Refused
 from sockd.client.errors import ClientError, UsageFault
 from sockd.client.lan.calling import AGAIN_AFTER, Reply
 from sockd.client.lan.discovery import Place, Way
-from sockd.client.lan.proofs import Question
+from sockd.client.lan.proofs import Question, chat_hello
 from sockd.client.net.interfaces import Interface, Own
 from sockd.client.process import Run
 from sockd.client.report import Stamp
@@ -55,8 +55,8 @@ NOBODY_TO_SWEEP = Interface(
 
 def test_a_hello_is_asked_at_each_port_with_a_nonce_that_follows_from_the_token() -> None:
     assert [one.port for one in questions()] == [2027, 2029]
-    assert all(one.request(TOKEN) == hello(TOKEN) for one in questions())
-    assert asked_nonce(hello(TOKEN)) != asked_nonce(hello(b"another"))
+    assert all(one.request(TOKEN) == chat_hello(TOKEN) for one in questions())
+    assert asked_nonce(chat_hello(TOKEN)) != asked_nonce(chat_hello(b"another"))
 
 
 # one search, on a clock

@@ -10,8 +10,8 @@ from attrs import define, field
 from twisted.internet.task import Clock
 
 from sockd.client.chat.conversation import Phase
-from sockd.client.chat.find import Server
 from sockd.client.chat.login import Kept
+from sockd.client.chat.servers import Server
 from sockd.client.chat.sessions import KEEP_SECONDS, Keeper
 from sockd.client.chat.state import NUMBERS_AHEAD, Last, State
 from sockd.formats.chat.hello import Welcome

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from attrs import define, field
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.internet.defer import Deferred
 
@@ -91,13 +91,17 @@ class Feeding:
         return out.getvalue().splitlines()  # type: ignore[no-any-return]
 
 
-@given(st.lists(st.text("ab \u00fc", min_size=1, max_size=9).filter(str.strip)), st.data())
+LINES = st.text("ab \u00fc", min_size=1, max_size=9).filter(str.strip)
+
+
+@given(st.lists(LINES, max_size=20), st.data())
+@settings(max_examples=30)
 def test_lines_are_said_however_they_come(texts: list[str], data: st.DataObject) -> None:
     whole = "".join(f"{one}\n" for one in ["/join pets", *texts]).encode()
     cuts = sorted(data.draw(st.sets(st.integers(0, len(whole)))))
     pieces = [whole[at:to] for at, to in zip([0, *cuts], [*cuts, len(whole)], strict=True)]
     feeding = Feeding([piece for piece in pieces if piece])
-    feeding.wait(5.0)
+    feeding.wait(60.0)
     assert feeding.said() == [one.encode() for one in texts]
     assert feeding.lines()[-1] == "-- logged off"
     assert feeding.running.chat.unsent == 0
@@ -106,7 +110,7 @@ def test_lines_are_said_however_they_come(texts: list[str], data: st.DataObject)
 def test_more_than_can_wait_is_said_too() -> None:
     texts = [b"%d" % number for number in range(3 * MOST)]
     feeding = Feeding([b"/join pets\n" + b"".join(b"%s\n" % one for one in texts)])
-    feeding.wait(30.0)
+    feeding.wait(len(texts))
     assert feeding.said() == texts
     assert feeding.running.chat.unsent == 0
 

@@ -63,10 +63,8 @@ def test_without_the_session_the_name_is_somebody_else_s() -> None:
 
 def test_after_a_restart_a_name_that_is_kept_is_given_to_its_owner() -> None:
     network, anna, _ = two()
-    network.is_up = False
-    held = {b"anna"}
     network.boot()
-    network.desk.threshold.held, network.desk.began = set(held), network.now
+    assert b"anna" in network.desk.threshold.held
     stranger = anew(network, anna, None)
     network.run(3.0)
     assert [one.why for one in stranger.of(Refused)] == ["that nickname is kept for its owner"]
@@ -89,7 +87,8 @@ def test_a_session_of_another_server_is_not_shown_to_this_one() -> None:
 
 def test_a_session_with_a_wrong_key_is_another_one_then() -> None:
     network, anna, _ = two()
-    network.boot()
+    network.do(anna, anna.conversation.quit(network.now))
+    network.run(1.0)
     again = anew(network, anna, evolve(kept(anna), key=b"?" * 16))
     network.run(5.0)
     network.say(again, "hello")

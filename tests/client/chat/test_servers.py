@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sockd.client.chat.servers import MOST_SERVERS, Found, Server, answer, hello, server_of
+from sockd.client.chat.servers import MOST_SERVERS, Found, Server, server_of
+from sockd.client.lan.proofs import chat_hello, says_chat
 from sockd.formats import ports
 from sockd.formats.chat.events import Code, pack, unpack
 from tests.client.chat.hellos import BETA, GAMMA, PLEASE, TOKEN, asked_nonce, welcome
@@ -17,8 +18,8 @@ from tests.client.chat.hellos import BETA, GAMMA, PLEASE, TOKEN, asked_nonce, we
 
 
 def test_a_welcome_to_our_hello_and_an_old_servers_error_are_answers() -> None:
-    assert answer(TOKEN, welcome())
-    assert answer(TOKEN, PLEASE)
+    assert says_chat(TOKEN, welcome())
+    assert says_chat(TOKEN, PLEASE)
 
 
 @pytest.mark.parametrize(
@@ -30,17 +31,17 @@ def test_a_welcome_to_our_hello_and_an_old_servers_error_are_answers() -> None:
         welcome()[:-50],
         welcome().replace(b"\x03\xe81 ", b"\x03\xe82 "),  # of a version that we have not said
         pack(Code.LOGIN_ACK, b"rufus"),
-        hello(TOKEN),
+        chat_hello(TOKEN),
     ],
 )
 def test_forged_and_malformed_answers_are_none(data: bytes) -> None:
-    assert not answer(TOKEN, data)
+    assert not says_chat(TOKEN, data)
 
 
 @given(st.binary(max_size=300))
 def test_only_an_error_can_be_made_without_our_nonce(data: bytes) -> None:
     event = unpack(data)
-    assert answer(TOKEN, data) == (event is not None and event.code == Code.ERROR)
+    assert says_chat(TOKEN, data) == (event is not None and event.code == Code.ERROR)
 
 
 def test_who_has_answered_is_told_by_its_name_or_its_address() -> None:
@@ -51,7 +52,7 @@ def test_who_has_answered_is_told_by_its_name_or_its_address() -> None:
 
 
 def test_no_name_acts_on_a_terminal() -> None:
-    nonce, cookie = asked_nonce(hello(TOKEN)).hex().encode(), bytes(16).hex().encode()
+    nonce, cookie = asked_nonce(chat_hello(TOKEN)).hex().encode(), bytes(16).hex().encode()
     text = b"1 %s %s 00000001 %s - \x1b]0;x\x07" % (nonce, BETA.hex().encode(), cookie)
     assert (
         str(server_of("192.0.2.2", 2027, pack(Code.WELCOME, text)))

@@ -12,8 +12,8 @@ from attrs import define, evolve, field
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sockd.client.chat.find import Server
 from sockd.client.chat.login import Kept
+from sockd.client.chat.servers import Server
 from sockd.client.chat.state import (
     MOST_BYTES,
     MOST_HISTORY,

@@ -6,6 +6,7 @@ import os
 import re
 import signal
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -145,6 +146,20 @@ def test_what_was_typed_is_known_the_next_time(
         following.wait_for(r"^\[no channel\] words of wisdom$")
 
 
+def test_what_cannot_be_kept_is_told_and_the_chat_goes_on(
+    tmp_path: Path, home: dict[str, str], server: Served
+) -> None:
+    folder = Path(home["XDG_STATE_HOME"])
+    folder.mkdir()
+    (folder / "sockd").write_text("in the way")
+    with on_screen(tmp_path / "screen", home, "--nick", "anna", server.where) as screen:
+        screen.wait_for("nothing is kept for the next time")
+        screen.wait_for("as anna")
+        screen.type("C-d")
+        assert screen.code() == 0
+        assert screen.text().count("nothing is kept") == 1
+
+
 def test_a_pasted_text_is_said_line_by_line(screen: Screen, server: Served) -> None:
     screen.paste("first\nsecond")
     screen.wait_for("^second")
@@ -268,7 +283,37 @@ def test_a_signal_leaves_the_terminal_as_it_was(
     assert screen.errors() in ("", "Terminated\n", "Hangup\n")  # a shell's
 
 
-def test_who_is_sent_away_is_told_why(screen: Screen, server: Served) -> None:
-    server.say(Code.LOGOFF, b"be \x1b[31mgone")
-    assert screen.code() == 1
-    screen.wait_for(r"-- be \\x1b\[31mgone")
+def test_who_is_sent_away_by_an_old_server_is_told_why(screen: Screen, server: Served) -> None:
+    server.say(Code.LOGOFF, b"forged")  # no old server sends that
+    server.say(Code.ERROR, b"be \x1b[31mgone")
+    screen.wait_for(r"be \\x1b\[31mgone")
+    assert "forged" not in screen.text()
+
+
+def test_two_signals_in_a_row_leave_it_as_it_was_too(screen: Screen) -> None:
+    pid = screen.pid()
+    for _ in range(2):
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGTERM)
+    assert screen.code() == 128 + signal.SIGTERM
+    assert b"\x1b[?1004l" in screen.written()
+
+
+@pytest.mark.parametrize("key", ["C-c", "C-d"])
+def test_who_gives_no_nickname_is_told_how(
+    tmp_path: Path, home: dict[str, str], server: Served, key: str
+) -> None:
+    with on_screen(tmp_path / "screen", home, server.where) as screen:
+        screen.wait_for("^nickname")
+        screen.type(key)
+        assert screen.code() == 2
+        assert "--nick" in screen.errors()
+
+
+def test_a_signal_at_the_first_question_leaves_the_terminal_as_it_was(
+    tmp_path: Path, home: dict[str, str], server: Served
+) -> None:
+    with on_screen(tmp_path / "screen", home, server.where) as screen:
+        screen.wait_for("^nickname")
+        os.kill(screen.pid(), signal.SIGTERM)
+        assert screen.code() == 128 + signal.SIGTERM

@@ -3,100 +3,33 @@
 from __future__ import annotations
 
 import json
-import signal
-import subprocess
-import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
-from attrs import define
 
-from tests.client.running import SOCK, Done, sock
-from tests.client.served import served, way
+from tests.client.commands.chatting import (
+    DOORS,
+    Files,
+    chat_server,
+    lines,
+    to,
+    user,
+)
+from tests.client.running import SOCK, sock
 from tests.daemons import Daemon, inside, namespace
-from tests.processes import PATIENCE, Running, finish, free_port, variables
-
-Files = tuple[Path, Path, Path]
-DOORS = ("udp", "tcp", "tls", "unix")
+from tests.processes import finish, free_port
 
 
 @pytest.fixture(scope="module")
 def daemon(tmp_path_factory: pytest.TempPathFactory, tls_files: Files) -> Iterator[Daemon]:
-    folder = tmp_path_factory.mktemp("chat")
-    groups = 'listen_multicast = ["udp:0:interface=127.0.0.1"]'
-    with served(folder, tls_files, {"chat": [*DOORS, groups]}) as found:
+    with chat_server(tmp_path_factory.mktemp("chat"), tls_files) as found:
         yield found
 
 
 @pytest.fixture
 def home(tmp_path: Path) -> dict[str, str]:
-    """The environment of a user who has never chatted."""
-    return {"XDG_STATE_HOME": str(tmp_path / "state"), "USER": "rufus", "LOGNAME": "rufus"}
-
-
-def to(daemon: Daemon, transport: str, tls_files: Files) -> list[str]:
-    """The arguments by which `sock chat` gets there."""
-    host = [] if transport == "unix" else ["127.0.0.1"]
-    by = ["--tcp"] if transport == "tcp" else []
-    return [*way(daemon, "chat", transport, tls_files), *by, *host]
-
-
-def lines(done: Done) -> list[str]:
-    """What it has printed."""
-    return done.out.decode().splitlines()
-
-
-@define(eq=False)
-class Piped:
-    """One that goes on until its input is closed."""
-
-    running: Running
-
-    def type(self, line: str) -> None:
-        """A line for it."""
-        pipe = self.running.process.stdin
-        assert pipe is not None
-        pipe.write(f"{line}\n".encode())
-        pipe.flush()
-
-    def end(self) -> int:
-        """No more lines; its exit code."""
-        self.close()
-        return self.running.wait()
-
-    def close(self) -> None:
-        """No more lines."""
-        pipe = self.running.process.stdin
-        assert pipe is not None
-        with suppress(BrokenPipeError):
-            pipe.close()
-
-
-@contextmanager
-def chatting(environment: dict[str, str], *arguments: str) -> Iterator[Piped]:
-    """`sock chat` with a pipe at each end."""
-    process = subprocess.Popen(
-        [SOCK, "chat", *arguments],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        env=variables(environment),
-    )
-    found = Piped(Running(process))
-    reader = threading.Thread(target=found.running.collect, daemon=True)
-    reader.start()
-    try:
-        yield found
-    finally:
-        found.close()
-        if process.poll() is None:
-            process.kill()
-        process.wait(PATIENCE)
-        reader.join(PATIENCE)
-        assert process.stdout is not None
-        process.stdout.close()
+    return user(tmp_path)
 
 
 @pytest.mark.parametrize("transport", DOORS)
@@ -226,83 +159,6 @@ def test_what_is_kept_is_for_its_user_alone(
     folder = Path(home["XDG_STATE_HOME"]) / "sockd"
     assert folder.stat().st_mode & 0o777 == 0o700
     assert {one.stat().st_mode & 0o777 for one in folder.iterdir()} == {0o600}
-
-
-# while it runs
-
-
-@pytest.fixture
-def piped(daemon: Daemon, tls_files: Files, home: dict[str, str]) -> Iterator[Piped]:
-    """One that is in a channel, by UDP."""
-    there = to(daemon, "udp", tls_files)
-    with chatting(home, "--nick", "anna", "--join", "Pets", *there) as found:
-        found.running.wait_for("you are in Pets")
-        yield found
-
-
-def test_each_line_is_there_when_it_has_happened(piped: Piped) -> None:
-    piped.type("hello")
-    piped.running.wait_for(r"^\[Pets\] anna: hello$")
-    assert piped.end() == 0
-    assert piped.running.text().endswith("-- logged off\n")
-
-
-def test_two_of_one_user_do_not_fight_for_a_session(
-    piped: Piped, daemon: Daemon, tls_files: Files, home: dict[str, str]
-) -> None:
-    there = to(daemon, "udp", tls_files)
-    done = sock("chat", "--nick", "ANNA", *there, stdin=b"hi\n", environment=home)
-    assert done.code == 1
-    assert "that nickname is taken" in done.err
-    piped.type("still here")
-    piped.running.wait_for(r"^\[Pets\] anna: still here$")
-    assert "again" not in piped.running.text()
-
-
-def test_who_was_killed_gets_in_again_by_the_same_name(
-    piped: Piped, daemon: Daemon, tls_files: Files, home: dict[str, str]
-) -> None:
-    piped.running.process.kill()
-    piped.running.wait()
-    there = to(daemon, "udp", tls_files)
-    done = sock("chat", "--nick", "anna", "--join", "Pets", *there, stdin=b"hi", environment=home)
-    assert (done.code, done.err) == (0, "")
-    assert "[Pets] anna: hi" in lines(done)
-    assert "did not arrive" not in done.out.decode()
-
-
-def test_a_signal_logs_off_and_ends_as_if_nobody_had_caught_it(
-    piped: Piped, daemon: Daemon, tls_files: Files, home: dict[str, str]
-) -> None:
-    assert piped.running.stop() == -signal.SIGTERM
-    there = to(daemon, "tcp", tls_files)
-    elsewhere = {**home, "XDG_STATE_HOME": f"{home['XDG_STATE_HOME']}2"}
-    done = sock("chat", "--nick", "anna", *there, environment=elsewhere)
-    assert (done.code, done.err) == (0, "")
-
-
-def test_who_has_read_enough_ends_it_quietly(
-    daemon: Daemon, tls_files: Files, home: dict[str, str]
-) -> None:
-    argv = [SOCK, "chat", "--nick", "anna", "--join", "Pets"]
-    argv += to(daemon, "udp", tls_files)
-    with subprocess.Popen(
-        argv,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env=variables(home),
-    ) as process:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        assert process.stderr is not None
-        while b"you are in" not in process.stdout.readline():
-            pass
-        process.stdout.close()
-        process.stdin.write(b"hello\n")
-        process.stdin.flush()
-        assert process.wait(PATIENCE) == 0
-        assert process.stderr.read() == b""
 
 
 # finding

@@ -348,7 +348,6 @@ class Conversation:
         still."""
         self._login.away(now)
         self._suspect_until = None
-        self._outbox.wishes.answered()
         return [*unsaid(self._outbox.echoes.clear()), silent()]
 
     def _leave_all(self) -> list[Done]:
@@ -371,7 +370,7 @@ class Conversation:
     def _retry(self, now: float) -> list[Done]:
         again, over = self._outbox.unconfirmed.due(now)
         for one in again:
-            self._ears.excuse(now)
+            self._ears.excuses.add(now)
             self._outbox.wishes.charge(one.wish.code != Code.STILL_HERE)
         done: list[Done] = [Send(one.data) for one in again]
         done += self._outbox.unanswered(over)

@@ -24,14 +24,14 @@ from sockd.client.chat.find import (
     to_sweep,
 )
 from sockd.client.chat.links import DatagramLink, Groups
-from sockd.client.chat.servers import Server, answer, hello, is_loopback, server_of
+from sockd.client.chat.servers import Server, is_loopback, server_of
 from sockd.client.chat.sweep import PORT_UNREACHABLE, Part, Sweep, parts
 from sockd.client.chat.told import Ended, Refused, Shown
 from sockd.client.errors import ClientError
 from sockd.client.exits import Exit
 from sockd.client.lan.calling import Asker, Caller, Calling, Reply
 from sockd.client.lan.discovery import MOST_PLACES, Place, Way, places
-from sockd.client.lan.proofs import Question
+from sockd.client.lan.proofs import Question, chat_hello, says_chat
 from sockd.client.net import interfaces, kinds
 from sockd.client.net.interfaces import Interface
 from sockd.client.net.resolve import resolve
@@ -183,10 +183,10 @@ class Doctor:
         token = self.token()
 
         def heard(host: str, port: int, data: bytes, rtt_ns: int) -> None:
-            if answer(token, data):
+            if says_chat(token, data):
                 row.hear(Heard(server_of(host, port, data), rtt_ns / 1e6))
 
-        sweep = Sweep(self.run, part.hosts, self.ports, hello(token), heard)
+        sweep = Sweep(self.run, part.hosts, self.ports, chat_hello(token), heard)
         await sweep.ask(SWEEP_WAIT)
         row.sent, row.failure = sweep.sent, _why(sweep.failure)
         answered = {heard.server.host for heard in row.heard}
@@ -204,7 +204,8 @@ class Doctor:
         if doors:
             beat = await Listener(self.run, doors[0]).wait(most)
         else:
-            beat = Beat(servers[0], problem="it has no door of groups there, so none is sent")
+            why = f"it has not answered at udp {ports.CHAT_CONTROL}, the door of groups"
+            beat = Beat(servers[0], problem=why)
         self._tell(diagnosis.beat_lines(beat))
         return beat
 
@@ -256,8 +257,13 @@ class Listener:
             if talk.heartbeats:
                 wake(reactor, came)
 
+        def heard_in_group(data: bytes, host: str) -> None:
+            chat.heard_in_group(data, host)
+            if talk.heartbeats:
+                wake(reactor, came)
+
         interface = self.run.asking.interface
-        chat = Chat(reactor, talk, self, Groups(reactor, interface, heard))
+        chat = Chat(reactor, talk, self, Groups(reactor, interface, heard_in_group))
         try:
             link = DatagramLink(reactor, (server.host, server.port), interface, heard)
         except ClientError as error:
@@ -304,7 +310,8 @@ async def examine(run: Run, target: Target | None = None) -> Exit:
         run.report(Data(target="", data=f"{line}\n".encode()))
 
     named = await _server(run, target) if target is not None else None
-    return await Doctor(run, told, named).examine()
+    wanted = (run.asking.port,) if run.asking.port else CHAT_PORTS
+    return await Doctor(run, told, named, wanted).examine()
 
 
 async def _server(run: Run, target: Target) -> Server:

@@ -6,6 +6,7 @@ import os
 import random
 import re
 from collections.abc import Callable, Sequence
+from ipaddress import ip_address
 from typing import Any, Protocol
 
 from attrs import define, field
@@ -88,12 +89,20 @@ class Chat:
     def start(self, link: Link) -> None:
         """Begin to talk."""
         self.link = link
-        self._do(self.conversation.start(self._now))
+        self._do(self.conversation.start(self._now, _family(link)))
 
     def heard(self, data: bytes) -> None:
         """An event has come."""
         self._is_unreachable = False
         self._do(self.conversation.received(data, self._now))
+
+    def heard_in_group(self, data: bytes, host: str) -> None:
+        """An event has come by a group, from this host."""
+        server = self.link.host if self.link is not None else ""
+        is_servers = host.partition("%")[0] == server.partition("%")[0]
+        if server and ip_address(server).is_loopback:
+            is_servers = True  # one on this host sends to groups from whatever address it has
+        self._do(self.conversation.heard(data, self._now, is_servers=is_servers))
 
     def line(self, text: str) -> None:
         """The user has typed a line."""
@@ -158,7 +167,7 @@ class Chat:
     def connected(self, link: Link) -> None:
         """There is another link."""
         self.link = link
-        self._do(self.conversation.connected(self._now))
+        self._do(self.conversation.connected(self._now, _family(link)))
 
     @property
     def _now(self) -> float:
@@ -324,3 +333,8 @@ def conversation(
 ) -> Conversation:
     """One with chance of the system's."""
     return Conversation(nickname, os.urandom, random.random, recall)
+
+
+def _family(link: Link) -> int | None:
+    """Of the groups that can be heard beside a link."""
+    return ip_address(link.host).version if link.host else None

@@ -13,11 +13,11 @@ from attrs import define, field
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.python.failure import Failure
 
-from sockd.client.chat.servers import Found, Server, answer, hello, server_of
+from sockd.client.chat.servers import Found, Server, server_of
 from sockd.client.chat.sweep import MakeSocket, OneByOne, Sweep, parts
 from sockd.client.lan.calling import Caller, Calling, MakeAsker, Reply
 from sockd.client.lan.discovery import Place, Way, places
-from sockd.client.lan.proofs import Question
+from sockd.client.lan.proofs import Question, chat_hello, says_chat
 from sockd.client.net import interfaces, kinds
 from sockd.client.net.interfaces import Interface
 from sockd.client.process import Run
@@ -51,8 +51,8 @@ def questions(wanted: Sequence[int] = CHAT_PORTS) -> list[Question]:
             service="chat",
             transport=Transport.UDP,
             port=port,
-            request=hello,
-            proof=answer,
+            request=chat_hello,
+            proof=says_chat,
             bears_token=True,
         )
         for port in wanted
@@ -154,10 +154,10 @@ class Search:
         token = self.token()
 
         def heard(host: str, port: int, data: bytes, _: int) -> None:
-            if answer(token, data):
+            if says_chat(token, data):
                 self._add(server_of(host, port, data))
 
-        sweep = Sweep(self.run, hosts, self.ports, hello(token), heard, self.make_socket)
+        sweep = Sweep(self.run, hosts, self.ports, chat_hello(token), heard, self.make_socket)
         await sweep.ask(SWEEP_WAIT, lambda: bool(self.found.servers))
         if sweep.failure is not None and not sweep.sent:
             self.told(str(sweep.failure))

@@ -12,6 +12,8 @@ from sockd.formats.chat.window import WINDOW, Arrival, Window, distance
 
 PATIENCE = 1.0
 """Seconds that an event may come later than those behind it, before it counts as lost."""
+EXCUSE_SECONDS = 10.0
+"""How long a second try explains that an answer is missing."""
 TWICE_SECONDS = 0.7
 """Within which an old server's event that is the same as one before is that one, doubled on the
 way: it has no number, and nobody types a line twice as fast."""
@@ -135,6 +137,27 @@ class Hearing:
         if at is None or not self._unheard:
             return at
         return min(max(at, max(self._unheard.values()) + PATIENCE), at + PATIENCE)
+
+
+@define(eq=False)
+class Excuses:
+    """Why an answer may be missing: something was sent once more, as the answer to the first try
+    may have been lost, and there was one to each."""
+
+    _given: deque[float] = field(init=False, factory=deque)
+
+    def add(self, now: float) -> None:
+        """One more."""
+        self._given.append(now)
+
+    def take(self, lost: int, now: float) -> int:
+        """How many of those that are lost there is no excuse for."""
+        while self._given and now >= self._given[0] + EXCUSE_SECONDS:
+            self._given.popleft()
+        while lost and self._given:
+            self._given.popleft()
+            lost -= 1
+        return lost
 
 
 @define(eq=False)

@@ -6,7 +6,6 @@ they are.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -14,7 +13,7 @@ from attrs import define, evolve, field
 
 from sockd.client.chat import reading
 from sockd.client.chat.channels import Channels
-from sockd.client.chat.heard import Gaps, Hearing, Recent
+from sockd.client.chat.heard import Excuses, Gaps, Hearing, Recent
 from sockd.client.chat.login import Login, Phase
 from sockd.client.chat.outbox import Outbox
 from sockd.client.chat.pulse import Pulse
@@ -54,8 +53,6 @@ NOT_HEARD = Notice(
 )
 TOO_FAST = b"too fast"
 """How a new server begins to say that it takes no more of us now: later it does."""
-EXCUSE_SECONDS = 10.0
-"""How long a second try explains that an answer is missing: there was one to each."""
 
 
 class Came(NamedTuple):
@@ -92,13 +89,13 @@ class Ears:
     _has_told: bool = False
     """That what is said does not come."""
     _recent: Recent = field(factory=Recent)
-    _excuses: deque[float] = field(factory=deque)
+    excuses: Excuses = field(factory=Excuses)
 
     def begin(self, last: int) -> None:
         """Numbers of what is for us alone begin anew."""
         self.direct = Gaps.after(last)
         self._changed = 0
-        self._excuses.clear()
+        self.excuses = Excuses()
 
     def hear_again(self, last: int, now: float) -> None:
         """We are in again: what did not come back before says nothing of now. `last`: the number of
@@ -119,18 +116,9 @@ class Ears:
         be heard; None for any."""
         return [*self.channels.leave_groups(), *self.pulse.change_door(family)]
 
-    def excuse(self, now: float) -> None:
-        """Something was sent once more: the answer to the first may have been what was lost."""
-        self._excuses.append(now)
-
     def lost(self, now: float) -> list[Done]:
         """What did not come in time."""
-        while self._excuses and now >= self._excuses[0] + EXCUSE_SECONDS:
-            self._excuses.popleft()
-        count = self.direct.lost(now)
-        while count and self._excuses:
-            self._excuses.popleft()
-            count -= 1
+        count = self.excuses.take(self.direct.lost(now), now)
         return [*([Lost("", count)] if count else []), *self.channels.lost(now)]
 
     @property
@@ -220,11 +208,9 @@ class Ears:
             self._count_forged(stamp)
             return None
         self._unheard = 0
-        return (
-            self._heard(event, Came(stamp, None, now))
-            if hearing.arrive(stamp.sequence, now)
-            else []
-        )
+        if not hearing.arrive(stamp.sequence, now):
+            return []
+        return self._heard(event, Came(stamp, None, now))
 
     def _count_forged(self, stamp: Stamp) -> None:
         """What has another key may be of a server that has started anew, or of the session that is
@@ -338,7 +324,9 @@ class Ears:
         found = self._channel(text)
         if found is None:
             return []
-        if came.stamp is None and came.pending is None:  # doubled, or late
+        if came.pending is not None and came.pending.wish.is_again:
+            is_last = False  # all are joined again, in their order: should that end here, it stays
+        elif came.stamp is None and came.pending is None:  # doubled, or late
             is_last = self.channels.find(found.title) is None
         done: list[Done] = []
         if came.stamp is None and found.group is not None and not self.pulse.has_port:

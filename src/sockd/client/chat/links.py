@@ -25,10 +25,15 @@ from sockd.reactor.clocks import ClockReading
 from sockd.reactor.sockaddr import Address
 
 Heard = Callable[[bytes], None]
+HeardInGroup = Callable[[bytes, str], None]
+"""An event, and the host that it is from."""
 
 
 class Link(Protocol):
     """A way to the server."""
+
+    host: str
+    """The server's address; empty where no groups are heard beside it."""
 
     def send(self, data: bytes) -> None:
         """One event. It may be lost."""
@@ -79,7 +84,7 @@ class Groups:
     """The groups of the channels that we are in, a socket each: one socket may join few, and what
     comes to a socket is then of its own group alone."""
 
-    def __init__(self, reactor: Any, interface: str, heard: Heard) -> None:
+    def __init__(self, reactor: Any, interface: str, heard: HeardInGroup) -> None:
         self._reactor = reactor
         self._interface = interface
         self._heard = heard
@@ -120,12 +125,14 @@ class Groups:
         self._wanted.clear()
 
     def _came(self, batch: list[Came], _: ClockReading) -> None:
-        for data, *_rest in batch:
-            self._heard(data)
+        for data, sender, *_rest in batch:
+            self._heard(data, str(sender[0]))
 
 
 class StreamLink:
     """By a connection. `lost` is called once, when it has ended and not by us."""
+
+    host = ""
 
     def __init__(self, stream: Stream, heard: Heard, lost: Callable[[str], None]) -> None:
         self._stream = stream

@@ -60,6 +60,7 @@ class Outbox:
     def come_in(self) -> None:
         """All channels are about to be joined again, and what waited for that needs not."""
         self.asks_groups = False
+        self.wishes.answered()
         self.wishes.drop_again()
 
     def rejoins(self, *, is_again: bool) -> list[Wish]:

@@ -72,13 +72,16 @@ class Front(Screen, Protocol):
 
 async def talk(run: Run, wanted: Wanted) -> Exit:
     """Talk until the user has enough, or the server."""
-    state = State(folder_of(os.environ))
+    early: list[str] = []
+    state = State(folder_of(os.environ), early.append)
     front = _front(run, state)
 
     def told(text: str) -> None:
         front.show(Notice(text, Level.WARNING), False)
 
     state.told = told
+    for text in early:
+        told(text)
     state.clean()
     try:
         return await _Talk(run, wanted, front, state).go()
@@ -179,7 +182,10 @@ class _Talk:
                 run.reactor, target, run.asking, heard, self.chat.unreachable, self.redial.lost
             )
 
-        groups = Groups(run.reactor, run.asking.interface, heard)
+        def heard_in_group(data: bytes, host: str) -> None:
+            self.chat.heard_in_group(data, host)
+
+        groups = Groups(run.reactor, run.asking.interface, heard_in_group)
         spoken = conversation(nickname, self.state.recall)
         self.chat = Chat(run.reactor, spoken, self.front, groups, name=str(target))
         self.chat.tells_all = run.asking.verbosity > 0

@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import ipaddress
 from contextlib import suppress
-from hashlib import blake2b
 
 from attrs import define, field, frozen
 
 from sockd.formats.chat.events import Code, unpack
-from sockd.formats.chat.hello import NONCE_BYTES, Hello, Welcome
+from sockd.formats.chat.hello import Welcome
 from sockd.formats.hostport import host_port
 from sockd.formats.text import readable
 
@@ -34,26 +33,6 @@ class Server:
     def __str__(self) -> str:
         where = host_port(self.host, self.port)
         return f"{readable(self.name)} ({where})" if self.name else where
-
-
-def hello(token: bytes) -> bytes:
-    """The question for a token."""
-    return Hello(_nonce(token)).write()
-
-
-def _nonce(token: bytes) -> bytes:
-    return blake2b(token, digest_size=NONCE_BYTES).digest()
-
-
-def answer(token: bytes, data: bytes) -> bool:
-    """Whether that is a chat server's answer to the token's hello."""
-    event = unpack(data)
-    if event is None:
-        return False
-    if event.code == Code.WELCOME:
-        welcome = Welcome.read(event.text)
-        return welcome is not None and welcome.nonce == _nonce(token)
-    return event.code == Code.ERROR
 
 
 def server_of(host: str, port: int, data: bytes) -> Server:

@@ -9,9 +9,12 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import termios
+from collections.abc import Coroutine
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
+from typing import Any, TypeVar
 
 from prompt_toolkit import PromptSession
 from prompt_toolkit.application import in_terminal, run_in_terminal
@@ -23,7 +26,7 @@ from prompt_toolkit.keys import Keys
 from prompt_toolkit.patch_stdout import patch_stdout
 from prompt_toolkit.renderer import print_formatted_text
 from prompt_toolkit.styles import Style
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 
 from sockd.client.chat import painted
 from sockd.client.chat.completing import Names
@@ -34,10 +37,14 @@ from sockd.client.chat.painted import Parts
 from sockd.client.chat.told import LoggedIn, Message, Shown
 from sockd.client.chat.unread import Unread
 from sockd.client.ending import at_end
+from sockd.client.talk.input import STANDARD_INPUT
 
+T = TypeVar("T")
 FOCUS_IN, FOCUS_OUT = Keys.ControlF23, Keys.ControlF24
 """Keys that no keyboard has: for what a terminal says of its focus."""
 _TELL_FOCUS, _NO_FOCUS = "\x1b[?1004h", "\x1b[?1004l"
+_AS_BEFORE = f"{_NO_FOCUS}\x1b[?2004l\x1b[?25h\x1b[0m"
+"""Nor is it told what is pasted; the cursor is seen, and there are no colours."""
 MOST_QUEUED = 5_000
 """Lines that wait to be shown, while the terminal has something else to do; the oldest give way."""
 AGAIN = "^C again leaves"
@@ -75,12 +82,15 @@ class Terminal:
         self._session.default_buffer.on_text_changed += self._typed
         self._chat: Chat | None = None
         self._asked: Deferred[str] | None = None
-        self._typing: asyncio.Task[None] | None = None
+        self._running: asyncio.Task[Any] | None = None
+        """What reads the keyboard."""
         self._queue: list[Parts] = []
         self._bells = False
         self._is_flushing = False
         self._leaves = False
         """Whether another ^C ends it."""
+        self._mode = termios.tcgetattr(STANDARD_INPUT)
+        at_end(self._restore)
 
     # shown
 
@@ -113,10 +123,10 @@ class Terminal:
         if last:
             return last
         text = f"nickname [{own}]: " if own else "nickname: "
-        asking: PromptSession[str] = PromptSession(text)
-        with suppress(EOFError, KeyboardInterrupt):
-            asked = asyncio.ensure_future(asking.prompt_async(handle_sigint=False))
-            return (await Deferred.fromFuture(asked)).strip() or own
+        asking: PromptSession[str] = PromptSession(text, interrupt_exception=EOFError)
+        with suppress(EOFError):
+            found: str = await self._wait_for(asking.prompt_async(handle_sigint=False))
+            return found.strip() or own
         return ""
 
     async def run(self, chat: Chat) -> None:
@@ -124,18 +134,24 @@ class Terminal:
         self._chat = chat
         self.unread.touch(self._now)
         self._write(_TELL_FOCUS)
-        at_end(self._restore)
-        self._typing = asyncio.ensure_future(self._read(chat))
-        await Deferred.fromFuture(self._typing)
+        await self._wait_for(self._read(chat))
 
     async def close(self) -> None:
         """Leave the terminal as it was."""
-        if self._typing is not None:
-            self._typing.cancel()
-            gathered = asyncio.gather(self._typing, return_exceptions=True)
+        if self._running is not None:
+            self._running.cancel()
+            gathered = asyncio.gather(self._running, return_exceptions=True)
             await Deferred.fromFuture(asyncio.ensure_future(gathered))
-        self._restore()
+        self._write(_NO_FOCUS)
         self._print()
+
+    async def _wait_for(self, reading: Coroutine[Any, Any, T]) -> T:
+        """The result of what asyncio runs."""
+        self._running = task = asyncio.ensure_future(reading)
+        try:
+            return await Deferred.fromFuture(task)
+        except asyncio.CancelledError:
+            raise CancelledError from None
 
     @property
     def _loop(self) -> asyncio.AbstractEventLoop:
@@ -174,12 +190,15 @@ class Terminal:
             self._session.output.flush()
 
     def _restore(self) -> None:
-        self._write(_NO_FOCUS)
+        """Where nobody waits for what reads the keyboard to end."""
+        with suppress(termios.error, OSError):
+            termios.tcsetattr(STANDARD_INPUT, termios.TCSANOW, self._mode)
+        self._write(_AS_BEFORE)
 
     # typed
 
     async def _read(self, chat: Chat) -> None:
-        with patch_stdout(raw=True), suppress(EOFError, KeyboardInterrupt):
+        with patch_stdout(raw=True), suppress(EOFError):
             while not chat.is_over:
                 text = await self._session.prompt_async(handle_sigint=False)
                 for line in text.splitlines():
