@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import socket
 from collections.abc import Callable
 from typing import Any, Protocol
@@ -12,12 +14,12 @@ from twisted.python.failure import Failure
 from sockd.client.asking import Asking
 from sockd.client.errors import ClientError
 from sockd.client.net.arrivals import Came
-from sockd.client.net.datagrams import Datagrams, open_group, open_host
+from sockd.client.net.datagrams import Datagrams, open_group, open_host, open_path
 from sockd.client.net.dial import dial
 from sockd.client.net.icmp import NetworkError
 from sockd.client.net.resolve import resolve
 from sockd.client.net.streams import Stream
-from sockd.client.targets import Target
+from sockd.client.targets import Target, Transport
 from sockd.formats.chat.events import MAX_EVENT
 from sockd.formats.chat.texts import Group
 from sockd.formats.frames import FrameBuffer, frame
@@ -78,6 +80,53 @@ class DatagramLink:
     def _failed(self, error: NetworkError) -> None:
         if error.means_undelivered:
             self._refused(str(error))
+
+
+class LocalLink:
+    """By a Unix datagram socket. `lost` is called once, when the server's has gone."""
+
+    host = ""
+
+    def __init__(self, reactor: Any, path: str, heard: Heard, lost: Told) -> None:
+        """Raises as `open_path`."""
+        self._reactor = reactor
+        self._heard = heard
+        self._lost: Told | None = lost
+        self._path = path
+        self._datagrams = open_path(reactor, path, on_batch=self._came)
+        self._file = _file(path)
+
+    def send(self, data: bytes) -> None:
+        """One event; it is lost where the server's queue is full."""
+        if self._lost is None:
+            return
+        is_other = _file(self._path) != self._file  # whose answers would not reach us
+        if is_other or (self._datagrams.send_batch((data,)).refused and self._is_gone):
+            lost = self._lost
+            self.close()
+            self._reactor.callLater(0, lost, "the server has closed its socket")
+
+    @property
+    def _is_gone(self) -> bool:
+        return self._datagrams.last_errno not in (errno.EAGAIN, errno.ENOBUFS)
+
+    def close(self) -> None:
+        """Close the socket, and remove its file."""
+        self._lost = None
+        self._datagrams.close()
+
+    def _came(self, batch: list[Came], _: ClockReading) -> None:
+        for data, *_rest in batch:  # it is connected: nobody else can send to it
+            self._heard(data)
+
+
+def _file(path: str) -> tuple[int, int] | None:
+    """What tells a file from another that has its name later."""
+    try:
+        found = os.stat(path)  # noqa: PTH116
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 class Groups:
@@ -186,6 +235,8 @@ async def open_link(
     connection has ended. Raises ClientError."""
     if target.transport.is_stream:
         return await StreamLink.open(reactor, target, asking, heard, lost)
+    if target.transport is Transport.UNIXGRAM:
+        return LocalLink(reactor, target.path, heard, lost)
     found = await resolve(
         reactor,
         target.host,

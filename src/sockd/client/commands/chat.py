@@ -14,6 +14,13 @@ from sockd.client.start import targets
 from sockd.client.targets import Transport
 from sockd.formats import ports
 
+UDP, TCP, TLS, UNIX, UNIXGRAM = (
+    Transport.UDP,
+    Transport.TCP,
+    Transport.TLS,
+    Transport.UNIX,
+    Transport.UNIXGRAM,
+)
 _MEANINGLESS = (
     *("count", "interval", "retries", "all_addresses", "enough", "deadline"),
     *("is_quiet", "tells_timing", "explains", "color"),
@@ -29,7 +36,7 @@ _MEANINGLESS = (
 )
 @click.option("--doctor", is_flag=True, help="Tell why no server is seen, and do not chat.")
 @click.argument("host", required=False, metavar="[HOST[:PORT]]")
-@asks(Transport.UDP, Transport.TCP, Transport.TLS, Transport.UNIX, leaves_out=_MEANINGLESS)
+@asks(UDP, TCP, TLS, UNIX, UNIXGRAM, leaves_out=_MEANINGLESS)
 def chat(
     asking: Asking, host: str | None, nick: str | None, channels: tuple[str, ...], doctor: bool
 ) -> int:

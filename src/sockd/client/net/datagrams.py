@@ -182,6 +182,11 @@ class Datagrams:
         return at, left
 
     @property
+    def last_errno(self) -> int:
+        """Why the kernel did not take what was sent last, by its number."""
+        return self._port.last_errno
+
+    @property
     def _to(self) -> Address | None:
         return self.opened.address if self.opened.others is None else None
 
