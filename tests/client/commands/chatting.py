@@ -16,7 +16,7 @@ from tests.daemons import Daemon
 from tests.processes import PATIENCE, Running, variables
 
 Files = tuple[Path, Path, Path]
-DOORS = ("udp", "tcp", "tls", "unix")
+DOORS = ("udp", "tcp", "tls", "unix", "unixgram")
 
 
 @contextmanager
@@ -34,7 +34,7 @@ def user(folder: Path) -> dict[str, str]:
 
 def to(daemon: Daemon, transport: str, tls_files: Files) -> list[str]:
     """The arguments by which `sock chat` gets there."""
-    host = [] if transport == "unix" else ["127.0.0.1"]
+    host = [] if transport.startswith("unix") else ["127.0.0.1"]
     by = ["--tcp"] if transport == "tcp" else []
     return [*way(daemon, "chat", transport, tls_files), *by, *host]
 

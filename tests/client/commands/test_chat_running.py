@@ -171,3 +171,21 @@ def test_what_is_said_while_the_server_is_gone_is_said_when_it_is_back(
             "not sent" not in found.running.text()
         )
         assert found.running.text().count("unreachable") <= 2  # before, and while it comes back
+
+
+def test_a_server_that_is_back_at_its_socket_file_is_found_there(
+    tmp_path: Path, home: dict[str, str]
+) -> None:
+    """The file is another one then: nothing comes by it to who was connected to the first."""
+    path = tmp_path / "chat.sock"
+    config = f'[service.chat]\nlisten = ["unixgram:{path}"]\nlisten_multicast = []\n'
+    arguments = ("--nick", "anna", "--join", "Pets", "--udp", "--unix", str(path))
+    with Daemon(tmp_path, config, may_crash=True) as daemon, chatting(home, *arguments) as found:
+        found.running.wait_for("you are in Pets")
+        daemon.kill()
+        daemon.start()
+        found.type("hello again")
+        found.running.wait_for("-- logged in again")
+        found.type("all is well")
+        found.running.wait_for(r"^\[Pets\] anna: all is well$")
+        found.end()
