@@ -121,6 +121,18 @@ def test_the_last_line_needs_no_end() -> None:
     assert feeding.said() == [b"last"]
 
 
+def test_what_was_read_before_the_end_or_another_name_is_said_first() -> None:
+    feeding = Feeding([b"/join weather\nhello\n/nick carl\nagain\n/quit\nnever\n"])
+    feeding.wait(20.0)
+    assert feeding.done.called
+    had = [(code, text) for code, text in feeding.server.had if code != Code.STILL_HERE]
+    said = had.index((Code.SEND_PUBLIC, b"hello"))
+    renamed = had.index((Code.LOGIN_REQ, b"carl"))
+    assert said < renamed < had.index((Code.SEND_PUBLIC, b"again"))
+    assert (Code.SEND_PUBLIC, b"never") not in had
+    assert "not sent" not in feeding.screen.out.getvalue()  # type: ignore[attr-defined]
+
+
 def test_a_line_without_an_end_is_refused_once_and_takes_no_memory() -> None:
     feeding = Feeding([b"/join pets\n", *[b"x" * MOST_LINE] * 5, b"x\nnext\n"])
     feeding.wait(5.0)

@@ -230,6 +230,16 @@ def test_whatever_stands_there_nothing_fails(tmp_path: Path, found: dict[str, ob
     state.close()
 
 
+@pytest.mark.parametrize("wrong", ['"number": Infinity', '"at": 1' + "0" * 400])
+def test_a_number_without_bounds_is_broken(kitchen: Kitchen, wrong: str) -> None:
+    kitchen.state().keep(KEPT, b"anna")
+    kept = kitchen.session.read_text().rstrip().removesuffix("}")
+    kitchen.session.write_text(f"{kept}, {wrong}}}")
+    kitchen.open[0].close()
+    assert kitchen.state().recall(SERVER, b"anna") is None
+    assert "is broken" in kitchen.told[0]
+
+
 def test_a_link_or_a_pipe_in_its_place_is_left_alone(kitchen: Kitchen, tmp_path: Path) -> None:
     kitchen.folder.mkdir(parents=True)
     other = tmp_path / "other"

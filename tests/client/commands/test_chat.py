@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -76,6 +77,32 @@ def test_what_is_not_sent_is_told_and_the_exit_code_says_so(
     assert "!! not sent: to nobody" in lines(done)
     assert lines(done)[-1] == "-- logged off"
     assert done.code == 1
+
+
+def test_what_the_output_s_encoding_has_not_is_printed_as_an_escape(
+    daemon: Daemon, tls_files: Files, home: dict[str, str]
+) -> None:
+    there = to(daemon, "udp", tls_files)
+    done = sock(
+        *("chat", "--nick", "anna", "--join", "weather", *there),
+        stdin="grüß\n".encode(),
+        environment={**home, "PYTHONIOENCODING": "ascii"},
+    )
+    assert (done.code, done.err) == (0, "")
+    assert "[Weather] anna: gr\\xfc\\xdf" in lines(done)
+
+
+def test_input_that_cannot_be_read_is_told_and_the_exit_code_says_so(
+    daemon: Daemon, tls_files: Files, home: dict[str, str]
+) -> None:
+    there = to(daemon, "udp", tls_files)
+    unreadable = os.open(os.devnull, os.O_WRONLY)
+    try:
+        done = sock("chat", "--nick", "anna", *there, stdin=unreadable, environment=home)
+    finally:
+        os.close(unreadable)
+    assert done.err == "sock: cannot read standard input: bad file descriptor\n"
+    assert done.code == 2
 
 
 def test_a_refused_nickname_ends_it(daemon: Daemon, tls_files: Files, home: dict[str, str]) -> None:

@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
+from io import TextIOWrapper
 from typing import Any, ClassVar, TextIO
 
 import attrs
 from attrs import define, field
 from twisted.internet.defer import Deferred, succeed
 
+from sockd.client.chat import typed
 from sockd.client.chat.driver import Chat
 from sockd.client.chat.lines import shown
 from sockd.client.chat.told import ChannelRow, Level, Refused, Shown, UserRow
+from sockd.client.chat.typed import Typed
 from sockd.client.outputs.jsonl import readable
 from sockd.client.talk.input import Input, Source
 from sockd.client.waiting import sleep
@@ -23,12 +26,19 @@ MOST_LINE = 64 * 1024
 ROWS_SECONDS = 0.5
 """Without a row, after which a list is taken for complete: nobody says where it ends."""
 LAST_SECONDS = 30.0
-"""Once there is nothing more to be read: until what the server has not confirmed is not sent."""
+"""Before a log-off: until what the server has not confirmed is not sent."""
 
 
 def text_line(event: Shown, is_marked: bool) -> str:
     """An event as people read it; a refusal is told as the error that it ends in."""
     return "" if isinstance(event, Refused) else shown(event)
+
+
+def _standard_output() -> TextIO:
+    """What cannot be written in its encoding is written as an escape."""
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+    return sys.stdout
 
 
 @define(eq=False)
@@ -39,7 +49,7 @@ class PlainScreen:
 
     reactor: Any
     line: Callable[[Shown, bool], str] = text_line
-    out: TextIO = field(factory=lambda: sys.stdout)
+    out: TextIO = field(factory=_standard_output)
     failure: OSError | None = field(default=None, init=False)
     """Why it cannot be written any more: it ends the chat."""
     rows: int = field(default=0, init=False)
@@ -112,29 +122,46 @@ async def feed(chat: Chat, screen: PlainScreen, source: Source) -> None:
     while not chat.is_over and (data := await source.read()):
         *lines, rest = (rest + data).split(b"\n")
         for line in lines:
-            await _hand_on(chat, line if not is_too_long else b"")
+            await _hand_on(chat, screen, line if not is_too_long else b"")
             is_too_long = False
         if len(rest) > MOST_LINE:
             if not is_too_long:
-                await _hand_on(chat, rest)  # it is refused, with its reason
+                await _hand_on(chat, screen, rest)  # it is refused, with its reason
             rest, is_too_long = b"", True
     if rest and not is_too_long:
-        await _hand_on(chat, rest)
-    over = chat.reactor.callLater(LAST_SECONDS, chat.quit)
-    try:
-        await chat.until(lambda: chat.has_been_in and chat.conversation.is_idle)
-        await _rows(chat, screen)
-    finally:
-        if over.active():
-            over.cancel()
+        await _hand_on(chat, screen, rest)
+    await _finish(chat, screen)
     if not chat.is_over:
         chat.quit()
 
 
-async def _hand_on(chat: Chat, line: bytes) -> None:
-    await chat.until(lambda: chat.conversation.has_room)
+async def _hand_on(chat: Chat, screen: PlainScreen, line: bytes) -> None:
+    """One line, in its turn: by another name, or none, nothing is said that was read before."""
+    text = line.decode("utf-8", "surrogateescape")
+    match typed.read(text):
+        case Typed("quit"):
+            await _finish(chat, screen)
+        case Typed("login"):
+            await chat.until(lambda: _is_done(chat))
+        case _:
+            await chat.until(lambda: chat.conversation.has_room)
     if not chat.is_over:
-        chat.line(line.decode("utf-8", "surrogateescape"))
+        chat.line(text)
+
+
+def _is_done(chat: Chat) -> bool:
+    return chat.has_been_in and chat.conversation.is_idle
+
+
+async def _finish(chat: Chat, screen: PlainScreen) -> None:
+    """Until all is said or cannot be, and answered."""
+    over = chat.reactor.callLater(LAST_SECONDS, chat.quit)
+    try:
+        await chat.until(lambda: _is_done(chat))
+        await _rows(chat, screen)
+    finally:
+        if over.active():
+            over.cancel()
 
 
 async def _rows(chat: Chat, screen: PlainScreen) -> None:

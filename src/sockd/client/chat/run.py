@@ -126,6 +126,8 @@ class _Talk:
     state: State
     chat: Chat = field(init=False)
     redial: Redial = field(init=False)
+    broken: Failure | None = field(default=None, init=False)
+    """Why no more of what is typed can be had."""
 
     async def go(self) -> Exit:
         """Find the server, log in, and talk."""
@@ -210,14 +212,16 @@ class _Talk:
         finally:
             self.redial.stop()
             feeding.cancel()
+        if self.broken is not None:
+            self.broken.raiseException()
         if chat.failure is not None:
             raise chat.failure
         return Exit.UNREACHABLE if why or chat.unsent else Exit.ANSWERED
 
     def _failed(self, failure: Failure) -> None:
         if not failure.check(CancelledError) and not self.chat.ended.called:
+            self.broken = failure
             self.chat.abandon()
-            self.chat.ended.errback(failure)
 
     def _tell(self, text: str) -> None:
         self.front.show(Notice(text), False)

@@ -105,7 +105,7 @@ class State:
                 int(found["number"]),
             )
             at = float(found["at"])
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             self._tell(f"{self._path(name)} is broken, and left alone: {error!r}")
             return None
         is_recent = abs(self.wall() - at) < OLD_SECONDS

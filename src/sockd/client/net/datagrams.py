@@ -153,7 +153,7 @@ class Datagrams:
         if not self._is_open:
             raise Unreachable(f"the socket to {self.opened.name} is closed")
         at = time.monotonic_ns()
-        refused = self._port.write_to(parts, self._to)
+        refused = self._port.write_to(parts, self.opened.send_to)
         if refused:
             at, refused = self._again(parts, refused, at)
         if self.on_send is not None:
@@ -175,7 +175,7 @@ class Datagrams:
                     break
                 if len(parts) == 1:
                     at = time.monotonic_ns()
-                if not self._port.write_to((parts[number],), self._to):
+                if not self._port.write_to((parts[number],), self.opened.send_to):
                     break
             else:
                 left.append(number)
@@ -185,10 +185,6 @@ class Datagrams:
     def last_errno(self) -> int:
         """Why the kernel did not take what was sent last, by its number."""
         return self._port.last_errno
-
-    @property
-    def _to(self) -> Address | None:
-        return self.opened.address if self.opened.others is None else None
 
     def _refuse(self) -> None:
         number = self._port.last_errno
@@ -401,5 +397,4 @@ def open_group(
     reactor: Any, address: Address, *, interface: str = "", on_batch: OnBatch | None = None
 ) -> Datagrams:
     """Hear a multicast group. Raises UsageFault, Unreachable."""
-    opened = sockets.to_group(address, interface=interface)
-    return Datagrams(reactor, opened, on_batch=on_batch)
+    return Datagrams(reactor, sockets.to_group(address, interface=interface), on_batch=on_batch)
