@@ -97,6 +97,25 @@ def test_another_session_is_kept_at_once(state: State) -> None:
         assert found.session == session
 
 
+def test_channels_are_kept_until_we_leave(state: State) -> None:
+    chat = Chat(conversation=Conversation(Phase.IN))
+    keeper = Keeper(state, chat, None)  # type: ignore[arg-type]
+    kept = []
+    for channels, phase in (
+        ((), Phase.IN),
+        ((b"Pets", b"Weather"), Phase.IN),
+        ((b"Pets", b"Weather"), Phase.AWAY),
+        ((b"Pets", b"Weather"), Phase.LEAVING),
+    ):
+        chat.conversation.phase = phase
+        chat.conversation.kept = Kept(SERVER, b"s" * 8, b"k" * 16, 0, channels)
+        keeper.look()
+        found = state.recall(SERVER, b"anna")
+        assert found is not None
+        kept.append(found.channels)
+    assert kept == [(), (b"Pets", b"Weather"), (b"Pets", b"Weather"), ()]
+
+
 def test_a_session_that_goes_on_does_not_get_old(state: State) -> None:
     now = [1_800_000_000.0]
     state.wall = lambda: now[0]

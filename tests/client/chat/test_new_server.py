@@ -21,6 +21,7 @@ from sockd.client.chat.told import (
     Lost,
     Message,
     Notice,
+    NotSent,
     Parted,
     Presence,
     Refused,
@@ -179,6 +180,20 @@ def test_who_is_kicked_is_told_why_and_does_not_come_back() -> None:
     network.run(300.0)
     assert anna.shown[-1] == Ended("be gone")
     assert network.members("weather") == {"bert"}
+
+
+def test_what_waits_when_the_server_ends_it_is_told_as_not_sent() -> None:
+    network, anna, _ = two()
+    said = [f"line {number}" for number in range(12)]
+    for text in said:
+        network.say(anna, text)
+    network.kick("anna")
+    network.run(5.0)
+    assert phase(anna) is Phase.OVER
+    assert [one for one in said if one not in anna.texts()] == [
+        one.text for one in anna.of(NotSent)
+    ]
+    assert anna.of(NotSent)
 
 
 @pytest.mark.parametrize("does_speak", [False, True])

@@ -10,7 +10,7 @@ from sockd.client.chat.told import LoggedIn, Message, NotSent, Refused
 from tests.client.chat.net import Client, Network, two
 
 
-def anew(network: Network, client: Client, kept: Kept | None) -> Client:
+def anew(network: Network, client: Client, kept: Kept | None, *joins: str) -> Client:
     """The user's process has died without a word, and is started anew with what was kept."""
     nickname = client.conversation.nickname.decode()
     place = client.place._replace(address=f"again {client.place.address}")
@@ -22,7 +22,8 @@ def anew(network: Network, client: Client, kept: Kept | None) -> Client:
     talk = Conversation(nickname, network.chance.randbytes, network.chance.random, recall)
     found = network.clients[nickname] = Client(talk, place)
     network.do(found, talk.start(network.now))
-    network.do(found, talk.join("weather", network.now))
+    for title in joins:
+        network.do(found, talk.join(title, network.now))
     return found
 
 
@@ -43,7 +44,7 @@ def test_who_has_died_is_in_again_at_once_and_misses_no_number() -> None:
     for number in range(5):
         network.say(anna, f"before {number}")
         network.run(1.0)
-    again = anew(network, anna, kept(anna))
+    again = anew(network, anna, kept(anna), "weather")
     network.run(3.0)
     network.say(again, "I am back")
     network.run(3.0)
@@ -52,6 +53,30 @@ def test_who_has_died_is_in_again_at_once_and_misses_no_number() -> None:
     assert again.lost("") == again.lost("Weather") == 0
     assert bert.texts()[-1] == "I am back"
     assert network.members("weather") == {"anna", "bert"}
+
+
+def test_who_takes_up_a_session_is_in_its_channels_and_in_the_same_one() -> None:
+    network, anna, bert = two()
+    for title in ("pets", "weather"):
+        network.do(anna, anna.conversation.join(title, network.now))
+        network.run(1.0)
+    again = anew(network, anna, kept(anna))
+    network.say(again, "I am back")
+    network.run(5.0)
+    assert [one.title for one in again.conversation.channels] == [b"Weather", b"Pets"]
+    assert again.texts() == ["I am back"]
+    assert bert.texts() == ["I am back"]
+
+
+def test_a_new_session_is_in_no_channel() -> None:
+    network, anna, _ = two()
+    found = kept(anna)
+    network.run(400.0)
+    network.boot(keeps_secret=False)
+    again = anew(network, anna, found)
+    network.run(5.0)
+    assert phase(again) is Phase.IN
+    assert list(again.conversation.channels) == []
 
 
 def test_without_the_session_the_name_is_somebody_else_s() -> None:
@@ -89,7 +114,7 @@ def test_a_session_with_a_wrong_key_is_another_one_then() -> None:
     network, anna, _ = two()
     network.do(anna, anna.conversation.quit(network.now))
     network.run(1.0)
-    again = anew(network, anna, evolve(kept(anna), key=b"?" * 16))
+    again = anew(network, anna, evolve(kept(anna), key=b"?" * 16), "weather")
     network.run(5.0)
     network.say(again, "hello")
     network.run(2.0)

@@ -240,6 +240,16 @@ def test_a_number_without_bounds_is_broken(kitchen: Kitchen, wrong: str) -> None
     assert "is broken" in kitchen.told[0]
 
 
+def test_channels_that_can_be_none_are_not_joined_again(kitchen: Kitchen) -> None:
+    kitchen.state().keep(
+        evolve(KEPT, channels=(b"Pets", b"a b", "Grün".encode(), b"\xff")), b"anna"
+    )
+    kitchen.open[0].close()
+    found = kitchen.state().recall(SERVER, b"anna")
+    assert found is not None
+    assert found.channels == (b"Pets", "Grün".encode(), "\ufffd".encode())
+
+
 def test_a_link_or_a_pipe_in_its_place_is_left_alone(kitchen: Kitchen, tmp_path: Path) -> None:
     kitchen.folder.mkdir(parents=True)
     other = tmp_path / "other"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -141,6 +142,17 @@ def test_a_server_that_is_not_there_is_told_as_by_other_commands(
     assert done.code == 1
     assert where in done.err
     assert done.err.count("\n") == 1
+
+
+def test_where_datagrams_bring_nothing_the_other_way_is_named(home: dict[str, str]) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
+        silent.bind(("127.0.0.1", 0))
+        where = f"127.0.0.1:{silent.getsockname()[1]}"
+        done = sock("chat", "--nick", "anna", where, stdin=b"hello\n", environment=home)
+    assert done.err.startswith(f"sock: {where}: the server does not answer")
+    assert "--tcp" in done.err
+    assert "!! not sent: hello" in lines(done)
+    assert done.code == 3
 
 
 def test_bots_have_each_event_as_a_line_of_json(

@@ -20,7 +20,7 @@ from tests.client.commands.chatting import (
 )
 from tests.client.running import SOCK, sock
 from tests.daemons import Daemon
-from tests.processes import PATIENCE, free_port, variables
+from tests.processes import PATIENCE, free_port, variables, wait_until
 
 
 @pytest.fixture(scope="module")
@@ -62,16 +62,24 @@ def test_two_of_one_user_do_not_fight_for_a_session(
     assert "again" not in piped.running.text()
 
 
-def test_who_was_killed_gets_in_again_by_the_same_name(
+def test_who_was_killed_gets_in_again_by_the_same_name_and_into_the_same_channels(
     piped: Piped, daemon: Daemon, tls_files: Files, home: dict[str, str]
 ) -> None:
+    sessions = Path(home["XDG_STATE_HOME"], "sockd")
+    wait_until(
+        lambda: any("Pets" in one.read_text() for one in sessions.glob("session-*-anna")),
+        "the channel in the session's file",
+        PATIENCE,
+    )
     piped.running.process.kill()
     piped.running.wait()
     there = to(daemon, "udp", tls_files)
-    done = sock("chat", "--nick", "anna", "--join", "Pets", *there, stdin=b"hi", environment=home)
+    done = sock("chat", "--nick", "anna", *there, stdin=b"hi", environment=home)
     assert (done.code, done.err) == (0, "")
     assert "[Pets] anna: hi" in lines(done)
     assert "did not arrive" not in done.out.decode()
+    done = sock("chat", "--nick", "anna", *there, stdin=b"hi", environment=home)  # it has left
+    assert "!! not sent: hi" in lines(done)
 
 
 def test_a_signal_logs_off_and_ends_as_if_nobody_had_caught_it(

@@ -92,7 +92,7 @@ class Conversation:
     @property
     def kept(self) -> Kept | None:
         """Our session, to be taken up again; None at an old server."""
-        return self._login.kept
+        return self._outbox.kept
 
     @property
     def heartbeats(self) -> int:
@@ -174,6 +174,8 @@ class Conversation:
     def tick(self, now: float) -> list[Done]:
         """Time has passed; to be called at `next_at`."""
         done = self._login.tick(now)
+        if self.phase is Phase.OVER:
+            return [*self._outbox.end(), *done]
         if self.phase in (Phase.IN, Phase.LEAVING):
             done += self._retry(now)
         if self.phase is Phase.LEAVING and now >= self._leave_at:
@@ -358,7 +360,7 @@ class Conversation:
     def _end(self) -> list[Done]:
         """It is over, and what is not confirmed by now is not sent."""
         self._login.end()
-        return [*self._outbox.give_up(), *unsaid(self._outbox.wishes.clear()), Ended()]
+        return [*self._outbox.end(), Ended()]
 
     def _log_off(self) -> list[Done]:
         return [Send(self._login.sign(pack(Code.LOGOFF, self.nickname)))]

@@ -65,6 +65,8 @@ class Chat:
     link: Link | None = None
     name: str = "the server"
     """What the server is called in errors."""
+    hint: str = ""
+    """What may help where it does not answer."""
     changed: Callable[[], None] = lambda: None
     """Called whenever something may be another than before."""
     ended: Deferred[str] = field(factory=Deferred, init=False)
@@ -247,7 +249,7 @@ class Chat:
 
     def _ended(self, ended: Ended) -> None:
         if ended.why and not self.has_been_in:
-            self.failure = self.failure or TimedOut(f"{self.name}: {ended.why}")
+            self.failure = self.failure or TimedOut(f"{self.name}: {ended.why}{self.hint}")
         if self.failure is None:  # else it is told as an error
             self._show(ended)
         self._end(ended.why)

@@ -371,7 +371,7 @@ class Ears:
 
     def _sent_away(self, text: bytes, _: Came) -> list[Done]:
         self.login.end()
-        return [Ended(shown(text) or "the server has logged us off")]
+        return [*self.outbox.end(), Ended(shown(text) or "the server has logged us off")]
 
 
 _OF_CHANNEL = (Code.PUBLIC_MSG, Code.USER_JOINS, Code.USER_PARTS)

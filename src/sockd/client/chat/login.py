@@ -8,7 +8,7 @@ refusal of one is looked into with another hello.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import Enum
 
 from attrs import define, field, frozen
@@ -63,6 +63,8 @@ class Kept:
     key: bytes = field(repr=False)
     number: int
     """Of what was signed last."""
+    channels: Sequence[bytes] = ()
+    """Those that we are in, the current one first."""
 
 
 def _nothing(_server: bytes, _nickname: bytes) -> None:
@@ -87,6 +89,8 @@ class Login:
     """Whether there is a way to the server."""
     number: int = 0
     """Of what was sent last."""
+    recalled: Sequence[bytes] = ()
+    """The channels of a session that is taken up, the current one first: to be joined again."""
     not_in: bytes | None = None
     """What an old server says to who is not logged in."""
     again_at: float | None = None
@@ -263,7 +267,7 @@ class Login:
         self.welcome, self.is_new = welcome, True
         if self.session is None and (kept := self.recall(welcome.server, self.nickname)):
             self.session = Opened(self.nickname, kept.session, b"", 0)
-            self.number, self._key = kept.number, kept.key
+            self.number, self._key, self.recalled = kept.number, kept.key, kept.channels
         self._be(Phase.OPEN)
         self._early.clear()
         return [*done, *self._open(now)]
@@ -282,7 +286,7 @@ class Login:
         if opened.nonce != self._nonce:
             return  # of an earlier log-in, or forged
         if opened.key:
-            self.number, self._key = 0, opened.key
+            self.number, self._key, self.recalled = 0, opened.key, ()
         elif self.session is None or opened.session != self.session.session:
             return  # without a key it is of no use to us
         self.session = opened

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from attrs import define, evolve, field
 
 from sockd.client.chat.channels import Channels
-from sockd.client.chat.login import Login, Phase
+from sockd.client.chat.login import Kept, Login, Phase
 from sockd.client.chat.sending import OLD_RETRIES, RETRIES, Echoes, Pending, Unconfirmed
 from sockd.client.chat.told import Done, Level, Message, Notice, NotSent, Send, shown
 from sockd.client.chat.wishes import CHANGES, Wish, Wishes
@@ -62,6 +62,15 @@ class Outbox:
         self.asks_groups = False
         self.wishes.answered()
         self.wishes.drop_again()
+        recalled, self.login.recalled = self.login.recalled, ()
+        self.wishes.add_first([Wish(Code.JOIN_REQ, title) for title in reversed(recalled)])
+
+    @property
+    def kept(self) -> Kept | None:
+        """Our session, to be taken up again; None at an old server."""
+        kept = self.login.kept
+        here = tuple(one.title for one in self.channels.here)
+        return evolve(kept, channels=here) if kept is not None else None
 
     def rejoins(self, *, is_again: bool) -> list[Wish]:
         """To be in the channels that we are in, the current one last."""
@@ -111,6 +120,10 @@ class Outbox:
         self.wishes.answered()
         done = self.not_sent(self.unconfirmed.clear())
         return [*done, *unsaid(self.echoes.clear())]
+
+    def end(self) -> list[Done]:
+        """It is over: nothing more is sent, nor confirmed."""
+        return [*self.give_up(), *unsaid(self.wishes.clear())]
 
     def not_sent(self, over: Sequence[Pending]) -> list[Done]:
         """These are not confirmed: what was said is told, the rest is wished again."""

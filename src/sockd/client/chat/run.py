@@ -33,6 +33,7 @@ NOBODY = (
     "no chat server answers here: name its HOST, have --doctor say what was tried, "
     "or start one: sockd run --only chat"
 )
+HINT = "; where datagrams are dropped on the way, --tcp may get there"
 NAMELESS = "there is no nickname: give one by --nick NAME"
 
 
@@ -191,6 +192,7 @@ class _Talk:
         spoken = conversation(nickname, self.state.recall)
         self.chat = Chat(run.reactor, spoken, self.front, groups, name=str(target))
         self.chat.tells_all = run.asking.verbosity > 0
+        self.chat.hint = HINT if target.transport is Transport.UDP else ""
         self.redial = Redial(self.chat, dial)
         return await dial()
 

@@ -6,6 +6,7 @@ from attrs import define, evolve, field
 
 from sockd.client.chat.conversation import Phase
 from sockd.client.chat.driver import Chat
+from sockd.client.chat.login import Kept
 from sockd.client.chat.servers import Server
 from sockd.client.chat.state import Last, State
 
@@ -23,7 +24,7 @@ class Keeper:
     """Whom to ask first the next time; what it says of itself is not known yet."""
     nickname: str | None = None
     """What to know as the user's; None: the one that is logged in by."""
-    _session: bytes = field(default=b"", init=False)
+    _kept: Kept | None = field(default=None, init=False)
     _until: int = field(default=0, init=False)
     """The number at which it is kept anew."""
     _at: float = field(default=0.0, init=False)
@@ -32,17 +33,23 @@ class Keeper:
     def look(self) -> None:
         """Something may be another than before."""
         conversation = self.chat.conversation
-        if conversation.phase is not Phase.IN:
-            return
-        self._keep_last()
-        kept, now = conversation.kept, self.chat.reactor.seconds()
-        if kept is not None and (
-            kept.session != self._session
+        if conversation.phase is Phase.IN:
+            self._keep_last()
+            if conversation.kept is not None:
+                self._keep(conversation.kept)
+        elif conversation.phase in (Phase.LEAVING, Phase.OVER) and self._kept is not None:
+            self._keep(evolve(conversation.kept or self._kept, channels=()))  # all were left
+
+    def _keep(self, kept: Kept) -> None:
+        before, now = self._kept, self.chat.reactor.seconds()
+        if (
+            before is None
+            or (kept.session, kept.channels) != (before.session, before.channels)
             or kept.number >= self._until
             or now >= self._at + KEEP_SECONDS
         ):
-            self._session, self._at = kept.session, now
-            self._until = self.state.keep(kept, conversation.nickname)
+            self._kept, self._at = kept, now
+            self._until = self.state.keep(kept, self.chat.conversation.nickname)
 
     def _keep_last(self) -> None:
         welcome, server = self.chat.conversation.welcome, self.server

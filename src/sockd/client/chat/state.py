@@ -20,9 +20,10 @@ from typing import Any
 
 from attrs import define, field, frozen
 
+from sockd.client.chat.channels import MOST_CHANNELS
 from sockd.client.chat.login import Kept
 from sockd.client.chat.servers import Server
-from sockd.formats.chat.names import fold, nickname_fault
+from sockd.formats.chat.names import fold, nickname_fault, title_fault
 from sockd.formats.chat.trailer import KEY_BYTES, SESSION_BYTES
 
 MOST_BYTES = 16 * 1024
@@ -103,6 +104,7 @@ class State:
                 _bytes(found["session"], SESSION_BYTES),
                 _bytes(found["key"], KEY_BYTES),
                 int(found["number"]),
+                _titles(found.get("channels")),
             )
             at = float(found["at"])
         except (KeyError, TypeError, ValueError, OverflowError) as error:
@@ -115,9 +117,9 @@ class State:
         """Have a session to be taken up later. The number at which it is to be kept anew."""
         until = kept.number + NUMBERS_AHEAD
         if name := self._claim(kept.server, nickname):
-            session, key = kept.session.hex(), kept.key.hex()
-            at = round(self.wall())
-            self._write(name, {"session": session, "key": key, "number": until, "at": at})
+            values = {"session": kept.session.hex(), "key": kept.key.hex(), "number": until}
+            channels = [title.decode("utf-8", "replace") for title in kept.channels]
+            self._write(name, {**values, "channels": channels, "at": round(self.wall())})
         return until
 
     def close(self) -> None:
@@ -275,6 +277,13 @@ def _server(found: Any) -> Server | None:
     if not isinstance(host, str) or not isinstance(port, int) or not 0 < port < 65_536:
         raise ValueError("the server has no address")
     return Server(host, port, str(found.get("name") or ""), bool(id), id)
+
+
+def _titles(found: Any) -> tuple[bytes, ...]:
+    """Those that can be some."""
+    titles = found if isinstance(found, list) else []
+    good = [one for one in titles if isinstance(one, str) and title_fault(one) is None]
+    return tuple(one.encode() for one in good[:MOST_CHANNELS])
 
 
 def _bytes(text: Any, size: int) -> bytes:
