@@ -79,6 +79,7 @@ class Terminal:
             key_bindings=self._keys(),
             erase_when_done=True,
         )
+        self._session.app.terminal_size_polling_interval = None  # a signal tells
         self._session.default_buffer.on_text_changed += self._typed
         self._chat: Chat | None = None
         self._asked: Deferred[str] | None = None
