@@ -284,6 +284,14 @@ def test_where_nothing_can_be_written_that_is_told_once(tmp_path: Path) -> None:
     assert len(kitchen.told) == 1
 
 
+def test_where_no_file_can_be_made_that_is_told_once() -> None:
+    kitchen = Kitchen(Path("/proc/self"))
+    state = kitchen.state()
+    for nickname in ("anna", "bert"):
+        state.keep_last(Last(None, nickname))
+    assert kitchen.told == ["nothing is kept for the next time: no such file or directory"]
+
+
 def test_without_a_home_nothing_is_kept() -> None:
     state = State(None)
     state.keep_last(LAST)

@@ -23,6 +23,7 @@ from attrs import define, field, frozen
 from sockd.client.chat.channels import MOST_CHANNELS
 from sockd.client.chat.login import Kept
 from sockd.client.chat.servers import Server
+from sockd.client.net.system import words
 from sockd.formats.chat.names import fold, nickname_fault, title_fault
 from sockd.formats.chat.trailer import KEY_BYTES, SESSION_BYTES
 
@@ -198,7 +199,7 @@ class State:
         try:
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
-            self._tell(f"nothing is kept for the next time: {error}")
+            self._tell(f"nothing is kept for the next time: {words(error)}")
             return False
         return True
 
@@ -234,7 +235,7 @@ class State:
             try:
                 self._replace(self._path(name), json.dumps(values).encode() + b"\n")
             except OSError as error:
-                self._tell(f"nothing is kept for the next time: {error}")
+                self._tell(f"nothing is kept for the next time: {words(error)}")
 
     def _replace(self, path: Path, data: bytes) -> None:
         """Whoever reads it meanwhile finds all of the old or all of the new."""
