@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+import subprocess
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from tests.client.commands.chatting import (
 )
 from tests.client.running import SOCK, sock
 from tests.daemons import Daemon, inside, namespace
-from tests.processes import finish, free_port
+from tests.processes import PATIENCE, finish, free_port, variables
 
 
 @pytest.fixture(scope="module")
@@ -153,6 +154,21 @@ def test_where_datagrams_bring_nothing_the_other_way_is_named(home: dict[str, st
     assert "--tcp" in done.err
     assert "!! not sent: hello" in lines(done)
     assert done.code == 3
+
+
+def test_an_error_that_cannot_be_written_is_told_by_the_exit_code(home: dict[str, str]) -> None:
+    argv = [SOCK, "chat", "--nick", "anna", f"127.0.0.1:{free_port()}"]
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            argv,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=full,
+            env=variables(home),
+            timeout=PATIENCE,
+            check=False,
+        )
+    assert (done.returncode, done.stdout) == (1, b"")
 
 
 def test_bots_have_each_event_as_a_line_of_json(
