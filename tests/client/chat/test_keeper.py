@@ -116,6 +116,17 @@ def test_channels_are_kept_until_we_leave(state: State) -> None:
     assert kept == [(), (b"Pets", b"Weather"), (b"Pets", b"Weather"), ()]
 
 
+def test_who_goes_on_by_another_name_has_left_the_channels_of_the_first(state: State) -> None:
+    chat = Chat(conversation=Conversation(Phase.IN))
+    keeper = Keeper(state, chat, None)  # type: ignore[arg-type]
+    for session, nickname in ((b"s" * 8, b"anna"), (b"t" * 8, b"carl")):
+        chat.conversation.nickname = nickname
+        chat.conversation.kept = Kept(SERVER, session, b"k" * 16, 0, (b"Pets",))
+        keeper.look()
+    found = [state.recall(SERVER, nickname) for nickname in (b"anna", b"carl")]
+    assert [one.channels for one in found if one is not None] == [(), (b"Pets",)]
+
+
 def test_a_session_that_goes_on_does_not_get_old(state: State) -> None:
     now = [1_800_000_000.0]
     state.wall = lambda: now[0]

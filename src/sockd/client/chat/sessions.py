@@ -25,6 +25,8 @@ class Keeper:
     nickname: str | None = None
     """What to know as the user's; None: the one that is logged in by."""
     _kept: Kept | None = field(default=None, init=False)
+    _name: bytes = field(default=b"", init=False)
+    """The nickname of that session."""
     _until: int = field(default=0, init=False)
     """The number at which it is kept anew."""
     _at: float = field(default=0.0, init=False)
@@ -37,19 +39,28 @@ class Keeper:
             self._keep_last()
             if conversation.kept is not None:
                 self._keep(conversation.kept)
-        elif conversation.phase in (Phase.LEAVING, Phase.OVER) and self._kept is not None:
-            self._keep(evolve(conversation.kept or self._kept, channels=()))  # all were left
+        elif conversation.phase in (Phase.LEAVING, Phase.OVER):
+            self._leave()
 
     def _keep(self, kept: Kept) -> None:
-        before, now = self._kept, self.chat.reactor.seconds()
+        name, now = self.chat.conversation.nickname, self.chat.reactor.seconds()
+        if name != self._name:
+            self._leave()
+        before = self._kept
         if (
             before is None
             or (kept.session, kept.channels) != (before.session, before.channels)
             or kept.number >= self._until
             or now >= self._at + KEEP_SECONDS
         ):
-            self._kept, self._at = kept, now
-            self._until = self.state.keep(kept, self.chat.conversation.nickname)
+            self._kept, self._name, self._at = kept, name, now
+            self._until = self.state.keep(kept, name)
+
+    def _leave(self) -> None:
+        """It has logged off: who takes it up later is in no channel."""
+        kept, self._kept = self._kept, None
+        if kept is not None and kept.channels:
+            self.state.keep(evolve(kept, channels=()), self._name)
 
     def _keep_last(self) -> None:
         welcome, server = self.chat.conversation.welcome, self.server
