@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from sockd.chat.ended import KEPT, SECONDS
 from sockd.chat.secret import SLOT_SECONDS
 from sockd.formats.chat.events import Code, pack
@@ -242,6 +244,23 @@ def test_what_was_sent_before_a_start_is_not_acknowledged_after_it_for_it_may_be
     ada.log_in()
     world.send(ada.place, lost)
     assert (ada.heard(), world.desk.counts["old"]) == ([], 1)
+
+
+@pytest.mark.parametrize("has_session", [False, True], ids=["new", "resumed"])
+def test_a_log_in_that_was_recorded_before_a_start_logs_nobody_in_after_it(
+    has_session: bool,
+) -> None:
+    world = World()
+    ada = New(world, b"ada", world.place())
+    if has_session:
+        ada.log_in()
+    recorded = ada.open()
+    world.send(ada.place, recorded)
+    world.restart()
+    hush(ada)
+    world.send(ada.place, recorded)
+    assert ada.heard() == [(Code.ERROR, b"say hello first")]
+    assert world.rooms.users == {}
 
 
 def test_a_key_that_is_not_the_sessions_takes_up_nothing() -> None:

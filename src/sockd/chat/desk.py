@@ -86,7 +86,7 @@ class Desk:
                 return self.threshold.late(place, data, end, signed, moment, is_on_link)
             # shorter than what was asked; and after a start all need it
             return self.threshold.stranger(place, PLEASE_LOG_IN, moment, is_proven=is_on_link)
-        if event.code in ANSWERS and place not in self.rooms.at:
+        if event.code in ANSWERS:
             return self.threshold.drop("answer")
         return self._plain(place, event, moment, is_on_link, interface)
 
@@ -134,7 +134,7 @@ class Desk:
 
     def _hello(self, place: Place, hello: Hello, moment: Moment) -> list[Effect]:
         rooms, secret = self.rooms, self.rooms.secret
-        cookie = secret.cookie(place.name, hello.nonce, moment.seconds)
+        cookie = secret.cookie(place.name, hello.nonce, rooms.epoch, moment.seconds)
         welcome = Welcome(hello.nonce, secret.server, rooms.epoch, cookie, FEATURES, self.name)
         return [ToPlace(place, welcome.write())]
 
@@ -151,7 +151,7 @@ class Desk:
         asked = Open.read(event.text)
         secret = self.rooms.secret
         if asked is None or not secret.is_cookie(
-            asked.cookie, place.name, asked.nonce, moment.seconds
+            asked.cookie, place.name, asked.nonce, self.rooms.epoch, moment.seconds
         ):
             return self.threshold.stranger(place, HELLO_FIRST, moment, is_proven=is_on_link)
         if self.threshold.bans(place.host):
