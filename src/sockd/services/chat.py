@@ -107,7 +107,8 @@ class ChatOptions:
     )
     users_per_address: int = option(
         100,
-        "users at one address, as behind a router; of connections max_connections_per_source holds",
+        "users at one address, as behind a router, or in 64 bits of IPv6; of connections "
+        "max_connections_per_source holds",
         validator=validators.ge(1),
         change=Change.NOW,
     )
