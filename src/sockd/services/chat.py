@@ -167,7 +167,7 @@ def channels(
 ) -> tuple[list[ChannelSettings], IPv4Address | None, IPv6Address | None]:
     """The channels, each with its groups, and the groups behind theirs, for heartbeats; `check` has
     looked at them."""
-    taken = frozenset(options.groups.values())
+    taken = frozenset(map(ip_address, options.groups.values()))
     free4 = _following(options.first_group, IPv4Address, taken)
     free6 = _following(options.first_group6, IPv6Address, taken)
     found = []
@@ -185,13 +185,16 @@ def channels(
     return found, next(free4, None), next(free6, None)
 
 
-def _following(first: str, kind: type[Group], taken: Collection[str]) -> Iterator[Group]:
+def _following(
+    first: str, kind: type[Group], taken: Collection[IPv4Address | IPv6Address]
+) -> Iterator[Group]:
     """The group and those behind it that nobody has."""
     group = kind(first)
-    while group.is_multicast:
-        if str(group) not in taken:
+    for number in range(int(group), 1 << group.max_prefixlen):
+        if not (group := kind(number)).is_multicast:
+            break
+        if group not in taken:
             yield group
-        group += 1
 
 
 def check(options: ChatOptions) -> None:
@@ -223,6 +226,16 @@ def check(options: ChatOptions) -> None:
         if not about.strip() or not about.isprintable() or len(about.encode()) > MOST_DESCRIPTION:
             what = f"{title} needs a description, in one line of at most {MOST_DESCRIPTION} bytes"
             mistakes.append(("channels", what))
+    if not mistakes:
+        found, _, _ = channels(options)
+        mistakes = [
+            (name, "there are not as many groups behind it as channels")
+            for name, groups in (
+                ("first_group", [one.group for one in found]),
+                ("first_group6", [one.group6 for one in found]),
+            )
+            if None in groups
+        ]
     if mistakes:
         raise OptionError(*mistakes)
 
