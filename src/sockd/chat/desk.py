@@ -24,7 +24,7 @@ from sockd.formats.chat.events import Code, Event, pack, unpack
 from sockd.formats.chat.hello import Hello, Welcome
 from sockd.formats.chat.names import fold
 from sockd.formats.chat.session import Open, Opened
-from sockd.formats.chat.window import Arrival, Window
+from sockd.formats.chat.window import NUMBERS, Arrival, Window
 
 _OPEN = pack(Code.OPEN)
 FEATURES = ("session", "ack", "stamp")
@@ -377,4 +377,4 @@ class Desk:
 
 def _gone_on(opened: Opened, user: User) -> bytes:
     """The answer to who has a session: it goes on."""
-    return evolve(opened, last=user.session.sent if user.session else 0).write()
+    return evolve(opened, last=user.session.sent % NUMBERS if user.session else 0).write()
