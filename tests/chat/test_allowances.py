@@ -5,7 +5,7 @@ from __future__ import annotations
 from sockd.chat.allowances import KEPT, Allowances
 from sockd.chat.members import Session, User
 from sockd.formats.chat.events import Code
-from tests.chat.world import New, World, joined, new, settings
+from tests.chat.world import MULTICAST, New, Old, World, joined, new, old, settings
 
 
 def test_so_many_networks_are_remembered_and_then_the_one_that_asked_longest_ago_is_not() -> None:
@@ -45,6 +45,14 @@ def test_of_new_clients_that_have_gone_so_many_are_remembered() -> None:
         back = user(port)
         allowances.come(back, 1.0)
         assert back.tokens == tokens
+
+
+def test_the_port_of_groups_is_told_though_the_address_has_been_sent_all_that_it_may_be() -> None:
+    world = World()
+    ada = old(world, "ada")
+    assert world.desk.may_send(world.rooms.at[ada.place], 64_000, world.now)
+    bob = Old(world, b"bob", world.place(MULTICAST))
+    assert bob.log_in() == [(Code.LOGIN_ACK, b"bob"), (Code.SET_MCAST_PORT, b"2028")]
 
 
 def test_a_unix_socket_has_no_address_and_so_no_limits_of_one() -> None:

@@ -363,8 +363,9 @@ class Desk:
         port = user.place.gate.group_port
         if port is None:
             return []
-        told: list[Effect] = [self.rooms.answer(user, Code.SET_MCAST_PORT, b"%d" % port, moment)]
-        return told + self._beats(user, moment)
+        # part of the log-in, which no budget holds up: without it nothing would ever be heard
+        told = self.rooms.answer(user, Code.SET_MCAST_PORT, b"%d" % port, moment)
+        return [ToPlace(user.place, told.data), *self._beats(user, moment)]
 
     def _beats(self, user: User, moment: Moment) -> list[Effect]:
         """Where a new client hears that groups reach it."""
