@@ -226,18 +226,21 @@ def check(options: ChatOptions) -> None:
         if not about.strip() or not about.isprintable() or len(about.encode()) > MOST_DESCRIPTION:
             what = f"{title} needs a description, in one line of at most {MOST_DESCRIPTION} bytes"
             mistakes.append(("channels", what))
-    if not mistakes:
-        found, _, _ = channels(options)
-        mistakes = [
-            (name, "there are not as many groups behind it as channels")
-            for name, groups in (
-                ("first_group", [one.group for one in found]),
-                ("first_group6", [one.group6 for one in found]),
-            )
-            if None in groups
-        ]
+    mistakes = mistakes or _too_few_groups(options)
     if mistakes:
         raise OptionError(*mistakes)
+
+
+def _too_few_groups(options: ChatOptions) -> list[tuple[str, str]]:
+    found, _, _ = channels(options)
+    return [
+        (name, "there are not as many groups behind it as channels")
+        for name, groups in (
+            ("first_group", [one.group for one in found]),
+            ("first_group6", [one.group6 for one in found]),
+        )
+        if None in groups
+    ]
 
 
 def _is_group(text: str, version: int | None = None) -> bool:
