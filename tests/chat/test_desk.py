@@ -61,6 +61,8 @@ def test_what_only_servers_send_is_never_answered_so_two_servers_never_talk_for_
     world = World()
     world.send(world.place(), pack(code, b"please log in"))
     assert world.boxes == {}
+    logged_in = old(world, "ada")  # by somebody who has forged that server's address
+    assert logged_in.ask(code, b"please log in") == []
 
 
 def test_the_log_in_is_acknowledged_and_again_for_the_same_name_at_the_same_address() -> None:

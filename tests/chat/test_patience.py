@@ -84,7 +84,7 @@ def test_an_error_of_the_network_shortens_a_sessions_time_and_never_ends_it() ->
     bob.send(Code.STILL_HERE)
     world.rooms.suspect(ada.place, world.now)
     world.rooms.suspect(bob.place, world.now)
-    world.pass_(29.9)
+    world.pass_(44.9)
     assert here(world) == [b"ada", b"bob"]
     world.rooms.suspect(ada.place, world.now)  # once more changes nothing
     world.pass_(0.1)
@@ -102,8 +102,19 @@ def test_who_was_silent_for_long_has_what_was_left_when_it_becomes_suspect_and_n
     assert here(world) == [b"ada", b"bob"]
     world.pass_(0.1)
     assert here(world) == [b"bob"]
-    world.pass_(10)
+    world.pass_(25)
     assert here(world) == []
+
+
+def test_who_sends_signs_of_life_is_not_logged_out_by_forged_errors_though_one_is_late() -> None:
+    world = World()
+    ada = new(world, "ada")
+    for _ in range(5):
+        ada.send(Code.STILL_HERE)
+        world.rooms.suspect(ada.place, world.now)
+        world.pass_(30)
+        world.pass_(4.5)  # sent four times
+    assert here(world) == [b"ada"]
 
 
 def test_who_is_heard_again_is_suspect_no_more_and_has_the_patience_that_it_had() -> None:

@@ -14,15 +14,16 @@ NONCE = bytes(8)
 
 
 def test_a_cookie_is_good_in_its_slot_and_the_next_for_its_place_and_nonce_alone() -> None:
-    cookie = SECRET.cookie("udp 1", NONCE, SLOT_SECONDS)
+    cookie = SECRET.cookie("udp 1", NONCE, 1, SLOT_SECONDS)
     for now in (SLOT_SECONDS, 3 * SLOT_SECONDS - 0.1):
-        assert SECRET.is_cookie(cookie, "udp 1", NONCE, now)
+        assert SECRET.is_cookie(cookie, "udp 1", NONCE, 1, now)
     for now in (SLOT_SECONDS - 0.1, 3 * SLOT_SECONDS):
-        assert not SECRET.is_cookie(cookie, "udp 1", NONCE, now)
-    assert not SECRET.is_cookie(cookie, "udp 2", NONCE, SLOT_SECONDS)
-    assert not SECRET.is_cookie(cookie, "udp 1", b"12345678", SLOT_SECONDS)
+        assert not SECRET.is_cookie(cookie, "udp 1", NONCE, 1, now)
+    assert not SECRET.is_cookie(cookie, "udp 1", NONCE, 2, SLOT_SECONDS)  # after a start
+    assert not SECRET.is_cookie(cookie, "udp 2", NONCE, 1, SLOT_SECONDS)
+    assert not SECRET.is_cookie(cookie, "udp 1", b"12345678", 1, SLOT_SECONDS)
     other = Secret(bytes(SECRET_BYTES))
-    assert not other.is_cookie(cookie, "udp 1", NONCE, SLOT_SECONDS)
+    assert not other.is_cookie(cookie, "udp 1", NONCE, 1, SLOT_SECONDS)
 
 
 @given(st.text(max_size=8), st.text(max_size=8), st.binary(max_size=8), st.binary(max_size=8))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
+
 from sockd.chat.ended import KEPT, SECONDS
 from sockd.chat.secret import SLOT_SECONDS
 from sockd.formats.chat.events import Code, pack
-from sockd.formats.chat.session import Open
+from sockd.formats.chat.session import Open, Opened
 from sockd.formats.chat.trailer import sign
-from sockd.formats.chat.window import WINDOW
+from sockd.formats.chat.window import NUMBERS, WINDOW
 from tests.chat.world import MULTICAST, QUICK, STREAM, New, Old, World, hush, joined, new, old
 
 
@@ -244,6 +246,23 @@ def test_what_was_sent_before_a_start_is_not_acknowledged_after_it_for_it_may_be
     assert (ada.heard(), world.desk.counts["old"]) == ([], 1)
 
 
+@pytest.mark.parametrize("has_session", [False, True], ids=["new", "resumed"])
+def test_a_log_in_that_was_recorded_before_a_start_logs_nobody_in_after_it(
+    has_session: bool,
+) -> None:
+    world = World()
+    ada = New(world, b"ada", world.place())
+    if has_session:
+        ada.log_in()
+    recorded = ada.open()
+    world.send(ada.place, recorded)
+    world.restart()
+    hush(ada)
+    world.send(ada.place, recorded)
+    assert ada.heard() == [(Code.ERROR, b"say hello first")]
+    assert world.rooms.users == {}
+
+
 def test_a_key_that_is_not_the_sessions_takes_up_nothing() -> None:
     world = World()
     ada = new(world, "ada")
@@ -280,6 +299,18 @@ def test_the_number_of_a_session_counts_what_is_sent_to_it_alone() -> None:
     stamps = ada.stamps()
     sent = [stamp.sequence for event, stamp in stamps if event.code != Code.PUBLIC_MSG]
     assert sent == list(range(2, 2 + len(sent)))  # 1 was the port of groups
+
+
+def test_what_is_told_of_it_goes_round_as_it_does() -> None:
+    world = World()
+    ada = new(world, "ada")
+    session = world.rooms.at[ada.place].session
+    assert session is not None
+    session.sent = NUMBERS + 5
+    [event] = ada.log_in()
+    opened = Opened.read(event.text)
+    assert opened is not None
+    assert opened.last == 5
 
 
 def test_who_joins_is_told_how_far_the_numbers_of_the_channel_are() -> None:

@@ -6,9 +6,11 @@ from ipaddress import IPv4Address, IPv6Address
 
 from attrs import evolve
 
+from sockd.chat.legacy import Legacy
 from sockd.chat.members import Gate
 from sockd.chat.settings import ChannelSettings
-from sockd.formats.chat.events import Code
+from sockd.chat.words import OFF_LINK
+from sockd.formats.chat.events import Code, pack
 from tests.chat.world import (
     CHANNELS,
     MULTICAST,
@@ -162,6 +164,17 @@ def test_no_old_client_may_be_allowed_at_an_address() -> None:
     world = World(old_sessions=0)
     ada = Old(world, b"ada", world.place())
     assert ada.log_in() == [(Code.ERROR, b"0 old clients at your address are enough")]
+
+
+def test_old_clients_off_the_link_go_where_they_are_not_served_any_more() -> None:
+    world = World(legacy=Legacy.EVERYWHERE)
+    near = old(world, "ada")
+    far = Old(world, b"bob", world.place(host="203.0.113.9"))
+    world.send(far.place, pack(Code.LOGIN_REQ, far.name), is_on_link=False)
+    hush(near, far)
+    world.apply(settings(legacy=Legacy.ON_LINK))
+    assert (near.heard(), far.heard()) == ([], [(Code.ERROR, OFF_LINK)])
+    assert list(world.rooms.users) == [b"ada"]
 
 
 def test_new_clients_are_told_where_heartbeats_are_when_that_is_another_group() -> None:

@@ -301,7 +301,7 @@ def runnable(own: dict[str, Any]) -> dict[str, Any]:
 
 
 TOGETHER = {"channels", "groups", "first_group", "first_group6"}
-"""What the chat checks together: tests/services/test_chat.py."""
+"""What the chat checks together: tests/services/test_chat_options.py."""
 
 
 @given(st.data(), st.sampled_from(sorted(FOUND.kinds)))

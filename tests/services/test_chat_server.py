@@ -27,14 +27,20 @@ def server(folder: Path, **table: Any) -> Any:
     return make_context("chat", **table)
 
 
+def texts(client: Client, code: int) -> list[bytes]:
+    """Of the events with this code that have come."""
+    data, found = client.received, []
+    while data:
+        end = 2 + int.from_bytes(data[:2], "big")
+        if data[2:4] == code.to_bytes(2, "big"):
+            found.append(data[4:end])
+        data = data[end:]
+    return found
+
+
 def events(client: Client, code: int) -> int:
     """How many with this code have come."""
-    data, count = client.received, 0
-    while data:
-        size = int.from_bytes(data[:2], "big")
-        count += data[2:4] == code.to_bytes(2, "big")
-        data = data[2 + size :]
-    return count
+    return len(texts(client, code))
 
 
 def test_lists_go_on_in_parts_and_only_so_many_of_them_at_once(tmp_path: Path) -> None:
@@ -58,6 +64,29 @@ def test_lists_go_on_in_parts_and_only_so_many_of_them_at_once(tmp_path: Path) -
     clients[0].vanish()  # a list for nobody ends
     context.world.reactor.advance(1)
     assert context.shared._listings == {}
+
+
+def test_a_list_that_is_held_up_costs_the_same_however_long_and_goes_on_where_it_was(
+    tmp_path: Path,
+) -> None:
+    channels = {f"c{number}": "x" * 400 for number in range(50)}
+    context = server(tmp_path, channels=channels, trusted=[], old_bytes=2048)
+    client = connect("chat", context)
+    client.send(frame(pack(Code.LOGIN_REQ, b"ada")), frame(pack(Code.LIST_CHANNELS)))
+    came = events(client, Code.CHANNEL_ITEM)
+    desk, [(user, listed)] = context.shared.desk, context.shared._listings.items()
+    for _ in range(100):
+        desk.threshold.allowances._old_bytes.take_up_to(
+            2048, user.place.host, context.clock.seconds()
+        )
+        context.world.reactor.advance(LIST_SECONDS)
+        assert context.shared._listings == {user: listed}  # as it was, and nothing around it
+    assert events(client, Code.CHANNEL_ITEM) == came < 50
+    for _ in range(200):
+        context.world.reactor.advance(LIST_SECONDS)
+    titles = [text.split()[0] for text in texts(client, Code.CHANNEL_ITEM)]
+    assert titles == [title.encode() for title in channels]
+    assert (context.shared._listings, context.shared._held_up) == ({}, {})
 
 
 def test_who_does_not_read_is_sent_no_more_than_so_much_and_what_is_left_out_is_counted(

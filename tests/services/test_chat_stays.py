@@ -15,7 +15,7 @@ from sockd.daemon.instance import InstanceError, make_instance
 from sockd.formats.chat.events import Code
 from sockd.testing.running import until
 from tests.daemon.running import apply, daemon_of
-from tests.helpers import LogRecorder, make_settings, make_world
+from tests.helpers import LogRecorder, make_context, make_settings, make_world
 from tests.services.chatters import UDP, Chat, Person, chat, told
 
 
@@ -131,6 +131,15 @@ def test_two_instances_have_a_state_each(tmp_path: Path, monkeypatch: pytest.Mon
         paths.append(shared._state)
         shared.stop()
     assert paths == [tmp_path / "chat.state", tmp_path / "talk.state"]
+
+
+def test_each_start_has_its_epoch_though_the_clock_says_the_same(tmp_path: Path) -> None:
+    world = make_world(wall=lambda: 0.0)
+    epochs = {
+        make_context("chat", world, state=str(tmp_path / "s")).shared.desk.rooms.epoch
+        for _ in range(3)
+    }
+    assert len(epochs) == 3
 
 
 @pytest.mark.parametrize(

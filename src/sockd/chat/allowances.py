@@ -10,8 +10,8 @@ from collections import Counter, OrderedDict
 from collections.abc import Callable
 
 from sockd.access.buckets import Buckets
-from sockd.access.guard import DATAGRAM_SOURCE_BITS
-from sockd.access.prefixes import source_key
+from sockd.access.guard import CONNECTION_SOURCE_BITS, DATAGRAM_SOURCE_BITS
+from sockd.access.prefixes import parse_address, source_key
 from sockd.chat.members import Place, User
 from sockd.chat.settings import Settings
 
@@ -30,7 +30,7 @@ class Allowances:
         self._old_at: Counter[str] = Counter()
         """Old clients at each host."""
         self._at: Counter[str] = Counter()
-        """All users at each host."""
+        """All users of each source."""
         self._strangers = Buckets(1 / RETRY_SECONDS, 1, KEPT)
         self._left: OrderedDict[Place, tuple[float, float]] = OrderedDict()
         """Events that a new client might still have sent when it went, and when that was."""
@@ -42,6 +42,8 @@ class Allowances:
         most, old = max(settings.old_bytes, 1), max(settings.old_sessions, 1)
         self._old_bytes = Buckets(most, most, KEPT)
         self._old_events = Buckets(settings.rate * old, settings.burst * old, KEPT)
+        users = settings.users_per_address
+        self._events = Buckets(settings.rate * users, settings.burst * users, KEPT)
 
     def may_answer(self, host: str, now: float) -> bool:
         """Whether a host whose address may be forged is answered."""
@@ -61,30 +63,33 @@ class Allowances:
 
     def has_place(self, host: str) -> bool:
         """Whether one more user may come from there: nobody is to take the places of all."""
-        return not self._is_limited(host) or self._at[host] < self._settings.users_per_address
+        return (
+            not self._is_limited(host) or self._at[_source(host)] < self._settings.users_per_address
+        )
 
     def move(self, before: str, now: str) -> None:
         """A user is at another host."""
-        _count_off(self._at, before)
-        self._at[now] += 1
+        _count_off(self._at, _source(before))
+        self._at[_source(now)] += 1
 
     def come(self, user: User, now: float) -> None:
         """A user has logged in. Who comes and goes may send no more than who stays: what it may
         send at once is what its address, or its place, has left."""
-        place, burst = user.place, self._settings.burst
-        self._at[place.host] += 1
+        place, host, source = user.place, user.place.host, _source(user.place.host)
+        events, key = self._events, source
+        self._at[source] += 1
         if user.session is None:
-            self._old_at[place.host] += 1
-            if self._is_limited(place.host):
-                taken = [self._old_events.take(place.host, now) for _ in range(burst)]
-                user.tokens = float(sum(taken))
-        elif (left := self._left.pop(place, None)) is not None:
+            self._old_at[host] += 1
+            events, key = self._old_events, host
+        if self._is_limited(host):
+            user.tokens = events.take_up_to(self._settings.burst, key, now)
+        if (left := self._left.pop(place, None)) is not None:
             tokens, since = left
-            user.tokens = min(burst, tokens + (now - since) * self._settings.rate)
+            user.tokens = min(user.tokens, tokens + (now - since) * self._settings.rate)
 
     def go(self, user: User) -> None:
         """It has logged off."""
-        _count_off(self._at, user.place.host)
+        _count_off(self._at, _source(user.place.host))
         if user.session is None:
             _count_off(self._old_at, user.place.host)
             return
@@ -94,6 +99,14 @@ class Allowances:
 
     def _is_limited(self, host: str) -> bool:
         return bool(host) and not self.trusts(host)
+
+
+def _source(host: str) -> str:
+    """What a proven address is counted under: one site's LAN has all of a network of IPv6. Of those
+    who are on the link by addresses of the link, each is itself."""
+    if ":" not in host or parse_address(host).is_link_local:
+        return host
+    return source_key(host, *CONNECTION_SOURCE_BITS)
 
 
 def _count_off(counts: Counter[str], host: str) -> None:

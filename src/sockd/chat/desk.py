@@ -24,7 +24,7 @@ from sockd.formats.chat.events import Code, Event, pack, unpack
 from sockd.formats.chat.hello import Hello, Welcome
 from sockd.formats.chat.names import fold
 from sockd.formats.chat.session import Open, Opened
-from sockd.formats.chat.window import Arrival, Window
+from sockd.formats.chat.window import NUMBERS, Arrival, Window
 
 _OPEN = pack(Code.OPEN)
 FEATURES = ("session", "ack", "stamp")
@@ -48,7 +48,7 @@ class Desk:
         self._sessions: dict[bytes, User] = {}
 
     def apply(self, settings: Settings, moment: Moment) -> list[Effect]:
-        """Have other settings. Old clients go where there are to be none any more."""
+        """Have other settings. Old clients go that are not to be served any more."""
         before = self.rooms.settings
         if settings != before:
             self.threshold.allowances.apply(settings)
@@ -57,10 +57,11 @@ class Desk:
             gate = user.place.gate
             if group_of(gate, before) != group_of(gate, settings):
                 effects += self._beats(user, moment)
-        if settings.legacy is Legacy.OFF:
-            for user in [user for user in self.rooms.users.values() if user.session is None]:
-                effects += self.rooms.error(user, NEWER, moment)
-                effects += self.log_off(user, moment, _LEGACY_OFF)
+        for user in [user for user in self.rooms.users.values() if user.session is None]:
+            if unserved := self._unserved(user.is_on_link):
+                text, reason = unserved
+                effects += self.rooms.error(user, text, moment)
+                effects += self.log_off(user, moment, reason)
         return effects
 
     # what comes
@@ -86,7 +87,7 @@ class Desk:
                 return self.threshold.late(place, data, end, signed, moment, is_on_link)
             # shorter than what was asked; and after a start all need it
             return self.threshold.stranger(place, PLEASE_LOG_IN, moment, is_proven=is_on_link)
-        if event.code in ANSWERS and place not in self.rooms.at:
+        if event.code in ANSWERS:
             return self.threshold.drop("answer")
         return self._plain(place, event, moment, is_on_link, interface)
 
@@ -134,7 +135,7 @@ class Desk:
 
     def _hello(self, place: Place, hello: Hello, moment: Moment) -> list[Effect]:
         rooms, secret = self.rooms, self.rooms.secret
-        cookie = secret.cookie(place.name, hello.nonce, moment.seconds)
+        cookie = secret.cookie(place.name, hello.nonce, rooms.epoch, moment.seconds)
         welcome = Welcome(hello.nonce, secret.server, rooms.epoch, cookie, FEATURES, self.name)
         return [ToPlace(place, welcome.write())]
 
@@ -151,7 +152,7 @@ class Desk:
         asked = Open.read(event.text)
         secret = self.rooms.secret
         if asked is None or not secret.is_cookie(
-            asked.cookie, place.name, asked.nonce, moment.seconds
+            asked.cookie, place.name, asked.nonce, self.rooms.epoch, moment.seconds
         ):
             return self.threshold.stranger(place, HELLO_FIRST, moment, is_proven=is_on_link)
         if self.threshold.bans(place.host):
@@ -267,14 +268,16 @@ class Desk:
             if event.code == Code.NOTHING:
                 return self.threshold.stranger(place, PLEASE_LOG_IN, moment, is_proven=is_on_link)
             return self.threshold.drop("unsigned")
-        if self.rooms.settings.legacy is Legacy.OFF:
-            return self.threshold.stranger(place, NEWER, moment, _LEGACY_OFF, is_proven=is_on_link)
-        if not (is_on_link or self.rooms.settings.legacy is Legacy.EVERYWHERE):
-            return self.threshold.stranger(place, OFF_LINK, moment, _OFF_LINK, is_proven=False)
+        if unserved := self._unserved(is_on_link):
+            text, reason = unserved
+            return self.threshold.stranger(place, text, moment, reason, is_proven=is_on_link)
         if user is not None and user.interface != interface:
             return self.threshold.drop("interface")
         if event.code == Code.LOGIN_REQ:
-            return self._log_in_old(place, user, event.text, moment, interface)
+            effects = self._log_in_old(place, user, event.text, moment)
+            if (user := self.rooms.at.get(place)) is not None:
+                user.is_on_link, user.interface = is_on_link, interface
+            return effects
         if user is None and event.code == Code.LOGOFF:
             return []  # it comes before each log-in, and an ERROR would count as the answer to that
         if user is None:
@@ -284,8 +287,15 @@ class Desk:
         self.rooms.alive(user, moment.seconds)
         return self._do(user, event, moment, 0)
 
+    def _unserved(self, is_on_link: bool) -> tuple[bytes, Reason] | None:
+        """Why an old client is not served: for itself, and for those who look after the server."""
+        legacy = self.rooms.settings.legacy
+        if legacy is Legacy.OFF:
+            return NEWER, _LEGACY_OFF
+        return None if is_on_link or legacy is Legacy.EVERYWHERE else (OFF_LINK, _OFF_LINK)
+
     def _log_in_old(
-        self, place: Place, user: User | None, text: bytes, moment: Moment, interface: int
+        self, place: Place, user: User | None, text: bytes, moment: Moment
     ) -> list[Effect]:
         typed = nickname = text.strip()
         is_strict = self.rooms.settings.is_strict and place.host
@@ -315,7 +325,7 @@ class Desk:
         effects = self._clear(place, None, moment)
         effects += self.rooms.log_in(place, nickname, moment)
         user = self.rooms.at[place]
-        user.interface, user.typed = interface, typed
+        user.typed = typed
         self.threshold.allowances.come(user, moment.seconds)
         return [*effects, ToPlace(place, ack), *self._port(user, moment)]
 
@@ -363,8 +373,9 @@ class Desk:
         port = user.place.gate.group_port
         if port is None:
             return []
-        told: list[Effect] = [self.rooms.answer(user, Code.SET_MCAST_PORT, b"%d" % port, moment)]
-        return told + self._beats(user, moment)
+        # part of the log-in, which no budget holds up: without it nothing would ever be heard
+        told = self.rooms.answer(user, Code.SET_MCAST_PORT, b"%d" % port, moment)
+        return [ToPlace(user.place, told.data), *self._beats(user, moment)]
 
     def _beats(self, user: User, moment: Moment) -> list[Effect]:
         """Where a new client hears that groups reach it."""
@@ -377,4 +388,4 @@ class Desk:
 
 def _gone_on(opened: Opened, user: User) -> bytes:
     """The answer to who has a session: it goes on."""
-    return evolve(opened, last=user.session.sent if user.session else 0).write()
+    return evolve(opened, last=user.session.sent % NUMBERS if user.session else 0).write()

@@ -105,6 +105,7 @@ class User:
     """It has sent STILL_HERE, so it will again."""
     channels: list[Channel] = field(factory=list)
     """Those that it is in, the current one first."""
+    is_on_link: bool = True
     interface: int = 0
     """The number of the interface that an old client has logged in by: it is bound to it."""
     typed: bytes = b""

@@ -42,20 +42,20 @@ class Secret:
         """Tells this server from others."""
         return self._derive(b"server", _SERVER_ID_BYTES)
 
-    def cookie(self, place: str, nonce: bytes, now: float) -> bytes:
-        """What proves that who is at a place has had it, for a while."""
-        return self._cookie(place, nonce, int(now // SLOT_SECONDS))
+    def cookie(self, place: str, nonce: bytes, epoch: int, now: float) -> bytes:
+        """What proves that who is at a place has had it, for a while, since this start: what came
+        before is forgotten, so it could be had to come again."""
+        return self._cookie(place, nonce, epoch, int(now // SLOT_SECONDS))
 
-    def is_cookie(self, cookie: bytes, place: str, nonce: bytes, now: float) -> bool:
+    def is_cookie(self, cookie: bytes, place: str, nonce: bytes, epoch: int, now: float) -> bool:
         """Whether it is one that this place has been given lately."""
         slot = int(now // SLOT_SECONDS)
-        good = [self._cookie(place, nonce, number) for number in (slot, slot - 1)]
+        good = [self._cookie(place, nonce, epoch, number) for number in (slot, slot - 1)]
         return any([compare_digest(cookie, one) for one in good])  # noqa: C419 - always both
 
-    def _cookie(self, place: str, nonce: bytes, slot: int) -> bytes:
-        return self._derive(
-            b"cookie", COOKIE_BYTES, place.encode(), nonce, slot.to_bytes(8, "big", signed=True)
-        )
+    def _cookie(self, place: str, nonce: bytes, epoch: int, slot: int) -> bytes:
+        since = epoch.to_bytes(4, "big"), slot.to_bytes(8, "big", signed=True)
+        return self._derive(b"cookie", COOKIE_BYTES, place.encode(), nonce, *since)
 
     def session(self, place: str, cookie: bytes, nickname: bytes) -> bytes:
         """The session of a log-in: whoever asks for the same again is given the same."""

@@ -6,7 +6,7 @@ All doors of an instance lead here. It holds what a reload keeps: who is logged 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from itertools import chain, islice
+from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -119,6 +119,8 @@ class ChatServer:
         self.streams = Streams()
         self.doors: dict[Gate, Door] = {self.streams.gate: self.streams}
         self._listings: dict[User, Iterator[bytes]] = {}
+        self._held_up: dict[User, bytes] = {}
+        """The next event of a list, where it could not be sent yet."""
         self._list_call: IDelayedCall | None = None
         self._tick_call: IDelayedCall | None = context.clock.callLater(TICK_SECONDS, self._tick)
 
@@ -211,6 +213,7 @@ class ChatServer:
                 case Gone(user, reason):
                     self._is_remembered &= user.session is None
                     self._listings.pop(user, None)
+                    self._held_up.pop(user, None)
                     duration = self.context.clock.seconds() - user.since
                     self._report("logged-off", user, reason=reason, duration=duration)
                     self._door(user).gone(user, user.place)
@@ -265,13 +268,13 @@ class ChatServer:
     def _list_some(self, user: User) -> None:
         listed = self._listings[user]
         for _ in range(LIST_PART):
-            event = next(listed, None)
+            event = self._held_up.pop(user, None) or next(listed, None)
             if event is None:
                 del self._listings[user]
                 self.desk.rooms.listed(user)
                 break
             if not self._send(user, event):
-                self._listings[user] = chain((event,), listed)
+                self._held_up[user] = event
                 break
 
     def _plan_list(self) -> None:

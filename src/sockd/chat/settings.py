@@ -46,8 +46,10 @@ class Settings:
     """Without a sign of life, for who has ever sent STILL_HERE."""
     long_patience: float = 1800.0
     """The same for others: three of the tutorial's four clients never send it."""
-    suspect_patience: float = 30.0
-    """The same once the network has said that nobody is there; a forger can have it say that."""
+    suspect_patience: float = 45.0
+    """The same once the network has said that nobody is there; a forger can have it say that, so
+    the next sign of life, 30 s behind the last, has to be in time, though it is late or sent again.
+    """
     burst: int = 5
     """Events of one user at once."""
     rate: float = 2.0

@@ -107,7 +107,8 @@ class ChatOptions:
     )
     users_per_address: int = option(
         100,
-        "users at one address, as behind a router; of connections max_connections_per_source holds",
+        "users at one address, as behind a router, or in 64 bits of IPv6; of connections "
+        "max_connections_per_source holds",
         validator=validators.ge(1),
         change=Change.NOW,
     )
@@ -166,7 +167,7 @@ def channels(
 ) -> tuple[list[ChannelSettings], IPv4Address | None, IPv6Address | None]:
     """The channels, each with its groups, and the groups behind theirs, for heartbeats; `check` has
     looked at them."""
-    taken = frozenset(options.groups.values())
+    taken = frozenset(map(ip_address, options.groups.values()))
     free4 = _following(options.first_group, IPv4Address, taken)
     free6 = _following(options.first_group6, IPv6Address, taken)
     found = []
@@ -184,13 +185,16 @@ def channels(
     return found, next(free4, None), next(free6, None)
 
 
-def _following(first: str, kind: type[Group], taken: Collection[str]) -> Iterator[Group]:
+def _following(
+    first: str, kind: type[Group], taken: Collection[IPv4Address | IPv6Address]
+) -> Iterator[Group]:
     """The group and those behind it that nobody has."""
     group = kind(first)
-    while group.is_multicast:
-        if str(group) not in taken:
+    for number in range(int(group), 1 << group.max_prefixlen):
+        if not (group := kind(number)).is_multicast:
+            break
+        if group not in taken:
             yield group
-        group += 1
 
 
 def check(options: ChatOptions) -> None:
@@ -222,8 +226,21 @@ def check(options: ChatOptions) -> None:
         if not about.strip() or not about.isprintable() or len(about.encode()) > MOST_DESCRIPTION:
             what = f"{title} needs a description, in one line of at most {MOST_DESCRIPTION} bytes"
             mistakes.append(("channels", what))
+    mistakes = mistakes or _too_few_groups(options)
     if mistakes:
         raise OptionError(*mistakes)
+
+
+def _too_few_groups(options: ChatOptions) -> list[tuple[str, str]]:
+    found, _, _ = channels(options)
+    return [
+        (name, "there are not as many groups behind it as channels")
+        for name, groups in (
+            ("first_group", [one.group for one in found]),
+            ("first_group6", [one.group6 for one in found]),
+        )
+        if None in groups
+    ]
 
 
 def _is_group(text: str, version: int | None = None) -> bool:
@@ -266,7 +283,8 @@ def share(context: Context[ChatOptions, ChatServer]) -> ChatServer:
     path = Path(options.state or runtime / f"{context.name}.state")
     known = memory.read(path)
     secret, names = known or (os.urandom(SECRET_BYTES), set())
-    epoch = int(context.world.wall() * 1000) & 0xFFFFFFFF
+    # by chance: a host without a clock of its own starts at the same time each time
+    epoch = int.from_bytes(os.urandom(4), "big")
     rooms = Rooms(settings(options), Secret(secret), epoch)
     desk = Desk(rooms, context.world.hostname, context.guard.counts)
     desk.threshold.held = names

@@ -213,13 +213,9 @@ class Network:
         for effect in effects:
             match effect:
                 case ToPlace(place, data):
-                    self._send(self._hear, place, data)
+                    self._tell(place, data)
                 case ToUser(user, data):
-                    code = int.from_bytes(data[:2], "big")
-                    if self.loses[code]:
-                        self.loses[code] -= 1
-                    else:
-                        self._send(self._hear, user.place, data)
+                    self._tell(user.place, data)
                 case Gone(user):
                     self.gone.append(user.nickname.decode())
                 case ToChannel(_, data) if self.is_mute:
@@ -238,6 +234,13 @@ class Network:
                     for data in events:
                         self._send(self._hear, user.place, data)
                     user.is_listing = False
+
+    def _tell(self, place: Place, data: bytes) -> None:
+        code = int.from_bytes(data[:2], "big")
+        if self.loses[code]:
+            self.loses[code] -= 1
+        else:
+            self._send(self._hear, place, data)
 
     def _send_to_group(self, group: Group | None, data: bytes) -> None:
         for client in self.clients.values():

@@ -9,7 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sockd.formats.chat.names import MAX_NICKNAME, MAX_TITLE, fold, nickname_fault, title_fault
+from sockd.formats.chat.names import (
+    MAX_FOLDED,
+    MAX_NICKNAME,
+    MAX_TITLE,
+    fold,
+    nickname_fault,
+    title_fault,
+)
 from tests.formats.chat.strategies import HOSTILE_BYTES
 
 
@@ -110,6 +117,12 @@ def test_every_character_of_unicode_folds_once_for_all() -> None:
             name = chr(code).encode()
             assert fold(fold(name)) == fold(name), hex(code)
             assert len(fold(name)) <= 3 * len(name), hex(code)
+            assert len(name) * MAX_TITLE <= len(fold(name)) * MAX_FOLDED, hex(code)
+
+
+def test_what_is_longer_than_any_name_is_not_looked_at() -> None:
+    assert fold(b"A" * MAX_FOLDED) == b"a" * MAX_FOLDED
+    assert fold(b"A" * (MAX_FOLDED + 1)) == b"A" * (MAX_FOLDED + 1)
 
 
 @given(HOSTILE_BYTES, HOSTILE_BYTES)

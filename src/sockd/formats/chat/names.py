@@ -8,6 +8,9 @@ MAX_NICKNAME = 32
 """Characters of the longest nickname, unless an option says otherwise."""
 MAX_TITLE = 32
 """Bytes of the longest title of a channel: a title and a name leave a text most of an event."""
+MAX_FOLDED = 4 * MAX_TITLE
+"""Bytes of the longest name that has another case: three of them may fold to one of a title. To
+fold all of a long datagram would take longer than others can wait."""
 MORE = "..."
 """Stands, in a list of titles, for those that found no room; so it is none."""
 _NICKNAME = re.compile(rb"[A-Za-z0-9_-]+")
@@ -41,8 +44,10 @@ def fold(name: bytes) -> bytes:
 
     Of UTF-8 it is Unicode's: so the long s of "Pet\u017f" is an s, too, and two titles that fold
     alike are one. Of other bytes only ASCII has case, and none of them folds as UTF-8 does. It
-    has at most three times as many bytes.
+    has at most three times as many bytes. What is longer than any name stays as it is.
     """
+    if len(name) > MAX_FOLDED:
+        return name
     try:
         return name.decode().casefold().encode()
     except UnicodeDecodeError:
