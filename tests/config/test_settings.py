@@ -300,8 +300,8 @@ def runnable(own: dict[str, Any]) -> dict[str, Any]:
     return {**own, "command": ("fortune", *words), "environment": variables, "user": User(0)}
 
 
-TOGETHER = {"channels", "groups", "first_group", "first_group6"}
-"""What the chat checks together: tests/services/test_chat.py."""
+TOGETHER = {"channels", "groups", "first_group", "first_group6", "group_interface"}
+"""What the chat checks together: tests/services/test_chat_options.py."""
 
 
 @given(st.data(), st.sampled_from(sorted(FOUND.kinds)))

@@ -20,7 +20,6 @@ from tests.daemon.running import apply, daemon_of
 from tests.helpers import LogRecorder, make_settings, make_world
 from tests.services.chatters import UDP, Chat, Person, chat, told
 
-
 PLACES = (("udp", "ada"), ("multicast", "bob"), ("tcp", "eve"))
 
 

@@ -214,8 +214,15 @@ def check(options: ChatOptions) -> None:
     ]
     if not options.channels:
         mistakes.append(("channels", "there must be one at least"))
-    if len({fold(title.encode()) for title in options.channels}) < len(options.channels):
-        mistakes.append(("channels", "two titles are the same but for case"))
+    if options.group_interface and not _is_address(options.group_interface):
+        what = (
+            f"{options.group_interface!r} is no address: it is one of the interface, not its name"
+        )
+        mistakes.append(("group_interface", what))
+    first: dict[bytes, str] = {}
+    for title in options.channels:
+        if (other := first.setdefault(fold(title.encode()), title)) != title:
+            mistakes.append(("channels", f"{other} and {title} are the same but for case"))
     for title, about in options.channels.items():
         if why := title_fault(title):
             mistakes.append(("channels", why))
@@ -224,6 +231,14 @@ def check(options: ChatOptions) -> None:
             mistakes.append(("channels", what))
     if mistakes:
         raise OptionError(*mistakes)
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return "%" not in text
 
 
 def _is_group(text: str, version: int | None = None) -> bool:
