@@ -215,9 +215,7 @@ def check(options: ChatOptions) -> None:
     if not options.channels:
         mistakes.append(("channels", "there must be one at least"))
     if options.group_interface and not _is_address(options.group_interface):
-        what = (
-            f"{options.group_interface!r} is no address: it is one of the interface, not its name"
-        )
+        what = f"{options.group_interface!r} is no address: one of the interface, not its name"
         mistakes.append(("group_interface", what))
     first: dict[bytes, str] = {}
     for title in options.channels:
