@@ -195,7 +195,7 @@ def test_two_instances_have_a_state_each(tmp_path: Path, monkeypatch: pytest.Mon
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda path: path.mkdir(), "Is a directory"),
+        (lambda path: path.mkdir(), "state: .*/state: Is a directory"),
         (lambda path: path.write_text("[service.chat]\n"), "is no state of a chat"),
         (lambda path: path.symlink_to(path), "symbolic links"),
     ],

@@ -271,13 +271,18 @@ def settings(options: ChatOptions) -> Settings:
 
 
 def share(context: Context[ChatOptions, ChatServer]) -> ChatServer:
-    """What the doors share. Raises OSError where the state's file cannot be read, ValueError where
-    it is none."""
+    """What the doors share. Raises OSError or ValueError where the state's file cannot be read or is
+    none."""
     options = context.options
     runtime = Path(runtime_directory(os.environ, os.getuid()))
     # two instances have a file each: another's secret is another's sessions
     path = Path(options.state or runtime / f"{context.name}.state")
-    known = memory.read(path)
+    try:
+        known = memory.read(path)
+    except OSError as error:
+        if error.strerror is None:  # it has words of its own
+            raise
+        raise ValueError(f"state: {path}: {error.strerror}") from None
     secret, names = known or (os.urandom(SECRET_BYTES), set())
     epoch = int(context.world.wall() * 1000) & 0xFFFFFFFF
     rooms = Rooms(settings(options), Secret(secret), epoch)
