@@ -271,8 +271,8 @@ def settings(options: ChatOptions) -> Settings:
 
 
 def share(context: Context[ChatOptions, ChatServer]) -> ChatServer:
-    """What the doors share. Raises OSError or ValueError where the state's file cannot be read or is
-    none."""
+    """What the doors share. Raises OSError or ValueError where the state's file cannot be read, or
+    is none."""
     options = context.options
     runtime = Path(runtime_directory(os.environ, os.getuid()))
     # two instances have a file each: another's secret is another's sessions
