@@ -42,6 +42,7 @@ from sockd.client.chat.told import (
         (UserRow("bert", 3661, ["Pets"]), "   bert                   1:01:01  Pets"),
         (Lost("Pets", 1), "!! 1 message or notice of Pets did not arrive"),
         (Lost("Pets", 2), "!! 2 messages or notices of Pets did not arrive"),
+        (Lost("", 1), "!! 1 private message or answer did not arrive"),
         (Lost("", 2), "!! 2 private messages or answers did not arrive"),
         (NotSent("hi"), "!! not sent: hi"),
         (LoggedIn("anna", "", False), "-- logged in as anna"),
