@@ -300,7 +300,7 @@ def runnable(own: dict[str, Any]) -> dict[str, Any]:
     return {**own, "command": ("fortune", *words), "environment": variables, "user": User(0)}
 
 
-TOGETHER = {"channels", "groups", "first_group", "first_group6"}
+TOGETHER = {"channels", "groups", "first_group", "first_group6", "group_interface"}
 """What the chat checks together: tests/services/test_chat_options.py."""
 
 

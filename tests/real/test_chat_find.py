@@ -274,8 +274,9 @@ Firewalls
   Who is there may then send to any udp port here. Safer: name the server.
   The server hears at udp 2027 and 2029, by --tcp at tcp 2027. There one of:
     nft insert rule inet filter input udp dport '{ 2027, 2029 }' accept
-    ufw allow 2027,2029/udp
-    firewall-cmd --add-port={2027,2029}/udp
+    nft insert rule inet filter input tcp dport 2027 accept
+    ufw allow 2027,2029/udp; ufw allow 2027/tcp
+    firewall-cmd --add-port={2027,2029}/udp --add-port=2027/tcp
 """
 )
 

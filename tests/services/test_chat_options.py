@@ -37,6 +37,7 @@ def test_each_channel_has_the_next_group_that_is_nobodys_and_heartbeats_the_one_
 
 
 LAST6 = str(ip_address((1 << 128) - 1))
+NO_ADDRESS = "is no address: one of the interface, not its name"
 FEW = "there are not as many groups behind it as channels"
 
 
@@ -44,7 +45,7 @@ FEW = "there are not as many groups behind it as channels"
     ("table", "name", "why"),
     [
         ({"channels": {}}, "channels", "there must be one at least"),
-        ({"channels": {"a": "x", "A": "y"}}, "channels", "two titles are the same but for case"),
+        ({"channels": {"a": "x", "A": "y"}}, "channels", "a and A are the same but for case"),
         ({"channels": {"a b": "x"}}, "channels", "a title has no white space"),
         ({"channels": {"a": " "}}, "channels", "a needs a description"),
         ({"channels": {"a": "x\ny"}}, "channels", "a needs a description"),
@@ -53,6 +54,8 @@ FEW = "there are not as many groups behind it as channels"
         ({"groups": {"Nowhere": "225.1.0.9"}}, "groups", "there is no channel Nowhere"),
         ({"first_group": "ff12::1"}, "first_group", "'ff12::1' is no multicast group of IPv4"),
         ({"first_group6": "225.1.0.1"}, "first_group6", "is no multicast group of IPv6"),
+        ({"group_interface": "eth0"}, "group_interface", f"'eth0' {NO_ADDRESS}"),
+        ({"group_interface": "fe80::1%eth0"}, "group_interface", f"'fe80::1%eth0' {NO_ADDRESS}"),
         ({"first_group": "239.255.255.255"}, "first_group", FEW),
         ({"first_group6": LAST6}, "first_group6", FEW),
     ],

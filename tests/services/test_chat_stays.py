@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,14 @@ from twisted.internet.threads import deferToThread
 
 from sockd.chat import memory
 from sockd.daemon.instance import InstanceError, make_instance
-from sockd.formats.chat.events import Code
+from sockd.formats.chat.events import Code, pack
 from sockd.testing.running import until
+from sockd.testing.sockets import address_of
 from tests.daemon.running import apply, daemon_of
 from tests.helpers import LogRecorder, make_context, make_settings, make_world
 from tests.services.chatters import UDP, Chat, Person, chat, told
+
+PLACES = (("udp", "ada"), ("multicast", "bob"), ("tcp", "eve"))
 
 
 def wanted(folder: Path, **table: Any) -> Any:
@@ -119,6 +123,61 @@ async def test_who_is_cut_off_by_the_stop_is_written_down_though_it_takes_second
         ada.link.close()
 
 
+@ensureDeferred
+async def test_nobody_is_told_that_others_are_gone_where_the_whole_chat_stops(
+    tmp_path: Path,
+) -> None:
+    def come(there: Chat) -> None:
+        for one in people:
+            one.open()
+            one.join(b"Pets")
+        people[-1].say(Code.SEND_PUBLIC, b"end")
+        for one in people:
+            one.hear_room(b"end")
+
+    def parted() -> list[bytes]:
+        ada, bob, eve = people
+        assert bob.groups is not None
+        found = []
+        for sock in (ada.link.socket, bob.link.socket, bob.groups.socket):
+            sock.setblocking(False)  # on loopback what was sent is there
+            with suppress(BlockingIOError):
+                while True:
+                    found.append(sock.recv(65536))
+        while data := eve.link.receive():
+            found.append(data)
+        return [data for data in found if data[:2] == pack(Code.USER_PARTS, b"")[:2]]
+
+    listens = (UDP, "tcp:0:interface=127.0.0.1")
+    async with chat(tmp_path, *listens) as there:
+        people = [Person(there, kind, name) for kind, name in PLACES]
+        await deferToThread(come, there)
+    with ExitStack() as stack:
+        for one in people:
+            stack.enter_context(one)
+        assert await deferToThread(parted) == []
+
+
+@ensureDeferred
+async def test_where_a_door_alone_is_closed_the_others_hear_that_who_came_by_it_is_gone(
+    tmp_path: Path,
+) -> None:
+    def come() -> None:
+        for one in (ada, bob):
+            one.open()
+            one.join(b"Pets")
+        ada.barrier()
+
+    async with daemon_of(wanted(tmp_path)) as daemon:
+        [(_, instance)] = daemon.instances
+        there = Chat(instance, tmp_path, 0)
+        with Person(there, "udp", "ada") as ada, Person(there, "udp", "bob") as bob:
+            bob.link.target = address_of(there.listener("multicast"))
+            await deferToThread(come)
+            apply(daemon, wanted(tmp_path, listen_multicast=[]))
+            assert await deferToThread(ada.hear) == (Code.USER_PARTS, b"Pets bob")
+
+
 def test_two_instances_have_a_state_each(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RUNTIME_DIRECTORY", str(tmp_path))
     world = make_world()
@@ -145,7 +204,7 @@ def test_each_start_has_its_epoch_though_the_clock_says_the_same(tmp_path: Path)
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda path: path.mkdir(), "Is a directory"),
+        (lambda path: path.mkdir(), "state: .*/state: Is a directory"),
         (lambda path: path.write_text("[service.chat]\n"), "is no state of a chat"),
         (lambda path: path.symlink_to(path), "symbolic links"),
     ],

@@ -294,7 +294,9 @@ class GroupDoor(UdpDoor):
 
     def _send_to_group(self, data: bytes, group: str) -> None:
         options, own = self.context.options, self.entrance
-        interface = options.group_interface or ("" if own.is_wildcard else own.host)
+        interface = options.group_interface
+        if not interface or (":" in interface) != (":" in own.host):  # it is for the other family
+            interface = "" if own.is_wildcard else own.host
         to = group, self.gate.group_port or 0
         why = ""
         if (now := self.context.clock.seconds()) >= self._aimed + AIM_SECONDS or self._why:

@@ -113,6 +113,8 @@ class ChatServer:
         self._why_unwritten = ""
         self._cut_off: dict[bytes, float] = {}
         """Folded nicknames of those whose door has closed, and since when: they may come back."""
+        self._partings: list[Effect] = []
+        self._parting_call: IDelayedCall | None = None
         self._reports = Buckets(REPORTS_PER_SECOND, REPORTS_AT_ONCE, 1)
         self._unreported = 0
         self._ticks = 0
@@ -138,8 +140,20 @@ class ChatServer:
         """A door is closed: who came by it is gone."""
         for user in [user for user in self.desk.rooms.at.values() if user.place.gate is door.gate]:
             self._cut(user)
-            self.carry_out(self.desk.log_off(user, self.moment, _DOOR_CLOSED))
+            effects = self.desk.log_off(user, self.moment, _DOOR_CLOSED)
+            self.carry_out(_untold(effects))
+            self._partings += [effect for effect in effects if isinstance(effect, ToChannel)]
         del self.doors[door.gate]
+        if self._partings and self._parting_call is None:
+            self._parting_call = self.context.clock.callLater(0, self._tell_partings)
+
+    def _tell_partings(self) -> None:
+        """Who came by a door that was closed has left; where all doors were, it is the stop, after
+        which they come back: nobody is told then."""
+        self._parting_call = None
+        partings, self._partings = self._partings, []
+        if len(self.doors) > 1:  # besides the streams
+            self.carry_out(partings)
 
     def received(
         self, place: Place, data: bytes, is_on_link: bool = True, interface: int = 0
@@ -151,7 +165,8 @@ class ChatServer:
         """A connection has ended. `by_us`: its user did not want it to."""
         if by_us and (user := self.desk.rooms.at.get(place)) is not None:
             self._cut(user)
-        self.carry_out(self.desk.left(place, self.moment))
+        effects = self.desk.left(place, self.moment)
+        self.carry_out(_untold(effects) if by_us else effects)
 
     def unreached(self, place: Place) -> None:
         """The network says that nobody is at a place."""
@@ -176,10 +191,10 @@ class ChatServer:
 
     def stop(self) -> Deferred[None] | None:
         """Let go of everything."""
-        for call in (self._tick_call, self._list_call):
+        for call in (self._tick_call, self._list_call, self._parting_call):
             if call is not None:
                 call.cancel()
-        self._tick_call = self._list_call = None
+        self._tick_call = self._list_call = self._parting_call = None
         self._listings.clear()
         return None
 
@@ -315,3 +330,8 @@ class ChatServer:
             self._why_unwritten = why
 
         written.addBoth(done)
+
+
+def _untold(effects: Sequence[Effect]) -> list[Effect]:
+    """What is to be done without telling channels."""
+    return [effect for effect in effects if not isinstance(effect, ToChannel)]

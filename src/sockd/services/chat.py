@@ -218,8 +218,13 @@ def check(options: ChatOptions) -> None:
     ]
     if not options.channels:
         mistakes.append(("channels", "there must be one at least"))
-    if len({fold(title.encode()) for title in options.channels}) < len(options.channels):
-        mistakes.append(("channels", "two titles are the same but for case"))
+    if options.group_interface and not _is_address(options.group_interface):
+        what = f"{options.group_interface!r} is no address: one of the interface, not its name"
+        mistakes.append(("group_interface", what))
+    first: dict[bytes, str] = {}
+    for title in options.channels:
+        if (other := first.setdefault(fold(title.encode()), title)) != title:
+            mistakes.append(("channels", f"{other} and {title} are the same but for case"))
     for title, about in options.channels.items():
         if why := title_fault(title):
             mistakes.append(("channels", why))
@@ -241,6 +246,14 @@ def _too_few_groups(options: ChatOptions) -> list[tuple[str, str]]:
         )
         if None in groups
     ]
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return "%" not in text
 
 
 def _is_group(text: str, version: int | None = None) -> bool:
@@ -275,13 +288,18 @@ def settings(options: ChatOptions) -> Settings:
 
 
 def share(context: Context[ChatOptions, ChatServer]) -> ChatServer:
-    """What the doors share. Raises OSError where the state's file cannot be read, ValueError where
-    it is none."""
+    """What the doors share. Raises OSError or ValueError where the state's file cannot be read, or
+    is none."""
     options = context.options
     runtime = Path(runtime_directory(os.environ, os.getuid()))
     # two instances have a file each: another's secret is another's sessions
     path = Path(options.state or runtime / f"{context.name}.state")
-    known = memory.read(path)
+    try:
+        known = memory.read(path)
+    except OSError as error:
+        if error.strerror is None:  # it has words of its own
+            raise
+        raise ValueError(f"state: {path}: {error.strerror}") from None
     secret, names = known or (os.urandom(SECRET_BYTES), set())
     # by chance: a host without a clock of its own starts at the same time each time
     epoch = int.from_bytes(os.urandom(4), "big")

@@ -301,3 +301,6 @@ def test_ports_that_must_be_open_are_told_with_a_line_for_each_firewall() -> Non
     assert max(map(len, lines)) <= WIDTH
     for words in ("nft insert rule", "ufw allow", "firewall-cmd", "2027", "2028", "2029", "tcp"):
         assert words in text
+    _, _, server = text.partition("The server hears")
+    for words in ("tcp dport 2027", "ufw allow 2027/tcp", "--add-port=2027/tcp"):
+        assert words in server

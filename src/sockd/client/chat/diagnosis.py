@@ -328,6 +328,7 @@ def firewall_lines(found: Findings) -> list[str]:
         "  Who is there may then send to any udp port here. Safer: name the server.",
         f"  The server hears at udp {chat} and {control}, by --tcp at tcp {chat}. There one of:",
         f"    nft insert rule inet filter input udp dport '{{ {chat}, {control} }}' accept",
-        f"    ufw allow {chat},{control}/udp",
-        f"    firewall-cmd --add-port={{{chat},{control}}}/udp",
+        f"    nft insert rule inet filter input tcp dport {chat} accept",
+        f"    ufw allow {chat},{control}/udp; ufw allow {chat}/tcp",
+        f"    firewall-cmd --add-port={{{chat},{control}}}/udp --add-port={chat}/tcp",
     ]

@@ -56,8 +56,12 @@ def shown(event: Shown) -> str:
             return f"   {visible(user):20} {_duration(seconds):>9}  {visible(' '.join(channels))}"
         case Lost(channel, count):
             if not channel:
-                return f"!! {_count(count, 'private message')} or answers did not arrive"
-            return f"!! {_count(count, 'message')} or notices of {visible(channel)} did not arrive"
+                answers = "answer" if count == 1 else "answers"
+                return f"!! {_count(count, 'private message')} or {answers} did not arrive"
+            notices = "notice" if count == 1 else "notices"
+            return (
+                f"!! {_count(count, 'message')} or {notices} of {visible(channel)} did not arrive"
+            )
         case NotSent(text):
             return f"!! not sent: {visible(text)}"
         case LoggedIn(nickname, server, is_again, has_missed):
