@@ -269,15 +269,19 @@ class Person(Session):
     def hears(self, *lines: str) -> Self:
         """These are printed next, and nothing else, but that a machine was slow."""
         for line in lines:
-            self.hears_one_of(line)
+            self.hears_in_any_order(line)
         return self
 
-    def hears_one_of(self, *lines: str) -> str:
-        """One of these is printed next: which."""
-        while (found := self.line()) not in lines and found.startswith(SLOW):
-            pass
-        assert found in lines, self.output.decode("utf-8", "backslashreplace")
-        return found
+    def hears_in_any_order(self, *lines: str) -> Self:
+        """The same, whichever is first."""
+        wanted = [*lines]
+        while wanted:
+            found = self.line()
+            if found in wanted:
+                wanted.remove(found)
+            else:
+                assert found.startswith(SLOW), self.output.decode("utf-8", "backslashreplace")
+        return self
 
     def skips_to(self, begin: str) -> Self:
         """A line that begins so is printed some time."""
