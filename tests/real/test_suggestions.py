@@ -14,6 +14,8 @@ from tests.daemons import namespace
 from tests.processes import PATIENCE, SOCKD, running
 
 KINDS = find().kinds
+MOST_SECONDS = 10 * PATIENCE
+"""They begin together, and those that talk are talked to one after the other."""
 SILENT = {"discard"}
 """Kinds that answer nothing, so that nothing is known of a datagram to them."""
 TALKS = {"chat"}
@@ -73,7 +75,7 @@ class Typed:
 def type_in(host: str, service: str, command: str, complaints: Path) -> Typed:
     """Start a command as a user does: a terminal is its input, where nothing is typed."""
     screen, device = os.openpty()
-    argv = ["timeout", str(PATIENCE), "ip", "netns", "exec", host, "bash", "-c", command]
+    argv = ["timeout", str(MOST_SECONDS), "ip", "netns", "exec", host, "bash", "-c", command]
     with complaints.open("wb") as errors:
         process = subprocess.Popen(
             argv,
