@@ -52,13 +52,20 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 @pytest.fixture(scope="session", autouse=True)
-def runtime(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A runtime directory of the suite's own: what a daemon of this machine keeps in its own is
-    neither read nor written."""
-    folder = tmp_path_factory.mktemp("runtime")
+def state_of_users(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What `sock` keeps for the user whose machine this is is neither read nor written."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("RUNTIME_DIRECTORY", str(folder))
-        yield folder
+        patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
+        yield
+
+
+@pytest.fixture(scope="module")
+def own_runtime(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What a daemon of this machine keeps is neither read nor written by services in this process.
+    Only where it is asked for: daemons that are started would have it in their environment."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RUNTIME_DIRECTORY", str(tmp_path_factory.mktemp("runtime")))
+        yield
 
 
 @pytest.fixture(scope="session")
