@@ -17,6 +17,7 @@ from sockd.service import Kind
 from tests.helpers import FOUND, LogRecorder, make_context, make_world, open_port
 from tests.memory import ASKER, Loop, MemoryPort, Sent
 
+pytestmark = pytest.mark.usefixtures("own_runtime")
 HEADERS = 28
 """Bytes of IPv4 and UDP."""
 KINDS = {name: kind for name, kind in FOUND.kinds.items() if kind.datagram}

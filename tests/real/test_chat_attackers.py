@@ -320,8 +320,8 @@ def test_who_forges_an_address_of_the_link_has_8_old_clients_and_64_kB_a_second_
         there = [name for name in server.state().users if name.startswith("old")]
         turn = itertools.cycle(places[: len(there)])
         forger.flood((next(turn), pack(Code.LIST_CHANNELS)) for _ in range(10_000))
-        seconds = time.monotonic() - began
     out = [one for one in from_server(wire, "10.79.1.3") if one.port >= 20_000]
+    seconds = time.monotonic() - began
     sent = sum(len(one.data) for one in out if one.port < 20_000 + len(there))
     tell(f"an address that is forged: {len(there)} sessions; {sent} bytes in {seconds:.1f} s")
     assert len(there) == 8

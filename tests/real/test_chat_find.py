@@ -50,8 +50,8 @@ table inet filter {
     }
 }
 """
-LONG = "8"
-"""Seconds for answers: a server that stands still for a moment is found all the same."""
+WAITS = ("1", "8", "30")
+"""Seconds for answers: a machine that is busy is given more, and most need little."""
 
 
 @pytest.fixture(scope="module")
@@ -87,10 +87,29 @@ def seek(host: str, *options: str) -> tuple[list[str], list[str], list[str]]:
     return [one["step"] for one in told[:-1]], told[-1]["found"], told[-1]["names"]
 
 
-def doctor(hosts: Lan, host: str, *options: str) -> CompletedProcess[bytes]:
+def find(host: str, *options: str) -> tuple[list[str], list[str], list[str]]:
+    """The same, where there is one: a server that stands still meanwhile is searched again."""
+    for _ in WAITS:
+        steps, found, names = seek(host, *options)
+        if found:
+            break
+    return steps, found, names
+
+
+def doctor(hosts: Lan, host: str, *options: str, wait: str = "0.5") -> CompletedProcess[bytes]:
     """What `sock chat --doctor` says there."""
-    command = hosts.sock("chat", "--doctor", "-W", LONG, *options, host=host)
+    command = hosts.sock("chat", "--doctor", "-W", wait, *options, host=host)
     return finish(command, seconds=4 * PATIENCE)
+
+
+def says(hosts: Lan, wanted: str, *options: str) -> CompletedProcess[bytes]:
+    """What it says on gamma: that, once it waits long enough for a server that is slow."""
+    for wait in WAITS:
+        done = doctor(hosts, hosts.gamma, *options, wait=wait)
+        if known(text_of(done), wait) == wanted:
+            break
+    assert known(text_of(done), wait) == wanted
+    return done
 
 
 def text_of(done: CompletedProcess[bytes]) -> str:
@@ -104,7 +123,7 @@ def text_of(done: CompletedProcess[bytes]) -> str:
 
 
 def test_a_client_that_knows_nothing_finds_the_server_of_its_network(network: Lan) -> None:
-    steps, found, names = seek(network.gamma)
+    steps, found, names = find(network.gamma)
     assert steps[0] == "looking for a server on lo, red"
     [one] = found  # at several addresses, and at two doors
     assert one.rpartition(":")[0] == "10.78.1.2" or one.startswith("[fe80::")
@@ -113,7 +132,7 @@ def test_a_client_that_knows_nothing_finds_the_server_of_its_network(network: La
 
 
 def test_a_client_finds_it_by_ipv6_alone(network: Lan) -> None:
-    _, [one], _ = seek(network.gamma, "--family", "6")
+    _, [one], _ = find(network.gamma, "--family", "6")
     assert re.fullmatch(r"\[fe80::[0-9a-f:]+%red\]:20(27|29)", one)
 
 
@@ -121,7 +140,7 @@ def test_a_firewall_that_drops_answers_to_broadcasts_does_not_hide_the_server(
     network: Lan,
 ) -> None:
     with firewall(network.gamma, USUAL_FIREWALL):
-        steps, found, _ = seek(network.gamma, "--family", "4")
+        steps, found, _ = find(network.gamma, "--family", "4")
     assert found == ["10.78.1.2:2027"]
     assert steps == [
         "looking for a server on lo, red",
@@ -140,7 +159,7 @@ def test_a_server_behind_many_absent_hosts_is_found(tmp_path: Path) -> None:
             Daemon(tmp_path, config, namespace=hosts.beta),
             firewall(hosts.gamma, USUAL_FIREWALL),
         ):
-            _, found, _ = seek(hosts.gamma, "--family", "4")
+            _, found, _ = find(hosts.gamma, "--family", "4")
     assert found == ["10.78.1.250:2027"]
 
 
@@ -149,9 +168,12 @@ def test_the_last_server_is_first_though_there_is_another_one(network: Lan, tmp_
     config = CHAT.replace("10.78.1.2", "10.78.1.3")
     with Daemon(tmp_path, config, namespace=network.gamma):
         for last, other in (("10.78.1.2", "10.78.1.3"), ("10.78.1.3", "10.78.1.2")):
-            options = ("--last", last, "--others", LONG, "--family", "4")
-            steps, found, _ = seek(network.alpha, *options)
-            hosts = [one.rpartition(":")[0] for one in found]
+            for others in WAITS:
+                options = ("--last", last, "--others", others, "--family", "4")
+                steps, found, _ = seek(network.alpha, *options)
+                hosts = [one.rpartition(":")[0] for one in found]
+                if len(hosts) == 2 and len(steps) == 1:
+                    break
             assert steps == [f"looking for a server at {last}:2027, or on lo, red, blue"]
             assert hosts in ([last, other], [last, other.replace("10.78.1.2", "10.78.2.2")])
 
@@ -165,7 +187,7 @@ def test_an_old_server_is_found_and_what_is_no_answer_is_not(silent: Lan) -> Non
     sock = silent.datagrams(silent.beta)
     sock.bind(("", 2027))
     with answering(sock, as_old):
-        _, found, names = seek(silent.gamma)
+        _, found, names = find(silent.gamma)
     assert found == names == ["10.78.1.2:2027"]
 
 
@@ -194,8 +216,10 @@ def test_sock_chat_without_a_host_talks_to_who_was_found(
 # the doctor
 
 
-def known(text: str) -> str:
+def known(text: str, wait: str) -> str:
     """What is another each time, written as what it is."""
+    text = text.replace(f"and {wait} s for answers", "and WAIT s for answers")
+    text = re.sub(rf"\b{10 + int(wait)} s\b", "BEAT s", text)
     text = re.sub(r"fe80::[0-9a-f:]+", "fe80::LINK", text)
     text = re.sub(r"\(\d+\.\d ms\)", "(TIME ms)", text)
     return re.sub(r"after \d+\.\d s", "after TIME s", text).replace(socket.gethostname(), "NAME")
@@ -211,7 +235,7 @@ Interfaces of this host
                        fd78:1::3/64
                        fe80::LINK/64
 
-Questions to udp 2027 and 2029, and 8 s for answers
+Questions to udp 2027 and 2029, and WAIT s for answers
 """
 WELL = (
     INTERFACES
@@ -227,7 +251,7 @@ WELL = (
   red  group ff02::1              4 sent, 2 answers
     NAME at fe80::LINK%red: udp 2027 (TIME ms), udp 2029 (TIME ms)
 
-A heartbeat of the server by multicast, in at most 18 s
+A heartbeat of the server by multicast, in at most BEAT s
   one of 10.78.1.2:2029 came after TIME s: groups reach this host
 
 All is well: sock chat finds a server at once.
@@ -250,8 +274,8 @@ Each address of small networks where nobody else has answered
                             answers
     NAME at 10.78.1.2: udp 2027 (TIME ms), udp 2029 (TIME ms)
 
-A heartbeat of the server by multicast, in at most 18 s
-  NONE of 10.78.1.2:2029 came in 18 s: groups do not reach this host
+A heartbeat of the server by multicast, in at most BEAT s
+  NONE of 10.78.1.2:2029 came in BEAT s: groups do not reach this host
 
 A server answers who asks it alone, and no broadcast: a firewall drops the
 answers, most likely one on this host, or the server listens on one address
@@ -282,17 +306,13 @@ Firewalls
 
 
 def test_the_doctor_says_that_all_is_well(network: Lan) -> None:
-    done = doctor(network, network.gamma)
-    assert known(text_of(done)) == WELL
-    assert done.returncode == 0
+    assert says(network, WELL).returncode == 0
 
 
 def test_the_doctor_tells_of_a_firewall_by_what_does_not_come_through_it(network: Lan) -> None:
     """A host that is named is asked, too."""
     with firewall(network.gamma, USUAL_FIREWALL):
-        done = doctor(network, network.gamma, "10.78.1.2")
-    assert known(text_of(done)) == FILTERED
-    assert done.returncode == 0
+        assert says(network, FILTERED, "10.78.1.2").returncode == 0
 
 
 def test_what_the_doctor_advises_opens_that_firewall(network: Lan) -> None:
@@ -303,17 +323,16 @@ def test_what_the_doctor_advises_opens_that_firewall(network: Lan) -> None:
     with firewall(network.gamma, rules.replace("iif red", 'iifname "red"')):
         for command in advised:
             run("ip", "netns", "exec", network.gamma, "sh", "-c", command)
-        done = doctor(network, network.gamma)
-    assert known(text_of(done)) == WELL
+        says(network, WELL)
 
 
 def test_the_doctor_names_a_firewall_that_keeps_questions_in(network: Lan) -> None:
     with firewall(network.gamma, NOTHING_LEAVES):
-        done = doctor(network, network.gamma, "-W", "0.5")
+        done = doctor(network, network.gamma)
         text = text_of(done)
         [advised] = re.findall(r"^    (nft .* output .*)$", text, re.M)
         run("ip", "netns", "exec", network.gamma, "sh", "-c", advised)
-        _, found, _ = seek(network.gamma)
+        _, found, _ = find(network.gamma)
     assert done.returncode == 3
     assert "  red  broadcast 10.78.1.255      NOT SENT: operation not permitted" in text
     assert "  red  group ff02::1              NOT SENT: operation not permitted" in text
@@ -322,7 +341,7 @@ def test_the_doctor_names_a_firewall_that_keeps_questions_in(network: Lan) -> No
 
 
 def test_the_doctor_says_that_nobody_is_there(silent: Lan) -> None:
-    done = doctor(silent, silent.gamma, "-W", "0.5")
+    done = doctor(silent, silent.gamma)
     text = text_of(done)
     assert done.returncode == 3
     assert "  red  broadcast 10.78.1.255      4 sent, no answer" in text
@@ -335,7 +354,10 @@ def test_the_doctor_says_that_a_server_listens_for_its_own_host_only(
     silent: Lan, tmp_path: Path
 ) -> None:
     with Daemon(tmp_path, NARROW, namespace=silent.gamma):
-        done = doctor(silent, silent.gamma)
+        for wait in WAITS:
+            done = doctor(silent, silent.gamma, wait=wait)
+            if done.returncode == 0:
+                break
     text = text_of(done)
     assert done.returncode == 0
     assert "Only this host has a server, and it listens for this host only." in text
@@ -362,7 +384,7 @@ def test_the_doctor_names_tunnels(silent: Lan) -> None:
         running(["ip", "netns", "exec", host, "socat", tun, "SYSTEM:cat >/dev/null"]),
     ):
         wait_until(lambda: "office" in run("ip", "-n", host, "-o", "addr"), "there is a tunnel")
-        text = text_of(doctor(silent, host, "-W", "0.5"))
+        text = text_of(doctor(silent, host))
     assert "  office          up   VPN or tunnel (tun)" in text
     assert "office is a VPN or a tunnel" in text
     assert "10.9.0.0/16 (office)" in " ".join(text.split())

@@ -60,10 +60,10 @@ def kitchen(tmp_path: Path) -> Iterator[Kitchen]:
 
 
 def test_it_lies_where_xdg_says() -> None:
-    home = {"HOME": "/home/anna"}
-    assert folder_of(home) == Path("/home/anna/.local/state/sockd")
+    home = {"HOME": "/users/anna"}
+    assert folder_of(home) == Path("/users/anna/.local/state/sockd")
     assert folder_of({**home, "XDG_STATE_HOME": "/var/state"}) == Path("/var/state/sockd")
-    assert folder_of({**home, "XDG_STATE_HOME": "state"}) == Path("/home/anna/.local/state/sockd")
+    assert folder_of({**home, "XDG_STATE_HOME": "state"}) == Path("/users/anna/.local/state/sockd")
     assert folder_of({}) is None
 
 
