@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from sockd.chat.rooms import MANY_LISTS, MOST_LISTS
 from sockd.formats.chat.events import Code
-from tests.chat.world import UNICAST, New, World, joined, new, settings
+from tests.chat.world import UNICAST, New, World, hush, joined, new, settings
 
 FREE: dict[str, Any] = {"burst": 10_000, "rate": 10_000.0, "users_per_address": 10_000}
 """Whoever is counted here does more than five things a second, and all are at one address."""
@@ -82,3 +83,17 @@ def test_members_who_come_back_after_a_start_cost_a_few_datagrams_each(
         client.send(Code.JOIN_REQ, b"Weather")
         assert counted(world) == EACH
     assert len(world.channel("Weather").members) == members
+
+
+def test_so_many_lists_are_on_their_way_at_once_and_more_when_those_have_come() -> None:
+    world = World(**FREE, quiet_above=0)
+    users = crowd(world, MOST_LISTS + 1)
+    hush(*users)
+    *first, late = users
+    for user in first:
+        assert user.ask(Code.LIST_USERS) == [(Code.ACK, b"")]
+    assert late.ask(Code.LIST_USERS) == [(Code.ERROR, MANY_LISTS)]
+    first[0].log_off()
+    assert late.ask(Code.LIST_USERS) == [(Code.ACK, b"")]
+    world.list_on()
+    assert world.rooms._lists == 0

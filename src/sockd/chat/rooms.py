@@ -36,6 +36,9 @@ NOT_USER = b"there is no user %s"
 NO_RECIPIENT = b"to whom?"
 MUTED = b"you are muted"
 IS_LISTING = b"a list is on its way"
+MANY_LISTS = b"too many lists are on their way: ask again"
+MOST_LISTS = 1_000
+"""Lists on their way at once: each remembers all who were in its channel, 8 bytes for each."""
 TOO_LONG = b"too long: %d bytes more than an event holds"
 SHOWN = 64
 """Bytes of a name that nobody has that its user is told: enough to see what was typed."""
@@ -58,6 +61,7 @@ class Rooms:
         self.at: dict[Place, User] = {}
         self.channels: dict[bytes, Channel] = {}
         """By folded title."""
+        self._lists = 0  # on their way
         self.muted: set[bytes] = set()
         """Folded nicknames of who may not speak, here or not."""
         self._silent: Mapping[Patience, OrderedDict[User, None]] = {
@@ -137,7 +141,7 @@ class Rooms:
 
     def log_off(self, user: User, moment: Moment, reason: Reason) -> list[Effect]:
         """Somebody is gone; those who remain are told."""
-        user.is_listing = False
+        self.listed(user)
         effects: list[Effect] = []
         for channel in user.channels:
             effects += self._withdraw(user, channel, moment)
@@ -309,14 +313,17 @@ class Rooms:
     def _list(
         self, user: User, code: Code, texts: Iterator[bytes], moment: Moment, number: int
     ) -> list[Effect]:
-        if user.is_listing:
-            return self.error(user, IS_LISTING, moment, number)
+        if user.is_listing or self._lists >= MOST_LISTS:
+            why = IS_LISTING if user.is_listing else MANY_LISTS
+            return self.error(user, why, moment, number)
         user.is_listing = True
+        self._lists += 1
         events = (self.answer(user, code, text, moment).data for text in texts)
         return [*self._acknowledge(user, moment, number), Listing(user, events)]
 
     def listed(self, user: User) -> None:
-        """All of a list has been sent."""
+        """All of a list has been sent, or its user is gone."""
+        self._lists -= user.is_listing
         user.is_listing = False
 
     # what a user is told

@@ -233,7 +233,7 @@ class Network:
                 case Listing(user, events):
                     for data in events:
                         self._send(self._hear, user.place, data)
-                    user.is_listing = False
+                    self.desk.rooms.listed(user)
 
     def _tell(self, place: Place, data: bytes) -> None:
         code = int.from_bytes(data[:2], "big")
