@@ -336,6 +336,17 @@ def test_whoever_guesses_numbers_is_not_heard_any_more_though_right_at_last() ->
     assert ada.ask(Code.LOGIN_REQ, named) == [(Code.LOGIN_ACK, named)]
 
 
+def test_old_clients_leave_half_of_the_server_to_new_ones() -> None:
+    world = World(max_users=4)
+    first, _ = [old(world, name) for name in ("ada", "bob")]
+    third = Old(world, b"cid", world.place())
+    assert third.log_in() == [(Code.ERROR, b"the server is full")]
+    assert first.ask(Code.LOGIN_REQ, b"eve") == [(Code.LOGIN_ACK, b"eve")]
+    new(world, "dan")
+    first.send(Code.LOGOFF, b"eve")
+    assert third.log_in() == [(Code.LOGIN_ACK, b"cid")]
+
+
 def test_a_full_server_says_so() -> None:
     world = World(max_users=1)
     old(world, "ada")

@@ -29,6 +29,8 @@ class Allowances:
         """Whether the limits of an address are not for this one."""
         self._old_at: Counter[str] = Counter()
         """Old clients at each host."""
+        self._old = 0
+        """All of them: whoever can forge an address of the link can be many."""
         self._at: Counter[str] = Counter()
         """All users of each source."""
         self._strangers = Buckets(1 / RETRY_SECONDS, 1, KEPT)
@@ -61,6 +63,11 @@ class Allowances:
         """Whether one more old client may come from there."""
         return not self._is_limited(host) or self._old_at[host] < self._settings.old_sessions
 
+    @property
+    def has_room_for_old(self) -> bool:
+        """Whether one more old client leaves new ones their half of the server."""
+        return self._old < max(1, self._settings.max_users // 2)
+
     def has_place(self, host: str) -> bool:
         """Whether one more user may come from there: nobody is to take the places of all."""
         return (
@@ -80,6 +87,7 @@ class Allowances:
         self._at[source] += 1
         if user.session is None:
             self._old_at[host] += 1
+            self._old += 1
             events, key = self._old_events, host
         if self._is_limited(host):
             user.tokens = events.take_up_to(self._settings.burst, key, now)
@@ -92,6 +100,7 @@ class Allowances:
         _count_off(self._at, _source(user.place.host))
         if user.session is None:
             _count_off(self._old_at, user.place.host)
+            self._old -= 1
             return
         self._left[user.place] = user.tokens, user.tokens_at
         if len(self._left) > KEPT:

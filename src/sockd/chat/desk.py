@@ -18,7 +18,7 @@ from sockd.chat.members import Moment, Place, Session, User
 from sockd.chat.rooms import Rooms
 from sockd.chat.settings import Settings
 from sockd.chat.threshold import Threshold
-from sockd.chat.words import ANSWERS, HELLO_FIRST, NEWER, OFF_LINK, PLEASE_LOG_IN
+from sockd.chat.words import ANSWERS, FULL, HELLO_FIRST, NEWER, OFF_LINK, PLEASE_LOG_IN
 from sockd.formats.chat import trailer
 from sockd.formats.chat.events import Code, Event, pack, unpack
 from sockd.formats.chat.hello import Hello, Welcome
@@ -318,6 +318,8 @@ class Desk:
             return [ToPlace(place, ack), *self._port(user, moment)]
         if why := self.threshold.not_free(nickname):
             return self.threshold.occupied(place, why)
+        if user is None and not self.threshold.allowances.has_room_for_old:
+            return self.threshold.occupied(place, FULL)
         if user is None and not self.threshold.allowances.has_room(place.host):
             limit = self.rooms.settings.old_sessions
             why = b"%d old clients at your address are enough" % limit

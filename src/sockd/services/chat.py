@@ -101,7 +101,7 @@ class ChatOptions:
     )
     max_users: int = option(
         25_000,
-        "users at once; each takes up to 3 kB",
+        "users at once, at most half of them old clients; each takes up to 3 kB",
         validator=validators.ge(1),
         change=Change.NOW,
     )
