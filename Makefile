@@ -25,11 +25,12 @@ run: $(VENV)/.run ## start sockd with its built-in config, or with ARGS=FILE
 
 # What runs no reactor, or says itself which one: once is enough.
 ONCE = $(filter-out tests/client/test_doors.py tests/client/test_calling.py, \
-  $(wildcard tests/client/test_*.py tests/real/test_client_*.py)) \
-  $(addprefix tests/,access/test_buckets.py access/test_prefixes.py benchmarks client/commands \
+  $(wildcard tests/client/test_*.py tests/real/test_client_*.py tests/real/test_chat_*.py)) \
+  $(addprefix tests/,access/test_buckets.py access/test_prefixes.py benchmarks chat client/chat client/commands \
   client/measure client/outputs config external formats listen/test_fields.py \
   listen/test_strings.py options reactor/test_differential.py reactor/test_foundations.py \
-  reactor/test_twisted.py reactor/test_uv.py test_clients_page.py test_docs.py \
+  reactor/test_twisted.py reactor/test_uv.py real/test_old_chat_servers.py test_clients_page.py \
+  test_docs.py \
   test_events_page.py test_packaging.py test_plugins.py test_startup.py test_style.py)
 REACTORS = uvloop epoll asyncio
 # What stands on private parts of Twisted. The newest Twisted and uvloop are those of the lock, which
@@ -99,7 +100,7 @@ BENCH = $(VENV)/bench
 NEEDS = echo "the whole benchmark needs, on Debian: gcc libssl-dev golang-go perl openbsd-inetd" >&2
 bench-tools: $(BENCH)/load $(BENCH)/epoll $(BENCH)/tls $(BENCH)/net $(BENCH)/xinetd/usr/sbin/xinetd
 
-$(BENCH)/load: $(wildcard benchmarks/load/*.c) benchmarks/load/load.h
+$(BENCH)/load: $(wildcard benchmarks/load/*.[ch])
 	@mkdir -p $(@D)
 	@$(CC) -O2 -o $@ $(filter %.c,$^) -lssl -lcrypto || { $(NEEDS); exit 1; }
 

@@ -37,6 +37,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     machine = describe(cores)
     if options.before:
         machine.append(("the peer `before`", f"commit {commit(options.before)}"))
+    if options.output:
+        options.output.mkdir(parents=True, exist_ok=True)
     plan = QUICK if options.quick else FULL
     for what, value in machine:
         print(f"{what}: {value}")

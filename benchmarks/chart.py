@@ -13,7 +13,7 @@ from xml.sax.saxutils import escape
 
 from attrs import frozen
 
-from benchmarks.roster import BARE, SOCKD, SOCKD_EPOLL
+from benchmarks.roster import BARE, SOCKD, SOCKD_EPOLL, SOCKD_WILDCARD
 from benchmarks.run import Result, Row
 
 WIDTH = 960
@@ -33,6 +33,8 @@ HEAD = 30
 """From a group's top to its first bar: its title stands there."""
 GAP = 20
 """Below a group."""
+OWN = (BARE, SOCKD_EPOLL, SOCKD_WILDCARD)
+"""sockd too, but otherwise."""
 COLUMN = (WIDTH - 2 * MARGIN - GUTTER) / 2
 BARS = COLUMN - LABEL - RATIO - RATE
 GREATEST = 2.0
@@ -101,7 +103,7 @@ def chart(results: Iterable[Result]) -> str:
 
 def _group(result: Result) -> Group:
     ours, *others = result.rows
-    if ours.trouble:
+    if ours.trouble or result.work.measure == "users":  # whose figures are not rates
         return Group(result, ())
     rows = [(row, 1 / median(ratios)) for row in others if (ratios := result.ratios(row))]
     rows.append((ours, 1.0))
@@ -131,7 +133,7 @@ def _draw(group: Group, left: float, top: float, scale: float) -> Iterable[str]:
         y = top + HEAD + PITCH * number
         base = y + BAR - 3
         width = max(share * scale, 1)
-        bar = {SOCKD: "sockd", BARE: "own", SOCKD_EPOLL: "own"}.get(row.peer, "bar")
+        bar = {SOCKD: "sockd", **dict.fromkeys(OWN, "own")}.get(row.peer, "bar")
         name = "name ours" if row.peer is SOCKD else "name"
         yield (
             f'<text class="{name}" x="{start - 8:g}" y="{base:g}">{escape(row.peer.name)}</text>'

@@ -14,6 +14,8 @@ HEADING = (
     "p99 µs",
     "lost",
     "load",
+    "CPU µs each",
+    "memory MB",
     "sockd / peer",
     "target",
     "reached",
@@ -31,6 +33,13 @@ A log is a file. xinetd writes a line for each connection, sockd one for its beg
 its end. openbsd-inetd can log programs only: it starts `date`, and its log passes through /dev/log.
 In TLS all peers have one certificate and are asked for the same version, cipher and key exchange; \
 all else is as their libraries have it.
+In a chat the load has logged in the members of a channel, one of whom speaks, with 8 messages \
+outstanding (2 among 10,000 members), and waits to hear what was said; what the others are sent is \
+dropped by the kernel, after a first message that all of them have to hear. sockd signs each, with \
+sequence number and time, and its limit of events of one user is lifted; C and Perl send as many \
+bytes. Of 20,000 users each gives a sign of life every 30 s, and all that is said is read by all \
+who are to hear it; memory is what sockd has grown by in the end.
+`CPU µs each` is what the server takes of its core for each of what is counted.
 `load` is how busy the load generator kept its core: near 100 % the server could do more. \
 Every answer is checked.
 """
@@ -54,7 +63,7 @@ def text(result: Result) -> str:
         ).rstrip()
         for row in table
     ]
-    return "\n".join([_title(result), "", *lines, *_troubles(result)]) + "\n"
+    return "\n".join([_title(result), "", *lines, *_notes(result)]) + "\n"
 
 
 def page(results: Iterable[Result], machine: Sequence[tuple[str, str]], plan: Plan) -> str:
@@ -71,8 +80,8 @@ def page(results: Iterable[Result], machine: Sequence[tuple[str, str]], plan: Pl
     ]
     for result in results:
         parts += [f"## {_title(result)}", _markdown(cells(result), right=True)]
-        if troubles := _troubles(result):
-            parts.append("\n".join(f"- {one}" for one in troubles))
+        if notes := _notes(result):
+            parts.append("\n".join(f"- {one}" for one in notes))
     return "\n\n".join(parts) + "\n"
 
 
@@ -97,8 +106,10 @@ def _cells(result: Result, row: Row) -> list[str]:
     target = work.targets.get(row.peer)
     wanted = "" if target is None else f"{'<=' if work.less_is_better else '>='} {target:g}"
     if row.trouble:
-        return [row.peer.name, "not run", *[""] * 5, wanted, ""]
-    p50, p99, loss, load = (row.typical(name) for name in ("p50", "p99", "loss", "cpu"))
+        return [row.peer.name, "not run", *[""] * (len(HEADING) - 4), wanted, ""]
+    p50, p99, loss, load, cost, memory = map(
+        row.typical, ("p50", "p99", "loss", "cpu", "cost", "memory")
+    )
     found = [
         row.peer.name,
         rate(row.typical("rate"), work.unit),
@@ -106,6 +117,8 @@ def _cells(result: Result, row: Row) -> list[str]:
         f"{p99:,.0f}" if p99 else "",
         f"{loss:.2%}" if loss else "",
         f"{load:.0%}" if load else "",
+        f"{cost:.2f}" if cost else "",
+        f"{memory / 1e6:.0f}" if memory else "",
     ]
     ratios = result.ratios(row)
     if not ratios:
@@ -114,6 +127,27 @@ def _cells(result: Result, row: Row) -> list[str]:
     reached = work.is_reached(row.peer, middle)
     spread = f"{middle:.2f} [{min(ratios):.2f}..{max(ratios):.2f}]"
     return [*found, spread, wanted, "" if reached is None else "yes" if reached else "NO"]
+
+
+def _notes(result: Result) -> list[str]:
+    return [*_bounds(result), *_troubles(result)]
+
+
+def _bounds(result: Result) -> list[str]:
+    """What our own figures are to be, and whether they are."""
+    if not (ours := result.rows[0]).samples:
+        return []
+    words = {"p99": ("p99", 1e3, "ms"), "memory": ("memory", 1e6, "MB")}
+    lines = []
+    for name, most in result.work.bounds.items():
+        what, unit, symbol = words[name]
+        values = sorted(getattr(sample, name) / unit for sample in ours.samples)
+        reached = "yes" if ours.typical(name) <= most else "NO"
+        lines.append(
+            f"{what} [{values[0]:.1f}..{values[-1]:.1f}] {symbol}, "
+            f"to be <= {most / unit:g} {symbol}: {reached}"
+        )
+    return lines
 
 
 def _troubles(result: Result) -> list[str]:

@@ -56,6 +56,8 @@ def _built(name: str, program: str, package: str) -> Peer:
 SOCKD = _python("sockd", "sockd_peer.py", "uvloop")
 SOCKD_EPOLL = _python("sockd (epoll)", "sockd_peer.py", "epoll")
 SOCKD_NO_LOG = evolve(SOCKD, name="sockd, no log", kind="daytime")
+SOCKD_WILDCARD = evolve(SOCKD, name="sockd on 0.0.0.0", kind="chat-wildcard")
+"""Where broadcasts are heard, each datagram names the address that it leaves from."""
 BARE = _python("sockd, no guards", "bare_peer.py")
 C = _built("C (epoll)", "epoll", "gcc")
 C_TLS = _built("C (epoll, OpenSSL)", "tls", "gcc and libssl-dev")
@@ -86,3 +88,4 @@ INETD_DAYTIME = evolve(INETD, forks=False)
 INETD_DATE = evolve(INETD, name="openbsd-inetd -l, date")
 PERL_FORK = Peer("Perl, forking", ("perl", str(SOURCES / "forking.pl")), package="perl", forks=True)
 PERL_UDP = Peer("Perl", ("perl", str(SOURCES / "udp.pl")), package="perl")
+PERL_CHAT = Peer("Perl", ("perl", str(SOURCES / "chat.pl")), package="perl")

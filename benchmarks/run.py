@@ -10,7 +10,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 
 from benchmarks.machine import Cores
 from benchmarks.processes import Child, Failed, free_port, started
@@ -21,7 +21,11 @@ START_SECONDS = 10.0
 """Until a server listens."""
 EXTRA_SECONDS = 30.0
 """Beyond its own time, until a load counts as stuck: it may open 10,000 connections in it."""
-PORT = re.compile(r"^(\d+)$|127\.0\.0\.1:(\d+)\b", re.MULTILINE)
+TALK = 20
+"""So many times as long as others are loaded, users talk: what is rare shows in a p99."""
+LOG_IN_SECONDS = 120.0
+"""Until so many users count as stuck while they log in."""
+PORT = re.compile(r"^(\d+)$|(?:127\.0\.0\.1|0\.0\.0\.0):(\d+)\b", re.MULTILINE)
 """What a peer writes when it listens: the port alone, or an address in a table."""
 
 
@@ -36,6 +40,10 @@ class Sample:
     """Share of datagrams that were not answered in time."""
     cpu: float = 0.0
     """Share of its core that the load took: near 1, it and not the server is measured."""
+    cost: float = 0.0
+    """Microseconds of the server's core for each of what is counted, where the load looked."""
+    memory: float = 0.0
+    """Bytes that the server has grown by."""
 
 
 @define
@@ -87,6 +95,14 @@ class Plan:
     warmup: float
 
 
+def _sample(found: dict[str, Any]) -> Sample:
+    """What the load generator has found."""
+    cost = found["server_cpu"] / found["count"] * 1e6
+    return Sample(
+        found["rate"], found["p50_us"], found["p99_us"], found["loss"], found["cpu"], cost
+    )
+
+
 Turn = Callable[[], Sample]
 """Measures a peer once."""
 
@@ -105,7 +121,7 @@ class Bench:
         """All peers at one work, in turn in every round."""
         rows = [Row(peer, trouble=peer.why_missing()) for peer in work.peers]
         # memory is no matter of chance: a new server each time is enough
-        rounds = 1 if work.measure == "memory" else self.plan.rounds
+        rounds = 1 if work.measure in ("memory", "users") else self.plan.rounds
         for _ in range(self.plan.starts):
             with ExitStack() as servers:
                 turns: list[tuple[Row, Turn]] = []
@@ -126,6 +142,8 @@ class Bench:
             return lambda: self._fan_out(work, peer)
         if work.measure == "memory":
             return lambda: self._memory(work, peer)
+        if work.measure == "users":
+            return lambda: self._users(work, peer)
         server, port = servers.enter_context(self.serving(work.kind, peer))
         return lambda: self._load(work, server, port)
 
@@ -133,6 +151,8 @@ class Bench:
         """A server under load for a while."""
         times = {"--seconds": self.plan.seconds, "--warmup": self.plan.warmup}
         options = [text for name, value in times.items() for text in (name, str(value))]
+        if work.is_watched:
+            options += ["--watch", str(server.pid)]
         before = server.processor_seconds()
         with self._loading(*work.load, "--port", str(port), *options) as load:
             try:
@@ -143,8 +163,24 @@ class Bench:
         found: dict[str, Any] = json.loads(line)
         if not found["count"]:
             raise Failed(f"no answer within {self.plan.seconds:g} s; {server.errors()}")
-        rate = found["total"] / taken if work.measure == "processor" else found["rate"]
-        return Sample(rate, found["p50_us"], found["p99_us"], found["loss"], found["cpu"])
+        sample = _sample(found)
+        if work.measure == "processor":
+            rate = 1e6 / sample.cost if sample.cost else found["total"] / taken
+            return evolve(sample, rate=rate)
+        return sample
+
+    def _users(self, work: Work, peer: Peer) -> Sample:
+        """A new server with many users, some of whom talk; what it grows by, to the end."""
+        seconds = self.plan.seconds * TALK
+        with self.serving(work.kind, peer) as (server, port):
+            before = server.resident()
+            options = ["--port", str(port), "--seconds", str(seconds), "--watch", str(server.pid)]
+            with self._loading(*work.load, *options) as load:
+                load.wait_for(re.compile("^done$", re.MULTILINE), seconds + LOG_IN_SECONDS)
+                grown = server.resident() - before
+                load.close_input()
+                line = load.finish(EXTRA_SECONDS).splitlines()[-1]
+            return evolve(_sample(json.loads(line)), memory=grown)
 
     def _fan_out(self, work: Work, peer: Peer) -> Sample:
         """A sender beside sockets that nobody reads."""
@@ -174,7 +210,7 @@ class Bench:
         with started(argv, self.cores.server, environment) as server:
             found = server.wait_for(PORT, START_SECONDS)
             port = int(found[1] or found[2])
-            if kind != "udp-echo":
+            if kind not in ("udp-echo", "chat"):
                 server.wait_for_port(port, START_SECONDS)
             yield server, port
 

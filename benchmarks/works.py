@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from attrs import evolve, frozen
+from attrs import evolve, field, frozen
 
 from benchmarks import roster
 
@@ -16,6 +16,13 @@ LOGGED = 0.85
 
 IDLE = 10_000
 """Connections that are opened and then do nothing."""
+
+CHATTERS = 20_000
+"""Users of a chat, of whom a thousand are in one channel."""
+
+
+Figure = Literal["p99", "memory"]
+"""Microseconds; bytes."""
 
 
 @frozen
@@ -31,9 +38,13 @@ class Work:
     unit: str
     targets: dict[roster.Peer, float | None]
     """Who is compared, and the least ratio sockd / peer (the greatest where less is better)."""
-    measure: Literal["load", "processor", "fan-out", "memory"] = "load"
+    measure: Literal["load", "processor", "fan-out", "memory", "users"] = "load"
     """`processor` is what a load comes to for each second that the server was on its core: for what
     keeps the load so busy that the server has to wait for it."""
+    is_watched: bool = False
+    """Whether the load looks itself what the server takes of its core while it measures."""
+    bounds: dict[Figure, float] = field(factory=dict)
+    """The most that our own figures are to be, whatever others' are."""
 
     @property
     def less_is_better(self) -> bool:
@@ -58,6 +69,20 @@ class Work:
         if target is None:
             return None
         return ratio <= target if self.less_is_better else ratio >= target
+
+
+def _chat(members: int, targets: dict[roster.Peer, float | None]) -> Work:
+    """One member of a channel speaks as fast as all are sent it."""
+    return Work(
+        f"chat-{members}",
+        f"chat: what one says goes to {members:,} members of a channel",
+        "chat",
+        # with many, few messages keep a server busy
+        ("chat", "--members", str(members), "--window", "2" if members > 1_000 else "8"),
+        "datagrams/s",
+        targets,
+        is_watched=True,
+    )
 
 
 WORKS = (
@@ -235,5 +260,20 @@ WORKS = (
             roster.GO: None,
         },
         "memory",
+    ),
+    _chat(10, {roster.C: None, roster.PERL_CHAT: None}),
+    _chat(100, {roster.C: None, roster.PERL_CHAT: None}),
+    _chat(1_000, {roster.C: 0.8, roster.PERL_CHAT: 1.15, roster.SOCKD_WILDCARD: None}),
+    _chat(10_000, {roster.C: None, roster.PERL_CHAT: None}),
+    Work(
+        "chat-load",
+        f"chat: {CHATTERS:,} users, 1,000 in one channel, in which 20 messages a second are said",
+        "chat",
+        ("chat-load", "--users", str(CHATTERS), "--members", "1000", "--rate", "20"),
+        "datagrams/s",
+        {},
+        "users",
+        is_watched=True,
+        bounds={"p99": 50_000, "memory": 60e6},
     ),
 )

@@ -8,6 +8,7 @@ from __future__ import annotations
 import gc
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import hypothesis
@@ -48,6 +49,23 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         ours = [item for item in items if item.get_closest_marker("uvloop")]
         config.hook.pytest_deselected(items=ours)
         items[:] = [item for item in items if item not in ours]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def state_of_users(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What `sock` keeps for the user whose machine this is is neither read nor written."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
+        yield
+
+
+@pytest.fixture(scope="module")
+def own_runtime(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What a daemon of this machine keeps is neither read nor written by services in this process.
+    Only where it is asked for: daemons that are started would have it in their environment."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RUNTIME_DIRECTORY", str(tmp_path_factory.mktemp("runtime")))
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -268,7 +268,7 @@ def give(host: str, address: str, device: str) -> None:
     wait_until(lambda: run(*local, address.partition("/")[0]), f"{address} to be local")
 
 
-def socket_on(host: str, family: int, kind: int) -> socket.socket:
+def socket_on(host: str, family: int, kind: int, protocol: int = 0) -> socket.socket:
     """A socket of a host (a namespace), for use here: its packets go out there. With a timeout."""
     made: list[socket.socket] = []
 
@@ -276,7 +276,7 @@ def socket_on(host: str, family: int, kind: int) -> socket.socket:
         with Path(f"/run/netns/{host}").open("rb") as entrance:
             if ctypes.CDLL(None, use_errno=True).setns(entrance.fileno(), CLONE_NEWNET) != 0:
                 raise OSError(ctypes.get_errno(), "setns")
-            made.append(socket.socket(family, kind))
+            made.append(socket.socket(family, kind, protocol))
 
     thread = threading.Thread(target=make)
     thread.start()

@@ -103,6 +103,7 @@ def test_the_unit_starts_this_file_and_may_bind_its_ports() -> None:
     assert " sockd --config /etc/sockd/sockd.toml" in UNIT
     assert re.search(r"^AmbientCapabilities=CAP_NET_BIND_SERVICE$", UNIT, re.M)
     assert re.search(r"^RuntimeDirectory=sockd$", UNIT, re.M)
+    assert re.search(r"^RuntimeDirectoryPreserve=restart$", UNIT, re.M)
     assert "/etc/sockd/sockd.toml" in (ROOT / "docs" / "operations.md").read_text("utf-8")
 
 

@@ -12,6 +12,7 @@
 #include <arpa/inet.h>
 #include <err.h>
 #include <getopt.h>
+#include <glob.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
@@ -34,6 +35,10 @@ static const char HELP[] =
     "                 stdin ends\n"
     "  tls-echo       pingpong in TLS\n"
     "  tls-handshake  connect, full handshake, orderly end, again\n"
+    "  chat           one of --members of a channel speaks, --window messages outstanding; what all\n"
+    "                 of them are sent is counted, and read by that one only\n"
+    "  chat-load      --users log in, --members of them to one channel, in which each speaks in turn,\n"
+    "                 --rate times a second in all; say \"ready\" and \"done\", end when stdin does\n"
     "  sink           bind COUNT UDP sockets that never read to consecutive ports of 127.0.0.1,\n"
     "                 print the first port, hold them until stdin ends\n"
     "\n"
@@ -41,12 +46,16 @@ static const char HELP[] =
     "  --host ADDRESS     IPv4 address of the server (127.0.0.1)\n"
     "  --port PORT        its port\n"
     "  --connections N    (50; idle 10000)\n"
-    "  --size BYTES       of a message or a line, with its CRLF (64; bulk 65536)\n"
+    "  --size BYTES       of a message or a line, with its CRLF (64; bulk 65536; chat 128)\n"
     "  --lines N          lines in a chunk (32; pipelined only)\n"
     "  --reverse          the answer to expect is the line reversed, not the line\n"
     "  --expect-bytes N   bytes of an answer in mode connect (any number above 0)\n"
     "  --sources N        UDP sockets that ask (8)\n"
     "  --window N         datagrams outstanding on each (8)\n"
+    "  --members N        in the channel (1000)\n"
+    "  --users N          in all channels (20000)\n"
+    "  --rate N           messages a second (20)\n"
+    "  --watch PID        tell what this process takes of the processor, modes chat and chat-load\n"
     "  --seconds S        that are measured (2)\n"
     "  --warmup S         that are not, before them (0.3)\n";
 
@@ -64,6 +73,8 @@ static const struct mode {
     {"idle", "connections/s", run_idle, 10000, 64, 1, false, false},
     {"tls-echo", "messages/s", run_talk, 50, 64, 1, true, false},
     {"tls-handshake", "handshakes/s", run_connect, 50, 64, 1, true, false},
+    {"chat", "datagrams/s", run_chat, 0, 128, 1, false, false},
+    {"chat-load", "datagrams/s", run_chat_load, 0, 128, 1, false, false},
 };
 
 static const struct option OPTIONS[] = {
@@ -76,6 +87,10 @@ static const struct option OPTIONS[] = {
     {"expect-bytes", required_argument, NULL, 'e'},
     {"sources", required_argument, NULL, 'u'},
     {"window", required_argument, NULL, 'w'},
+    {"members", required_argument, NULL, 'm'},
+    {"users", required_argument, NULL, 'U'},
+    {"rate", required_argument, NULL, 'R'},
+    {"watch", required_argument, NULL, 'P'},
     {"seconds", required_argument, NULL, 't'},
     {"warmup", required_argument, NULL, 'W'},
     {"help", no_argument, NULL, 'H'},
@@ -128,6 +143,38 @@ void tally_answer(struct tally *tally, uint64_t asked, uint64_t answered)
     }
 }
 
+/* What the threads of a process have taken of the processor so far, in seconds. */
+static double taken_by(int process)
+{
+    char name[64];
+    snprintf(name, sizeof name, "/proc/%d/task/*/schedstat", process);
+    glob_t found;
+    double sum = 0;
+    if (glob(name, 0, NULL, &found))
+        errx(1, "process %d is not there", process);
+    for (size_t i = 0; i < found.gl_pathc; i++) {
+        FILE *file = fopen(found.gl_pathv[i], "r");
+        uint64_t taken;
+        if (file && fscanf(file, "%" SCNu64, &taken) == 1)
+            sum += (double)taken / NANOSECONDS;
+        if (file)
+            fclose(file);
+    }
+    globfree(&found);
+    return sum;
+}
+
+/* To be called on and on, from before the begin to the end. */
+void tally_watch(struct tally *tally, const struct options *options, uint64_t time)
+{
+    if (!options->watched || time < tally->begin)
+        return;
+    if (!tally->server_from)
+        tally->server_from = taken_by(options->watched);
+    if (time >= tally->end)
+        tally->server_cpu = taken_by(options->watched) - tally->server_from;
+}
+
 void *allocate(size_t count, size_t size)
 {
     void *memory = calloc(count, size);
@@ -178,10 +225,11 @@ static void report(const struct mode *mode, const struct options *options,
     printf("{\"mode\": \"%s\", \"rate\": %.1f, \"unit\": \"%s\", \"p50_us\": %.1f, "
            "\"p99_us\": %.1f, \"loss\": %.6f, \"late\": %" PRIu64 ", \"duplicates\": %" PRIu64
            ", \"count\": %" PRIu64 ", \"total\": %" PRIu64
-           ", \"seconds\": %.3f, \"cpu\": %.2f, \"errors\": 0}\n",
+           ", \"seconds\": %.3f, \"cpu\": %.2f, \"server_cpu\": %.6f, \"errors\": 0}\n",
            mode->name, (double)count / seconds, mode->unit, quantile(tally, 0.5) / 1000,
            quantile(tally, 0.99) / 1000, asked ? (double)tally->lost / (double)asked : 0,
-           tally->late, tally->duplicates, count, tally->total * each, seconds, cpu);
+           tally->late, tally->duplicates, count, tally->total * each, seconds, cpu,
+           tally->server_cpu);
 }
 
 int main(int argc, char **argv)
@@ -210,6 +258,9 @@ int main(int argc, char **argv)
         .expect = -1,
         .sources = 8,
         .window = 8,
+        .members = 1000,
+        .users = 20000,
+        .rate = 20,
         .seconds = 2,
         .warmup = 0.3,
     };
@@ -227,6 +278,10 @@ int main(int argc, char **argv)
         case 'e': options.expect = (int)number(optarg, 0, 1 << 30); break;
         case 'u': options.sources = (int)number(optarg, 1, 1000); break;
         case 'w': options.window = (int)number(optarg, 1, 1000); break;
+        case 'm': options.members = (int)number(optarg, 2, 20000); break;
+        case 'U': options.users = (int)number(optarg, 2, 60000); break;
+        case 'R': options.rate = number(optarg, 0.01, 100000); break;
+        case 'P': options.watched = (int)number(optarg, 1, 1 << 30); break;
         case 't': options.seconds = number(optarg, 0.01, 100000); break;
         case 'W': options.warmup = number(optarg, 0, 100000); break;
         case 'H': fputs(HELP, stdout); return 0;
@@ -235,6 +290,8 @@ int main(int argc, char **argv)
     }
     if (!options.server.sin_port || optind != argc - 1)
         errx(2, "usage: load MODE --port PORT [OPTION ...]");
+    if (mode->run == run_chat)
+        options.lines = options.members; /* each answer to one is of all */
     signal(SIGPIPE, SIG_IGN);
 
     static struct tally tally;

@@ -25,6 +25,9 @@ struct options {
     bool reverse, tls;
     int expect; /* bytes before the end of a connection; -1: any number above 0 */
     int sources, window;
+    int members, users; /* of a chat: in the channel, and of all channels */
+    double rate;        /* of what is said, a second */
+    int watched;        /* the server's process, or 0 */
     double seconds, warmup;
 };
 
@@ -34,6 +37,7 @@ struct tally {
     uint64_t answers, lost, late, duplicates;
     uint64_t total; /* answers at any time, before the begin and after the end too */
     uint64_t buckets[BUCKETS];
+    double server_from, server_cpu; /* what the watched process takes of the processor, seconds */
 };
 
 static inline uint64_t now(void)
@@ -46,6 +50,7 @@ static inline uint64_t now(void)
 /* load.c; all of them end the program where they fail */
 void tally_begin(struct tally *tally, const struct options *options);
 void tally_answer(struct tally *tally, uint64_t asked, uint64_t answered);
+void tally_watch(struct tally *tally, const struct options *options, uint64_t time);
 void *allocate(size_t count, size_t size);
 void need_descriptors(int count);
 void watch(int poll, int fd, uint32_t events, void *what);
@@ -67,3 +72,7 @@ void run_connect(const struct options *options, struct tally *tally);
 /* datagram.c */
 void run_udp(const struct options *options, struct tally *tally);
 void run_sink(int count);
+
+/* talk.c */
+void run_chat(const struct options *options, struct tally *tally);
+void run_chat_load(const struct options *options, struct tally *tally);

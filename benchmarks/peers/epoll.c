@@ -19,6 +19,8 @@
 #include <unistd.h>
 
 enum { EVENTS = 256, CHUNK = 1 << 16, BATCH = 32, DATAGRAM = 2048, SINKS = 1000, MESSAGE = 64 };
+enum { NOTHING = 0, ERROR = 10, LOGIN_REQ = 20, LOGOFF = 40, SEND_PUBLIC = 90, PUBLIC_MSG = 100 };
+enum { MEMBERS = 20000, NAME = 32 };
 
 struct connection {
     int fd;
@@ -194,6 +196,54 @@ static void fanout(double seconds)
     printf("%.0f\n", (double)sent / taken);
 }
 
+/* Who joins is sent what anybody says: a channel of the tutorial's chat, with the least that a server
+   can do. An event is a code, 16 bits, and a text. */
+static void chat(void)
+{
+    static struct mmsghdr messages[MEMBERS];
+    static struct sockaddr_in addresses[MEMBERS];
+    static char names[MEMBERS][NAME];
+    static const char title[] = "Weather";
+    char event[DATAGRAM], said[DATAGRAM + sizeof title + NAME];
+    struct iovec vector = {said, 0};
+    int fd = bind_loopback(SOCK_DGRAM), count = 0;
+    for (;;) {
+        struct sockaddr_in from = {0};
+        socklen_t length = sizeof from;
+        ssize_t size = recvfrom(fd, event, sizeof event - 1, 0, (struct sockaddr *)&from, &length);
+        if (size < 2)
+            continue;
+        event[size] = 0;
+        int code = event[1], user = 0;
+        while (user < count && (addresses[user].sin_addr.s_addr != from.sin_addr.s_addr ||
+                                addresses[user].sin_port != from.sin_port))
+            user++;
+        if (code == LOGIN_REQ && count < MEMBERS) {
+            addresses[user] = from;
+            snprintf(names[user], NAME, "%.*s", NAME - 1, event + 2);
+            messages[user].msg_hdr = (struct msghdr){.msg_name = addresses + user,
+                                                     .msg_namelen = sizeof *addresses,
+                                                     .msg_iov = &vector,
+                                                     .msg_iovlen = 1};
+            count += user == count;
+        } else if (code == LOGOFF && user < count) {
+            addresses[user] = addresses[--count];
+            memcpy(names[user], names[count], NAME);
+        } else if (code == SEND_PUBLIC && user < count) {
+            vector.iov_len = (size_t)snprintf(said + 2, sizeof said - 2, "%s %s %s", title,
+                                              names[user], event + 2) + 2;
+            said[1] = PUBLIC_MSG;
+            for (int next = 0, sent; next < count; next += sent)
+                if ((sent = sendmmsg(fd, messages + next, (unsigned)(count - next), 0)) < 0)
+                    err(1, "sendmmsg");
+        }
+        if (code != SEND_PUBLIC && code != LOGOFF) { /* or JOIN_REQ: all are in the channel */
+            event[1] = code == NOTHING ? ERROR : (char)(code + 10);
+            sendto(fd, event, (size_t)size, 0, (struct sockaddr *)&from, length);
+        }
+    }
+}
+
 int main(int argc, char **argv)
 {
     const char *kind = argc > 1 ? argv[1] : "";
@@ -205,9 +255,11 @@ int main(int argc, char **argv)
         serve(NULL);
     else if (!strcmp(kind, "udp-echo"))
         udp_echo();
+    else if (!strcmp(kind, "chat"))
+        chat();
     else if (!strcmp(kind, "fanout") && argc == 3)
         fanout(atof(argv[2]));
     else
-        errx(2, "kinds: echo, reverse, daytime, udp-echo, fanout SECONDS");
+        errx(2, "kinds: echo, reverse, daytime, udp-echo, chat, fanout SECONDS");
     return 0;
 }

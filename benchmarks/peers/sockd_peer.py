@@ -18,10 +18,24 @@ LISTENS = {
     "echo": "tcp:0:interface=127.0.0.1",
     "udp-echo": "udp:0:interface=127.0.0.1",
     "tls-echo": "tls:0:interface=127.0.0.1:privateKey={0}:certKey={0}",
+    "chat": "udp:0:interface=127.0.0.1",
+    "chat-wildcard": "udp:0:interface=0.0.0.0",
+}
+# of one who speaks all the time, where others have the limit that the service has by itself
+CHAT = {
+    "listen_multicast": '["udp:0:interface=127.0.0.1"]',
+    "event_rate": '"1000000/s"',
+    "event_burst": "1000000",
 }
 
 
-SERVICES = {"reverse": "reverse", "daytime": "daytime", "daytime-log": "daytime"}
+SERVICES = {
+    "reverse": "reverse",
+    "daytime": "daytime",
+    "daytime-log": "daytime",
+    "chat": "chat",
+    "chat-wildcard": "chat",
+}
 
 
 def serve(reactor_name: str, kind: str) -> None:
@@ -38,6 +52,7 @@ def serve(reactor_name: str, kind: str) -> None:
         "connect_rate": '"1000000/s"',
         "reply_rate": '"1000000/s"',
         "log_connections": str(kind == "daytime-log").lower(),
+        **(CHAT if service == "chat" else {}),
     }
     assignments = [f"--set=service.{service}.{name}={one}" for name, one in settings.items()]
     os.execv(sockd, [sockd, "run", f"--reactor={reactor_name}", f"--only={service}", *assignments])

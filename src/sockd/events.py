@@ -74,6 +74,11 @@ SENTENCES = {
     "refused": "{service}: {peer} refused: {reason}{suppressed}",
     "failed": "{service}: {peer}: {reason}",
     "error": "{service}: {peer}: error in the service",
+    # users of the chat
+    "logged-in": "{service}: {user} has logged in from {peer}{suppressed}",
+    "logged-off": (
+        "{service}: {user} of {peer} is gone after {duration:.3f} s: {reason}{suppressed}"
+    ),
     # programs
     "child-started": "{service}: started {program} as process {pid} for {peer}",
     "child-said": "{service}: process {pid} of {peer} reports: {text}",
@@ -91,6 +96,8 @@ UNSAID = {
     "opened": {"connection", "local"},
     "closed": {"connection", "local"},
     "refused": {"local"},
+    "logged-in": {"local"},
+    "logged-off": {"local"},
 }
 """Fields that only programs are told."""
 

@@ -12,7 +12,7 @@ import pkgutil
 import re
 from collections.abc import Callable, Mapping, Sequence
 from inspect import cleandoc
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import attrs
 from attrs import Factory, define, field, frozen
@@ -101,6 +101,14 @@ class Shared(Protocol):
         A Deferred fires when all of it has gone: until then the instance has not stopped, and
         neither has the daemon. What this raises is told, and stops nothing else.
         """
+
+
+@runtime_checkable
+class Kept(Shared, Protocol):
+    """What stays as it is when options change, and is told of the others."""
+
+    def use(self, context: Context[Any, Any]) -> None:
+        """From now on, these options hold. They have been checked; this does not fail."""
 
 
 @frozen
@@ -243,8 +251,8 @@ class Kind:
     shared: Callable[[Context[Any, Any]], Shared] | None = field(
         default=None, validator=_only(lambda value: value is None or callable(value), "a callable")
     )
-    """Called at start, and when options change. Raises OSError or ValueError where it cannot run;
-    what else it raises is told with its type."""
+    """Called at start, and when options change, unless what it has made is `Kept`. Raises OSError
+    or ValueError where it cannot run; what else it raises is told with its type."""
     command: str = field(
         default="", validator=_only(lambda value: isinstance(value, str), "a text")
     )

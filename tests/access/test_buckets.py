@@ -54,6 +54,14 @@ def test_a_clock_that_goes_back_refills_nothing() -> None:
     assert taken(buckets, "a", now=1001.0, tries=100) == 10
 
 
+def test_what_is_wanted_is_given_or_all_that_there_is() -> None:
+    buckets = Buckets(rate=10, burst=20, size=4)
+    assert buckets.take_up_to(15, "a", 0.0) == 15
+    assert buckets.take_up_to(15, "a", 0.0) == 5
+    assert buckets.take_up_to(15, "a", 0.1) == 1
+    assert not buckets.take("a", 0.1, 0.5)
+
+
 def test_the_least_recently_used_bucket_makes_room() -> None:
     buckets = Buckets(rate=0, burst=1, size=2)
     assert buckets.take("a", 0.0)

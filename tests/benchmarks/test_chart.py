@@ -6,6 +6,8 @@ from collections import defaultdict
 from itertools import pairwise
 from xml.etree import ElementTree
 
+from attrs import evolve
+
 from benchmarks.chart import BAR, GREATEST, WIDTH, chart
 from benchmarks.run import Result
 from tests.benchmarks.made_up import ABSENT, FAST, OURS, SLOW, result
@@ -93,3 +95,9 @@ def test_rates_are_short() -> None:
         result({OURS: [101_234]}), result({OURS: [2.345e9]}, unit="bytes/s"), result({OURS: [627]})
     )
     assert texts(tree, "rate") == ["101 k/s", "2.35 GB/s", "627/s"]
+
+
+def test_what_users_wait_is_no_rate_to_be_drawn() -> None:
+    found = result({OURS: [100]})
+    tree = drawn(evolve(found, work=evolve(found.work, measure="users")))
+    assert texts(tree, "work") == []

@@ -26,12 +26,14 @@ from tests.processes import run as run_command
 pytestmark = [pytest.mark.usefixtures("tools"), pytest.mark.timeout(400)]
 
 QUESTION = b"hello\r\n"
+LOOKS_FOR_SERVERS = b"\0\0"
 RIGHT = {
     "echo": b"hello\r\n",
     "reverse": b"olleh\r\n",
     "daytime": rb"[\w: ]{24}\r\n",
     "udp-echo": b"hello\r\n",
     "tls-echo": b"hello\r\n",
+    "chat": rb"\0\n.*",
 }
 LOGGED = "daytime-log"
 CONNECTION = re.compile(rb"\bfrom[ =]127\.0\.0\.1\b")
@@ -47,6 +49,8 @@ def ask(port: int, kind: str) -> bytes:
     """A peer's answer."""
     if kind == "udp-echo":
         return udp_says(port, QUESTION)
+    if kind == "chat":
+        return udp_says(port, LOOKS_FOR_SERVERS)
     if kind == "daytime":
         return tcp_says(port)
     with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as plain:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from attrs import evolve
+
 from benchmarks.report import cells, page, text
 from benchmarks.run import Plan
 from tests.benchmarks.made_up import ABSENT, FAST, OURS, SLOW, result
@@ -72,3 +74,19 @@ def test_every_row_of_a_page_has_as_many_cells_as_its_heading() -> None:
         if block.startswith("|"):
             rows = [line.replace("\\|", "").count("|") for line in block.splitlines()]
             assert len(set(rows)) == 1, block
+
+
+def test_a_bound_of_our_own_is_told_with_what_was_found() -> None:
+    found = result({OURS: [100, 100, 100]})
+    bounded = evolve(found, work=evolve(found.work, bounds={"p99": 150, "memory": 60e6}))
+    assert "p99 [0.2..0.2] ms, to be <= 0.15 ms: NO" in text(bounded)
+    assert "memory [0.0..0.0] MB, to be <= 60 MB: yes" in text(bounded)
+    assert "- memory" in page([bounded], [], Plan(1, 1, 1.0, 0.1))
+
+
+def test_what_each_takes_of_the_processor_is_shown_where_the_load_has_looked() -> None:
+    found = result({OURS: [100]})
+    assert "CPU µs each" not in cells(found)[0]
+    found.rows[0].samples[0] = evolve(found.rows[0].samples[0], cost=2.345, memory=43e6)
+    assert column(cells(found), "CPU µs each")[OURS.name] == "2.35"
+    assert column(cells(found), "memory MB")[OURS.name] == "43"

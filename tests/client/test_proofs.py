@@ -12,11 +12,14 @@ from sockd.client.lan.proofs import (
     MOST_LINE,
     STREAM_QUESTIONS,
     Question,
+    chat_hello,
     is_text,
     number_of,
 )
 from sockd.formats import ports
 from sockd.formats.chargen import PATTERN
+from sockd.formats.chat.events import Code, pack, unpack
+from sockd.formats.chat.hello import HELLO_BYTES, Welcome
 from sockd.formats.factors import factors
 from sockd.formats.quotes import builtin_quotes
 from sockd.formats.said import MOST_QUOTE
@@ -30,6 +33,9 @@ CTIME = b"Sat Nov 28 19:54:12 2026\r\n"
 NIST = b"\n61372 26-11-28 19:54:12 00 0 0 421.4 UTC(NIST) * \n"
 FACTORS = factors(int(number_of(TOKEN)))
 BACKWARDS = b"ba9876543210kcos"
+
+NONCE = unpack(chat_hello(TOKEN)).text.split()[2]  # type: ignore[union-attr]
+WELCOME = Welcome(bytes.fromhex(NONCE.decode()), bytes(8), 1, bytes(16), ("ack",), "mail").write()
 
 ANSWERS: dict[tuple[str, str], list[bytes]] = {
     ("echo", "udp"): [TOKEN],
@@ -50,6 +56,7 @@ ANSWERS: dict[tuple[str, str], list[bytes]] = {
         b"Hello client how are you\r\nOK : " + TOKEN + b"\r\n",
     ],
     ("factor", "udp"): [FACTORS + b"\r\n"],
+    ("chat", "udp"): [WELCOME],
     ("factor", "tcp"): [FACTORS + b"\n"],
     ("said", "tcp"): [b"You said:" + TOKEN + b"\r\n"],
     ("greet", "tcp"): [b"Hello there, alpha, it's now " + CTIME],
@@ -139,7 +146,16 @@ def test_any_token_has_a_number_that_can_be_factored(token: bytes) -> None:
 
 def test_a_question_is_small_and_asks_for_no_more_than_a_line() -> None:
     for question in DATAGRAM_QUESTIONS:
-        assert len(question.request(TOKEN)) <= 74
+        # the chat's is padded, so that no answer is longer
+        most = HELLO_BYTES if question.service == "chat" else 74
+        assert len(question.request(TOKEN)) <= most
+
+
+def test_an_old_chat_server_answers_with_an_error() -> None:
+    proof = QUESTIONS["chat", "udp"].proof
+    assert proof(TOKEN, pack(Code.ERROR, b"please log in"))
+    assert not proof(TOKEN, pack(Code.ERROR, b"\x1b[2J"))
+    assert not proof(TOKEN, pack(Code.ACK))
 
 
 def test_each_port_is_asked_for_one_service() -> None:

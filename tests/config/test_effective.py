@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from sockd.config.document import ConfigError
 from sockd.config.effective import effective_json, effective_toml
 from sockd.config.load import load
 from sockd.config.settings import Settings
@@ -55,6 +56,24 @@ def test_what_is_printed_holds_the_same(file: Path, tmp_path: Path) -> None:
     assert tomllib.loads(effective_toml(again)) == tomllib.loads(text)
     assert [one.listen for one in again.instances] == [one.listen for one in settings.instances]
     assert again.warnings == settings.warnings == ()
+
+
+def test_a_door_that_is_shut_stays_shut(tmp_path: Path) -> None:
+    file = tmp_path / "sockd.toml"
+    file.write_text("[service.chat]\nlisten_multicast = []\n", "utf-8")
+    copy = tmp_path / "copy.toml"
+    copy.write_text(effective_toml(loaded(file)), "utf-8")
+    for one in (file, copy):
+        [instance] = loaded(one).instances
+        assert {listen.role for listen in instance.listen} == {""}
+        assert {listen.transport for listen in instance.listen} == {"udp", "tcp"}
+
+
+def test_the_main_door_is_not_to_be_shut(tmp_path: Path) -> None:
+    file = tmp_path / "sockd.toml"
+    file.write_text("[service.chat]\nlisten = []\n", "utf-8")
+    with pytest.raises(ConfigError, match=r"service\.chat\.listen: expected a list such as"):
+        loaded(file)
 
 
 def test_the_built_in_configuration_holds_the_same_too(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from sockd.access.limits import Limits
 from sockd.access.prefixes import Prefix, parse_prefix
+from sockd.chat.legacy import Legacy
 from sockd.config.annotated import default_config
 from sockd.config.build import build
 from sockd.config.document import ConfigError, Document, parse
@@ -252,6 +253,7 @@ VALUES: dict[Any, st.SearchStrategy[Any]] = {
     tuple[User, ...]: st.lists(st.integers(0, 65535).map(User), max_size=4).map(tuple),
     tuple[str, ...]: st.lists(st.text(st.characters(codec="utf-8")), max_size=4).map(tuple),
 }
+VALUES[Legacy] = st.sampled_from(Legacy)
 VALUES[User | None] = st.none() | VALUES[User]
 VALUES[int | None] = st.none() | VALUES[int]
 
@@ -298,6 +300,10 @@ def runnable(own: dict[str, Any]) -> dict[str, Any]:
     return {**own, "command": ("fortune", *words), "environment": variables, "user": User(0)}
 
 
+TOGETHER = {"channels", "groups", "first_group", "first_group6", "group_interface"}
+"""What the chat checks together: tests/services/test_chat_options.py."""
+
+
 @given(st.data(), st.sampled_from(sorted(FOUND.kinds)))
 def test_every_configuration_of_valid_values_is_accepted_and_comes_back_equal(
     data: st.DataObject, kind: str
@@ -307,7 +313,7 @@ def test_every_configuration_of_valid_values_is_accepted_and_comes_back_equal(
     defaults = data.draw(tables(Limits))
     first = LISTENS[declared.transports[0]]
     effective = {one.name for one in limits_for(uses_at(declared, expand(first)))}
-    idle = field_names(Limits) - effective
+    idle = (field_names(Limits) - effective) | TOGETHER
     own = data.draw(tables(Limits, declared.options, idle=idle))
     if "command" in field_names(declared.options):
         own = runnable(own)

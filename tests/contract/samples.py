@@ -22,8 +22,17 @@ FILLED = b"Sockets are where programs on\r\ntwo machines meet and talk.\r\n"
 TIME = struct.pack(">I", int(NOON) + 2_208_988_800)
 
 
+LOG_IN = b"\x00\x0aplease log in"
+"""An ERROR of the chat."""
+FRAMED_LOG_IN = struct.pack(">H", len(LOG_IN)) + LOG_IN
+
+
 def is_quote(got: bytes) -> bool:
     return got in builtin_quotes()
+
+
+def is_chat_error(got: bytes) -> bool:
+    return got.startswith(b"\x00\x0a") and len(got) > 2
 
 
 def is_chargen(got: bytes) -> bool:
@@ -54,6 +63,16 @@ STREAMS = {
         with_trailing=is_chargen,
         of_oversize=is_chargen,
         of_nothing=is_chargen,
+    ),
+    "chat": StreamSample(
+        request=b"\x00\x02\x00\x00\x00\x07\x00\x5ahello",
+        answer=FRAMED_LOG_IN * 2,
+        finish="open",
+        trailing=b"\x00\x02\x00\xa0",
+        with_trailing=FRAMED_LOG_IN * 3,
+        oversize=b"\x00\x02\x00\x00\x04\x01",
+        of_oversize=FRAMED_LOG_IN,
+        table={"listen_multicast": ["udp:0:interface=127.0.0.1"]},
     ),
     "daytime": speaker(CTIME + b"\r\n"),
     "discard": StreamSample(
@@ -125,6 +144,14 @@ DATAGRAMS = {
     "chargen": DatagramSample(
         questions={b"": b"", b"five!": is_chargen, b"x" * 600: is_chargen},
         of_largest=lambda got: len(got) == 512 and is_chargen(got),
+    ),
+    "chat": DatagramSample(
+        questions={b"": None, b"\0": None, b"\0\0": LOG_IN, b"\0\x14a b": is_chat_error},
+        of_largest=LOG_IN,
+        table={
+            "legacy": "everywhere",
+            "listen_multicast": ["udp:0:interface=127.0.0.1"],
+        },  # in memory nobody is on a link
     ),
     "daytime": teller(CTIME + b"\r\n"),
     "discard": DatagramSample(questions={b"": None, b"into the void": None}, of_largest=None),

@@ -16,6 +16,8 @@ from sockd.testing import MemoryCase, SocketCase, memory_cases, socket_cases
 from tests.contract.samples import DATAGRAMS, STREAMS
 from tests.helpers import FOUND
 
+pytestmark = pytest.mark.usefixtures("own_runtime")
+
 Case = TypeVar("Case", MemoryCase, SocketCase)
 
 STREAM_KINDS = sorted(name for name, kind in FOUND.kinds.items() if kind.stream)

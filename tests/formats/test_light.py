@@ -18,7 +18,7 @@ print(*sorted(name for name in sys.modules if name.startswith("sockd.net")))
 
 
 def test_formats_and_ports_load_no_twisted_and_nothing_of_the_daemon() -> None:
-    names = [module.name for module in pkgutil.iter_modules(formats.__path__, "sockd.formats.")]
-    assert "sockd.formats.ports" in names
+    names = [module.name for module in pkgutil.walk_packages(formats.__path__, "sockd.formats.")]
+    assert {"sockd.formats.ports", "sockd.formats.chat.texts"} <= set(names)
     done = run(sys.executable, "-c", SCRIPT, *names)
     assert (done.returncode, done.stdout) == (0, "\n\n"), done.stderr

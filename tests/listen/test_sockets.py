@@ -282,7 +282,7 @@ def test_a_receive_buffer_is_as_large_as_it_is_asked_for_where_that_is_allowed()
 def test_a_sender_says_where_and_how_far_it_sends() -> None:
     listen = parse("multicast:224.225.226.227:2070:ttl=31:interface=127.0.0.1")
     with bound(listen) as sock:
-        aim(sock, listen)
+        aim(sock, listen.interface, listen.terms.ttl)
         assert sock.getsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_TTL) == 31
         local = sock.getsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, 4)
         assert local == socket.inet_aton("127.0.0.1")
@@ -291,7 +291,7 @@ def test_a_sender_says_where_and_how_far_it_sends() -> None:
 def test_a_sender_on_ipv6_finds_the_interface_of_its_address() -> None:
     listen = parse("multicast:[ff02::114]:2070:ttl=3:interface=[::1]")
     with bound(listen) as sock:
-        aim(sock, listen)
+        aim(sock, listen.interface, listen.terms.ttl)
         assert sock.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_HOPS) == 3
         index = sock.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_IF)
         assert socket.if_indextoname(index) == "lo"
@@ -306,7 +306,7 @@ def test_an_interface_that_is_not_there_is_an_error_each_time_it_is_aimed_at(tex
     with bound(listen) as sock:
         for _ in range(2):
             with pytest.raises(OSError, match="Cannot assign requested address"):
-                aim(sock, listen)
+                aim(sock, listen.interface, listen.terms.ttl)
 
 
 # what is said of several

@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 
 from sockd.reactor import ancillary, mmsg, sockaddr
 from sockd.reactor.ancillary import Told, Wanted
+from sockd.reactor.clocks import ClockReading, read_clocks
 from sockd.reactor.datagram import DatagramPort
 from sockd.reactor.mmsg import BATCH, CONTROL
-from sockd.reactor.wire import ClockReading, Datagram, read_clocks
+from sockd.reactor.wire import Datagram
 from tests.daemons import namespace, run, socket_on
 from tests.memory import Loop
 from tests.reactor.ports import (

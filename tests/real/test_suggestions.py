@@ -14,8 +14,12 @@ from tests.daemons import namespace
 from tests.processes import PATIENCE, SOCKD, running
 
 KINDS = find().kinds
+MOST_SECONDS = 10 * PATIENCE
+"""They begin together, and those that talk are talked to one after the other."""
 SILENT = {"discard"}
 """Kinds that answer nothing, so that nothing is known of a datagram to them."""
+TALKS = {"chat"}
+"""Kinds whose client goes on until its user has enough."""
 SETTINGS = {"exec": 'command = ["echo", "hello"]', "beacon": "period = 1"}
 """What a kind must be told, or what makes it quick."""
 
@@ -50,9 +54,18 @@ class Typed:
     """Its standard error, where the client tells what it measured."""
     shown: bytes = b""
 
+    def talk(self, name: str) -> None:
+        """Do as its user does: give a name, and have enough."""
+        for asked, answer in ((b"nickname", name), (b"logged in", "/quit")):
+            while asked not in self.shown:
+                self.shown += os.read(self.screen, 65_536)
+            os.write(self.screen, f"{answer}\r".encode())
+
     def read(self) -> None:
         """Read what it shows until nobody has the terminal open."""
         with suppress(OSError):  # Linux: EIO, the end of a terminal
+            if self.service in TALKS:
+                self.talk(f"user{self.screen}")
             while data := os.read(self.screen, 65_536):
                 self.shown += data
         os.close(self.screen)
@@ -62,10 +75,15 @@ class Typed:
 def type_in(host: str, service: str, command: str, complaints: Path) -> Typed:
     """Start a command as a user does: a terminal is its input, where nothing is typed."""
     screen, device = os.openpty()
-    argv = ["timeout", str(PATIENCE), "ip", "netns", "exec", host, "bash", "-c", command]
+    argv = ["timeout", str(MOST_SECONDS), "ip", "netns", "exec", host, "bash", "-c", command]
     with complaints.open("wb") as errors:
         process = subprocess.Popen(
-            argv, stdin=device, stdout=device, stderr=errors, start_new_session=True
+            argv,
+            stdin=device,
+            stdout=device,
+            stderr=errors,
+            start_new_session=True,
+            env={**os.environ, "XDG_STATE_HOME": str(complaints.parent)},
         )
     os.close(device)
     return Typed(service, command, process, screen, complaints)
@@ -95,7 +113,8 @@ def test_every_suggestion_works_in_a_terminal_and_ends_by_itself(
             daemon.wait_for(r"^wrap .*\n(  .*\n)*\n")
             found = suggestions(daemon.text())
             assert {name for name, _ in found} == set(KINDS)
-            assert len(found) == sum(len(kind.transports) for kind in KINDS.values())
+            doors = sum(len(kind.instances[0].doors) for kind in KINDS.values() if kind.instances)
+            assert len(found) == doors + sum(len(kind.transports) for kind in KINDS.values())
             typed = [
                 type_in(host, *one, tmp_path / f"{number}.errors")
                 for number, one in enumerate(found)

@@ -77,7 +77,7 @@ def test_every_service_answers_a_stranger(served: tuple[str, Watched]) -> None:
     host, _ = served
     with raw_sender(host) as raw, sniffer(host) as ear:
         for port in PORTS.values():
-            raw.sendto(forged((HOST, STRANGER[1]), (HOST, port), b"4"), (HOST, 0))
+            raw.sendto(forged((HOST, STRANGER[1]), (HOST, port), b"44"), (HOST, 0))
         answered = Counter[int]()
 
         def has_answered() -> bool:

@@ -31,6 +31,10 @@ NOTICED_SECONDS = 1.0
 """A client that the daemon, at work on something else, keeps waiting so long has noticed."""
 
 
+SETTINGS = {"ack": 'greeting = ""\n', "chat": "listen_multicast = []\n"}
+"""What keeps them quiet, or from ports that others may have."""
+
+
 def config() -> str:
     """Every service on free ports, and one that nobody attacks."""
     text = f'[defaults]\nmax_line = {MAX_LINE}\n[service.other]\nkind = "echo"\n'
@@ -38,7 +42,7 @@ def config() -> str:
     for name in dict.fromkeys(STREAMS + DATAGRAMS):
         listen = ["tcp:0:interface=127.0.0.1"] * (name in STREAMS)
         listen += ["udp:0:interface=127.0.0.1"] * (name in DATAGRAMS)
-        text += f"[service.{name}]\nlisten = {listen}\n" + 'greeting = ""\n' * (name == "ack")
+        text += f"[service.{name}]\nlisten = {listen}\n" + SETTINGS.get(name, "")
     text += '[service.run]\nkind = "exec"\ncommand = ["/bin/cat"]\n'
     return text + 'listen = ["tcp:0:interface=127.0.0.1"]\n'
 

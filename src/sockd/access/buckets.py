@@ -46,3 +46,10 @@ class Buckets:
         if len(self._buckets) > self.size:
             self._buckets.popitem(last=False)
         return enough
+
+    def take_up_to(self, most: float, key: Hashable, now: float) -> float:
+        """Take so many tokens from the bucket of `key`, or all that it has; how many."""
+        self.take(key, now, 0.0)  # it has now what it has gained
+        taken = min(most, self._buckets[key][0])
+        self.take(key, now, taken)
+        return taken

@@ -276,6 +276,10 @@ class Guard:
             if session in self._sessions:  # it may have left since the sweep began
                 session.sweep(now)
 
+    def trusts(self, host: str) -> bool:
+        """Whether the limits that count per source are not for this host."""
+        return self._is_trusted(host)
+
     # datagrams
 
     def datagram_refusal(self, host: str, port: int) -> Reason | None:

@@ -67,6 +67,21 @@ SENTENCES = {
     "mode_left": "the mode of its file is left: {detail}",
     # what an instance's connections share
     "shared_left": "what its connections shared did not stop: {detail}",
+    "state_unwritten": "who can come back after a start is not remembered: {detail}",
+    # a user of the chat who may not come in, or is gone
+    "banned": "its address is banned",
+    "forged": "its MAC is wrong",
+    "max_users": "max_users = {limit}",
+    "users_per_address": "users_per_address = {limit}",
+    "old_clients": "old_clients = {limit}",
+    "off_link": "not on the link that it is heard by",
+    "legacy_off": "old clients are not served",
+    "logged_off": "logged off",
+    "silent": "silent for too long",
+    "renamed": "logged in by another name",
+    "sent_away": "sent away: {detail}",
+    "connection_over": "the connection has ended",
+    "door_closed": "the door is closed",
     # a log that is not opened anew
     "log_error": "{path}: {detail}",
     "no_log_file": "it has no file of its own",

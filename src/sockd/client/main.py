@@ -32,6 +32,7 @@ COMMANDS = {
     "ack": ("lines", "send lines, print their acknowledgements"),
     "beacon": ("beacon", "join the beacon's group, print what it says"),
     "chargen": ("flows", "read the rotating pattern, and tell how fast it comes"),
+    "chat": ("chat", "talk with the others on the LAN"),
     "completion": ("completion", "print what makes a shell complete sock's commands"),
     "daytime": ("texts", "ask hosts for the date and time as text"),
     "discard": ("flows", "send data that is forgotten, and tell how fast it goes"),

@@ -170,8 +170,9 @@ class _Process:
             return
         error = failure.value
         if isinstance(error, ClientError):
-            sys.stderr.write(f"sock: {readable(str(error))}\n")
             self.exit = error.exit
+            with suppress(OSError, ValueError):  # the code tells, too
+                sys.stderr.write(f"sock: {readable(str(error))}\n")
         else:
             self.failure = error
 

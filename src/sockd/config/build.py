@@ -180,9 +180,11 @@ class _Builder:
     def _doors(
         self, key: Key, kind: Kind, table: Mapping[str, Any]
     ) -> tuple[tuple[Key, Listen], ...]:
-        """Where every door of an instance listens; the main one has to."""
+        """Where every door of an instance listens: the main one has to; `[]` shuts another."""
         found: list[tuple[Key, Listen]] = []
         for door in kind.all_doors:
+            if door.role and table.get(door.key) == []:
+                continue
             if door.key in table or not door.role:
                 name = f"{kind.name} ({door.role})" if door.role else kind.name
                 where, texts = (*key, door.key), table.get(door.key)

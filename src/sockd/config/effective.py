@@ -27,7 +27,7 @@ def _tables(settings: Settings) -> Iterator[tuple[str, Rows]]:
 
 def _instance_rows(instance: InstanceSettings) -> Rows:
     sources = instance.sources
-    texts: dict[str, list[str]] = {}
+    texts: dict[str, list[str]] = {door.key: [] for door in instance.kind.all_doors}
     for listen in instance.listen:
         strings = texts.setdefault(listen_key(listen.role), [])
         if listen.text not in strings:  # one may stand for two addresses

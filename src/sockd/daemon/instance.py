@@ -21,7 +21,7 @@ from sockd.net.context import Context, World
 from sockd.net.datagram_listener import DatagramListener
 from sockd.net.listener import Listener
 from sockd.net.stream_listener import StreamListener
-from sockd.service import Kind
+from sockd.service import Kept, Kind
 
 
 class RunningInstance:
@@ -181,8 +181,17 @@ class Preparation:
         """Let go of all that is new."""
         for listener in self.listeners.values():
             listener.close()
-        if self._context is not None:
+        if self._context is not None and not self._is_kept:
             stop_shared(self._context)
+
+    @property
+    def _is_kept(self) -> bool:
+        """Whether what connections share stays."""
+        return (
+            self._context is not None
+            and self._context.shared is not None
+            and self._context.shared is self.instance.context.shared
+        )
 
     def switch(self) -> None:
         """Have all that is new hold from now on, and let go of the old."""
@@ -210,7 +219,11 @@ class Preparation:
         """The context of new connections, with what they share."""
         context, settings = self.instance.context, self.plan.settings
         if self.plan.step != "add":
+            shared = context.shared
             context = Context(settings.name, settings.options, context.guard, context.world)
+            if isinstance(shared, Kept):
+                context.shared = shared
+                return context
         if settings.kind.shared is not None:
             try:
                 context.shared = settings.kind.shared(context)
@@ -227,14 +240,18 @@ class Preparation:
         is there until then, for as long as `drain`.
         """
         instance = self.instance
+        is_kept = self._is_kept
         old, instance.context = instance.context, context
+        if is_kept:
+            context.shared.use(context)
         waited: list[Deferred[Any]] = [instance.guard.when_ended(instance.guard.sessions)]
         for identity, listener in instance.by_identity.items():
             if identity not in self.listeners:  # these were made with it
                 waited.append(listener.when_answered())
                 listener.use(context)
-        ended = DeferredList([*waited, *closing])
-        instance.ends_with(ended.addCallback(lambda _: stop_shared(old)))
+        if not is_kept:
+            ended = DeferredList([*waited, *closing])
+            instance.ends_with(ended.addCallback(lambda _: stop_shared(old)))
 
 
 def stop_shared(context: Context[Any, Any]) -> Deferred[Any]:

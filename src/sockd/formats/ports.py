@@ -5,6 +5,9 @@ The ports need no root. Those of RFC services are the well-known ones with 10,00
 
 ACK = 8888
 CHARGEN = 10019
+CHAT = 2027
+CHAT_CONTROL = 2029
+CHAT_GROUPS = 2028
 DAYTIME = 10013
 DISCARD = 10009
 ECHO = 10007

@@ -95,18 +95,19 @@ def widen(sock: socket.socket, size: int) -> int:
     return sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) // 2
 
 
-def aim(sock: socket.socket, listen: Listen) -> None:
-    """Set where and how far a multicast sender sends. Raises OSError where there is no interface.
+def aim(sock: socket.socket, interface: str, ttl: int) -> None:
+    """Set where and how far multicast goes. `interface`: an address of ours; empty: as the host's
+    routes have it. Raises OSError where there is no such interface.
 
     Asked again before each message: an interface that was removed and came back is another one.
     """
     if sock.family == socket.AF_INET6:
-        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_HOPS, listen.terms.ttl)
-        index = _interface_index(listen.interface)
+        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_HOPS, ttl)
+        index = _interface_index(interface) if interface else 0
         sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_IF, index)
     else:
-        sock.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_TTL, listen.terms.ttl)
-        address = socket.inet_aton(listen.interface)
+        sock.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_TTL, ttl)
+        address = socket.inet_aton(interface or "0.0.0.0")
         sock.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, address)
 
 

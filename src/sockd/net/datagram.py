@@ -98,10 +98,19 @@ class Datagrams(DatagramProtocol):
 
     def send_many(self, data: bytes, addresses: Sequence[Address]) -> None:
         """Send the same to many."""
+        self.flush()
         sent = self.port.write_many(data, addresses)
         counts = self.context.guard.counts
         counts["datagrams_out"] += sent
         counts["bytes_out"] += sent * len(data)
+
+    def flush(self) -> None:
+        """Send now what was to leave with the batch: nothing that goes by another call of the
+        port's is to overtake it."""
+        if self._written:
+            written = self._written[:]
+            self._written.clear()
+            self._write(written)
 
     @property
     def port(self) -> DatagramPort:

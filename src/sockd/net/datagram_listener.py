@@ -76,7 +76,7 @@ class DatagramListener(Listener):
         return self._protocol(self.context, self.entrance)
 
     def _aim(self, port: DatagramPort) -> None:
-        aim(port.socket, self.listen)
+        aim(port.socket, self.listen.interface, self.listen.terms.ttl)
 
     def _widen(self, sock: socket.socket) -> None:
         wanted = self.context.limits.receive_buffer

@@ -20,18 +20,24 @@ from twisted.internet.interfaces import IAddress, IDelayedCall, IListeningPort, 
 from twisted.logger import Logger
 from zope.interface import implementer
 
+from sockd.reactor import unreached
 from sockd.reactor.ancillary import NOTHING, Told, Wanted
+from sockd.reactor.audience import Audience
+from sockd.reactor.clocks import ClockReading
 from sockd.reactor.mmsg import BATCH
 from sockd.reactor.sockaddr import Address
 from sockd.reactor.wire import (
     MAX_DATAGRAM,
     Answer,
-    ClockReading,
     Datagram,
     Destination,
     Wire,
     open_wire,
 )
+
+ERRORS_EVERY = 16
+"""Passes after which errors are looked for though datagrams come: they take room in the same buffer
+of the kernel."""
 
 
 class Receiver(Protocol):
@@ -39,6 +45,7 @@ class Receiver(Protocol):
 
     One that has `datagramsReceived(batch)` too gets a list of `Datagram` a pass instead, and can
     answer with `write_batch`. One that has `wants_told`, which is a `Wanted`, is told that of each.
+    One that has `unreached(address)` is told whom the network says that it does not reach.
     """
 
     def datagramReceived(self, datagram: bytes, addr: Any, /) -> None:
@@ -71,6 +78,8 @@ class Turns(FileDescriptor):
     _written: list[Answer] | None = None
     _next: IDelayedCall | None = None
     _wants_more = False
+    _handed = 0
+    """Batches that were handed on."""
     _log = Logger()
 
     @property
@@ -91,6 +100,7 @@ class Turns(FileDescriptor):
         self._written = []
         try:
             if batch := self._wire.receive():
+                self._handed += 1
                 self._hand_on(batch)
         finally:
             self._flush()
@@ -134,6 +144,16 @@ class Turns(FileDescriptor):
         """
         self._flush()
         return self._wire.send_many(data, addresses)
+
+    def write_all(
+        self, data: bytes, audience: Audience, first: int = 0, last: int | None = None
+    ) -> int:
+        """The same for those of an audience from number `first` to before `last`.
+
+        Half of the time of `write_many`: their addresses are in place.
+        """
+        self._flush()
+        return self._wire.send_all(data, audience, first, last)
 
     def write_to(self, parts: Sequence[bytes], address: Address | None) -> Sequence[int]:
         """Send datagrams to one address, or where the socket is connected to, in order.
@@ -198,6 +218,8 @@ class DatagramPort(Turns):
         self.protocol = protocol
         self.is_local = sock.family == socket.AF_UNIX
         self._wire = open_wire(sock, lambda _: None, in_batches, wanted(protocol))
+        self._errors = unreached.watch(sock) if hasattr(protocol, "unreached") else None
+        self._passes = 0
 
     @property
     def last_error(self) -> str:
@@ -214,8 +236,8 @@ class DatagramPort(Turns):
         return self.socket
 
     def fileno(self) -> int:
-        """The socket's descriptor."""
-        return self.socket.fileno()
+        """The descriptor to be watched: the socket's, or one that hides its errors."""
+        return self.socket.fileno() if self._errors is None else self._errors.fileno()
 
     def getHost(self) -> IAddress:
         """Where it listens."""
@@ -239,6 +261,16 @@ class DatagramPort(Turns):
             self.loseConnection()
         return self.deferred if hasattr(self, "deferred") else None
 
+    def doRead(self) -> None:
+        """As `Turns.doRead`; and errors that wait, which make a socket readable, too."""
+        before = self._handed
+        super().doRead()
+        if self._errors is not None and self.connected:
+            self._passes += 1
+            if self._handed == before or self._passes % ERRORS_EVERY == 0:
+                for address in unreached.read(self.socket):
+                    self._tell(self.protocol.unreached, address)
+
     def loseConnection(self, connDone: Any = main.CONNECTION_DONE) -> None:
         """As `stopListening`: nothing waits to be sent."""
         self.stopReading()
@@ -251,6 +283,8 @@ class DatagramPort(Turns):
         self.connected = False
         self.protocol.doStop()
         self.socket.close()
+        if self._errors is not None:
+            self._errors.close()
 
     def logPrefix(self) -> str:
         """Whose log lines these are."""

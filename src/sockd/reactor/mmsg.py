@@ -24,7 +24,7 @@ LONGEST = 65_535
 """Bytes that are received of a datagram: more than UDP carries, over IPv4 or IPv6."""
 _SLOT = 65_536 + 64
 """Bytes from one datagram to the next in memory; at a power of two they would share cache lines."""
-_NAME = 28
+NAME = 28
 """Bytes of the longest address, a `sockaddr_in6`."""
 CONTROL = 128
 """Room for what the kernel tells beside a datagram: where it was sent to, how many were lost."""
@@ -44,7 +44,7 @@ int sendmmsg(int, struct mmsghdr *, unsigned int, int);
 
 
 @cache
-def _library() -> tuple[Any, Any]:
+def loaded() -> tuple[Any, Any]:
     """cffi and the C library, when they are needed: to read the declarations takes 30 ms."""
     ffi = cffi.FFI()
     ffi.cdef(_DECLARATIONS)
@@ -56,7 +56,7 @@ def is_available() -> bool:
     """Whether this system has both calls, with structures as they are declared here."""
     if not sys.platform.startswith("linux"):
         return False
-    ffi, library = _library()
+    ffi, library = loaded()
     if not (hasattr(library, "recvmmsg") and hasattr(library, "sendmmsg")):
         return False
     # the kernel, or a filter of system calls, may know less than the C library
@@ -68,10 +68,10 @@ class _Messages:
     """An array of `mmsghdr`, each with its place for an address and for control messages."""
 
     def __init__(self) -> None:
-        self.ffi, self.library = _library()
+        self.ffi, self.library = loaded()
         self.headers = self.ffi.new("struct mmsghdr[]", BATCH)
         self.iovecs = self.ffi.new("struct iovec[]", BATCH)
-        self._names = self.ffi.new("char[]", BATCH * _NAME)
+        self._names = self.ffi.new("char[]", BATCH * NAME)
         self._controls = self.ffi.new("char[]", BATCH * CONTROL)
         self.header_bytes = self.ffi.buffer(self.headers)
         self.name_bytes = self.ffi.buffer(self._names)
@@ -104,7 +104,7 @@ class Incoming(_Messages):
         for number in range(BATCH):
             self.iovecs[number].iov_base = self._data + number * _SLOT
             self.iovecs[number].iov_len = LONGEST
-        self._fresh = self.layout(_NAME, CONTROL)
+        self._fresh = self.layout(NAME, CONTROL)
         self._lengths = self._column("I", "msg_len")
         self._control_lengths = self._column("N", "msg_hdr", "msg_controllen")
 
@@ -158,7 +158,7 @@ _SLOTS = range(0, BATCH * _SLOT, _SLOT)
 @cache
 def _rows(name: int, count: int) -> struct.Struct:
     """The first `count` addresses."""
-    return struct.Struct(f"{name}s{_NAME - name}x" * count)
+    return struct.Struct(f"{name}s{NAME - name}x" * count)
 
 
 @cache

@@ -10,14 +10,14 @@ import os
 import socket
 import struct
 import sys
-import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from itertools import accumulate, repeat
-from typing import NamedTuple
 
 from sockd.reactor import ancillary, mmsg, sockaddr
 from sockd.reactor.ancillary import NOTHING, Beside, Told, Wanted
+from sockd.reactor.audience import Audience
+from sockd.reactor.clocks import ClockReading, read_clocks
 from sockd.reactor.mmsg import BATCH
 from sockd.reactor.sockaddr import Address, Ancillary
 
@@ -49,30 +49,6 @@ Stamped = tuple[bytes, Address, int | None, int | None, str | None]
 
 _NONE: Iterable[None] = repeat(None)
 _NOTHING_READ: tuple[tuple[bytes, ...], tuple[bytes, ...], tuple[bytes, ...]] = ((), (), ())
-_CLOCKS_NS = 20_000
-"""Between two clocks that are read at one moment: more, and another process ran between them."""
-_CLOCK_TRIES = 3
-
-
-class ClockReading(NamedTuple):
-    """Both clocks at one moment, in nanoseconds: what the one says is carried over to the other."""
-
-    monotonic_ns: int
-    wall_ns: int
-
-    @property
-    def offset_ns(self) -> int:
-        """What to add to a time by the wall clock to have it by the monotonic clock."""
-        return self.monotonic_ns - self.wall_ns
-
-
-def read_clocks() -> ClockReading:
-    """Both clocks, as close together as this process is let."""
-    for _ in range(_CLOCK_TRIES):
-        both = ClockReading(time.monotonic_ns(), time.time_ns())
-        if time.monotonic_ns() - both.monotonic_ns < _CLOCKS_NS:
-            break
-    return both
 
 
 class Wire:
@@ -143,6 +119,16 @@ class Wire:
     def send_many(self, data: bytes, addresses: Sequence[Address]) -> int:
         """Send the same to each; returns how many the kernel took. Never raises."""
         return sum(self._patiently(self._send_one, data, address, None) for address in addresses)
+
+    def send_all(
+        self, data: bytes, audience: Audience, first: int = 0, last: int | None = None
+    ) -> int:
+        """Send the same to those of an audience from number `first` to before `last`.
+
+        Returns how many the kernel took. Never raises.
+        """
+        entries = list(audience)[first:last]
+        return len(entries) - len(self.send([(data, *entry) for entry in entries]))
 
     def send_to(self, parts: Sequence[bytes], address: Address | None) -> list[int]:
         """Send datagrams to one address, or where the socket is connected to.
@@ -335,6 +321,16 @@ class BatchWire(Wire):
             taken += len(part) - len(self._send_put(len(part)))
         return taken
 
+    def send_all(
+        self, data: bytes, audience: Audience, first: int = 0, last: int | None = None
+    ) -> int:
+        crowd = audience.crowd
+        if crowd is None:
+            return super().send_all(data, audience, first, last)
+        crowd.hold(data)
+        end = min(len(audience), len(audience) if last is None else last)
+        return end - first - len(self._send_each(crowd.send, first, end))
+
     def send_to(self, parts: Sequence[bytes], address: Address | None) -> list[int]:
         refused = []
         for first in range(0, len(parts), BATCH):
@@ -370,10 +366,13 @@ class BatchWire(Wire):
 
     def _send_put(self, count: int) -> list[int]:
         """Send what is in place; returns the numbers of those that the kernel did not take."""
+        return self._send_each(self._outgoing.send, 0, count)
+
+    def _send_each(self, send: Callable[[int, int, int], int], first: int, last: int) -> list[int]:
         refused = []
-        sent, descriptor = 0, self.socket.fileno()
-        while sent < count:
-            taken = self._patiently(self._outgoing.send, descriptor, sent, count)
+        sent, descriptor = first, self.socket.fileno()
+        while sent < last:
+            taken = self._patiently(send, descriptor, sent, last)
             if not taken:
                 refused.append(sent)
             sent += taken or 1

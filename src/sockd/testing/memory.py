@@ -287,6 +287,7 @@ class MemoryPort:
         self.trouble = ""
         self.unreachable: set[Address] = set()
         self.connected = True
+        self.socket = None
         protocol.makeConnection(self)  # type: ignore[arg-type]  # as DatagramPort, which it is not
 
     def ask(

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sockd.client.net.clocks import GRAIN_NS, TIGHT_NS, TRIES, Clocks, carried_over
-from sockd.reactor.wire import ClockReading
+from sockd.reactor.clocks import ClockReading
 
 SECOND = 1_000_000_000
 NOON = 1_700_000_000 * SECOND

@@ -17,9 +17,9 @@ from sockd.client.net.datagrams import (
     open_group,
     open_host,
 )
+from sockd.reactor.clocks import ClockReading
 from sockd.reactor.mmsg import BATCH
 from sockd.reactor.sockaddr import Address
-from sockd.reactor.wire import ClockReading
 from tests.client.askers import BRIEFLY, FAMILIES, bounce, server, to
 from tests.helpers import until
 from tests.memory import REACTOR

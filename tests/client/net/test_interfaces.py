@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 
 import pytest
 
@@ -72,7 +72,13 @@ ALL = (LO, ETH, DOWN, TUN)
 def test_a_network_has_the_broadcast_address_that_linux_sends_to(
     netmask: str | None, configured: str | None, broadcasts: tuple[str, ...]
 ) -> None:
-    assert own("10.0.0.5", netmask, configured) == Own(ip_address("10.0.0.5"), broadcasts)
+    network = ip_network(f"10.0.0.5/{netmask}", strict=False) if netmask else None
+    assert own("10.0.0.5", netmask, configured) == Own(ip_address("10.0.0.5"), broadcasts, network)
+
+
+def test_a_network_of_ipv6_is_known_and_has_no_broadcast_address() -> None:
+    made = own("fe80::1%eth0", "ffff:ffff:ffff:ffff::", None)
+    assert made == Own(ip_address("fe80::1"), (), ip_network("fe80::/64"))
 
 
 @pytest.mark.parametrize(

@@ -20,12 +20,12 @@ from sockd.client.net.clocks import carried_over
 from sockd.client.net.datagrams import Datagrams, open_host
 from sockd.client.net.interfaces import named
 from sockd.client.process import Run
-from sockd.client.report import Stamp
+from sockd.client.report import IcmpErrors, Stamp
 from sockd.client.targets import Target, Transport
 from sockd.client.waiting import sleep
 from sockd.formats.hostport import host_port
+from sockd.reactor.clocks import ClockReading
 from sockd.reactor.sockaddr import Address
-from sockd.reactor.wire import ClockReading
 
 PER_SECOND = 200
 """Datagrams that are sent a second, at most: each may be answered by every host of a network."""
@@ -119,6 +119,11 @@ class Caller:
     def close(self) -> None:
         """Hear no more."""
         self._datagrams.close()
+
+    @property
+    def errors(self) -> tuple[IcmpErrors, ...]:
+        """What the network has said of what was sent."""
+        return self._datagrams.icmp()
 
     def _came(self, batch: list[Came], clocks: ClockReading) -> None:
         for data, (host, port), stamp_ns, *_ in batch:

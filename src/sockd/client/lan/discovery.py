@@ -36,6 +36,7 @@ class Way(StrEnum):
     BROADCAST = "broadcast"
     MULTICAST = "multicast"
     LOOPBACK = "loopback"
+    UNICAST = "unicast"
 
 
 @frozen

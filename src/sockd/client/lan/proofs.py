@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from binascii import crc32
 from collections.abc import Callable
+from hashlib import blake2b
 
 from attrs import frozen
 
@@ -16,6 +17,8 @@ from sockd.client.targets import Transport
 from sockd.formats import ports
 from sockd.formats.answers import acknowledges, is_acknowledgement, numbered, was_said
 from sockd.formats.chargen import BrokenPattern, Follower
+from sockd.formats.chat.events import Code, unpack
+from sockd.formats.chat.hello import NONCE_BYTES, Hello, Welcome
 from sockd.formats.factors import are_factors
 from sockd.formats.said import MOST_QUOTE, control_character
 
@@ -154,6 +157,26 @@ def says_line(_: bytes, data: bytes) -> bool | None:
     return None if line is None else is_text(line)
 
 
+def chat_hello(token: bytes) -> bytes:
+    """What a chat server answers: an old one with an error, a new one with the token's nonce."""
+    return Hello(_nonce(token)).write()
+
+
+def says_chat(token: bytes, data: bytes) -> bool:
+    """A chat server's answer to the token's hello."""
+    event = unpack(data)
+    if event is None:
+        return False
+    if event.code == Code.WELCOME:
+        welcome = Welcome.read(event.text)
+        return welcome is not None and welcome.nonce == _nonce(token)
+    return event.code == Code.ERROR and is_text(event.text)
+
+
+def _nonce(token: bytes) -> bytes:
+    return blake2b(token, digest_size=NONCE_BYTES).digest()
+
+
 def _is(wanted: bytes, data: bytes) -> bool | None:
     if data == wanted:
         return True
@@ -178,6 +201,7 @@ _OVER_UDP: tuple[_Row, ...] = (
     ("reverse", (ports.REVERSE_DATAGRAMS,), _numbered, says_numbered_reversed, True),
     ("ack", (ports.ACK,), bytes, says_ok, True),
     ("factor", (ports.FACTOR,), number_of, says_factors, True),
+    ("chat", (ports.CHAT, ports.CHAT_CONTROL), chat_hello, says_chat, True),
 )
 _OVER_TCP: tuple[_Row, ...] = (
     ("echo", (ports.ECHO, 7), _line_of, says_token_line, True),

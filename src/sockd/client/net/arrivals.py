@@ -8,8 +8,9 @@ from typing import NamedTuple
 from attrs import frozen
 
 from sockd.client.net.icmp import NetworkError
+from sockd.reactor.clocks import ClockReading
 from sockd.reactor.sockaddr import Address
-from sockd.reactor.wire import ClockReading, Stamped
+from sockd.reactor.wire import Stamped
 
 Came = Stamped
 """Data, who sent it, the kernel's stamp (ns since 1970), the number of the interface where it came

@@ -29,9 +29,10 @@ from sockd.client.net.watched import MOST_READS, Handed, WatchedPort
 from sockd.client.report import IcmpErrors, Timing
 from sockd.formats.hostport import host_port
 from sockd.reactor.ancillary import Told
+from sockd.reactor.clocks import ClockReading
 from sockd.reactor.mmsg import BATCH
 from sockd.reactor.sockaddr import Address
-from sockd.reactor.wire import ClockReading, Datagram
+from sockd.reactor.wire import Datagram
 
 MOST_WAITING = 1_024
 """Datagrams that wait for `receive`: who asks takes them one by one, and a flood must not grow."""
@@ -152,7 +153,7 @@ class Datagrams:
         if not self._is_open:
             raise Unreachable(f"the socket to {self.opened.name} is closed")
         at = time.monotonic_ns()
-        refused = self._port.write_to(parts, self._to)
+        refused = self._port.write_to(parts, self.opened.send_to)
         if refused:
             at, refused = self._again(parts, refused, at)
         if self.on_send is not None:
@@ -174,15 +175,16 @@ class Datagrams:
                     break
                 if len(parts) == 1:
                     at = time.monotonic_ns()
-                if not self._port.write_to((parts[number],), self._to):
+                if not self._port.write_to((parts[number],), self.opened.send_to):
                     break
             else:
                 left.append(number)
         return at, left
 
     @property
-    def _to(self) -> Address | None:
-        return self.opened.address if self.opened.others is None else None
+    def last_errno(self) -> int:
+        """Why the kernel did not take what was sent last, by its number."""
+        return self._port.last_errno
 
     def _refuse(self) -> None:
         number = self._port.last_errno
@@ -395,5 +397,4 @@ def open_group(
     reactor: Any, address: Address, *, interface: str = "", on_batch: OnBatch | None = None
 ) -> Datagrams:
     """Hear a multicast group. Raises UsageFault, Unreachable."""
-    opened = sockets.to_group(address, interface=interface)
-    return Datagrams(reactor, opened, on_batch=on_batch)
+    return Datagrams(reactor, sockets.to_group(address, interface=interface), on_batch=on_batch)

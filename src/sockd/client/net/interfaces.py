@@ -26,6 +26,7 @@ _SO_BINDTODEVICE = getattr(socket, "SO_BINDTODEVICE", 25)
 """asm-generic/socket.h."""
 
 IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
+IPNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 @frozen
@@ -36,6 +37,8 @@ class Own:
     """Without the interface, even where it means something on one only."""
     broadcasts: tuple[str, ...] = ()
     """Of its network; both that was configured and that follows from the prefix, if they differ."""
+    network: IPNetwork | None = None
+    """None where the system does not tell it."""
 
 
 @frozen(kw_only=True)
@@ -97,14 +100,16 @@ def own(address: str, netmask: str | None, broadcast: str | None) -> Own:
     Linux sends to the last address of a network as a broadcast, whatever else was configured.
     """
     ip = ipaddress.ip_address(address.partition("%")[0])
-    if ip.version == 6:
-        return Own(ip)
-    broadcasts = [broadcast] if broadcast else []
+    network: IPNetwork | None = None
     if netmask:
-        network = ipaddress.ip_network(f"{ip}/{netmask}", strict=False)
-        if network.prefixlen < _POINT_TO_POINT:
-            broadcasts.append(str(network.broadcast_address))
-    return Own(ip, tuple(dict.fromkeys(broadcasts)))
+        bits = int(ipaddress.ip_address(netmask.partition("/")[0])).bit_count()
+        network = ipaddress.ip_network(f"{ip}/{bits}", strict=False)
+    if ip.version == 6:
+        return Own(ip, network=network)
+    broadcasts = [broadcast] if broadcast else []
+    if network is not None and network.prefixlen < _POINT_TO_POINT:
+        broadcasts.append(str(network.broadcast_address))
+    return Own(ip, tuple(dict.fromkeys(broadcasts)), network)
 
 
 def is_broadcast(host: str, interfaces: Iterable[Interface]) -> bool:

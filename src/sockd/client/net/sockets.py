@@ -79,6 +79,11 @@ class Opened:
         return Wanted.TIME | Wanted.INTERFACE if self.is_many or self.is_listener else Wanted.TIME
 
     @property
+    def send_to(self) -> Address | None:
+        """Whom the kernel is told to send to; None where it is connected."""
+        return self.address if self.others is None else None
+
+    @property
     def hears_anyone(self) -> bool:
         """Whether an answer need not come from `address`. A Unix socket hears its peer alone, whose
         path may be written otherwise."""

@@ -10,8 +10,9 @@ from typing import Any
 from attrs import define, field
 
 from sockd.reactor.ancillary import Wanted
+from sockd.reactor.clocks import ClockReading
 from sockd.reactor.datagram import DatagramPort
-from sockd.reactor.wire import BatchWire, ClockReading, Datagram, Stamped
+from sockd.reactor.wire import BatchWire, Datagram, Stamped
 
 MOST_READS = 512
 """Batches that are read at once where all has to be read: 16,384 datagrams, more than wait."""

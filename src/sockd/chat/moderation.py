@@ -1,0 +1,155 @@
+"""What an administrator may see and do: users, mute, kick, ban, close. For the control socket."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from attrs import frozen
+
+from sockd.access.prefixes import Prefix, matches, parse_prefix
+from sockd.access.reasons import Reason, because
+from sockd.chat.desk import Desk
+from sockd.chat.effects import Effect
+from sockd.chat.members import Channel, Moment, User
+from sockd.chat.words import BANNED
+from sockd.formats.chat.events import MAX_TEXT, Code
+from sockd.formats.chat.names import fold, nickname_fault
+from sockd.formats.chat.texts import harmless
+
+
+class NotHere(ValueError):
+    """There is no such user or channel."""
+
+
+@frozen
+class Seen:
+    """A user, for people who look after the server."""
+
+    nickname: str
+    host: str
+    """Empty for a Unix socket."""
+    door: str
+    seconds: int
+    """Since the log-in."""
+    silent: int
+    """Seconds since anything came from it."""
+    channels: Sequence[str]
+    """The current one first."""
+    is_new: bool
+    """Whether it proves what it sends."""
+    is_muted: bool
+
+
+class Moderation:
+    """Each call takes names as they are typed. Raises NotHere, and ValueError for what is no
+    nickname, no prefix, or too long: then nothing is changed."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._banned: tuple[Prefix, ...] = ()
+        desk.threshold.bans = lambda host: bool(host) and matches(self._banned, host)
+
+    def users(self, moment: Moment) -> list[Seen]:
+        """All who are here, by nickname."""
+        rooms, now = self._desk.rooms, moment.seconds
+        return [
+            Seen(
+                user.nickname.decode(),
+                user.place.host,
+                user.place.gate.name,
+                int(now - user.since),
+                int(now - user.heard),
+                [one.settings.title for one in user.channels],
+                user.session is not None,
+                folded in rooms.muted,
+            )
+            for folded, user in sorted(rooms.users.items())
+        ]
+
+    @property
+    def muted(self) -> list[str]:
+        """Who may not speak, folded."""
+        return sorted(name.decode() for name in self._desk.rooms.muted)
+
+    @property
+    def banned(self) -> list[str]:
+        """Whom nobody may come from."""
+        return [str(prefix) for prefix in self._banned]
+
+    @property
+    def closed(self) -> list[str]:
+        """Channels that nobody new may join."""
+        return [one.settings.title for one in self._desk.rooms.channels.values() if one.is_closed]
+
+    def mute(self, nickname: str) -> None:
+        """This name may say nothing, in channels or to users, whoever has it."""
+        if fault := nickname_fault(nickname.encode()):
+            raise ValueError(fault)
+        self._desk.rooms.muted.add(fold(nickname.encode()))
+
+    def unmute(self, nickname: str) -> None:
+        """It may speak again."""
+        folded = fold(nickname.encode())
+        if folded not in self._desk.rooms.muted:
+            raise NotHere(f"{nickname} is not muted")
+        self._desk.rooms.muted.discard(folded)
+
+    def kick(self, nickname: str, moment: Moment, why: str = "") -> list[Effect]:
+        """Log a user off. It may come back: ban its address, if it is not to.
+
+        Raises ValueError where there are too many words for an event.
+        """
+        user = self._desk.rooms.users.get(fold(nickname.encode()))
+        if user is None:
+            raise NotHere(f"there is no user {nickname}")
+        words = harmless(why.encode()).decode() or "you were sent away"
+        if len(words.encode()) > MAX_TEXT:
+            raise ValueError(f"an event has no room for more than {MAX_TEXT} bytes")
+        told = words.encode()
+        return self._remove(user, moment, told, because("sent_away", detail=words), told)
+
+    def ban(self, prefix: str, moment: Moment) -> list[Effect]:
+        """Nobody comes from there, and who is there goes."""
+        found = parse_prefix(prefix)
+        if found not in self._banned:
+            self._banned += (found,)
+        there = [
+            user
+            for user in self._desk.rooms.users.values()
+            if user.place.host and matches((found,), user.place.host)
+        ]
+        return [
+            effect
+            for user in there
+            for effect in self._remove(user, moment, BANNED, because("banned"))
+        ]
+
+    def unban(self, prefix: str) -> None:
+        """They may come again."""
+        found = parse_prefix(prefix)
+        if found not in self._banned:
+            raise NotHere(f"{found} is not banned")
+        self._banned = tuple(one for one in self._banned if one != found)
+
+    def close(self, title: str) -> None:
+        """Nobody new joins a channel; who is in it stays."""
+        self._channel(title).is_closed = True
+
+    def open(self, title: str) -> None:
+        """It may be joined again."""
+        self._channel(title).is_closed = False
+
+    def _channel(self, title: str) -> Channel:
+        channel = self._desk.rooms.channels.get(fold(title.encode()))
+        if channel is None:
+            raise NotHere(f"there is no channel {title}")
+        return channel
+
+    def _remove(
+        self, user: User, moment: Moment, why: bytes, reason: Reason, again: bytes = b""
+    ) -> list[Effect]:
+        """An old client is told by an error, a new one that it is not to come back by itself.
+        `again`: what its session is told if it does."""
+        code = Code.ERROR if user.session is None else Code.LOGOFF
+        told = self._desk.rooms.answer(user, code, why, moment)
+        return [told, *self._desk.log_off(user, moment, reason, again)]
