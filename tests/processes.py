@@ -18,7 +18,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
@@ -119,6 +119,13 @@ def running(
     )
     if stdout is not None:
         process.stdout = process.stderr
+    with followed(process) as child:
+        yield child
+
+
+@contextmanager
+def followed(process: subprocess.Popen[bytes]) -> Iterator[Running]:
+    """A process that has been started, whose output is read; it is ended with the block."""
     child = Running(process)
     reader = threading.Thread(target=child.collect, daemon=True)
     reader.start()
@@ -129,6 +136,9 @@ def running(
             process.kill()
         process.wait(PATIENCE)
         reader.join(PATIENCE)
+        if process.stdin is not None:
+            with suppress(BrokenPipeError):  # what it had not read
+                process.stdin.close()
         if not reader.is_alive() and process.stdout is not None:
             process.stdout.close()
 

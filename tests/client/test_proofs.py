@@ -18,8 +18,8 @@ from sockd.client.lan.proofs import (
 )
 from sockd.formats import ports
 from sockd.formats.chargen import PATTERN
-from sockd.formats.chat.events import Code, pack, unpack
-from sockd.formats.chat.hello import HELLO_BYTES, Welcome
+from sockd.formats.chat.events import Code, pack
+from sockd.formats.chat.hello import HELLO_BYTES, Hello, Welcome
 from sockd.formats.factors import factors
 from sockd.formats.quotes import builtin_quotes
 from sockd.formats.said import MOST_QUOTE
@@ -34,8 +34,9 @@ NIST = b"\n61372 26-11-28 19:54:12 00 0 0 421.4 UTC(NIST) * \n"
 FACTORS = factors(int(number_of(TOKEN)))
 BACKWARDS = b"ba9876543210kcos"
 
-NONCE = unpack(chat_hello(TOKEN)).text.split()[2]  # type: ignore[union-attr]
-WELCOME = Welcome(bytes.fromhex(NONCE.decode()), bytes(8), 1, bytes(16), ("ack",), "mail").write()
+HELLO = Hello.read(chat_hello(TOKEN)[2:])
+assert HELLO is not None
+WELCOME = Welcome(HELLO.nonce, bytes(8), 1, bytes(16), ("ack",), "mail").write()
 
 ANSWERS: dict[tuple[str, str], list[bytes]] = {
     ("echo", "udp"): [TOKEN],

@@ -12,7 +12,6 @@ import socket
 import struct
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -20,7 +19,7 @@ from pathlib import Path
 from attrs import define, frozen
 
 from tests.daemons import namespace, run, socket_on
-from tests.processes import PATIENCE, Running, variables
+from tests.processes import Running, followed, variables
 
 SERVER = "10.79.1.1"
 NUMBERS = {"server": 1, "anna": 2, "bert": 3, "carl": 4, "router": 254}
@@ -193,19 +192,8 @@ def talking(host: str, nickname: str, home: Path, *arguments: str) -> Iterator[T
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
     )
-    child = Running(process)
-    reader = threading.Thread(target=child.collect, daemon=True)
-    reader.start()
-    try:
+    with followed(process) as child:
         yield Talker(nickname, child)
-    finally:
-        if process.poll() is None:
-            process.kill()
-        process.wait(PATIENCE)
-        reader.join(PATIENCE)
-        for stream in (process.stdin, process.stdout):
-            if stream is not None:
-                stream.close()
 
 
 def all_join(talkers: Sequence[Talker], channel: str) -> None:

@@ -7,7 +7,6 @@ import json
 import re
 import subprocess
 import sys
-import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -21,7 +20,7 @@ from sockd.chat import memory
 from sockd.formats.chat.events import Code
 from tests.daemons import Daemon
 from tests.environments import ROOT
-from tests.processes import PATIENCE, Running, variables, wait_until
+from tests.processes import Running, followed, variables, wait_until
 from tests.real.chatnet import CHAT, SERVER, Net, Talker, Tap, all_join, net, talking, tell
 
 COUNT = 100
@@ -56,18 +55,8 @@ def crowd(lan: Net, file: Path) -> Iterator[Running]:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
     )
-    child = Running(process)
-    reader = threading.Thread(target=child.collect, daemon=True)
-    reader.start()
-    try:
+    with followed(process) as child:
         yield child
-    finally:
-        process.kill()
-        process.wait(PATIENCE)
-        reader.join(PATIENCE)
-        for stream in (process.stdin, process.stdout):
-            if stream is not None:
-                stream.close()
 
 
 def command(child: Running, line: str) -> None:

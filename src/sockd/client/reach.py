@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import socket
-
 from sockd.client.asking import Asking
 from sockd.client.errors import ClientError
 from sockd.client.net.datagrams import Datagrams, open_path
 from sockd.client.net.dial import dial
-from sockd.client.net.resolve import Found, resolve
+from sockd.client.net.resolve import Found, look_up
 from sockd.client.net.sockets import to_host
 from sockd.client.net.streams import Stream
 from sockd.client.process import Run
@@ -27,15 +25,7 @@ async def reach(run: Run, target: Target) -> Datagrams:
         opened = open_path(run.reactor, target.path)
     else:
         asking = run.asking
-        found = _looked_up(run, target) or await resolve(
-            run.reactor,
-            target.host,
-            target.port,
-            kind=socket.SOCK_DGRAM,
-            family=asking.family,
-            is_numeric=asking.is_numeric,
-            wait=asking.wait,
-        )
+        found = _looked_up(run, target) or await look_up(run.reactor, target, asking)
         address, took_ns = found.addresses[0], found.took_ns
         is_name = took_ns is not None and address.host != target.host
         to = to_host(

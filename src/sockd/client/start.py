@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from itertools import chain
@@ -17,7 +16,7 @@ from sockd.client.asks import ConversationHost, Speech
 from sockd.client.errors import ClientError
 from sockd.client.exits import Exit
 from sockd.client.hosts import Asked, Hosts
-from sockd.client.net.resolve import Found, resolve
+from sockd.client.net.resolve import Found, look_up
 from sockd.client.outputs.choose import choose
 from sockd.client.process import SILENT, Hooks, Run, run_process
 from sockd.client.report import Value
@@ -142,15 +141,7 @@ async def _addresses(run: Run, target: Target) -> list[tuple[Target, Found | Cli
     if target.path:
         return [(target, None)]
     try:
-        found = await resolve(
-            run.reactor,
-            target.host,
-            target.port,
-            kind=socket.SOCK_STREAM if target.transport.is_stream else socket.SOCK_DGRAM,
-            family=run.asking.family,
-            is_numeric=run.asking.is_numeric,
-            wait=run.asking.wait,
-        )
+        found = await look_up(run.reactor, target, run.asking)
     except ClientError as error:
         return [(target, error)]
     return [

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from attrs import define, field
+from attrs import define
 from twisted.internet.task import Clock
 
 from sockd.client.chat.conversation import Phase
@@ -29,14 +29,6 @@ class Conversation:
     welcome: Welcome | None = None
 
 
-@define
-class Chat:
-    """As much of one as is looked at."""
-
-    reactor: Clock = field(factory=Clock)
-    conversation: Conversation = field(factory=Conversation)
-
-
 @pytest.fixture
 def state(tmp_path: Path) -> Iterator[State]:
     found = State(tmp_path / "state")
@@ -51,18 +43,18 @@ def number(state: State) -> int | None:
 
 
 def test_nothing_is_kept_before_we_are_in(state: State) -> None:
-    keeper = Keeper(state, Chat(), Server("192.0.2.1", 2027))  # type: ignore[arg-type]
+    keeper = Keeper(state, Conversation(), Clock().seconds, Server("192.0.2.1", 2027))
     keeper.look()
     assert state.last() == Last()
 
 
 def test_the_server_is_kept_with_what_it_says_of_itself(state: State) -> None:
-    chat = Chat()
-    keeper = Keeper(state, chat, Server("192.0.2.1", 2027))  # type: ignore[arg-type]
-    chat.conversation.phase = Phase.IN
+    conversation = Conversation()
+    keeper = Keeper(state, conversation, Clock().seconds, Server("192.0.2.1", 2027))
+    conversation.phase = Phase.IN
     keeper.look()
     assert state.last() == Last(Server("192.0.2.1", 2027), "anna")
-    chat.conversation.welcome = Welcome(b"n" * 8, SERVER, 1, b"c" * 16, (), "mail")
+    conversation.welcome = Welcome(b"n" * 8, SERVER, 1, b"c" * 16, (), "mail")
     keeper.look()
     assert state.last() == Last(Server("192.0.2.1", 2027, "mail", True, SERVER), "anna")
     keeper.nickname = "user"
@@ -71,26 +63,26 @@ def test_the_server_is_kept_with_what_it_says_of_itself(state: State) -> None:
 
 
 def test_a_session_is_kept_anew_before_its_numbers_were_all_used(state: State) -> None:
-    chat = Chat(conversation=Conversation(Phase.IN))
-    keeper = Keeper(state, chat, None)  # type: ignore[arg-type]
+    conversation, clock = Conversation(Phase.IN), Clock()
+    keeper = Keeper(state, conversation, clock.seconds, None)
     for used, is_kept in (
         (0, NUMBERS_AHEAD),
         (NUMBERS_AHEAD - 1, NUMBERS_AHEAD),
         (NUMBERS_AHEAD, 2 * NUMBERS_AHEAD),
     ):
-        chat.conversation.kept = Kept(SERVER, b"s" * 8, b"k" * 16, used)
+        conversation.kept = Kept(SERVER, b"s" * 8, b"k" * 16, used)
         keeper.look()
         assert number(state) == is_kept
-    chat.reactor.advance(KEEP_SECONDS)
+    clock.advance(KEEP_SECONDS)
     keeper.look()
     assert number(state) == 2 * NUMBERS_AHEAD
 
 
 def test_another_session_is_kept_at_once(state: State) -> None:
-    chat = Chat(conversation=Conversation(Phase.IN))
-    keeper = Keeper(state, chat, None)  # type: ignore[arg-type]
+    conversation, clock = Conversation(Phase.IN), Clock()
+    keeper = Keeper(state, conversation, clock.seconds, None)
     for session in (b"s" * 8, b"t" * 8):
-        chat.conversation.kept = Kept(SERVER, session, b"k" * 16, 0)
+        conversation.kept = Kept(SERVER, session, b"k" * 16, 0)
         keeper.look()
         found = state.recall(SERVER, b"anna")
         assert found is not None
@@ -98,8 +90,8 @@ def test_another_session_is_kept_at_once(state: State) -> None:
 
 
 def test_channels_are_kept_until_we_leave(state: State) -> None:
-    chat = Chat(conversation=Conversation(Phase.IN))
-    keeper = Keeper(state, chat, None)  # type: ignore[arg-type]
+    conversation, clock = Conversation(Phase.IN), Clock()
+    keeper = Keeper(state, conversation, clock.seconds, None)
     kept = []
     for channels, phase in (
         ((), Phase.IN),
@@ -107,8 +99,8 @@ def test_channels_are_kept_until_we_leave(state: State) -> None:
         ((b"Pets", b"Weather"), Phase.AWAY),
         ((b"Pets", b"Weather"), Phase.LEAVING),
     ):
-        chat.conversation.phase = phase
-        chat.conversation.kept = Kept(SERVER, b"s" * 8, b"k" * 16, 0, channels)
+        conversation.phase = phase
+        conversation.kept = Kept(SERVER, b"s" * 8, b"k" * 16, 0, channels)
         keeper.look()
         found = state.recall(SERVER, b"anna")
         assert found is not None
@@ -117,11 +109,11 @@ def test_channels_are_kept_until_we_leave(state: State) -> None:
 
 
 def test_who_goes_on_by_another_name_has_left_the_channels_of_the_first(state: State) -> None:
-    chat = Chat(conversation=Conversation(Phase.IN))
-    keeper = Keeper(state, chat, None)  # type: ignore[arg-type]
+    conversation, clock = Conversation(Phase.IN), Clock()
+    keeper = Keeper(state, conversation, clock.seconds, None)
     for session, nickname in ((b"s" * 8, b"anna"), (b"t" * 8, b"carl")):
-        chat.conversation.nickname = nickname
-        chat.conversation.kept = Kept(SERVER, session, b"k" * 16, 0, (b"Pets",))
+        conversation.nickname = nickname
+        conversation.kept = Kept(SERVER, session, b"k" * 16, 0, (b"Pets",))
         keeper.look()
     found = [state.recall(SERVER, nickname) for nickname in (b"anna", b"carl")]
     assert [one.channels for one in found if one is not None] == [(), (b"Pets",)]
@@ -130,11 +122,11 @@ def test_who_goes_on_by_another_name_has_left_the_channels_of_the_first(state: S
 def test_a_session_that_goes_on_does_not_get_old(state: State) -> None:
     now = [1_800_000_000.0]
     state.wall = lambda: now[0]
-    chat = Chat(conversation=Conversation(Phase.IN))
-    keeper = Keeper(state, chat, None)  # type: ignore[arg-type]
-    chat.conversation.kept = Kept(SERVER, b"s" * 8, b"k" * 16, 0)
+    conversation, clock = Conversation(Phase.IN), Clock()
+    keeper = Keeper(state, conversation, clock.seconds, None)
+    conversation.kept = Kept(SERVER, b"s" * 8, b"k" * 16, 0)
     for _ in range(20):
         keeper.look()
         now[0] += KEEP_SECONDS
-        chat.reactor.advance(KEEP_SECONDS)
+        clock.advance(KEEP_SECONDS)
     assert number(state) is not None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-import socket
 from collections.abc import Callable, Sequence
 from typing import BinaryIO
 
@@ -34,7 +33,7 @@ from sockd.client.lan.discovery import MOST_PLACES, Place, Way, places
 from sockd.client.lan.proofs import Question, chat_hello, says_chat
 from sockd.client.net import interfaces, kinds
 from sockd.client.net.interfaces import Interface
-from sockd.client.net.resolve import resolve
+from sockd.client.net.resolve import look_up
 from sockd.client.process import Run
 from sockd.client.report import Data, Event
 from sockd.client.targets import Target
@@ -316,13 +315,5 @@ async def examine(run: Run, target: Target | None = None) -> Exit:
 
 async def _server(run: Run, target: Target) -> Server:
     asking = run.asking
-    found = await resolve(
-        run.reactor,
-        target.host,
-        target.port,
-        kind=socket.SOCK_DGRAM,
-        family=asking.family,
-        is_numeric=asking.is_numeric,
-        wait=asking.wait,
-    )
+    found = await look_up(run.reactor, target, asking)
     return Server(found.addresses[0].host, target.port)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import errno
-import os
-import socket
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Protocol
 
 from twisted.internet.defer import Deferred
@@ -17,7 +16,7 @@ from sockd.client.net.arrivals import Came
 from sockd.client.net.datagrams import Datagrams, open_group, open_host, open_path
 from sockd.client.net.dial import dial
 from sockd.client.net.icmp import NetworkError
-from sockd.client.net.resolve import resolve
+from sockd.client.net.resolve import look_up
 from sockd.client.net.streams import Stream
 from sockd.client.targets import Target, Transport
 from sockd.formats.chat.events import MAX_EVENT
@@ -27,6 +26,7 @@ from sockd.reactor.clocks import ClockReading
 from sockd.reactor.sockaddr import Address
 
 Heard = Callable[[bytes], None]
+Told = Callable[[str], None]
 HeardInGroup = Callable[[bytes, str], None]
 """An event, and the host that it is from."""
 
@@ -123,7 +123,7 @@ class LocalLink:
 def _file(path: str) -> tuple[int, int] | None:
     """What tells a file from another that has its name later."""
     try:
-        found = os.stat(path)  # noqa: PTH116
+        found = Path(path).stat()
     except OSError:
         return None
     return found.st_dev, found.st_ino
@@ -225,9 +225,6 @@ class StreamLink:
             self._lost(str(failure.value))
 
 
-Told = Callable[[str], None]
-
-
 async def open_link(
     reactor: Any, target: Target, asking: Asking, heard: Heard, refused: Told, lost: Told
 ) -> Link:
@@ -237,14 +234,6 @@ async def open_link(
         return await StreamLink.open(reactor, target, asking, heard, lost)
     if target.transport is Transport.UNIXGRAM:
         return LocalLink(reactor, target.path, heard, lost)
-    found = await resolve(
-        reactor,
-        target.host,
-        target.port,
-        kind=socket.SOCK_DGRAM,
-        family=asking.family,
-        is_numeric=asking.is_numeric,
-        wait=asking.wait,
-    )
+    found = await look_up(reactor, target, asking)
     address = found.addresses[0].host, target.port
     return DatagramLink(reactor, address, asking.interface, heard, refused)

@@ -138,7 +138,8 @@ class _Talk:
         if not nickname:
             raise UsageFault(NAMELESS)
         link = await self._make(target, nickname)
-        keeper = Keeper(self.state, self.chat, self._server(target, link, last.server))
+        server = self._server(target, link, last.server)
+        keeper = Keeper(self.state, self.chat.conversation, self.run.reactor.seconds, server)
         if not self.front.is_interactive:
             keeper.nickname = last.nickname
 

@@ -2,16 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Protocol
+
 from attrs import define, evolve, field
 
 from sockd.client.chat.conversation import Phase
-from sockd.client.chat.driver import Chat
 from sockd.client.chat.login import Kept
 from sockd.client.chat.servers import Server
 from sockd.client.chat.state import Last, State
+from sockd.formats.chat.hello import Welcome
 
 KEEP_SECONDS = 600.0
 """After which a session is kept anew: how old it is says whether it is of any use."""
+
+
+class Standing(Protocol):
+    """What of a conversation tells where it stands."""
+
+    @property
+    def phase(self) -> Phase: ...
+    @property
+    def nickname(self) -> bytes: ...
+    @property
+    def kept(self) -> Kept | None: ...
+    @property
+    def welcome(self) -> Welcome | None: ...
 
 
 @define(eq=False)
@@ -19,7 +35,9 @@ class Keeper:
     """Of one chat."""
 
     state: State
-    chat: Chat
+    conversation: Standing
+    seconds: Callable[[], float]
+    """A clock that only goes forward."""
     server: Server | None
     """Whom to ask first the next time; what it says of itself is not known yet."""
     nickname: str | None = None
@@ -34,7 +52,7 @@ class Keeper:
 
     def look(self) -> None:
         """Something may be another than before."""
-        conversation = self.chat.conversation
+        conversation = self.conversation
         if conversation.phase is Phase.IN:
             self._keep_last()
             if conversation.kept is not None:
@@ -43,7 +61,7 @@ class Keeper:
             self._leave()
 
     def _keep(self, kept: Kept) -> None:
-        name, now = self.chat.conversation.nickname, self.chat.reactor.seconds()
+        name, now = self.conversation.nickname, self.seconds()
         if name != self._name:
             self._leave()
         before = self._kept
@@ -63,12 +81,12 @@ class Keeper:
             self.state.keep(evolve(kept, channels=()), self._name)
 
     def _keep_last(self) -> None:
-        welcome, server = self.chat.conversation.welcome, self.server
+        welcome, server = self.conversation.welcome, self.server
         if server is not None and welcome is not None:
             server = evolve(server, name=welcome.name, is_new=True, id=welcome.server)
         nickname = self.nickname
         if nickname is None:
-            nickname = self.chat.conversation.nickname.decode("utf-8", "replace")
+            nickname = self.conversation.nickname.decode("utf-8", "replace")
         last = Last(server, nickname)
         if last != self._last:
             self._last = last

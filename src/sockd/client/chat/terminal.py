@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from prompt_toolkit import PromptSession
-from prompt_toolkit.application import in_terminal, run_in_terminal
+from prompt_toolkit.application import run_in_terminal
 from prompt_toolkit.formatted_text import FormattedText
 from prompt_toolkit.history import FileHistory, History, InMemoryHistory
 from prompt_toolkit.input.ansi_escape_sequences import ANSI_SEQUENCES
@@ -165,12 +165,8 @@ class Terminal:
     def _flush(self) -> None:
         self._is_flushing = False
         if self._queue and self._session.app.is_running:
-            asyncio.ensure_future(self._print_above())  # noqa: RUF006 - the application keeps it
+            run_in_terminal(self._print)
         else:
-            self._print()
-
-    async def _print_above(self) -> None:
-        async with in_terminal():
             self._print()
 
     def _print(self) -> None:

@@ -20,7 +20,7 @@ from sockd.client.net.connect import connect_to, connect_to_path
 from sockd.client.net.interfaces import Way
 from sockd.client.net.loop import Reactor
 from sockd.client.net.race import AllFailed, Race, interleave
-from sockd.client.net.resolve import LOOKUPS, Address, Found, Lookups, resolve
+from sockd.client.net.resolve import LOOKUPS, Address, Found, Lookups, look_up
 from sockd.client.net.streams import Hook, Stream
 from sockd.client.net.system import words
 from sockd.client.report import Timing
@@ -107,16 +107,7 @@ class _Dialling:
         """A connected socket, before TLS."""
         if self.target.path:
             return await self._reach_path()
-        found = self.found or await resolve(
-            self.reactor,
-            self.target.host,
-            self.target.port,
-            kind=socket.SOCK_STREAM,
-            family=self.asking.family,
-            is_numeric=self.asking.is_numeric,
-            wait=self.asking.wait,
-            lookups=self.lookups,
-        )
+        found = self.found or await look_up(self.reactor, self.target, self.asking, self.lookups)
         self._begin(found.took_ns or 0)
         addresses = self._from_here(found.addresses)
         resolved_ns = time.monotonic_ns()

@@ -15,8 +15,10 @@ from attrs import define, field, frozen
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
 
+from sockd.client.asking import Asking
 from sockd.client.errors import ClientError, NameNotFound, TimedOut, Unreachable
 from sockd.client.net.loop import Reactor
+from sockd.client.targets import Target
 
 MOST_LOOKUPS = 16
 """Names that are asked for at once: a run of a thousand hosts needs no thousand threads."""
@@ -177,6 +179,22 @@ class Lookups:
 
 LOOKUPS = Lookups()
 """The process's own."""
+
+
+async def look_up(
+    reactor: Reactor, target: Target, asking: Asking, lookups: Lookups = LOOKUPS
+) -> Found:
+    """The addresses of a target's host, as a run asks for them. Raises as `resolve`."""
+    return await resolve(
+        reactor,
+        target.host,
+        target.port,
+        kind=socket.SOCK_STREAM if target.transport.is_stream else socket.SOCK_DGRAM,
+        family=asking.family,
+        is_numeric=asking.is_numeric,
+        wait=asking.wait,
+        lookups=lookups,
+    )
 
 
 async def resolve(
