@@ -54,8 +54,8 @@ sub hear {
     my ($pattern, $words) = @{ $shows{$code} // [] };
     if (!$pattern) { show("unknown: $code"); return $code }
     my @found = $text =~ $pattern or do { show("not understood: $code $text"); exit 2 };
-    { no warnings; show(sprintf $words, @found) }
     switch_groups($code, @found) if $can{groups};
+    { no warnings; show(sprintf $words, @found) }
     return $code;
 }
 
