@@ -22,6 +22,8 @@ from typing import Any
 from attrs import define, field, frozen
 from jsonschema import Draft202012Validator
 
+from sockd.listen.sockets import widen
+from tests.client.liars import BUFFER
 from tests.daemons import give, namespace, run, socket_on
 from tests.processes import PATIENCE, Running
 
@@ -164,6 +166,7 @@ def answering(
     sock: socket.socket, answer: Callable[[socket.socket, bytes, tuple[str, int]], None]
 ) -> Iterator[None]:
     """Datagrams to a socket are answered while the block runs."""
+    widen(sock, BUFFER)
     made = Answerer(sock, answer)
     thread = threading.Thread(target=made.work)
     thread.start()

@@ -21,9 +21,12 @@ from pathlib import Path
 
 from attrs import define, field
 
+from sockd.listen.sockets import widen
 from tests.processes import PATIENCE, wait_until
 
 LOOPBACK = "127.0.0.1"
+BUFFER = 4 << 20
+"""Bytes that wait for a server of datagrams: it may stand still for seconds, and loses nothing."""
 
 
 @define(eq=False)
@@ -165,6 +168,7 @@ def datagram_liar(
     else:
         listening = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         listening.bind((LOOPBACK, 0))
+        widen(listening, BUFFER)
     liar = Liar(listening, str(path or ""))
 
     def answer() -> None:

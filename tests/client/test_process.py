@@ -8,6 +8,7 @@ import pty
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -300,7 +301,12 @@ def interrupted_while_it_reads(tmp_path: Path, option: str) -> tuple[int, bytes,
         sock_open("wrap", option, "--tcp", "-H", "127.0.0.1:9", pipe) as process,
         pipe.open("wb"),  # which waits until it reads
     ):
-        os.kill(process.pid, signal.SIGINT)
+        is_over = False
+        while not is_over:  # one that comes right before a read is seen by Python only after it
+            os.kill(process.pid, signal.SIGINT)
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(5)
+                is_over = True
         return finish(process)
 
 
