@@ -19,6 +19,8 @@ from types import TracebackType
 
 from sockd.client.report import Counts
 from sockd.formats.probe import SEQUENCES, TOKEN_BYTES
+from sockd.listen.sockets import widen
+from tests.client.liars import BUFFER
 
 PATIENCE = 60.0
 """Seconds that a test waits for the thread: a machine may stand still for some."""
@@ -320,6 +322,6 @@ class Relay:
 def _bound() -> socket.socket:
     """A socket on loopback, on a free port."""
     sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 22)
+    widen(sock, BUFFER)
     sock.bind(("127.0.0.1", 0))
     return sock

@@ -8,7 +8,6 @@ import pty
 import signal
 import subprocess
 import sys
-from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -29,7 +28,7 @@ from tests.client.liars import (
     stream_liar,
 )
 from tests.client.running import SOCK, Done, sock, sock_open
-from tests.processes import PATIENCE
+from tests.processes import PATIENCE, wait_until
 
 SCHEMA = Path(__file__).parents[2] / "docs" / "sock.schema.json"
 
@@ -293,6 +292,11 @@ def test_a_standard_input_that_is_closed_is_told(way: str) -> None:
     assert (done.returncode, done.stdout) == (2, b"")
 
 
+def state_of(pid: int) -> str:
+    """R, S, T...: what a process does, by the letters of proc(5)."""
+    return Path(f"/proc/{pid}/stat").read_text("ascii").rpartition(")")[2].split()[0]
+
+
 def interrupted_while_it_reads(tmp_path: Path, option: str) -> tuple[int, bytes, str]:
     """A run that gets a ^C while it reads its input, before the reactor has begun."""
     pipe = tmp_path / "pipe"
@@ -301,12 +305,9 @@ def interrupted_while_it_reads(tmp_path: Path, option: str) -> tuple[int, bytes,
         sock_open("wrap", option, "--tcp", "-H", "127.0.0.1:9", pipe) as process,
         pipe.open("wb"),  # which waits until it reads
     ):
-        is_over = False
-        while not is_over:  # one that comes right before a read is seen by Python only after it
-            os.kill(process.pid, signal.SIGINT)
-            with suppress(subprocess.TimeoutExpired):
-                process.wait(5)
-                is_over = True
+        # it sleeps nowhere else; a ^C that comes before that is seen by Python only when it wakes
+        wait_until(lambda: state_of(process.pid) == "S", "it waits for its input")
+        os.kill(process.pid, signal.SIGINT)
         return finish(process)
 
 

@@ -54,7 +54,7 @@ sub hear {
     my ($pattern, $words) = @{ $shows{$code} // [] };
     if (!$pattern) { show("unknown: $code"); return $code }
     my @found = $text =~ $pattern or do { show("not understood: $code $text"); exit 2 };
-    switch_groups($code, @found) if $can{groups};
+    switch_groups($code, @found) if $can{groups};  # before anybody knows of it and speaks there
     { no warnings; show(sprintf $words, @found) }
     return $code;
 }
