@@ -1,8 +1,12 @@
 """The travesty protocol, both halves: commands, codes, and lines of text (CRLF).
 
 Only the three digits of an answer matter to a client, and in 202 the number. Both sides end a text
-with a line that is `.` alone. An urgent byte ends a transfer; `ABORT` on a line of its own does the
-same where that cannot be, for clients that have asked for `FEATURES`.
+with a line that is `.` alone. An urgent byte ends a transfer at once.
+
+Where there is no urgent data a line that is `ABORT` does the same, but only for a client that has
+asked for `FEATURES` and got `206 ABORT`. Whatever it ends is ended as it would end by itself (an
+upload with 202, a text with `.`), and then, or at once where nothing was under way, comes 207. So a
+client that has sent it reads on to 207, and is in step whatever had ended before.
 """
 
 from __future__ import annotations
@@ -18,7 +22,9 @@ TEXT_FOLLOWS = 203
 GOODBYE = 204
 FORGOTTEN = 205
 FEATURES = 206
+ABORTED = 207
 REFUSED = 500
+TOO_MUCH = 552
 
 END = b"."
 """A line that ends a text."""

@@ -230,7 +230,7 @@ class Urgent:
     @property
     def _waiting(self) -> int:
         transport = self._transport
-        return len(transport.dataBuffer) - transport.offset + transport._tempDataLen
+        return int(len(transport.dataBuffer) - transport.offset + transport._tempDataLen)
 
     def _read(self) -> Any:
         """In place of the transport's `doRead`."""
