@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 from sockd.formats.travesty import ABORT
 
@@ -122,11 +123,16 @@ class Uploads:
         if found:
             start, end = found.span()
             return (start, False) if start else (end, True)
-        # not behind CR: it may belong to the line that ends the text
-        size = max(window.rfind(space) for space in (b"\n", b" ", b"\t")) + 1
-        if not size and len(window) == BLOCK_BYTES:
-            size = letters_end(window)
-        return size, False
+        return _cut(window), False
+
+
+def _cut(window: bytes) -> int:
+    """How much of a text whose beginning this is can be taken; 0 if nothing yet."""
+    # not behind CR: it may belong to the line that ends the text
+    size = max(window.rfind(space) for space in (b"\n", b" ", b"\t")) + 1
+    if not size and len(window) >= BLOCK_BYTES:
+        size = letters_end(window[:BLOCK_BYTES])
+    return size
 
 
 def letters_end(data: bytes) -> int:
@@ -139,3 +145,13 @@ def letters_end(data: bytes) -> int:
             whole = 2 + (byte >= 0xE0) + (byte >= 0xF0)
             return len(data) if whole <= back else len(data) - back
     return len(data)
+
+
+def blocks(text: bytes) -> Iterator[bytes]:
+    """A whole text in blocks."""
+    start = 0
+    while start < len(text):
+        window = text[start : start + BLOCK_BYTES]
+        end = _cut(window) if len(window) == BLOCK_BYTES else len(window)
+        yield window[:end]
+        start += end
