@@ -8,19 +8,16 @@ Twisted's, on any reactor; an `UrgentWatch`, one for a loop, is woken when an ur
 
 What the kernel does, and what follows from it:
 
-- A read stops at the mark. But where the mark is the *first* thing to read, the kernel leaves the
-  urgent byte out in silence. With SO_OOBINLINE it leaves nothing out: this is on, all bytes stand
-  in the stream in their order, and those that were told of are left out here.
-- With SO_OOBINLINE nothing can be told ahead. So it is off for a look, which changes nothing else:
-  FIONREAD then counts to the mark, and MSG_OOB has the byte, which is only peeked at. There is no
-  danger in it while something is unread before the mark.
-- The kernel has the byte as soon as its segment has come, though one before it was lost on the way,
-  or there is no room for it. Then nobody can say where it stands; it is told of when it has its
-  place. Before, it may be announced (EAGAIN), as for a window that is full.
+- A read stops at the mark; but where the mark comes first, it skips the urgent byte in silence.
+  With SO_OOBINLINE it skips nothing: this is on, and what was told of is left out here.
+- With SO_OOBINLINE nothing can be told ahead: it is off for a look. FIONREAD then counts to the
+  mark, and MSG_OOB has the byte, at which we only peek. Safe while something stands before the mark.
+- The kernel has the byte as soon as its segment has come, though one before it was lost, or there is
+  no room for it. Nobody can say then where it stands: it is told of when it has its place. It may be
+  announced still earlier (EAGAIN), by a peer that asks whether there is room.
 - There is one mark. When another urgent byte comes before the mark of the last one was read, that
   one's byte is ordinary data from then on, unless it was told of.
-- `recv` takes a broken connection's error with it. So nothing is read of which it is not known that
-  it is there, but by the read that tells of the error.
+- `recv` takes a broken connection's error with it: only the read that tells of it may do so.
 """
 
 from __future__ import annotations
@@ -54,12 +51,13 @@ BYTE = b"!"
 MOST_EVENTS = 64
 """Connections that are told of an urgent byte before the others of the loop have their turn."""
 MOST_TOLD = 100
-"""Urgent bytes that were told of and stand in what is unread. With so many, the next is not told of
-until something is read: who sends them as a flood is not remembered for it."""
+"""Urgent bytes that were told of and stand in what is unread. Of more, as in a flood, none is told of
+until something is read."""
+MOST_DROPPED = 2**20
+"""Bytes that are dropped at once: at most 2.5 ms of the kernel, if they came one by one."""
 _SIOCATMARK = 0x8905
 """linux/sockios.h"""
-_DROPPED_AT_ONCE = 64 * 1024
-_nowhere = bytearray(_DROPPED_AT_ONCE)
+_nowhere = bytearray(64 * 1024)
 
 _log = Logger()
 
@@ -70,8 +68,7 @@ Told = Callable[[bytes], object]
 class UrgentSocket:
     """A non-blocking TCP socket whose urgent bytes are told of: each once, to `told`.
 
-    All reading must be done here. In `told` what was sent before the byte may be dropped. With
-    `in_place` a byte is told of when all before it was read, as by SO_OOBINLINE.
+    All reading must be done here. With `in_place` a byte is told of when all before it was read.
     """
 
     def __init__(self, sock: socket.socket, told: Told, *, in_place: bool = False) -> None:
@@ -83,6 +80,8 @@ class UrgentSocket:
         """Where the bytes stand that were told of and not yet read, counted as `_read_so_far`."""
         self._end = 0
         """Where what follows the last byte that was told of begins."""
+        self._drop_to = 0
+        """Where that ends which is to be dropped."""
         self._is_telling = False
         self._poll = select.poll()
         self._poll.register(sock, select.POLLPRI)
@@ -110,8 +109,8 @@ class UrgentSocket:
         return True
 
     def read(self, most: int) -> bytes | None:
-        """At most so many ordinary bytes; b"" at the end. None: an urgent byte was told of, or left
-        out; ask again.
+        """At most so many ordinary bytes; b"" at the end. None: an urgent byte was told of or left
+        out, or something dropped; ask again.
 
         Raises BlockingIOError where nothing has come, OSError where the connection broke.
         """
@@ -119,7 +118,7 @@ class UrgentSocket:
             # what comes from now on may be urgent, and must be looked at before it is read
             return None if self.sock.recv(1, socket.MSG_PEEK) else b""
         # there is something, so it stands before a mark that comes after this look
-        if self.look():
+        if self.look() or self._drop():
             return None
         data = self.sock.recv(most)
         start = self._read_so_far
@@ -138,16 +137,15 @@ class UrgentSocket:
         Else, outside of `told`, while a byte `is_coming`: drop what there is, to make room for it.
         False in that case: it is told of when it has come, and then there may be more to drop.
 
-        Takes as long as it takes to drop what the kernel has buffered.
+        Of much, the rest is dropped when it would be read.
         """
         if self.sock.fileno() < 0:
             return True
-        if self._end > self._read_so_far or self._is_telling:
-            self._drop(max(0, self._end - self._read_so_far))
-            self._told.clear()
-            return True
-        coming = self._coming()
-        self._drop(coming)
+        coming = 0
+        if self._end <= self._read_so_far and not self._is_telling:
+            coming = self._coming()
+        self._drop_to = max(self._end, self._read_so_far + coming)
+        self._drop()
         return not coming
 
     def send(self, byte: bytes) -> bool:
@@ -166,8 +164,7 @@ class UrgentSocket:
 
     @property
     def is_coming(self) -> bool:
-        """Whether an urgent byte is announced that does not come before something is read, for want
-        of room; or that comes at any moment."""
+        """Whether an urgent byte is announced, for which there may be no room before a read."""
         return self.sock.fileno() >= 0 and self._coming() > 0
 
     def stop(self) -> None:
@@ -191,8 +188,8 @@ class UrgentSocket:
         return unread if byte is not None and ahead >= unread else 0
 
     def _ahead(self) -> tuple[bytes | None, int]:
-        """An urgent byte and how many bytes stand before it; of one that has not come, b"" and all
-        that has. None where there is none. Only while something stands before the mark.
+        """An urgent byte (b"": announced, None: none) and the bytes before it, or all that have come.
+        Only while something stands before the mark.
         """
         self._set_inline(False)
         before = self._unread()
@@ -214,13 +211,17 @@ class UrgentSocket:
         found = self.sock.fileno() >= 0 and self._poll.poll(0)
         return bool(found and found[0][1] & select.POLLPRI)
 
-    def _drop(self, count: int) -> None:
-        """Drop so many bytes, which have come."""
-        self._read_so_far += count
-        while count > 0:
-            # MSG_TRUNC: the kernel copies nothing
-            most = min(count, _DROPPED_AT_ONCE)
-            count -= self.sock.recv_into(_nowhere, most, socket.MSG_TRUNC)
+    def _drop(self) -> bool:
+        """Drop what is to be dropped, but not too much at once. Whether there was something."""
+        left = min(self._drop_to - self._read_so_far, MOST_DROPPED)
+        if left <= 0:
+            return False
+        self._read_so_far += left
+        while left > 0:  # MSG_TRUNC: the kernel copies nothing
+            left -= self.sock.recv_into(_nowhere, min(left, len(_nowhere)), socket.MSG_TRUNC)
+        while self._told and self._told[0] < self._read_so_far:
+            self._told.popleft()
+        return True
 
     def _set_inline(self, is_inline: bool) -> None:
         self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_OOBINLINE, is_inline)
@@ -303,8 +304,7 @@ class Urgent:
         transport.writeSomeData = self._write_some
 
     def _tell(self, byte: bytes) -> None:
-        """What it raises must end this connection, not the watch; nor may it pass for the kernel's
-        word about the socket."""
+        """What it raises must end this connection, not the watch, nor pass for the kernel's."""
         try:
             self._told(byte)
         except BaseException:  # noqa: BLE001 - as Twisted: it ends that connection
