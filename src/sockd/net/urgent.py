@@ -6,17 +6,14 @@ Here alone are `MSG_OOB`, `SO_OOBINLINE`, `SIOCATMARK` and `EPOLLPRI`. Linux, TC
 An `UrgentSocket` knows what the kernel does with the byte; `Urgent` stands on it for a transport of
 Twisted's, on any reactor; an `UrgentWatch`, one for a loop, is woken when an urgent byte has come.
 
-What the kernel does, and what follows from it:
-
 - A read stops at the mark; but where the mark comes first, it skips the urgent byte in silence.
   With SO_OOBINLINE it skips nothing: this is on, and what was told of is left out here.
-- With SO_OOBINLINE nothing can be told ahead: it is off for a look. FIONREAD then counts to the
-  mark, and MSG_OOB has the byte, at which we only peek. Safe while something stands before the mark.
-- The kernel has the byte as soon as its segment has come, though one before it was lost, or there is
-  no room for it. Nobody can say then where it stands: it is told of when it has its place. It may be
-  announced still earlier (EAGAIN), by a peer that asks whether there is room.
-- There is one mark. When another urgent byte comes before the mark of the last one was read, that
-  one's byte is ordinary data from then on, unless it was told of.
+- It is off for a look: FIONREAD then counts to the mark, and MSG_OOB has the byte, at which we only
+  peek. That is safe while something stands before the mark.
+- The kernel may have the byte before it has all that was sent before it, and may know of it still
+  earlier (EAGAIN), from a peer that asks for room. It is told of when it has its place.
+- There is one mark. When another comes before it was read, its byte is ordinary data from then on,
+  unless it was told of.
 - `recv` takes a broken connection's error with it: only the read that tells of it may do so.
 """
 
@@ -44,25 +41,21 @@ except ImportError:  # Windows: nothing of this is there
     IS_HERE = False
 else:
     IS_HERE = hasattr(select, "epoll")
-    """Whether this system has all that is needed."""
 
 BYTE = b"!"
 """What is sent where it does not matter which byte it is."""
 MOST_EVENTS = 64
 """Connections that are told of an urgent byte before the others of the loop have their turn."""
 MOST_TOLD = 100
-"""Urgent bytes that were told of and stand in what is unread. Of more, as in a flood, none is told of
-until something is read."""
+"""Urgent bytes that were told of and are unread. Of more, as in a flood, we tell after a read."""
 MOST_DROPPED = 2**20
 """Bytes that are dropped at once: at most 2.5 ms of the kernel, if they came one by one."""
 _SIOCATMARK = 0x8905
 """linux/sockios.h"""
 _nowhere = bytearray(64 * 1024)
-
 _log = Logger()
 
 Told = Callable[[bytes], object]
-"""Gets an urgent byte."""
 
 
 class UrgentSocket:
@@ -77,7 +70,7 @@ class UrgentSocket:
         self._in_place = in_place
         self._read_so_far = 0
         self._told: deque[int] = deque()
-        """Where the bytes stand that were told of and not yet read, counted as `_read_so_far`."""
+        """Where those bytes stand that are unread, counted as `_read_so_far`."""
         self._end = 0
         """Where what follows the last byte that was told of begins."""
         self._drop_to = 0
@@ -182,19 +175,17 @@ class UrgentSocket:
     def _coming(self) -> int:
         """Bytes that stand before an urgent byte which has not come, if there is one."""
         unread = self._unread()
-        if not unread or self.is_at_mark:
-            return 0
-        byte, ahead = self._ahead()
+        byte, ahead = self._ahead() if unread and not self.is_at_mark else (None, 0)
         return unread if byte is not None and ahead >= unread else 0
 
     def _ahead(self) -> tuple[bytes | None, int]:
-        """An urgent byte (b"": announced, None: none) and the bytes before it, or all that have come.
+        """An urgent byte (b"": announced, None: none), and the bytes before it or all that are here.
+
         Only while something stands before the mark.
         """
         self._set_inline(False)
         before = self._unread()
-        try:
-            # nothing is read where the stream ended before the byte
+        try:  # what is empty: the stream ended before the byte
             byte = self.sock.recv(1, socket.MSG_OOB | socket.MSG_PEEK) or None
             if before != self._unread():
                 byte = b""  # another mark took its place meanwhile
@@ -207,7 +198,7 @@ class UrgentSocket:
 
     def _has_mark(self) -> bool:
         """Whether an urgent byte has come, told of or not, whose mark was not read."""
-        # a poll knows a number, that may be another's when this one was closed
+        # the number that the poll knows may be another's by now
         found = self.sock.fileno() >= 0 and self._poll.poll(0)
         return bool(found and found[0][1] & select.POLLPRI)
 
@@ -237,12 +228,8 @@ class UrgentSocket:
 
 def works_on(transport: Any) -> bool:
     """Whether a transport of Twisted's can have urgent data: TCP without TLS, on Linux."""
-    return (
-        IS_HERE
-        and isinstance(transport, tcp.Connection)
-        and not transport.TLS
-        and transport.getHandle().family in (socket.AF_INET, socket.AF_INET6)
-    )
+    is_plain = IS_HERE and isinstance(transport, tcp.Connection) and not transport.TLS
+    return is_plain and transport.getHandle().family in (socket.AF_INET, socket.AF_INET6)
 
 
 class Urgent:
@@ -265,10 +252,7 @@ class Urgent:
         watch.add(self)
 
     def stop(self) -> None:
-        """Notice no more. Once `connectionLost` has been called at the latest.
-
-        What waits to be sent is sent as it would have been.
-        """
+        """Notice no more. Once `connectionLost` has been called at the latest."""
         self._watch.remove(self)
         self._socket.stop()
         if vars(self._transport).get("doRead") == self._read:
@@ -304,7 +288,7 @@ class Urgent:
         transport.writeSomeData = self._write_some
 
     def _tell(self, byte: bytes) -> None:
-        """What it raises must end this connection, not the watch, nor pass for the kernel's."""
+        # what this raises must end the connection, not the watch, nor pass for the kernel's
         try:
             self._told(byte)
         except BaseException:  # noqa: BLE001 - as Twisted: it ends that connection
@@ -391,8 +375,6 @@ class UrgentWatch:
             self._reactor.removeReader(self)
             self._epoll.close()
             self._epoll = None
-
-    # what a reactor asks and tells
 
     def fileno(self) -> int:
         """Readable while an urgent byte has come."""
