@@ -60,6 +60,16 @@ class Travesty:
         self.unique, self.is_full = 0, False
 
     @property
+    def words(self) -> int:
+        """Words of the text while it is learnt."""
+        return len(self._text)
+
+    @property
+    def pairs(self) -> int:
+        """Pairs of words that differ, once it is finished."""
+        return len(self._words)
+
+    @property
     def memory(self) -> int:
         """Bytes that it takes; while a text is learnt, what it will take to finish it, too."""
         learning = len(self._text) * BYTES_A_WORD + len(self._numbers) * BYTES_A_UNIQUE_WORD
