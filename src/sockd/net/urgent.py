@@ -47,6 +47,8 @@ MOST_EVENTS = 64
 MOST_MARKS = 100
 """Urgent bytes that were taken and stand in what is unread. Of more, some are handed out again as
 ordinary bytes: who sends them as a flood is not remembered for it."""
+OUT_OF_BAND = socket.MSG_OOB
+"""The flag of an urgent byte that is sent."""
 _SIOCATMARK = 0x8905
 """linux/sockios.h"""
 _DROPPED_AT_ONCE = 64 * 1024
@@ -177,8 +179,14 @@ def works_on(transport: Any) -> bool:
         IS_HERE
         and isinstance(transport, tcp.Connection)
         and not transport.TLS
-        and transport.getHandle().family in (socket.AF_INET, socket.AF_INET6)
+        and isinstance(handle := transport.getHandle(), socket.socket)
+        and handle.family in (socket.AF_INET, socket.AF_INET6)
     )
+
+
+def set_inline(transport: Any) -> None:
+    """Have urgent bytes come as ordinary ones, in their place: then there is no `Urgent` for it."""
+    transport.getHandle().setsockopt(socket.SOL_SOCKET, socket.SO_OOBINLINE, 1)
 
 
 class Urgent:
