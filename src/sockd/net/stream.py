@@ -114,6 +114,10 @@ class Stream(Protocol):
         self._state = _HANDSHAKE
         self._progress = None
 
+    @classmethod
+    def prepare(cls, context: Context[Any, Any], sock: socket.socket) -> None:
+        """A socket is about to listen: set what its connections are to have from the beginning."""
+
     # what a service overrides
 
     def opened(self) -> None:

@@ -110,13 +110,17 @@ class UrgentStream(Stream):
     context: Context[UrgentOptions, Reports]
     _urgent: urgent.Urgent | None = None
 
+    @classmethod
+    def prepare(cls, context: Context[Any, Any], sock: Any) -> None:
+        urgent.set_inline(sock, context.options.inline)
+
     def opened(self) -> None:
         self.transport.bufferSize = MOST_READ
         if not urgent.works_on(self.transport):
             return  # in memory
-        if self.context.options.inline:
-            urgent.set_inline(self.transport)
-        else:
+        is_inline = self.context.options.inline
+        urgent.set_inline(self.transport.getHandle(), is_inline)  # it may have changed
+        if not is_inline:
             self._urgent = urgent.Urgent(self.transport, self._watch, self._came)
 
     def received(self, data: bytes) -> None:

@@ -8,7 +8,7 @@ from itertools import islice
 from typing import Any
 
 import click
-from attrs import define, evolve, field
+from attrs import define
 from twisted.internet.defer import Deferred
 
 from sockd.client import asking as limits

@@ -43,7 +43,8 @@ async def dial(
     """Connect to a target of a stream transport, with TLS where it is TLS.
 
     All takes `asking.wait` seconds at most, from its name's turn to be looked up, if it is not
-    `found`. `make` makes what TCP or the socket file is read and written by. Raises NameNotFound, Unreachable, TimedOut, BadCertificate; UsageFault for options.
+    `found`. `make` makes what the socket is read and written by. Raises NameNotFound, Unreachable,
+    TimedOut, BadCertificate; UsageFault for options.
     """
     if target.transport is Transport.TLS:
         # here, because it takes long to load; and first, because files at fault connect to nobody
