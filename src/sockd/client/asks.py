@@ -13,7 +13,6 @@ from sockd.client.exits import Exit
 from sockd.client.measure.budget import MOST_RUNS, NOTE, asked_like_budget
 from sockd.client.measure.outcomes import difference
 from sockd.client.measure.statistics import Durations
-from sockd.client.net.channels import SocketChannel
 from sockd.client.net.datagrams import Datagrams
 from sockd.client.net.interfaces import named
 from sockd.client.net.streams import Stream
@@ -96,8 +95,6 @@ class Speech:
     ports: Mapping[Transport, int] = field(factory=dict)
     stream: Callable[[Stream, Talk], Awaitable[Answer]] | None = None
     datagram: Callable[[Datagrams, Talk], Awaitable[Answer]] | None = None
-    channel: type[SocketChannel] = SocketChannel
-    """What a stream is read and written by."""
     kind: str = ""
     """The kind of service whose documentation explains the protocol."""
     retries_itself: bool = False
@@ -208,7 +205,7 @@ class ConversationHost:
 
     async def _over_stream(self, talk: Talk) -> tuple[Answer, Probe]:
         assert self.speech.stream is not None
-        stream = await connect(self.run, self.target, make=self.speech.channel)
+        stream = await connect(self.run, self.target)
         try:
             answer = await self.speech.stream(stream, talk)
         finally:

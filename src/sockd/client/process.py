@@ -58,8 +58,6 @@ class Run:
     """What is called with the bytes that go and come (`--explain`)."""
     at_quit: Callable[[], None] = lambda: None
     """Called at SIGQUIT: tell how it stands."""
-    at_interrupt: Callable[[], None] | None = None
-    """Called at SIGINT, which then does not end the run."""
     monotonic_ns: Callable[[], int] = time.monotonic_ns
     wall_ns: Callable[[], int] = time.time_ns
     looked_up: dict[Target, Found | ClientError] = Factory(dict)
@@ -180,9 +178,6 @@ class _Process:
 
     def _interrupted(self, number: int, _: object) -> None:
         """A signal that ends: the run tells its summary first; a second one does not wait."""
-        if number == signal.SIGINT and self.signal is None and self.run.at_interrupt is not None:
-            self.run.reactor.callFromThread(self.run.at_interrupt)
-            return
         if self.signal is not None:
             if self.run.asking.is_check:
                 end_now(UNKNOWN)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from sockd.client.asking import Asking
 from sockd.client.errors import ClientError
-from sockd.client.net.channels import SocketChannel
 from sockd.client.net.datagrams import Datagrams, open_path
 from sockd.client.net.dial import dial
 from sockd.client.net.resolve import Found, look_up
@@ -44,12 +43,7 @@ async def reach(run: Run, target: Target) -> Datagrams:
     return opened
 
 
-async def connect(
-    run: Run,
-    target: Target,
-    asking: Asking | None = None,
-    make: type[SocketChannel] = SocketChannel,
-) -> Stream:
+async def connect(run: Run, target: Target, asking: Asking | None = None) -> Stream:
     """A connection to a target; with other options than those of the run, if there are any.
 
     Raises as `dial`.
@@ -62,7 +56,6 @@ async def connect(
         on_write=hooks.wrote,
         on_read=hooks.read,
         found=_looked_up(run, target),
-        make=make,
     )
 
 

@@ -47,8 +47,6 @@ MOST_EVENTS = 64
 MOST_MARKS = 100
 """Urgent bytes that were taken and stand in what is unread. Of more, some are handed out again as
 ordinary bytes: who sends them as a flood is not remembered for it."""
-OUT_OF_BAND = socket.MSG_OOB
-"""The flag of an urgent byte that is sent."""
 _SIOCATMARK = 0x8905
 """linux/sockios.h"""
 _DROPPED_AT_ONCE = 64 * 1024

@@ -26,7 +26,7 @@ MOST_READ = 64 * 1024
 MOST_READS = 4
 """Reads in one turn: a fast sender must not keep the others from theirs."""
 _LINGER_NOT = struct.pack("ii", 1, 0)
-NO_SIGNAL = getattr(socket, "MSG_NOSIGNAL", 0)
+_NO_SIGNAL = getattr(socket, "MSG_NOSIGNAL", 0)
 """A socket that is reset is no closed pipe of standard output's: it does not end the process."""
 _LATER = (BlockingIOError, InterruptedError)
 
@@ -236,16 +236,12 @@ class SocketChannel:
         try:
             while self._unsent:
                 with memoryview(self._unsent) as view:
-                    sent = self._send_some(view)
+                    sent = self.socket.send(view, _NO_SIGNAL)
                 del self._unsent[:sent]
         except _LATER:
             pass
         except OSError as error:
             self._unwritable(error)
-
-    def _send_some(self, data: memoryview) -> int:
-        """Send what the kernel takes now; how many bytes. Raises OSError."""
-        return self.socket.send(data, NO_SIGNAL)
 
     def _unwritable(self, error: OSError) -> None:
         self.write_error = self._fault(error)

@@ -38,13 +38,11 @@ async def dial(
     on_read: Hook | None = None,
     lookups: Lookups = LOOKUPS,
     found: Found | None = None,
-    make: type[SocketChannel] = SocketChannel,
 ) -> Stream:
     """Connect to a target of a stream transport, with TLS where it is TLS.
 
     All takes `asking.wait` seconds at most, from its name's turn to be looked up, if it is not
-    `found`. `make` makes what the socket is read and written by. Raises NameNotFound, Unreachable,
-    TimedOut, BadCertificate; UsageFault for options.
+    `found`. Raises NameNotFound, Unreachable, TimedOut, BadCertificate; UsageFault for options.
     """
     if target.transport is Transport.TLS:
         # here, because it takes long to load; and first, because files at fault connect to nobody
@@ -53,7 +51,7 @@ async def dial(
         load(asking.ca, asking.certificate, asking.is_insecure)
     dialling = _Dialling(reactor, target, asking, lookups, found)
     reached = await dialling.reach()
-    channel: Channel = make(reactor, reached.sock, str(target))
+    channel: Channel = SocketChannel(reactor, reached.sock, str(target))
     timing = reached.timing
     if target.transport is Transport.TLS:
         channel, timing = await dialling.secure(channel, timing)
