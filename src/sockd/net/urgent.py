@@ -24,7 +24,7 @@ import socket
 import struct
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
+from typing import Any, Protocol
 
 from twisted.internet import main, tcp
 from twisted.internet.interfaces import IReadDescriptor
@@ -171,6 +171,15 @@ class UrgentSocket:
         return int(answer)
 
 
+class Watched(Protocol):
+    """What an `UrgentWatch` wakes."""
+
+    descriptor: int
+
+    def look(self) -> None:
+        """An urgent byte may have come."""
+
+
 def works_on(transport: Any) -> bool:
     """Whether a transport of Twisted's can have urgent data: TCP without TLS, on Linux."""
     return (
@@ -288,9 +297,9 @@ class UrgentWatch:
     def __init__(self, reactor: Any) -> None:
         self._reactor = reactor
         self._epoll: Any = None
-        self._watched: dict[int, Urgent] = {}
+        self._watched: dict[int, Watched] = {}
 
-    def add(self, urgent: Urgent) -> None:
+    def add(self, urgent: Watched) -> None:
         """Wake it from now on; at once, if its byte is there."""
         if self._epoll is None:
             self._epoll = select.epoll()
@@ -298,7 +307,7 @@ class UrgentWatch:
         self._watched[urgent.descriptor] = urgent
         self._epoll.register(urgent.descriptor, select.EPOLLPRI | select.EPOLLET)
 
-    def remove(self, urgent: Urgent) -> None:
+    def remove(self, urgent: Watched) -> None:
         """Wake it no more. Its descriptor may be closed."""
         if self._watched.get(urgent.descriptor) is not urgent:
             return
