@@ -4,131 +4,23 @@ from __future__ import annotations
 
 import random
 import re
-import socket
-import struct
 from collections import Counter
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import suppress
 from itertools import islice
-from typing import Any
 
 import pytest
 import pytest_twisted
 from hypothesis import given
 from hypothesis import strategies as st
-from twisted.internet.task import deferLater
 
 from sockd.config.document import ConfigError
-from sockd.daemon.instance import RunningInstance
 from sockd.formats.urgent import normal_data, short_lines
 from sockd.net import urgent
-from sockd.net.states import Hold
 from sockd.services.urgent import MOST_READ, TOLD_PER_SECOND
-from sockd.testing.running import running_reactor
-from sockd.testing.sockets import address_of, serve
-from tests.contract.samples import reported
-from tests.helpers import FOUND, LogRecorder, connect, make_context, make_settings, until
+from tests.helpers import FOUND, LogRecorder, connect, make_context, make_settings
+from tests.services.urgent_peers import LONGEST_REPORT, served, told, turn
 
 pytestmark = pytest.mark.usefixtures("own_runtime")
-BUFFER = 32 * 1024
-"""Bytes of the kernel's, so that who does not read is soon full."""
-LONGEST_REPORT = 4 * MOST_READ + len(b"got 1024 bytes of normal data: \r\n")
-
-
-async def turn() -> None:
-    """Let the reactor have its turn."""
-    await deferLater(running_reactor(), 0)
-
-
-def small(sock: socket.socket) -> None:
-    """Give it small buffers."""
-    for name in (socket.SO_SNDBUF, socket.SO_RCVBUF):
-        sock.setsockopt(socket.SOL_SOCKET, name, BUFFER)
-
-
-class Peer:
-    """A client that sends what it likes, and reads when it likes; nothing of it waits."""
-
-    def __init__(self, instance: RunningInstance) -> None:
-        self.instance = instance
-        [listener] = instance.listeners
-        self.socket = socket.socket()
-        small(self.socket)
-        self.socket.connect(address_of(listener))
-        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.socket.setblocking(False)
-        self.came = b""
-        self.saw_end = False
-
-    def send(self, data: bytes) -> None:
-        assert self.socket.send(data) == len(data)
-
-    def send_urgent(self, byte: bytes = b"!") -> None:
-        assert self.socket.send(byte, socket.MSG_OOB) == 1
-
-    def end(self) -> None:
-        self.socket.shutdown(socket.SHUT_WR)
-
-    def reset(self) -> None:
-        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        self.socket.close()
-
-    def read(self) -> None:
-        with suppress(BlockingIOError):
-            while data := self.socket.recv(65536):
-                self.came += data
-            self.saw_end = True
-
-    @property
-    def lines(self) -> list[str]:
-        """The reports that have come."""
-        self.read()
-        return self.came.decode().split("\r\n")[:-1]
-
-    async def until_reports(self, count: int) -> list[str]:
-        await until(lambda: len(self.lines) >= count)
-        return self.lines
-
-    async def until_end(self) -> list[str]:
-        """All reports, to the end."""
-        await until(lambda: (self.read(), self.saw_end)[1])
-        return self.lines
-
-    async def until_told(self, ordinary: bytes) -> None:
-        """Until the service has told of so much ordinary data."""
-        await until(lambda: told(self.lines)[0].replace(b"!", b"") == ordinary)
-
-    @property
-    def session(self) -> Any:
-        """The service's side of it."""
-        [found] = self.instance.context.guard.sessions
-        return found
-
-    async def until_there(self) -> Any:
-        """The service's side of it, once it is there, with small buffers."""
-        await until(lambda: self.instance.context.guard.sessions)
-        small(self.session.transport.getHandle())
-        return self.session
-
-
-@asynccontextmanager
-async def served(**table: Any) -> AsyncIterator[Peer]:
-    """A client of an instance; it is over without a fault, and nothing is watched any more."""
-    async with serve("urgent", "tcp:0:interface=127.0.0.1", **table) as instance:
-        peer = Peer(instance)
-        with peer.socket:
-            yield peer
-        guard, watch = instance.context.guard, instance.context.world.urgent
-        await until(lambda: not guard.sessions)
-        assert not guard.counts["errors"]
-        assert not watch._watched
-        assert watch.fileno() == -1
-
-
-def told(lines: list[str]) -> tuple[bytes, bytes]:
-    """The ordinary data and the urgent bytes of reports."""
-    normal, urgent_bytes = reported("".join(f"{line}\r\n" for line in lines).encode())
-    return normal, urgent_bytes
 
 
 # what is reported
@@ -292,90 +184,6 @@ async def test_nothing_is_lost_and_ordinary_data_keeps_its_order(seed: int, inli
         assert normal.replace(b"!", b"") == ordinary
         assert len(normal) + len(urgent_bytes) <= len(everything)
         assert set(urgent_bytes) <= {ord("!")}
-
-
-# clients that misbehave
-
-
-@pytest_twisted.ensureDeferred
-async def test_a_client_that_ends_its_half_in_the_middle_gets_its_reports_and_the_end() -> None:
-    async with served() as peer:
-        peer.send(b"one")
-        await peer.until_reports(1)
-        peer.send_urgent()
-        await peer.until_reports(2)
-        peer.send(b"half a line")
-        peer.end()
-        assert told(await peer.until_end()) == (b"onehalf a line", b"!")
-
-
-@pytest.mark.parametrize("inline", [False, True])
-@pytest_twisted.ensureDeferred
-async def test_who_does_not_read_is_not_read_from_and_then_told_of_everything(inline: bool) -> None:
-    everything = b""
-    async with served(inline=inline) as peer:
-        session = await peer.until_there()
-        piece = b"\0" * 16384  # its report is four times as long
-        while True:
-            with suppress(BlockingIOError):
-                everything += piece[: peer.socket.send(piece)]
-                continue
-            if Hold.PEER in session.holds:
-                break
-            await turn()
-        assert len(session.transport.dataBuffer) <= LONGEST_REPORT * 2
-        reports = session.bytes_out
-        # where there is no room for it, it is announced; the service looks for it no more
-        with suppress(BlockingIOError):
-            everything += b"!" * peer.socket.send(b"!", socket.MSG_OOB)
-        await turn()
-        assert session.bytes_out == reports
-        peer.end()
-        normal, urgent_bytes = told(await peer.until_end())
-    assert normal + urgent_bytes == everything
-
-
-@pytest_twisted.ensureDeferred
-async def test_urgent_bytes_of_who_does_not_read_are_not_held_for_him() -> None:
-    """They stay with the kernel, which has room for one; nothing grows here."""
-    async with served() as peer:
-        session = await peer.until_there()
-        session.pauseProducing()  # as the transport does when too much waits
-        peer.send(b"before")
-        for byte in b"12345":
-            peer.send_urgent(bytes([byte]))
-        peer.send(b"behind")
-        await turn()
-        assert session.bytes_out == 0
-        session.resumeProducing()
-        peer.end()
-        normal, urgent_bytes = told(await peer.until_end())
-    assert (normal, urgent_bytes) == (b"before1234behind", b"5")
-
-
-@pytest_twisted.ensureDeferred
-async def test_who_never_reads_is_cut_off_after_a_while(log: LogRecorder) -> None:
-    async with served(write_timeout="1s") as peer:
-        await peer.until_there()
-        piece = b"\0" * 16384
-        while peer.instance.context.guard.sessions:
-            with suppress(OSError):
-                peer.socket.send(piece)
-            await turn()
-    [closed] = log.events("closed")
-    assert closed["reason"].name == "write_timeout"
-
-
-@pytest.mark.parametrize("blocked", [False, True])
-@pytest_twisted.ensureDeferred
-async def test_a_reset_after_an_urgent_byte_leaves_nothing(blocked: bool) -> None:
-    async with served() as peer:
-        peer.send(b"one")
-        await peer.until_reports(1)
-        if blocked:
-            peer.session.pauseProducing()
-        peer.send_urgent()
-        peer.reset()
 
 
 # the log, in memory

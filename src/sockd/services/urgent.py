@@ -1,10 +1,9 @@
-"""Tell of urgent data, and of all other data (TCP).
+"""Tell of urgent data, and of ordinary data beside it.
 
-A line for each read goes to the log and to the client: `got N bytes of normal data: DATA`, also
-where N is 1, or `got 1 byte of urgent data: X`. What is no text is escaped; a line end that is the
-last of the data is counted, and not shown. A read has at most 1,024 bytes, so all that came is in
-the reports, and no line is longer than some 4,000 characters. The log has ten reports a second, and
-tells how many it has left out.
+Each read is a line, to the client and in the log: `got N bytes of normal data: DATA`, with `bytes`
+also behind a 1, or `got 1 byte of urgent data: X`. What is no text is escaped. A line end that is
+the last of the data is counted and not shown. At most 1,024 bytes are read at once, so that lines
+are bounded and yet have all that came. The log has ten a second, and says how many it lacks.
 
     $ sock urgent -c 3 --urgent-after 2 --step -i 0
     sending 3 bytes of normal data: aa
@@ -16,21 +15,19 @@ tells how many it has left out.
     sending 3 bytes of normal data: ac
     got 3 bytes of normal data: ac
 
-*What it is.* A header of TCP has a flag, URG, and a pointer to a place in the stream: so far it is
-urgent. The flag goes ahead; the bytes do not, and they wait for room like all others. Programs call
-this out-of-band data (`MSG_OOB`), and it is nothing of the kind: it is a mark in the one stream
-there is. RFC 6093 tells what has become of it.
+**What it is.** A segment of TCP can say that the stream is urgent up to some place. That news goes
+ahead; the bytes do not: they wait for room like all others. So the name out-of-band data, as in
+`MSG_OOB`, promises too much: there is one stream, with a mark in it.
 
-*One mark.* The pointer says where urgent data ends, and nothing where it begins. So kernels take one
-byte out of the stream, the last one before the mark, and hand it to who asks for it. There is
-room for one. When another comes before it was read, the first is an ordinary byte again: whoever
-sends `!` twice may be told of one. Where the urgent byte is the first thing to read, Linux drops
-it at an ordinary read, without a word; the service asks for it before each read.
+**One mark.** TCP tells where urgent data ends, and not where it begins. Kernels take the one byte
+before the mark out of the stream, for whoever asks for it. When another comes before that was
+read, the first is an ordinary byte again. Where it was the first thing to read, Linux drops it in
+silence, at an ordinary read as well: the service asks for it before each read, and as soon as it
+has come. What is ordinary is never lost, and keeps its order.
 
-*In its place.* With `inline = true` (`SO_OOBINLINE`) nothing is taken out: the byte comes where it
-was sent, and is the first of a read, as reads end at the mark. This is what RFC 6093 asks of all
-programs. Here is such an instance, at port 2009, of a daemon that was started with
-`--set 'service.inline={kind="urgent",inline=true,listen=["tcp:2009:interface=localhost"]}'`:
+**In its place.** With `inline = true` (`SO_OOBINLINE`) nothing is taken out. The byte comes where
+it was sent, and begins a read, as a read ends at the mark. To see it, start the daemon with
+`--set 'service.inline={kind="urgent", inline=true, listen=["tcp:2009:interface=localhost"]}'`:
 
     $ sock urgent -c 2 --urgent-after 1 --step -i 0 localhost:2009
     sending 3 bytes of normal data: aa
@@ -40,12 +37,14 @@ programs. Here is such an instance, at port 2009, of a daemon that was started w
     sending 3 bytes of normal data: ab
     got 3 bytes of normal data: ab
 
-*Why nothing new should need it.* The standards and the kernels disagreed on where the pointer points;
-firewalls clear the flag, and what was urgent is then a byte of the text; a byte may be lost, as
-above; and TLS, QUIC and Unix sockets have none. A second connection, or frames with a type, do
-without. It is here for what was written with it: telnet, rlogin, FTP's ABOR.
+**Today.** RFC 6093 tells programs that still use urgent data to have it in its place, and new ones
+not to use it. Kernels disagree with the standards on which byte is meant, firewalls clear the
+flag and so make text of the byte, urgent bytes in a row are lost; TLS and Unix sockets have nothing
+of the kind, so this service listens on TCP alone, and on Linux. Whoever wants to be heard at once
+opens a second connection, or sends messages short enough to stop between two of them. What is left
+is what was written with it: telnet, rlogin, FTP's ABOR, and travesty.
 
-A client that does not read its reports is not read from, and told of nothing meanwhile.
+A client that does not read its reports is not read from, and its urgent bytes stay in the kernel.
 """
 
 from __future__ import annotations
