@@ -78,8 +78,13 @@ class Peer:
 
     async def until_end(self) -> list[str]:
         """All reports, to the end."""
-        await until(lambda: (self.read(), self.saw_end)[1])
+        await until(self.has_ended)
         return self.lines
+
+    def has_ended(self) -> bool:
+        """Whether the service has ended its half, and all of it has come."""
+        self.read()
+        return self.saw_end
 
     async def until_told(self, ordinary: bytes) -> None:
         """Until the service has told of so much ordinary data."""
