@@ -239,8 +239,23 @@ class Watched(Protocol):
 
 def works_on(transport: Any) -> bool:
     """Whether a transport of Twisted's can have urgent data: TCP without TLS, on Linux."""
-    is_plain = IS_HERE and isinstance(transport, tcp.Connection) and not transport.TLS
-    return is_plain and transport.getHandle().family in (socket.AF_INET, socket.AF_INET6)
+    return (
+        IS_HERE
+        and isinstance(transport, tcp.Connection)
+        and not transport.TLS
+        # in memory it has no socket
+        and getattr(transport.getHandle(), "type", None) == socket.SOCK_STREAM
+        and transport.getHandle().family in (socket.AF_INET, socket.AF_INET6)
+    )
+
+
+def set_inline(sock: socket.socket, is_inline: bool) -> None:
+    """Have urgent bytes come as ordinary ones, in their place: then there is no `Urgent`.
+
+    Connections inherit it. Set later, it comes too late for urgent bytes that came in a row as the
+    first thing: the kernel has kept the last one alone.
+    """
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_OOBINLINE, is_inline)
 
 
 class Urgent:
