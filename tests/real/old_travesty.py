@@ -1,9 +1,8 @@
 """Old programs of the travesty: a server, and a client that somebody types into.
 
-They are ours, in Perl. On the wire they do what the programs of the book on network programming with
-Perl do; what they print is their own. Both are told of an urgent byte by its signal, drop what they
-have read ahead, and read to the mark. As in `old_urgent` they look before they read; that is all
-that keeps them in step on Linux, where the book's own lose it when the mark is first to be read.
+They are ours, in Perl. On the wire they do what the programs of the book on network programming
+with Perl do; what they print is their own. Both are told of an urgent byte by its signal, drop what
+they have read ahead, and read to the mark. As those of `old_urgent` they look before they read.
 """
 
 from __future__ import annotations
@@ -45,7 +44,7 @@ sub line {{
     while ($ahead !~ /\n/) {{
         if (!can_read($socket)) {{
             next if !defined urgent_byte($socket);
-            # here, and its signal will be handled at once; or nobody wants it, and a read leaves it out
+            # its signal will be handled at once; or nobody wants it, and a read leaves it out
             if ($is_urgent) {{ $is_urgent->(); next }}
         }}
         my $size = sysread $socket, $ahead, 1024, length $ahead;
@@ -65,7 +64,7 @@ sub drop_to_mark {{
         die "no mark to the end\n" if !$size;
         note("dropped $size");
     }}
-    while (!defined recv $socket, my $byte, 1, MSG_OOB) {{    # the mark can be known before its byte
+    while (!defined recv $socket, my $byte, 1, MSG_OOB) {{    # known, yet to come
         die "no urgent byte: $!" if $! != EAGAIN;
         select undef, undef, my $urgent = bits($socket), 1;
     }}
@@ -152,11 +151,11 @@ sub serve {{
     answer("$greeting travesty");
     while (defined(my $command = line())) {{
         note("heard $command");
-        if    ($command =~ /^DATA\s*$/i)                       {{ upload() }}
-        elsif ($command =~ /^GENERATE\s+0*([1-9]\d*)\s*$/i)    {{ travesty($1) }}
-        elsif ($command =~ /^RESET\s*$/i)                      {{ forget(); answer('205 forgotten') }}
-        elsif ($command =~ /^BYE\s*$/i)                        {{ return answer('204 farewell') }}
-        else                                                   {{ answer('500 what is that?') }}
+        if    ($command =~ /^DATA\s*$/i)                     {{ upload() }}
+        elsif ($command =~ /^GENERATE\s+0*([1-9]\d*)\s*$/i)  {{ travesty($1) }}
+        elsif ($command =~ /^RESET\s*$/i)                    {{ forget(); answer('205 forgotten') }}
+        elsif ($command =~ /^BYE\s*$/i)                      {{ return answer('204 farewell') }}
+        else                                                 {{ answer('500 what is that?') }}
     }}
 }}
 
@@ -261,8 +260,8 @@ while (1) {{
     $pressed = 0;
 }}
 """
-"""HOST PORT [aloud]: ^C in a transfer sends an urgent byte. It reads no more of a text before the
-mark has come, nor does it look for it before it is told of it. `aloud`: prints each line it sends."""
+"""HOST PORT [aloud]: ^C in a transfer sends an urgent byte. Of a text that was interrupted it reads
+nothing before it is told of the mark. `aloud`: prints each line that it sends."""
 
 
 class Old(Person):

@@ -1,8 +1,8 @@
-"""Old programs for urgent data: they send it, or tell of it.
+"""Old programs for urgent data: one that sends it, and some that tell of it.
 
-They are ours, in Perl. On the wire and to the kernel they do what the programs of the book on network
-programming with Perl do; what they print is their own. One thing they do better: such programs lose
-an urgent byte that comes right before they read, so theirs is a lucky test. Here they look first.
+They are ours, in Perl. On the wire and to the kernel they do what the programs of the book on
+network programming with Perl do; what they print is their own. One thing they do better: those lose
+an urgent byte that comes right before they read, so they work by luck. These look first.
 """
 
 from __future__ import annotations
@@ -77,8 +77,8 @@ while (sysread $server, $heard, 1024, length $heard) { }
 show("heard $1") while $heard =~ s/^(.*?)\r?\n//;
 show('end');
 """
-"""HOST PORT INTERVAL LINES: a short line each interval; at each ^C one urgent byte. Then it ends its
-half. It prints the lines that come back."""
+"""HOST PORT INTERVAL LINES: a short line each interval, and at each ^C one urgent byte; then it
+ends its half. It prints the lines that come back."""
 
 _LISTENING = r"""
 use IO::Socket::INET;
