@@ -79,6 +79,10 @@ SENTENCES = {
     "logged-off": (
         "{service}: {user} of {peer} is gone after {duration:.3f} s: {reason}{suppressed}"
     ),
+    # texts
+    "transfer-stopped": (
+        "{service}: {peer} has stopped its {transfer} by {how}; {dropped} bytes dropped{suppressed}"
+    ),
     # programs
     "child-started": "{service}: started {program} as process {pid} for {peer}",
     "child-said": "{service}: process {pid} of {peer} reports: {text}",

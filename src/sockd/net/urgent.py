@@ -119,25 +119,20 @@ class UrgentSocket:
         starts = [0, *(mark + 1 for mark in taken)]
         return b"".join(data[start:end] for start, end in zip(starts, ends, strict=True))
 
-    def discard(self) -> bool:
+    def discard(self) -> int:
         """Drop what was sent before the urgent byte: when told of it, or while it `is_coming`.
-        False where it has not come yet.
+        How many bytes that were.
 
         Takes as long as it takes to drop what the kernel has buffered.
         """
         self._mark = 0
         self._marks_before.clear()
-        while True:
-            try:
-                end = not self.sock.recv(1, socket.MSG_PEEK)
-                if end or self.is_at_mark:
-                    return True
+        dropped = 0
+        with suppress(OSError):  # nothing is there, or a read will tell what is wrong
+            while self.sock.recv(1, socket.MSG_PEEK) and not self.is_at_mark:
                 # MSG_TRUNC: the kernel copies nothing
-                self.sock.recv_into(_nowhere, _DROPPED_AT_ONCE, socket.MSG_TRUNC)
-            except BlockingIOError:
-                return self.is_at_mark
-            except OSError:
-                return True
+                dropped += self.sock.recv_into(_nowhere, _DROPPED_AT_ONCE, socket.MSG_TRUNC)
+        return dropped
 
     def send(self, byte: bytes) -> bool:
         """Send an urgent byte. False where there is no room. Raises OSError."""
@@ -204,7 +199,7 @@ class Urgent:
         """From the watch: an urgent byte may have come."""
         self._socket.look()
 
-    def discard(self) -> bool:
+    def discard(self) -> int:
         """See `UrgentSocket.discard`."""
         return self._socket.discard()
 
