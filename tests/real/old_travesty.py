@@ -7,6 +7,7 @@ they have read ahead, and read to the mark. As those of `old_urgent` they look b
 
 from __future__ import annotations
 
+import fcntl
 import re
 import signal
 from collections.abc import Iterator
@@ -230,7 +231,8 @@ sub analyze {{
         }}
         put(".\r\n");
     }});
-    my ($count) = (line() // '') =~ /^202 \D*(\d+) words/ or return note('no number of words');
+    my $answer = line() // 'nothing';
+    my ($count) = $answer =~ /^202 \D*(\d+) words/ or return note("no number: $answer");
     note("analyzed: $count words");
 }}
 
@@ -239,7 +241,8 @@ sub generate {{
     interrupted(sub {{
         while (defined(my $text = line())) {{
             last if $text eq '.';
-            print "$text\n";
+            # all of a line or nothing, when it is interrupted
+            1 until defined syswrite STDOUT, "$text\n";
         }}
     }}) or note('generated');
 }}
@@ -270,6 +273,8 @@ class Old(Person):
     def __init__(self, port: int, *, aloud: bool = False) -> None:
         argv = perl(CLIENT, "127.0.0.1", str(port), *(["aloud"] if aloud else []))
         super().__init__("sh", "-c", 'exec "$0" "$@" 2>&1', *argv)
+        # it prints no faster than it is read from
+        fcntl.fcntl(self._screen, fcntl.F_SETPIPE_SZ, 4096)
         self.hears("welcome", "ready")
 
     def interrupts(self) -> Self:
