@@ -72,6 +72,8 @@ class TravestyStream(Requests):
         """Whether the client may still think that a text comes: it was sent whole, and no command
         has come since."""
         self._urgent: urgent.Urgent | None = None
+        self._awaits_byte = False
+        """Whether a transfer was stopped by an urgent byte that was announced and is to come."""
 
     def make_buffer(self) -> Uploads:
         return Uploads(int(self.context.limits.max_line))
@@ -197,6 +199,8 @@ class TravestyStream(Requests):
         yield END
 
     def received(self, data: bytes) -> None:
+        if self._awaits_byte:
+            return  # it was sent before the byte
         super().received(data)
         if self._stage is Stage.TEXT and len(self.buffer) > MOST_UNHEARD:
             super().hold(Hold.WORK)
@@ -211,25 +215,32 @@ class TravestyStream(Requests):
     def _told(self, byte: bytes) -> None:
         self.contain(self._stop_transfer)
 
-    def _stop_transfer(self) -> None:
-        """An urgent byte has come: ^C at the client."""
+    def sweep(self, now: float) -> None:
+        if self.holds and self._urgent is not None and self._urgent.is_coming:
+            # it cannot come before there is room for it
+            self.contain(self._stop_transfer, True)
+        super().sweep(now)
+
+    def _stop_transfer(self, is_coming: bool = False) -> None:
+        """An urgent byte has come, or is announced: ^C at the client."""
         assert self._urgent is not None
-        if self.is_closing:
-            return
         stage = self._stage
-        if stage is Stage.COMMANDS and not self._owes_mark:
+        is_over = stage is Stage.COMMANDS and not self._owes_mark
+        if self.is_closing or (is_over and not self._awaits_byte):
             return
         dropped = len(self.buffer) + self._urgent.discard()
+        self._awaits_byte = is_coming
         if stage is Stage.SORTING:
             self.buffer.clear()  # its answer comes
         elif stage is Stage.UPLOAD:
             self.buffer.clear()
             self._say(self._finish(b""))
-        else:
+        elif not is_over:
             self._stage, self._owes_mark = Stage.COMMANDS, False
             self._urgent.send()
             self.drop()
-        self.context.shared.report(self.peer, stage.value, "urgent byte", dropped)
+        if not is_over:
+            self.context.shared.report(self.peer, stage.value, "urgent byte", dropped)
 
 
 COMMANDS: dict[bytes, Callable[[TravestyStream, bytes], Answer]] = {
