@@ -55,7 +55,7 @@ class Chain:
         return self.following.nbytes + self.first.nbytes + self.count.nbytes
 
 
-def index(words: array[int]) -> tuple[Chain, memoryview[int]]:
+def index(words: array[int]) -> tuple[Chain, NDArray[np.uint32]]:
     """The chain of a text of at least one word, each word as a number of 32 bits; and by pair, its
     second word.
 
@@ -66,7 +66,8 @@ def index(words: array[int]) -> tuple[Chain, memoryview[int]]:
 
     if len(words) < 3:  # one pair, which follows itself
         one = np.array([1, 1])
-        return Chain(_view(one[1:] - 1), _view(one - 1), _view(one), 0), _view(np.array(words[-1:]))
+        chain = Chain(_view(one[1:] - 1), _view(one - 1), _view(one), 0)
+        return chain, np.array(words[-1:])
     text = np.frombuffer(words, np.uint32)
     one, two = text[:-1], text[1:]
     size, largest = len(one), int(text.max())
@@ -93,7 +94,7 @@ def index(words: array[int]) -> tuple[Chain, memoryview[int]]:
     if not count[last]:
         first[last], count[last] = 0, size - 1
     first, count = np.append(first, 0), np.append(count, size - 1)
-    return Chain(_view(following), _view(first), _view(count), home), _view(second)
+    return Chain(_view(following), _view(first), _view(count), home), second
 
 
 def _by(keys: NDArray[np.uint32], largest: int) -> NDArray[np.intp]:
