@@ -217,7 +217,13 @@ class TravestyStream(Requests):
     def received(self, data: bytes) -> None:
         if self._awaits_byte:
             return  # it was sent before the byte
-        super().received(data)
+        if self._stage is not Stage.UPLOAD and not len(self.buffer):
+            # urgent bytes whose mark another one has taken: no command begins like that
+            size = len(data)
+            data = data.lstrip(urgent.BYTE)
+            self.buffer.taken += size - len(data)
+        if data:
+            super().received(data)
         if self._stage is Stage.TEXT and len(self.buffer) > MOST_UNHEARD:
             super().hold(Hold.WORK)
 

@@ -111,8 +111,8 @@ class Uploads:
 
     def drop_to_abort(self) -> bool:
         """Forget what is held up to a line `ABORT`, and it, if there is one. Whether there was."""
-        found = None if self._seen else _FIRST_ABORT.match(self._held)
-        found = found or _LATER_ABORT.search(self._held, max(0, self._seen - _ABORT_BYTES))
+        start = max(0, self._seen - _ABORT_BYTES)
+        found = _FIRST_ABORT.match(self._held) or _LATER_ABORT.search(self._held, start)
         if found:
             self._drop(found.end())
         self._seen = 0 if found else len(self._held)
