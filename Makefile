@@ -14,7 +14,7 @@ TOO_OLD = 'import sys; sys.version_info >= (3, 11) or sys.exit("sockd needs Pyth
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test test-quick test-once test-oldest test-uvloop test-epoll test-asyncio bench bench-quick bench-client bench-tools soak lint docs lock clean
+.PHONY: help run test test-quick test-once test-oldest test-uvloop test-epoll test-asyncio bench bench-quick bench-client bench-travesty bench-tools soak lint docs lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -67,6 +67,9 @@ bench-quick: $(VENV)/.dev bench-tools ## the same in two minutes, less exact and
 
 bench-client: $(VENV)/.dev bench-tools ## measure the client beside one in C, and where it begins to measure itself
 	@$(BIN)/python -m benchmarks.client $(ARGS)
+
+bench-travesty: $(VENV)/.dev ## measure what travesty learns and makes up beside the same in Perl
+	@$(BIN)/python -m benchmarks.travesty $(ARGS)
 
 soak: $(VENV)/.dev bench-tools ## full load for SECONDS (600): nothing may grow
 	@$(BIN)/python -m benchmarks.soak $(SECONDS) $(ARGS)
