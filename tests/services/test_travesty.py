@@ -120,9 +120,8 @@ async def test_a_command_that_is_too_long_is_told_so_and_is_the_last() -> None:
 @pytest_twisted.ensureDeferred
 async def test_lines_of_a_text_may_be_longer_than_commands() -> None:
     async with joined(max_line=64) as peer:
-        assert words_of(
-            (await peer.learn(b"x" * 500_000 + b" y\n" + b"z " * 1000 + b"\n")).encode()
-        )
+        known = await peer.learn(b"x" * 500_000 + b" y\n" + b"z " * 1000 + b"\n")
+        assert words_of(known.encode())
         await peer.bye()
 
 
