@@ -175,7 +175,7 @@ class TravestyStream(Requests):
         if block == wire.ABORT:
             self._report_stop(Stage.UPLOAD, how="ABORT")
             return self._finish(more=ABORTED)
-        if self._has_room:
+        if self._has_room and not self._travesty.is_full:  # a text has no holes
             self._travesty.add(block)
             self._has_room = self.context.shared.has_room(self._travesty)
         return b""
