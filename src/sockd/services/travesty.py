@@ -97,7 +97,7 @@ class TravestyStream(Requests):
         super().gone()
         if self._urgent is not None:
             self._urgent.stop()
-        self.context.shared.forget(self._travesty)
+        self._forget()  # not when the collector comes: it is large
 
     def greeting(self) -> bytes:
         return WELCOME
