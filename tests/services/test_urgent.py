@@ -146,7 +146,7 @@ async def test_an_urgent_byte_at_the_very_end_is_told(inline: bool, before: byte
 async def test_of_urgent_bytes_in_a_row_none_is_told_twice_and_the_last_is_told() -> None:
     """There is one mark: the kernel makes some of them ordinary, and drops those that it has no
     ordinary byte before."""
-    sent = bytes(range(33, 127)) * 4
+    sent = bytes(range(33, 127))
     async with served() as peer:
         for byte in sent:
             peer.send_urgent(bytes([byte]))
@@ -184,6 +184,22 @@ async def test_nothing_is_lost_and_ordinary_data_keeps_its_order(seed: int, inli
         assert normal.replace(b"!", b"") == ordinary
         assert len(normal) + len(urgent_bytes) <= len(everything)
         assert set(urgent_bytes) <= {ord("!")}
+
+
+@pytest.mark.parametrize("inline", [False, True])
+@pytest_twisted.ensureDeferred
+async def test_behind_a_proxy_urgent_bytes_that_follow_its_header_are_told(inline: bool) -> None:
+    listen = "haproxy:tcp:0:interface=127.0.0.1:proxies=127.0.0.1/32"
+    async with served(listen, inline=inline) as peer:
+        peer.send(b"PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\nafter it")
+        await peer.until_reports(1)
+        peer.send_urgent()
+        await peer.until_reports(2)
+        peer.send(b"and more")
+        peer.end()
+        normal, urgent_bytes = told(await peer.until_end())
+    expected = (b"after it!and more", b"") if inline else (b"after itand more", b"!")
+    assert (normal, urgent_bytes) == expected
 
 
 # the log, in memory
