@@ -159,6 +159,15 @@ async def test_of_urgent_bytes_in_a_row_none_is_told_twice_and_the_last_is_told(
     assert not Counter(normal + urgent_bytes) - Counter(sent)
 
 
+@pytest_twisted.ensureDeferred
+async def test_in_their_place_none_in_a_row_is_lost_though_they_came_before_the_accept() -> None:
+    async with served(inline=True) as peer:
+        for byte in b"123":  # the service has had no turn
+            peer.send_urgent(bytes([byte]))
+        peer.end()
+        assert told(await peer.until_end()) == (b"123", b"")
+
+
 @pytest.mark.parametrize("inline", [False, True])
 @pytest.mark.parametrize("seed", range(8))
 @pytest_twisted.ensureDeferred
