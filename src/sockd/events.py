@@ -86,6 +86,10 @@ SENTENCES = {
     "logged-off": (
         "{service}: {user} of {peer} is gone after {duration:.3f} s: {reason}{suppressed}"
     ),
+    # texts
+    "transfer-stopped": (
+        "{service}: {peer} has stopped its {transfer} by {how}; {dropped} bytes dropped{suppressed}"
+    ),
     # urgent data
     "normal-data": "{service}: {peer}: got {size} bytes of normal data: {text}{suppressed}",
     "urgent-data": "{service}: {peer}: got 1 byte of urgent data: {text}{suppressed}",

@@ -23,6 +23,12 @@ GREETING = b"Hello there, localhost, it's now " + CTIME + b"\r\n"
 FILLED = b"Sockets are where programs on\r\ntwo machines meet and talk.\r\n"
 TIME = struct.pack(">I", int(NOON) + 2_208_988_800)
 
+TRAVESTY_GREETING = b"100 sockd travesty: DATA, GENERATE n, RESET, BYE\r\n"
+TRAVESTY_COMMANDS = b"500 commands: DATA, GENERATE n, RESET, BYE, FEATURES\r\n"
+TRAVESTY_ANSWERS = (
+    TRAVESTY_GREETING
+    + b"205 forgotten\r\n500 no words are known: send a text with DATA first\r\n"
+)
 
 LOG_IN = b"\x00\x0aplease log in"
 """An ERROR of the chat."""
@@ -168,6 +174,16 @@ STREAMS = {
         finish="end",
         with_trailing=tells_of(b"normal data\n\0\xffand more"),
         of_oversize=tells_of(BIG),
+    ),
+    "travesty": StreamSample(
+        request=b"RESET\r\ngenerate 3\n",
+        answer=TRAVESTY_ANSWERS,
+        finish="open",
+        with_trailing=TRAVESTY_ANSWERS + TRAVESTY_COMMANDS,
+        oversize=b"RESET\n" + TOO_LONG + b"never\n",
+        of_oversize=TRAVESTY_GREETING
+        + b"205 forgotten\r\n500 error: line longer than 16384 bytes\r\n",
+        of_nothing=TRAVESTY_GREETING,
     ),
     "wrap": StreamSample(
         request=b"Sockets are where programs on two machines meet and talk.\n",

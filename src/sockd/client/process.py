@@ -84,6 +84,22 @@ def install_reactor() -> Any:
     return installed
 
 
+def install_asyncio() -> None:
+    """Have the reactor stand on asyncio's loop, by which a line is read that is typed."""
+    import asyncio
+
+    from twisted.internet import asyncioreactor
+
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)  # before it is installed: else what waits for it hangs
+    asyncioreactor.install(loop)
+
+
+def is_terminal() -> bool:
+    """Whether somebody types, and looks."""
+    return sys.stdin.isatty() and sys.stdout.isatty()
+
+
 def have_descriptors() -> None:
     """Take all descriptors that this process may have: each of many hosts needs some."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)

@@ -115,8 +115,9 @@ class Stream(Protocol):
         self._progress = None
 
     @classmethod
-    def prepare(cls, context: Context[Any, Any], sock: socket.socket) -> None:
-        """A socket is about to listen: set what its connections are to have from the beginning."""
+    def prepare(cls, context: Context[Any, Any], sock: socket.socket, entrance: Entrance) -> None:
+        """A socket is about to listen: set what its connections are to have from the beginning, say
+        what they will not have."""
 
     # what a service overrides
 

@@ -6,28 +6,31 @@ Here alone are `MSG_OOB`, `SO_OOBINLINE`, `SIOCATMARK` and `EPOLLPRI`. Linux, TC
 An `UrgentSocket` knows what the kernel does with the byte; `Urgent` stands on it for a transport of
 Twisted's, on any reactor; an `UrgentWatch`, one for a loop, is woken when an urgent byte has come.
 
-What the kernel does, and what follows from it:
-
-- A read stops at the mark. Where the mark is the *first* thing to read, it is skipped in silence,
-  the urgent byte lost: so the byte is asked for before each read.
-- The byte can be taken ahead of what was sent before it, as soon as it is there. It may be
-  announced before that (EAGAIN), where there is no room for it until something is read.
-- There is one mark. When another urgent byte comes before the mark of the last one was read, that
-  one's byte becomes ordinary data, though it may have been taken.
-- At the end of the stream a read tells the end, and the byte is lost unless it was taken before.
+- A read stops at the mark; but where the mark comes first, it skips the urgent byte in silence.
+  With SO_OOBINLINE it skips nothing: this is on, and what was told of is left out here.
+- It is off for a look: FIONREAD then counts to the mark, and MSG_OOB has the byte, at which we only
+  peek. That is safe while something stands before the mark.
+- The kernel may have the byte before it has all that was sent before it, and may know of it still
+  earlier (EAGAIN), from a peer that asks for room. It is told of when it has its place.
+- There is one mark. When another comes before it was read, its byte is ordinary data from then on,
+  unless it was told of.
+- `recv` takes a broken connection's error with it: only the read that tells of it may do so.
 """
 
 from __future__ import annotations
 
+import errno
 import select
 import socket
 import struct
+from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Protocol
 
 from twisted.internet import main, tcp
 from twisted.internet.interfaces import IReadDescriptor
+from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
@@ -38,113 +41,116 @@ except ImportError:  # Windows: nothing of this is there
     IS_HERE = False
 else:
     IS_HERE = hasattr(select, "epoll")
-    """Whether this system has all that is needed."""
 
 BYTE = b"!"
 """What is sent where it does not matter which byte it is."""
 MOST_EVENTS = 64
 """Connections that are told of an urgent byte before the others of the loop have their turn."""
-MOST_MARKS = 100
-"""Urgent bytes that were taken and stand in what is unread. Of more, some are handed out again as
-ordinary bytes: who sends them as a flood is not remembered for it."""
+MOST_TOLD = 100
+"""Urgent bytes that were told of and are unread. Of more, as in a flood, we tell after a read."""
+MOST_DROPPED = 2**20
+"""Bytes that are dropped at once: at most 2.5 ms of the kernel, if they came one by one."""
 _SIOCATMARK = 0x8905
 """linux/sockios.h"""
-_DROPPED_AT_ONCE = 64 * 1024
-_nowhere = bytearray(_DROPPED_AT_ONCE)
+_nowhere = bytearray(64 * 1024)
+_log = Logger()
 
 Told = Callable[[bytes], object]
-"""Gets an urgent byte."""
 
 
 class UrgentSocket:
-    """A non-blocking TCP socket whose urgent bytes are taken; `told` gets each.
+    """A non-blocking TCP socket whose urgent bytes are told of: each once, to `told`.
 
-    All reading must be done here. In `told` what was sent before the byte may be dropped.
+    All reading must be done here. With `in_place` a byte is told of when all before it was read.
     """
 
-    def __init__(self, sock: socket.socket, told: Told) -> None:
+    def __init__(self, sock: socket.socket, told: Told, *, in_place: bool = False) -> None:
         self.sock = sock
         self.told = told
-        self._mark = 0
-        """Bytes to read up to the last byte that was taken; 0 if there are none, or unknown."""
-        self._marks_before: list[int] = []
-        """The same of those before it: the kernel hands them out as ordinary bytes."""
+        self._in_place = in_place
+        self._read_so_far = 0
+        self._told: deque[int] = deque()
+        """Where those bytes stand that are unread, counted as `_read_so_far`."""
+        self._end = 0
+        """Where what follows the last byte that was told of begins."""
+        self._drop_to = 0
+        """Where that ends which is to be dropped."""
+        self._is_telling = False
+        self._poll = select.poll()
+        self._poll.register(sock, select.POLLPRI)
+        self._set_inline(True)
 
     def look(self) -> bool:
-        """Take an urgent byte if one has come, and tell of it. Whether there was one."""
-        ahead = self._unread()
-        try:
-            byte = self.sock.recv(1, socket.MSG_OOB)
-        except OSError:  # EINVAL: none; EAGAIN: it is announced. What is wrong a read will tell
+        """Tell of an urgent byte if one has come. Whether there was one."""
+        if not self._has_mark() or not (unread := self._unread()):
             return False
-        if not byte:
+        if self.is_at_mark:
+            if self._end > self._read_so_far:
+                return False  # it was told of
+            self._read_so_far += 1
+            self._tell(self.sock.recv(1))
+            return True
+        if self._in_place or len(self._told) >= MOST_TOLD:
             return False
-        if self._mark and len(self._marks_before) < MOST_MARKS:
-            self._marks_before.append(self._mark)
-        # another mark may have come meanwhile: then its place is unknown, and it is left in
-        self._mark = ahead if ahead == self._unread() else 0
-        self.told(byte)
+        byte, ahead = self._ahead()
+        place = self._read_so_far + ahead
+        if not byte or ahead >= unread or place < self._end:
+            return False
+        self._told.append(place)
+        self._end = place + 1
+        self._tell(byte)
         return True
 
     def read(self, most: int) -> bytes | None:
-        """At most so many ordinary bytes (one more at times); b"" at the end. None: an urgent byte
-        was told of, or left out; ask again.
+        """At most so many ordinary bytes; b"" at the end. None: an urgent byte was told of or left
+        out, or something dropped; ask again.
 
         Raises BlockingIOError where nothing has come, OSError where the connection broke.
         """
-        try:
-            self.sock.recv(1, socket.MSG_PEEK)
-        except BlockingIOError:
-            if self.look():
-                return None
-            raise
-        # in this order: what was seen stands before a mark that comes from now on
-        if self.look():
+        if not self._unread():
+            # what comes from now on may be urgent, and must be looked at before it is read
+            return None if self.sock.recv(1, socket.MSG_PEEK) else b""
+        # there is something, so it stands before a mark that comes after this look
+        if self.look() or self._drop():
             return None
-        # never up to a mark: the byte there is left out by the kernel, or is ordinary by now
-        data = self.sock.recv(most + (most == self._mark))
-        if not (data and (self._mark or self._marks_before)):
+        data = self.sock.recv(most)
+        start = self._read_so_far
+        self._read_so_far += len(data)
+        if not self._told:
             return data
-        return self._without_taken(data) or None
+        kept, begin = bytearray(), 0
+        while self._told and self._told[0] < self._read_so_far:
+            place = self._told.popleft() - start
+            kept += data[begin:place]
+            begin = place + 1
+        return bytes(kept + data[begin:]) or None
 
-    def _without_taken(self, data: bytes) -> bytes:
-        """What was read without bytes that were told of as urgent."""
-        size = len(data)
-        taken = [mark for mark in self._marks_before if mark < size]
-        self._marks_before = [mark - size for mark in self._marks_before if mark >= size]
-        if 0 < self._mark < size:
-            taken.append(self._mark)
-        self._mark = max(0, self._mark - size)
-        ends = [*taken, size]
-        starts = [0, *(mark + 1 for mark in taken)]
-        return b"".join(data[start:end] for start, end in zip(starts, ends, strict=True))
+    def discard(self) -> int:
+        """Drop what was sent before the last urgent byte that was told of, if it is still unread.
+        Else, outside of `told`, while a byte `is_coming`: drop what there is, to make room for it;
+        it is told of when it has come, and then there may be more to drop.
 
-    def discard(self) -> bool:
-        """Drop what was sent before the urgent byte: when told of it, or while it `is_coming`.
-        False where it has not come yet.
-
-        Takes as long as it takes to drop what the kernel has buffered.
+        How many ordinary bytes that are. Of many, the rest is dropped when it would be read.
         """
-        self._mark = 0
-        self._marks_before.clear()
-        while True:
-            try:
-                end = not self.sock.recv(1, socket.MSG_PEEK)
-                if end or self.is_at_mark:
-                    return True
-                # MSG_TRUNC: the kernel copies nothing
-                self.sock.recv_into(_nowhere, _DROPPED_AT_ONCE, socket.MSG_TRUNC)
-            except BlockingIOError:
-                return self.is_at_mark
-            except OSError:
-                return True
+        if self.sock.fileno() < 0:
+            return 0
+        coming = 0
+        if self._end <= self._read_so_far and not self._is_telling:
+            coming = self._coming()
+        self._drop_to = max(self._end, self._read_so_far + coming)
+        told = sum(place < self._drop_to for place in self._told)
+        dropped = max(0, self._drop_to - self._read_so_far) - told
+        self._drop()
+        return dropped
 
     def send(self, byte: bytes) -> bool:
         """Send an urgent byte. False where there is no room. Raises OSError."""
         try:
             return self.sock.send(byte, socket.MSG_OOB) == 1
-        except BlockingIOError:
-            return False
+        except OSError as error:
+            if error.errno in (errno.EWOULDBLOCK, errno.ENOBUFS):
+                return False
+            raise
 
     @property
     def is_at_mark(self) -> bool:
@@ -153,17 +159,68 @@ class UrgentSocket:
 
     @property
     def is_coming(self) -> bool:
-        """Whether an urgent byte is announced for which there is no room yet."""
+        """Whether an urgent byte is announced, for which there may be no room before a read."""
+        return self.sock.fileno() >= 0 and self._coming() > 0
+
+    def stop(self) -> None:
+        """Have the kernel do what it did before."""
+        with suppress(OSError):  # it is closed
+            self._set_inline(False)
+
+    def _tell(self, byte: bytes) -> None:
+        self._is_telling = True
         try:
-            self.sock.recv(1, socket.MSG_OOB | socket.MSG_PEEK)
+            self.told(byte)
+        finally:
+            self._is_telling = False
+
+    def _coming(self) -> int:
+        """Bytes that stand before an urgent byte which has not come, if there is one."""
+        unread = self._unread()
+        byte, ahead = self._ahead() if unread and not self.is_at_mark else (None, 0)
+        return unread if byte is not None and ahead >= unread else 0
+
+    def _ahead(self) -> tuple[bytes | None, int]:
+        """An urgent byte (b"": announced, None: none), and the bytes before it or all that are here.
+
+        Only while something stands before the mark.
+        """
+        self._set_inline(False)
+        before = self._unread()
+        try:  # what is empty: the stream ended before the byte
+            byte = self.sock.recv(1, socket.MSG_OOB | socket.MSG_PEEK) or None
+            if before != self._unread():
+                byte = b""  # another mark took its place meanwhile
         except BlockingIOError:
-            return True
-        except OSError:
-            pass
-        return False
+            byte = b""
+        except OSError:  # EINVAL: none; ENOTCONN: it was reset, and tells when it is read up to
+            byte = None
+        self._set_inline(True)
+        return byte, before
+
+    def _has_mark(self) -> bool:
+        """Whether an urgent byte has come, told of or not, whose mark was not read."""
+        # the number that the poll knows may be another's by now
+        found = self.sock.fileno() >= 0 and self._poll.poll(0)
+        return bool(found and found[0][1] & select.POLLPRI)
+
+    def _drop(self) -> bool:
+        """Drop what is to be dropped, but not too much at once. Whether there was something."""
+        left = min(self._drop_to - self._read_so_far, MOST_DROPPED)
+        if left <= 0:
+            return False
+        self._read_so_far += left
+        while left > 0:  # MSG_TRUNC: the kernel copies nothing
+            left -= self.sock.recv_into(_nowhere, min(left, len(_nowhere)), socket.MSG_TRUNC)
+        while self._told and self._told[0] < self._read_so_far:
+            self._told.popleft()
+        return True
+
+    def _set_inline(self, is_inline: bool) -> None:
+        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_OOBINLINE, is_inline)
 
     def _unread(self) -> int:
-        """Bytes that have come, those before the mark only."""
+        """Bytes that have come; without SO_OOBINLINE, those before the mark only."""
         return self._ask(FIONREAD)
 
     def _ask(self, request: int) -> int:
@@ -202,12 +259,18 @@ def set_inline(sock: socket.socket, is_inline: bool) -> None:
 
 
 class Urgent:
-    """Urgent data of a connection: where `works_on` says so, from `connectionMade` to its end."""
+    """Urgent data of a connection: where `works_on` says so, from `connectionMade` to its end.
 
-    def __init__(self, transport: Any, watch: UrgentWatch, told: Told) -> None:
+    After `loseConnection` nothing is told. What `told` raises is logged, and aborts the connection.
+    """
+
+    def __init__(
+        self, transport: Any, watch: UrgentWatch, told: Told, *, in_place: bool = False
+    ) -> None:
         self._transport = transport
         self._watch = watch
-        self._socket = UrgentSocket(transport.getHandle(), told)
+        self._told = told
+        self._socket = UrgentSocket(transport.getHandle(), self._tell, in_place=in_place)
         self._marks: list[int] = []
         """Bytes that wait before each urgent byte that waits, those bytes with them."""
         self.descriptor = transport.fileno()
@@ -217,14 +280,16 @@ class Urgent:
     def stop(self) -> None:
         """Notice no more. Once `connectionLost` has been called at the latest."""
         self._watch.remove(self)
-        for name in ("doRead", "writeSomeData"):
-            vars(self._transport).pop(name, None)
+        self._socket.stop()
+        if vars(self._transport).get("doRead") == self._read:
+            del self._transport.doRead
 
     def look(self) -> None:
         """From the watch: an urgent byte may have come."""
-        self._socket.look()
+        if not (self._is_over or self._transport.disconnecting):
+            self._socket.look()
 
-    def discard(self) -> bool:
+    def discard(self) -> int:
         """See `UrgentSocket.discard`."""
         return self._socket.discard()
 
@@ -236,6 +301,8 @@ class Urgent:
     def send(self, byte: bytes = BYTE) -> None:
         """Send an urgent byte behind all that was written."""
         transport = self._transport
+        if self._is_over or transport._writeDisconnected:
+            return
         if not self._waiting:
             try:
                 if self._socket.send(byte):
@@ -243,9 +310,20 @@ class Urgent:
             except OSError:
                 return  # a read will tell
         getattr(transport, "keep", transport.write)(byte)
-        if waiting := self._waiting:
-            self._marks.append(waiting)
-            transport.writeSomeData = self._write_some
+        self._marks.append(self._waiting)
+        transport.writeSomeData = self._write_some
+
+    def _tell(self, byte: bytes) -> None:
+        # what this raises must end the connection, not the watch, nor pass for the kernel's
+        try:
+            self._told(byte)
+        except BaseException:  # noqa: BLE001 - as Twisted: it ends that connection
+            _log.failure("an urgent byte was not received well")
+            self._transport.abortConnection()
+
+    @property
+    def _is_over(self) -> bool:
+        return not self._transport.connected or self._transport._aborting
 
     @property
     def _waiting(self) -> int:
@@ -261,18 +339,13 @@ class Urgent:
             return None
         except OSError:
             return main.CONNECTION_LOST
-        if data is None:
-            return None
-        if not data:
-            return main.CONNECTION_DONE
-        transport.protocol.dataReceived(data)
-        return None
+        return None if data is None else transport._dataReceived(data)
 
     def _write_some(self, data: Any) -> Any:
         """In place of the transport's `writeSomeData`, while an urgent byte waits."""
         before = self._marks[0] - 1
         if before:
-            sent = type(self._transport).writeSomeData(self._transport, data[:before])
+            sent = type(self._transport).writeSomeData(self._transport, memoryview(data)[:before])
             if not isinstance(sent, int) or sent < 0:
                 return sent
         else:
@@ -291,35 +364,43 @@ class UrgentWatch:
     """Wakes connections when an urgent byte has come, also those that are not read from.
 
     Reactors do not ask for this. An epoll is readable when it has events, so any reactor can watch
-    one that does.
+    one that does. What the kernel cannot watch is noticed when the connection is read from.
     """
 
     def __init__(self, reactor: Any) -> None:
         self._reactor = reactor
         self._epoll: Any = None
         self._watched: dict[int, Watched] = {}
+        self._has_warned = False
 
     def add(self, urgent: Watched) -> None:
         """Wake it from now on; at once, if its byte is there."""
-        if self._epoll is None:
-            self._epoll = select.epoll()
-            self._reactor.addReader(self)
-        self._watched[urgent.descriptor] = urgent
-        self._epoll.register(urgent.descriptor, select.EPOLLPRI | select.EPOLLET)
+        try:
+            if self._epoll is None:
+                self._epoll = select.epoll()
+                self._reactor.addReader(self)
+            self._epoll.register(urgent.descriptor, select.EPOLLPRI | select.EPOLLET)
+        except OSError as error:
+            if not self._has_warned:
+                self._has_warned = True
+                _log.warn("urgent data may be noticed late: {error}", error=error)
+            self._close_unused()
+        else:
+            self._watched[urgent.descriptor] = urgent
 
     def remove(self, urgent: Watched) -> None:
-        """Wake it no more. Its descriptor may be closed."""
-        if self._watched.get(urgent.descriptor) is not urgent:
-            return
-        del self._watched[urgent.descriptor]
-        with suppress(OSError):
-            self._epoll.unregister(urgent.descriptor)
-        if not self._watched:
+        """Wake it no more. Its descriptor may be closed, and be another's by now."""
+        if self._watched.get(urgent.descriptor) is urgent:
+            del self._watched[urgent.descriptor]
+            with suppress(OSError):
+                self._epoll.unregister(urgent.descriptor)
+            self._close_unused()
+
+    def _close_unused(self) -> None:
+        if self._epoll is not None and not self._watched:
             self._reactor.removeReader(self)
             self._epoll.close()
             self._epoll = None
-
-    # what a reactor asks and tells
 
     def fileno(self) -> int:
         """Readable while an urgent byte has come."""
@@ -337,3 +418,5 @@ class UrgentWatch:
 
     def connectionLost(self, reason: Failure) -> None:
         """Twisted: the reactor stops."""
+        self._watched.clear()
+        self._close_unused()

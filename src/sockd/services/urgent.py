@@ -55,6 +55,7 @@ from attrs import frozen
 
 from sockd import events
 from sockd.access.buckets import Buckets
+from sockd.access.entrance import Entrance
 from sockd.access.peer import Peer
 from sockd.formats import ports
 from sockd.formats.urgent import normal_data, urgent_data, without_line_end
@@ -110,7 +111,7 @@ class UrgentStream(Stream):
     _urgent: urgent.Urgent | None = None
 
     @classmethod
-    def prepare(cls, context: Context[Any, Any], sock: Any) -> None:
+    def prepare(cls, context: Context[Any, Any], sock: Any, entrance: Entrance) -> None:
         urgent.set_inline(sock, context.options.inline)
 
     def opened(self) -> None:

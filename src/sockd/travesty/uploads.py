@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
-from sockd.formats.travesty import ABORT
+from sockd.formats.travesty import ABORT, END
 
 BLOCK_BYTES = 16 * 1024
 """Bytes of a text that are taken at once: half a millisecond's work."""
-_END_LINES = {
-    may_abort: re.compile(rb"(?:\A|(?<=\n))(" + ends + rb")\r?\n")
-    for may_abort, ends in ((False, rb"\."), (True, rb"\.|" + ABORT))
-}
 _ABORT_LINE = re.compile(rb"(?:\A|(?<=\n))" + ABORT + rb"\r?\n")
 
 
@@ -118,15 +115,35 @@ class Uploads:
 
     def _look_for_block(self) -> tuple[int, bool]:
         window = bytes(self._held[:BLOCK_BYTES])
-        found = _END_LINES[self.may_abort].search(window, 0 if self._begins_line else 1)
+        ends = (END, ABORT) if self.may_abort else (END,)
+        text = (b"\n" if self._begins_line else b" ") + window
+        found = [place for end in ends if (place := _find_line(text, end))]
         if found:
-            start, end = found.span()
+            start, end = min(found)
             return (start, False) if start else (end, True)
-        # not behind CR: it may belong to the line that ends the text
-        size = max(window.rfind(space) for space in (b"\n", b" ", b"\t")) + 1
-        if not size and len(window) == BLOCK_BYTES:
-            size = letters_end(window)
-        return size, False
+        return _cut(window), False
+
+
+def _find_line(text: bytes, line: bytes) -> tuple[int, int] | None:
+    """Where a line stands in a text that has one byte more before it: its begin, and the end of its
+    end. A regular expression takes 20 times as long."""
+    at = text.find(b"\n" + line)
+    while at >= 0:
+        end = at + 1 + len(line)
+        for line_end in (b"\n", b"\r\n"):
+            if text.startswith(line_end, end):
+                return at, end + len(line_end) - 1
+        at = text.find(b"\n" + line, end)
+    return None
+
+
+def _cut(window: bytes) -> int:
+    """How much of a text whose beginning this is can be taken; 0 if nothing yet."""
+    # not behind CR: it may belong to the line that ends the text
+    size = max(window.rfind(space) for space in (b"\n", b" ", b"\t")) + 1
+    if not size and len(window) >= BLOCK_BYTES:
+        size = letters_end(window[:BLOCK_BYTES])
+    return size
 
 
 def letters_end(data: bytes) -> int:
@@ -139,3 +156,13 @@ def letters_end(data: bytes) -> int:
             whole = 2 + (byte >= 0xE0) + (byte >= 0xF0)
             return len(data) if whole <= back else len(data) - back
     return len(data)
+
+
+def blocks(text: bytes) -> Iterator[bytes]:
+    """A whole text in blocks."""
+    start = 0
+    while start < len(text):
+        window = text[start : start + BLOCK_BYTES]
+        end = _cut(window) if len(window) == BLOCK_BYTES else len(window)
+        yield window[:end]
+        start += end

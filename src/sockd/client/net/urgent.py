@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import termios
 from collections.abc import Callable
-from fcntl import ioctl
 
 from attrs import define, field
 
@@ -52,10 +50,7 @@ class UrgentChannel(SocketChannel):
         """Drop what was sent before the urgent byte that is told of, and has not been received.
         How many bytes that were.
         """
-        # up to the mark, while there is one
-        count = int.from_bytes(ioctl(self.socket, termios.FIONREAD, bytes(4)), "little")
-        self._urgent.discard()
-        return count
+        return self._urgent.discard()
 
     def look(self) -> None:
         """From the watch: an urgent byte may have come."""

@@ -1,0 +1,63 @@
+"""Plain TCP connections over loopback for urgent data, and what the kernel says of them."""
+
+from __future__ import annotations
+
+import fcntl
+import select
+import socket
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from tests.processes import PATIENCE, wait_until
+
+TCP_INFO_BYTES, TCP_INFO_BYTES_RECEIVED = 256, 128
+"""As much of Linux's struct tcp_info as is asked for, and where it counts the bytes received."""
+SIOCATMARK = 0x8905
+
+
+@contextmanager
+def connected(buffer: int = 0) -> Iterator[tuple[socket.socket, socket.socket]]:
+    """Who connected, and who was connected to, whose receive buffer may have a size."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        if buffer:
+            server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
+        with socket.create_connection(server.getsockname()) as near:
+            far, _ = server.accept()
+            with far:
+                for sock in (near, far):
+                    sock.settimeout(PATIENCE)
+                    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                yield near, far
+
+
+def bytes_come(sock: socket.socket) -> int:
+    """How many bytes have come, read or not; the end counts as one."""
+    info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, TCP_INFO_BYTES)
+    (count,) = struct.unpack_from("Q", info, TCP_INFO_BYTES_RECEIVED)
+    return int(count)
+
+
+def await_bytes(sock: socket.socket, count: int) -> None:
+    """Wait until so many bytes have come."""
+    if bytes_come(sock) < count:
+        wait_until(lambda: bytes_come(sock) >= count, f"{count} bytes")
+
+
+def is_urgent(sock: socket.socket, seconds: float = 0.0) -> bool:
+    """Whether an urgent byte has come, or comes within that time."""
+    poll = select.poll()
+    poll.register(sock, select.POLLPRI)
+    return any(events & select.POLLPRI for _, events in poll.poll(seconds * 1000))
+
+
+def is_at_mark(sock: socket.socket) -> bool:
+    """Whether what is read next is an urgent byte."""
+    (answer,) = struct.unpack("i", fcntl.ioctl(sock, SIOCATMARK, bytes(4)))
+    return bool(answer)
+
+
+def reset(sock: socket.socket) -> None:
+    """Be gone without an orderly end."""
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    sock.close()
