@@ -249,13 +249,13 @@ def works_on(transport: Any) -> bool:
     )
 
 
-def set_inline(sock: socket.socket, is_inline: bool) -> None:
-    """Have urgent bytes come as ordinary ones, in their place: then there is no `Urgent`.
+def set_inline(sock: socket.socket) -> None:
+    """Have urgent bytes come as ordinary ones, in their place.
 
-    Connections inherit it. Set later, it comes too late for urgent bytes that came in a row as the
-    first thing: the kernel has kept the last one alone.
+    Connections inherit it from what listens. Set later, also by an `Urgent`, it comes too late for
+    urgent bytes that came in a row as the first thing: the kernel has kept the last one alone.
     """
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_OOBINLINE, is_inline)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_OOBINLINE, True)
 
 
 class Urgent:
