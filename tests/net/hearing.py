@@ -41,7 +41,6 @@ class Hearing(Keeping):
         self.told = b""
         self.ahead: list[int] = []
         """How many bytes had been received when each byte was told of."""
-        self.reads = 0
         self.has_ended = False
         self.on_data: Callable[[Hearing], object] | None = None
 
@@ -53,6 +52,11 @@ class Hearing(Keeping):
         self.ahead.append(len(self.received))
         if self.do is not None:
             self.do(self)
+
+    def stop_and_lose(self) -> None:
+        """Be told no more, and close."""
+        self.urgent.stop()
+        self.wire.loseConnection()
 
     def dataReceived(self, data: bytes) -> None:
         super().dataReceived(data)
@@ -97,4 +101,7 @@ async def hearing(
     async with listening(lambda: Hearing(it, do)) as port:
         with dialled(port.address) as sock:
             yield await port.first(), Sender(sock)
-        await until(lambda: port.protocols[0].lost)
+        heard = port.protocols[0]
+        if heard.wire.connected:
+            heard.wire.resumeProducing()  # or else it would not see the end
+        await until(lambda: heard.lost)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import errno
+import os
 import random
 import resource
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import pytest
@@ -172,7 +173,7 @@ DEEDS: dict[str, Callable[[Hearing], object]] = {
     "abort": lambda heard: heard.wire.abortConnection(),
     "raise": lambda heard: 1 // 0,
     "raise as the kernel": lambda heard: heard.wire.getHandle().recv(1, socket.MSG_OOB),
-    "stop and lose": lambda heard: (heard.urgent.stop(), heard.wire.loseConnection()),
+    "stop and lose": lambda heard: heard.stop_and_lose(),
     "abort and drop": lambda heard: (heard.wire.abortConnection(), heard.urgent.discard()),
     "at once": lambda heard: heard.wire.connectionLost(GONE),
 }
@@ -232,7 +233,10 @@ async def test_who_stops_late_stops_nobody_who_has_the_descriptor_by_now() -> No
             number = first.urgent.descriptor
             reset(sock)
             await until(lambda: first.lost)
-        with _kept_until(number), dialled(port.address) as sock:
+        with ExitStack() as stack:
+            with _occupied(number):
+                sock = stack.enter_context(dialled(port.address))
+            stack.enter_context(_occupied(number - 1))
             await until(lambda: len(port.protocols) == 2 and port.protocols[1].transport)
             second = port.protocols[1]
             assert second.urgent.descriptor == number
@@ -241,16 +245,18 @@ async def test_who_stops_late_stops_nobody_who_has_the_descriptor_by_now() -> No
             second.wire.pauseProducing()
             Sender(sock).send("!")
             await until(lambda: second.told)
+            second.wire.resumeProducing()
         await until(lambda: second.lost)
 
 
 @contextmanager
-def _kept_until(number: int) -> Iterator[None]:
-    """The peer's socket, which is made first, does not get this number."""
-    with socket.socket() as taken:
-        assert taken.fileno() == number
-        twin = taken.dup()
-    with twin:
+def _occupied(number: int) -> Iterator[None]:
+    """No descriptor up to this one is free."""
+    with ExitStack() as stack:
+        taken = -1
+        while taken < number:
+            taken = os.dup(0)
+            stack.callback(os.close, taken)
         yield
 
 

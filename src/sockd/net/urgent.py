@@ -179,7 +179,7 @@ class UrgentSocket:
         return unread if byte is not None and ahead >= unread else 0
 
     def _ahead(self) -> tuple[bytes | None, int]:
-        """An urgent byte (b"": announced, None: none), and the bytes before it or all that are here.
+        """An urgent byte (b"": announced, None: none), and bytes before it or all that are here.
 
         Only while something stands before the mark.
         """
