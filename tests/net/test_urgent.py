@@ -9,18 +9,21 @@ import resource
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 import pytest_twisted
 from twisted.internet.error import ConnectionAborted, ConnectionDone, ConnectionLost
+from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 
+from sockd.net.urgent import MOST_TOLD, works_on
 from tests.helpers import LogRecorder, until
 from tests.memory import REACTOR
 from tests.net.hearing import Hearing, Sender, Watch, hearing
 from tests.net.urgent_wires import await_bytes, reset
-from tests.reactor.streams import dialled, listening, turns
+from tests.reactor.streams import Keeping, dialled, listening, turns
 
 SHORT = b"abcdef"
 GONE = Failure(ConnectionAborted())
@@ -29,6 +32,20 @@ GONE = Failure(ConnectionAborted())
 def arrives(heard: Hearing, peer: Sender) -> None:
     """Wait, without a turn of the reactor, until all that was sent has come."""
     await_bytes(heard.wire.getHandle(), peer.sent)
+
+
+@pytest_twisted.ensureDeferred
+async def test_it_works_on_tcp_without_tls(tmp_path: Path) -> None:
+    async with hearing() as (heard, _):
+        assert works_on(heard.wire)
+        heard.wire.TLS = True
+        assert not works_on(heard.wire)
+        heard.wire.TLS = False
+    assert not works_on(StringTransport())
+    async with listening(Keeping, str(tmp_path / "sock")) as port:
+        with dialled(port.address):
+            assert not works_on((await port.first()).wire)
+        await until(lambda: port.protocols[0].lost)
 
 
 # being told
@@ -193,7 +210,9 @@ async def test_who_ends_the_connection_when_told_receives_no_more_and_others_go_
         peer.send("ab!", b"cd")
         arrives(heard, peer)
         await until(lambda: heard.lost)
-        assert (heard.told, heard.received) == (b"!", b"")
+        assert heard.told == b"!"
+        # who has stopped is left to Twisted, which may read once more in this pass
+        assert heard.received == b"" or "stop" in deed
         assert heard.lost.check(ConnectionAborted if "lose" not in deed else ConnectionDone)
         far.send("x!")
         await until(lambda: other.told)
@@ -313,6 +332,9 @@ async def test_a_flood_costs_a_read_or_two_a_byte_and_nothing_when_it_is_over(
             for _ in range(20):
                 peer.send("!")
             await turns(2)
+        peer.send("?")
+        arrives(heard, peer)
+        await until(lambda: heard.told.endswith(b"?") or len(heard.told) == MOST_TOLD)
         if not paused:
             await until(lambda: len(heard.told) + len(heard.received) == peer.sent)
         await turns(10)

@@ -307,6 +307,8 @@ class Urgent:
     def _read(self) -> Any:
         """In place of the transport's `doRead`."""
         transport = self._transport
+        if transport.disconnecting:
+            return None  # Twisted's own reactors do not see that it was closed in this very pass
         try:
             data = self._socket.read(transport.bufferSize)
         except BlockingIOError:
