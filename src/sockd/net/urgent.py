@@ -181,7 +181,7 @@ class UrgentSocket:
         return unread if byte is not None and ahead >= unread else 0
 
     def _ahead(self) -> tuple[bytes | None, int]:
-        """An urgent byte (b"": announced, None: none), and the bytes before it or all that are here.
+        """An urgent byte (b"": announced, None: none), and bytes before it or all that are here.
 
         Only while something stands before the mark.
         """
@@ -333,6 +333,8 @@ class Urgent:
     def _read(self) -> Any:
         """In place of the transport's `doRead`."""
         transport = self._transport
+        if transport.disconnecting:
+            return None  # Twisted's own reactors do not see that it was closed in this very pass
         try:
             data = self._socket.read(transport.bufferSize)
         except BlockingIOError:
