@@ -26,7 +26,7 @@ import struct
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
+from typing import Any, Protocol
 
 from twisted.internet import main, tcp
 from twisted.internet.interfaces import IReadDescriptor
@@ -228,10 +228,34 @@ class UrgentSocket:
         return int(answer)
 
 
+class Watched(Protocol):
+    """What an `UrgentWatch` wakes."""
+
+    descriptor: int
+
+    def look(self) -> None:
+        """An urgent byte may have come."""
+
+
 def works_on(transport: Any) -> bool:
     """Whether a transport of Twisted's can have urgent data: TCP without TLS, on Linux."""
-    is_plain = IS_HERE and isinstance(transport, tcp.Connection) and not transport.TLS
-    return is_plain and transport.getHandle().family in (socket.AF_INET, socket.AF_INET6)
+    return (
+        IS_HERE
+        and isinstance(transport, tcp.Connection)
+        and not transport.TLS
+        # in memory it has no socket
+        and getattr(transport.getHandle(), "type", None) == socket.SOCK_STREAM
+        and transport.getHandle().family in (socket.AF_INET, socket.AF_INET6)
+    )
+
+
+def set_inline(sock: socket.socket, is_inline: bool) -> None:
+    """Have urgent bytes come as ordinary ones, in their place: then there is no `Urgent`.
+
+    Connections inherit it. Set later, it comes too late for urgent bytes that came in a row as the
+    first thing: the kernel has kept the last one alone.
+    """
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_OOBINLINE, is_inline)
 
 
 class Urgent:
@@ -346,10 +370,10 @@ class UrgentWatch:
     def __init__(self, reactor: Any) -> None:
         self._reactor = reactor
         self._epoll: Any = None
-        self._watched: dict[int, Urgent] = {}
+        self._watched: dict[int, Watched] = {}
         self._has_warned = False
 
-    def add(self, urgent: Urgent) -> None:
+    def add(self, urgent: Watched) -> None:
         """Wake it from now on; at once, if its byte is there."""
         try:
             if self._epoll is None:
@@ -364,7 +388,7 @@ class UrgentWatch:
         else:
             self._watched[urgent.descriptor] = urgent
 
-    def remove(self, urgent: Urgent) -> None:
+    def remove(self, urgent: Watched) -> None:
         """Wake it no more. Its descriptor may be closed, and be another's by now."""
         if self._watched.get(urgent.descriptor) is urgent:
             del self._watched[urgent.descriptor]

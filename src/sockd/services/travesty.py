@@ -23,9 +23,10 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 
+from sockd import events
 from sockd.access.entrance import Entrance
 from sockd.access.peer import Peer
-from sockd.access.reasons import Reason
+from sockd.access.reasons import Reason, because
 from sockd.formats import ports
 from sockd.formats import travesty as wire
 from sockd.net import urgent
@@ -74,6 +75,12 @@ class TravestyStream(Requests):
         self._urgent: urgent.Urgent | None = None
         self._awaits_byte = False
         """Whether a transfer was stopped by an urgent byte that was announced and is to come."""
+
+    @classmethod
+    def prepare(cls, context: Context[Any, Any], sock: object, entrance: Entrance) -> None:
+        if entrance.transport != "tcp" or not urgent.IS_HERE:
+            reason = because("no_urgent_data", where=str(entrance))
+            events.warn("warning", service=context.name, reason=reason)
 
     def make_buffer(self) -> Uploads:
         return Uploads(int(self.context.limits.max_line))

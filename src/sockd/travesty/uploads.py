@@ -5,14 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from sockd.formats.travesty import ABORT
+from sockd.formats.travesty import ABORT, END
 
 BLOCK_BYTES = 16 * 1024
 """Bytes of a text that are taken at once: half a millisecond's work."""
-_END_LINES = {
-    may_abort: re.compile(rb"(?:\A|(?<=\n))(" + ends + rb")\r?\n")
-    for may_abort, ends in ((False, rb"\."), (True, rb"\.|" + ABORT))
-}
 _ABORT_LINE = re.compile(rb"(?:\A|(?<=\n))" + ABORT + rb"\r?\n")
 
 
@@ -119,11 +115,26 @@ class Uploads:
 
     def _look_for_block(self) -> tuple[int, bool]:
         window = bytes(self._held[:BLOCK_BYTES])
-        found = _END_LINES[self.may_abort].search(window, 0 if self._begins_line else 1)
+        ends = (END, ABORT) if self.may_abort else (END,)
+        text = (b"\n" if self._begins_line else b" ") + window
+        found = [place for end in ends if (place := _find_line(text, end))]
         if found:
-            start, end = found.span()
+            start, end = min(found)
             return (start, False) if start else (end, True)
         return _cut(window), False
+
+
+def _find_line(text: bytes, line: bytes) -> tuple[int, int] | None:
+    """Where a line stands in a text that has one byte more before it: its begin, and the end of its
+    end. A regular expression takes 20 times as long."""
+    at = text.find(b"\n" + line)
+    while at >= 0:
+        end = at + 1 + len(line)
+        for line_end in (b"\n", b"\r\n"):
+            if text.startswith(line_end, end):
+                return at, end + len(line_end) - 1
+        at = text.find(b"\n" + line, end)
+    return None
 
 
 def _cut(window: bytes) -> int:
