@@ -138,10 +138,14 @@ class UrgentSocket:
         if self._end <= self._read_so_far and not self._is_telling:
             coming = self._coming()
         self._drop_to = max(self._end, self._read_so_far + coming)
-        told = sum(place < self._drop_to for place in self._told)
-        dropped = max(0, self._drop_to - self._read_so_far) - told
+        dropped = self._ordinary(self._drop_to)
         self._drop()
         return dropped
+
+    @property
+    def ahead(self) -> int:
+        """Ordinary bytes that are unread before the last urgent byte that was told of."""
+        return self._ordinary(self._end)
 
     def send(self, byte: bytes) -> bool:
         """Send an urgent byte. False where there is no room. Raises OSError."""
@@ -173,6 +177,10 @@ class UrgentSocket:
             self.told(byte)
         finally:
             self._is_telling = False
+
+    def _ordinary(self, end: int) -> int:
+        """How many ordinary bytes are unread before there."""
+        return max(0, end - self._read_so_far) - sum(place < end for place in self._told)
 
     def _coming(self) -> int:
         """Bytes that stand before an urgent byte which has not come, if there is one."""
@@ -292,6 +300,11 @@ class Urgent:
     def discard(self) -> int:
         """See `UrgentSocket.discard`."""
         return self._socket.discard()
+
+    @property
+    def ahead(self) -> int:
+        """See `UrgentSocket.ahead`."""
+        return self._socket.ahead
 
     @property
     def is_coming(self) -> bool:
