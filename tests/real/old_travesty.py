@@ -271,11 +271,16 @@ class Old(Person):
     """Somebody at the old client."""
 
     def __init__(self, port: int, *, aloud: bool = False) -> None:
+        self.port = port
         argv = perl(CLIENT, "127.0.0.1", str(port), *(["aloud"] if aloud else []))
         super().__init__("sh", "-c", 'exec "$0" "$@" 2>&1', *argv)
         # it prints no faster than it is read from
         fcntl.fcntl(self._screen, fcntl.F_SETPIPE_SZ, 4096)
-        self.hears("welcome", "ready")
+        try:
+            self.hears("welcome", "ready")
+        except BaseException:
+            self.__exit__(None, None, None)
+            raise
 
     def interrupts(self) -> Self:
         """Press ^C."""

@@ -80,7 +80,7 @@ def test_all_that_an_old_client_can_do_is_done(daemon: Daemon, text: Path) -> No
         assert client.analyzes("/dev/null") == 0  # a new text is all that counts
         in_step(client)
         client.says("bye").ends()
-    daemon.wait_for("closed", service="travesty", reason="bye")
+    daemon.wait_for("closed", service="travesty", reason="done")
 
 
 def test_a_text_that_has_an_end_in_it_ends_there_and_what_follows_is_commands(
@@ -108,7 +108,7 @@ def test_an_upload_that_is_interrupted_keeps_what_was_learnt_and_drops_the_rest(
             os.kill(daemon.pid, signal.SIGCONT)
         assert client.words() == 0
         in_step(client)
-        assert client.analyzes(text) == WORDS
+        client.says(f"analyze {text}").skips_to(f"analyzed: {WORDS} words").hears("ready")
         assert is_of_the_text(client.generates(10), 10)
         client.says("bye").ends()
 
@@ -151,6 +151,39 @@ def test_a_text_that_is_interrupted_ends_at_the_mark_and_the_next_command_is_in_
         client.says("bye").ends()
 
 
+def test_a_text_that_nobody_reads_can_be_interrupted_when_there_is_no_room_for_more_of_it(
+    daemon: Daemon, text: Path
+) -> None:
+    with old(daemon) as client:
+        assert client.analyzes(text) == WORDS
+        client.says(f"generate {FOREVER}").line()
+        wait_until(StandsStill(client.port), "no more is sent")
+        client.interrupts().skips_to("interrupted").hears("sent the urgent byte")
+        client.skips_to_mark()
+        assert is_of_the_text(client.generates(100), 100)
+        client.says("bye").ends()
+
+
+class StandsStill:
+    """Whether a socket of a port waits to send, and nothing has gone for a while."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self._seen = [0]
+
+    def __call__(self) -> bool:
+        sockets = Path("/proc/net/tcp").read_text("ascii").splitlines()[1:]
+        fields = [line.split() for line in sockets]
+        waiting = [
+            int(queues.partition(":")[0], 16)
+            for _, local, _, _, queues, *_ in fields
+            if local.endswith(f":{self._port:04X}")
+        ]
+        self._seen.append(sum(waiting))
+        last = self._seen[-25:]
+        return len(last) == 25 and last[0] > 0 and len(set(last)) == 1
+
+
 def test_transfers_of_all_kinds_can_be_interrupted_one_after_the_other(
     daemon: Daemon, tmp_path: Path, text: Path
 ) -> None:
@@ -161,7 +194,7 @@ def test_transfers_of_all_kinds_can_be_interrupted_one_after_the_other(
             client.hears("sent some words")
             client.interrupts().hears("interrupted", "sent the urgent byte")
             assert client.words() in (0, 2)
-            client.says(f"analyze {text}").skips_to("analyzed: ").hears("ready")
+            client.says(f"analyze {text}").skips_to(f"analyzed: {WORDS} words").hears("ready")
             client.says(f"generate {FOREVER}").line()
             client.interrupts().skips_to("interrupted").hears("sent the urgent byte")
             client.skips_to_mark()

@@ -189,7 +189,7 @@ class UrgentSocket:
         return unread if byte is not None and ahead >= unread else 0
 
     def _ahead(self) -> tuple[bytes | None, int]:
-        """An urgent byte (b"": announced, None: none), and the bytes before it or all there are.
+        """An urgent byte (b"": announced, None: none), and bytes before it or all that are here.
 
         Only while something stands before the mark.
         """
@@ -257,13 +257,13 @@ def works_on(transport: Any) -> bool:
     )
 
 
-def set_inline(sock: socket.socket, is_inline: bool) -> None:
-    """Have urgent bytes come as ordinary ones, in their place: then there is no `Urgent`.
+def set_inline(sock: socket.socket) -> None:
+    """Have urgent bytes come as ordinary ones, in their place.
 
-    Connections inherit it. Set later, it comes too late for urgent bytes that came in a row as the
-    first thing: the kernel has kept the last one alone.
+    Connections inherit it from what listens. Set later, also by an `Urgent`, it comes too late for
+    urgent bytes that came in a row as the first thing: the kernel has kept the last one alone.
     """
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_OOBINLINE, is_inline)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_OOBINLINE, True)
 
 
 class Urgent:
@@ -346,6 +346,8 @@ class Urgent:
     def _read(self) -> Any:
         """In place of the transport's `doRead`."""
         transport = self._transport
+        if transport.disconnecting:
+            return None  # Twisted's own reactors do not see that it was closed in this very pass
         try:
             data = self._socket.read(transport.bufferSize)
         except BlockingIOError:
