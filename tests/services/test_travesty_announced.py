@@ -70,6 +70,7 @@ async def test_while_a_text_is_sorted_its_answer_comes_once_and_what_stood_befor
                 await peer.until_stage(Stage.SORTING)
                 fill(peer)
                 await until(lambda: log.events("transfer-stopped"))
+                await until(lambda: not peer.session._awaits_byte)
             await peer.codes(201, 202, 205)
             await peer.bye()
     assert len(log.events("transfer-stopped")) == 1
