@@ -153,9 +153,7 @@ async def test_it_stands_behind_what_a_producer_wrote_before_it_was_paused() -> 
         sender.wire.registerProducer(producer, True)
         producer.resumeProducing()
         assert producer.is_paused
-        await turns(
-            40
-        )  # ours pauses it where the kernel has no room, and nothing waits
+        await turns(40)  # ours pauses it where the kernel has no room, and nothing waits
         place = len(producer.written)
         sender.urgent.send()
         producer.written += b"!"
