@@ -125,6 +125,26 @@ def test_a_byte_before_which_something_was_lost_is_told_of_when_that_has_come_ag
         assert there.told == [b"!"]
 
 
+def test_who_drops_when_told_drops_nothing_before_another_byte_that_is_announced_by_then() -> None:
+    with losing(len(b"before")) as (there, host):
+
+        def drop() -> None:
+            if there.told == [b"!"]:
+                there.send(b"between")
+                there.near.send(b"before")
+                there.near.send(b"?", socket.MSG_OOB)
+                wait_until(lambda: there.urgent.is_coming, "the next one is announced")
+                assert there.urgent.discard()
+
+        there.do = drop
+        there.send("!")
+        assert there.read() == [None, b"between"]
+        succeed("ip", "netns", "exec", host, "nft", "flush ruleset")
+        await_bytes(there.far, len(b"!betweenbefore?"))
+        assert there.data() == b"before"
+        assert there.told == [b"!", b"?"]
+
+
 # the end
 
 
