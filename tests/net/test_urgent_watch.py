@@ -14,10 +14,11 @@ import pytest_twisted
 from twisted.internet.error import ConnectionAborted
 from twisted.python.failure import Failure
 
+from sockd.net.urgent import MOST_EVENTS
 from tests.helpers import LogRecorder, until
 from tests.memory import REACTOR
 from tests.net.hearing import Hearing, Sender, Watch, hearing
-from tests.net.urgent_wires import reset
+from tests.net.urgent_wires import await_bytes, reset
 from tests.reactor.streams import dialled, listening
 
 GONE = Failure(ConnectionAborted())
@@ -116,3 +117,28 @@ async def test_a_watch_that_its_reactor_has_left_is_done() -> None:
     async with hearing() as (heard, _):
         heard.watch.connectionLost(GONE)
         assert heard.watch.fileno() == -1
+
+
+@pytest_twisted.ensureDeferred
+async def test_so_many_are_told_at_once_and_the_others_when_the_rest_of_the_loop_had_its_turn() -> (
+    None
+):
+    watch = Watch()
+    count = MOST_EVENTS + 6
+    async with listening(lambda: Hearing(watch)) as port:
+        with ExitStack() as stack:
+            peers = [Sender(stack.enter_context(dialled(port.address))) for _ in range(count)]
+            await until(lambda: len(port.protocols) == count)
+            await until(lambda: all(heard.transport for heard in port.protocols))
+            for heard in port.protocols:
+                heard.wire.pauseProducing()
+            for peer in peers:
+                peer.send("a!")
+            for heard in port.protocols:
+                await_bytes(heard.wire.getHandle(), 2)
+            watch.doRead()
+            assert sum(len(heard.told) for heard in port.protocols) == MOST_EVENTS
+            await until(lambda: all(heard.told == b"!" for heard in port.protocols))
+            for heard in port.protocols:
+                heard.wire.resumeProducing()
+        await until(lambda: all(heard.lost for heard in port.protocols))
