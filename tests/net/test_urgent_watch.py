@@ -127,8 +127,10 @@ async def test_so_many_are_told_at_once_and_the_others_when_the_rest_of_the_loop
     count = MOST_EVENTS + 6
     async with listening(lambda: Hearing(watch)) as port:
         with ExitStack() as stack:
-            peers = [Sender(stack.enter_context(dialled(port.address))) for _ in range(count)]
-            await until(lambda: len(port.protocols) == count)
+            peers = []
+            for number in range(1, count + 1):  # a port lets few wait for it
+                peers.append(Sender(stack.enter_context(dialled(port.address))))
+                await until(lambda: len(port.protocols) == number)  # noqa: B023 - at once
             await until(lambda: all(heard.transport for heard in port.protocols))
             for heard in port.protocols:
                 heard.wire.pauseProducing()
