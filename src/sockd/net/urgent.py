@@ -26,7 +26,7 @@ import struct
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
+from typing import Any, Protocol
 
 from twisted.internet import main, tcp
 from twisted.internet.interfaces import IReadDescriptor
@@ -125,21 +125,27 @@ class UrgentSocket:
             begin = place + 1
         return bytes(kept + data[begin:]) or None
 
-    def discard(self) -> bool:
+    def discard(self) -> int:
         """Drop what was sent before the last urgent byte that was told of, if it is still unread.
-        Else, outside of `told`, while a byte `is_coming`: drop what there is, to make room for it.
-        False in that case: it is told of when it has come, and then there may be more to drop.
+        Else, outside of `told`, while a byte `is_coming`: drop what there is, to make room for it;
+        it is told of when it has come, and then there may be more to drop.
 
-        Of much, the rest is dropped when it would be read.
+        How many ordinary bytes that are. Of many, the rest is dropped when it would be read.
         """
         if self.sock.fileno() < 0:
-            return True
+            return 0
         coming = 0
         if self._end <= self._read_so_far and not self._is_telling:
             coming = self._coming()
         self._drop_to = max(self._end, self._read_so_far + coming)
+        dropped = self._ordinary(self._drop_to)
         self._drop()
-        return not coming
+        return dropped
+
+    @property
+    def ahead(self) -> int:
+        """Ordinary bytes that are unread before the last urgent byte that was told of."""
+        return self._ordinary(self._end)
 
     def send(self, byte: bytes) -> bool:
         """Send an urgent byte. False where there is no room. Raises OSError."""
@@ -171,6 +177,10 @@ class UrgentSocket:
             self.told(byte)
         finally:
             self._is_telling = False
+
+    def _ordinary(self, end: int) -> int:
+        """How many ordinary bytes are unread before there."""
+        return max(0, end - self._read_so_far) - sum(place < end for place in self._told)
 
     def _coming(self) -> int:
         """Bytes that stand before an urgent byte which has not come, if there is one."""
@@ -226,10 +236,34 @@ class UrgentSocket:
         return int(answer)
 
 
+class Watched(Protocol):
+    """What an `UrgentWatch` wakes."""
+
+    descriptor: int
+
+    def look(self) -> None:
+        """An urgent byte may have come."""
+
+
 def works_on(transport: Any) -> bool:
     """Whether a transport of Twisted's can have urgent data: TCP without TLS, on Linux."""
-    is_plain = IS_HERE and isinstance(transport, tcp.Connection) and not transport.TLS
-    return is_plain and transport.getHandle().family in (socket.AF_INET, socket.AF_INET6)
+    return (
+        IS_HERE
+        and isinstance(transport, tcp.Connection)
+        and not transport.TLS
+        # in memory it has no socket
+        and getattr(transport.getHandle(), "type", None) == socket.SOCK_STREAM
+        and transport.getHandle().family in (socket.AF_INET, socket.AF_INET6)
+    )
+
+
+def set_inline(sock: socket.socket) -> None:
+    """Have urgent bytes come as ordinary ones, in their place.
+
+    Connections inherit it from what listens. Set later, also by an `Urgent`, it comes too late for
+    urgent bytes that came in a row as the first thing: the kernel has kept the last one alone.
+    """
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_OOBINLINE, True)
 
 
 class Urgent:
@@ -263,9 +297,14 @@ class Urgent:
         if not (self._is_over or self._transport.disconnecting):
             self._socket.look()
 
-    def discard(self) -> bool:
+    def discard(self) -> int:
         """See `UrgentSocket.discard`."""
         return self._socket.discard()
+
+    @property
+    def ahead(self) -> int:
+        """See `UrgentSocket.ahead`."""
+        return self._socket.ahead
 
     @property
     def is_coming(self) -> bool:
@@ -346,10 +385,10 @@ class UrgentWatch:
     def __init__(self, reactor: Any) -> None:
         self._reactor = reactor
         self._epoll: Any = None
-        self._watched: dict[int, Urgent] = {}
+        self._watched: dict[int, Watched] = {}
         self._has_warned = False
 
-    def add(self, urgent: Urgent) -> None:
+    def add(self, urgent: Watched) -> None:
         """Wake it from now on; at once, if its byte is there."""
         try:
             if self._epoll is None:
@@ -364,7 +403,7 @@ class UrgentWatch:
         else:
             self._watched[urgent.descriptor] = urgent
 
-    def remove(self, urgent: Urgent) -> None:
+    def remove(self, urgent: Watched) -> None:
         """Wake it no more. Its descriptor may be closed, and be another's by now."""
         if self._watched.get(urgent.descriptor) is urgent:
             del self._watched[urgent.descriptor]
