@@ -54,7 +54,7 @@ def test_a_byte_for_which_there_is_no_room_comes_when_what_there_is_is_dropped(c
         wait_until(lambda: there.urgent.is_coming, "the urgent byte is announced")
         assert not there.urgent.look()
         assert not is_urgent(there.far)
-        wait_until(lambda: there.urgent.discard() and there.urgent.look(), "the urgent byte")
+        wait_until(lambda: (there.urgent.discard(), there.urgent.look())[1], "the urgent byte")
         assert there.told == [b"!"]
         there.urgent.discard()
         assert not there.urgent.is_coming
