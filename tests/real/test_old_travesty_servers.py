@@ -52,7 +52,9 @@ class Typist(Session):
 
     def __init__(self, port: int, folder: Path) -> None:
         sock = [str(BIN / "sock"), "travesty", f"127.0.0.1:{port}"]
-        super().__init__("env", f"XDG_STATE_HOME={folder}", *sock, terminal=True)
+        # nobody answers here where the cursor is
+        variables = ["PROMPT_TOOLKIT_NO_CPR=1", f"XDG_STATE_HOME={folder}"]
+        super().__init__("env", *variables, *sock, terminal=True)
         self.prompt()
 
     def skips_to(self, pattern: str) -> re.Match[bytes]:
