@@ -26,8 +26,7 @@ TIME = struct.pack(">I", int(NOON) + 2_208_988_800)
 TRAVESTY_GREETING = b"100 sockd travesty: DATA, GENERATE n, RESET, BYE\r\n"
 TRAVESTY_COMMANDS = b"500 commands: DATA, GENERATE n, RESET, BYE, FEATURES\r\n"
 TRAVESTY_ANSWERS = (
-    TRAVESTY_GREETING
-    + b"205 forgotten\r\n500 no words are known: send a text with DATA first\r\n"
+    TRAVESTY_GREETING + b"205 forgotten\r\n500 no words are known: send a text with DATA first\r\n"
 )
 
 LOG_IN = b"\x00\x0aplease log in"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import re
-from collections import Counter
 from contextlib import suppress
 from itertools import islice
 
@@ -143,10 +142,9 @@ async def test_an_urgent_byte_at_the_very_end_is_told(inline: bool, before: byte
 
 
 @pytest_twisted.ensureDeferred
-async def test_of_urgent_bytes_in_a_row_none_is_told_twice_and_the_last_is_told() -> None:
-    """There is one mark: the kernel makes some of them ordinary, and drops those that it has no
-    ordinary byte before."""
-    sent = bytes(range(33, 127)) * 4
+async def test_of_urgent_bytes_in_a_row_each_is_told_once_as_urgent_or_as_ordinary() -> None:
+    """Which of them are urgent the kernel decides: there is one mark."""
+    sent = bytes(range(33, 127))
     async with served() as peer:
         for byte in sent:
             peer.send_urgent(bytes([byte]))
@@ -156,7 +154,17 @@ async def test_of_urgent_bytes_in_a_row_none_is_told_twice_and_the_last_is_told(
     for part in (normal, urgent_bytes):  # in order
         rest = iter(sent)
         assert all(byte in rest for byte in part)
-    assert not Counter(normal + urgent_bytes) - Counter(sent)
+    assert sorted(normal + urgent_bytes) == sorted(sent)
+
+
+@pytest.mark.parametrize("inline", [False, True])
+@pytest_twisted.ensureDeferred
+async def test_none_in_a_row_is_lost_though_they_came_before_the_accept(inline: bool) -> None:
+    async with served(inline=inline) as peer:
+        for byte in b"123":  # the service has had no turn
+            peer.send_urgent(bytes([byte]))
+        peer.end()
+        assert told(await peer.until_end()) == ((b"123", b"") if inline else (b"12", b"3"))
 
 
 @pytest.mark.parametrize("inline", [False, True])
@@ -182,8 +190,24 @@ async def test_nothing_is_lost_and_ordinary_data_keeps_its_order(seed: int, inli
         assert (normal, urgent_bytes) == (everything, b"")
     else:
         assert normal.replace(b"!", b"") == ordinary
-        assert len(normal) + len(urgent_bytes) <= len(everything)
+        assert len(normal) + len(urgent_bytes) == len(everything)
         assert set(urgent_bytes) <= {ord("!")}
+
+
+@pytest.mark.parametrize("inline", [False, True])
+@pytest_twisted.ensureDeferred
+async def test_behind_a_proxy_urgent_bytes_that_follow_its_header_are_told(inline: bool) -> None:
+    listen = "haproxy:tcp:0:interface=127.0.0.1:proxies=127.0.0.1/32"
+    async with served(listen, inline=inline) as peer:
+        peer.send(b"PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\nafter it")
+        await peer.until_reports(1)
+        peer.send_urgent()
+        await peer.until_reports(2)
+        peer.send(b"and more")
+        peer.end()
+        normal, urgent_bytes = told(await peer.until_end())
+    expected = (b"after it!and more", b"") if inline else (b"after itand more", b"!")
+    assert (normal, urgent_bytes) == expected
 
 
 # the log, in memory

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from collections import Counter
 from contextlib import suppress
 
 import pytest
@@ -94,3 +95,21 @@ async def test_a_reset_after_an_urgent_byte_leaves_nothing(blocked: bool) -> Non
             peer.session.pauseProducing()
         peer.send_urgent()
         peer.reset()
+
+
+@pytest_twisted.ensureDeferred
+async def test_of_a_flood_of_urgent_bytes_each_is_told_once() -> None:
+    sent = bytes(range(33, 127)) * 200
+    async with served() as peer:
+        at = 0
+        while at < len(sent):
+            with suppress(BlockingIOError):
+                for byte in sent[at : at + 100]:
+                    peer.send_urgent(bytes([byte]))
+                    at += 1
+            peer.read()
+            await turn()
+        peer.end()
+        normal, urgent_bytes = told(await peer.until_end())
+    assert urgent_bytes.endswith(sent[-1:])
+    assert Counter(normal + urgent_bytes) == Counter(sent)

@@ -104,9 +104,9 @@ class Peer:
 
 
 @asynccontextmanager
-async def served(**table: Any) -> AsyncIterator[Peer]:
+async def served(listen: str = "tcp:0:interface=127.0.0.1", **table: Any) -> AsyncIterator[Peer]:
     """A client of an instance; it is over without a fault, and nothing is watched any more."""
-    async with serve("urgent", "tcp:0:interface=127.0.0.1", **table) as instance:
+    async with serve("urgent", listen, **table) as instance:
         peer = Peer(instance)
         with peer.socket:
             yield peer

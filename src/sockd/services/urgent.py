@@ -21,9 +21,10 @@ ahead; the bytes do not: they wait for room like all others. So the name out-of-
 
 **One mark.** TCP tells where urgent data ends, and not where it begins. Kernels take the one byte
 before the mark out of the stream, for whoever asks for it. When another comes before that was
-read, the first is an ordinary byte again. Where it was the first thing to read, Linux drops it in
-silence, at an ordinary read as well: the service asks for it before each read, and as soon as it
-has come. What is ordinary is never lost, and keeps its order.
+read, the first is an ordinary byte again: of `!` sent in a row, some are urgent to the receiver.
+Where it is the next thing to read, Linux drops it in silence: at an ordinary read, or when another
+urgent byte comes. So the service has the kernel leave all in the stream, asks what is urgent as
+soon as it has come, and leaves that out when it reads it. Nothing is lost, nor told twice.
 
 **In its place.** With `inline = true` (`SO_OOBINLINE`) nothing is taken out. The byte comes where
 it was sent, and begins a read, as a read ends at the mark. To see it, start the daemon with
@@ -38,9 +39,9 @@ it was sent, and begins a read, as a read ends at the mark. To see it, start the
     got 3 bytes of normal data: ab
 
 **Today.** RFC 6093 tells programs that still use urgent data to have it in its place, and new ones
-not to use it. Kernels disagree with the standards on which byte is meant, firewalls clear the
-flag and so make text of the byte, urgent bytes in a row are lost; TLS and Unix sockets have nothing
-of the kind, so this service listens on TCP alone, and on Linux. Whoever wants to be heard at once
+not to use it. For decades kernels and standards disagreed on which byte is meant; firewalls clear
+the flag and so make text of the byte; kernels lose what they should keep; TLS and Unix sockets have
+nothing of the kind, so this service is for TCP alone, and for Linux. Whoever is to be heard at once
 opens a second connection, or sends messages short enough to stop between two of them. What is left
 is what was written with it: telnet, rlogin, FTP's ABOR, and travesty.
 
@@ -112,15 +113,13 @@ class UrgentStream(Stream):
 
     @classmethod
     def prepare(cls, context: Context[Any, Any], sock: Any, entrance: Entrance) -> None:
-        urgent.set_inline(sock, context.options.inline)
+        urgent.set_inline(sock)  # nothing is lost that comes before the accept
 
     def opened(self) -> None:
         self.transport.bufferSize = MOST_READ
         if not urgent.works_on(self.transport):
             return  # in memory
-        is_inline = self.context.options.inline
-        urgent.set_inline(self.transport.getHandle(), is_inline)  # it may have changed
-        if not is_inline:
+        if not self.context.options.inline:
             self._urgent = urgent.Urgent(self.transport, self._watch, self._came)
 
     def received(self, data: bytes) -> None:

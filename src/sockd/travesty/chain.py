@@ -71,23 +71,8 @@ def index(words: array[int]) -> tuple[Chain, NDArray[np.uint32]]:
         one = np.array([1, 1])
         chain = Chain(_view(one[1:] - 1), _view(one - 1), _view(one), 0)
         return chain, np.array(words[-1:])
-    text = np.frombuffer(words, np.uint32)
-    one, two = text[:-1], text[1:]
-    size, largest = len(one), int(text.max())
-    order = _by(two, largest)
-    order = order.take(_by(one.take(order), largest))
-    one, two = one.take(order), two.take(order)
-    is_new = np.ones(size, bool)
-    np.not_equal(one[1:], one[:-1], out=is_new[1:])
-    is_new[1:] |= two[1:] != two[:-1]
-    first = np.flatnonzero(is_new)
-    second = two.take(first)
-    # the number of the pair at each word, and after the last one
-    pairs = np.zeros(size + 1, np.uint32)
-    numbers = np.cumsum(is_new, dtype=np.uint32)
-    numbers -= np.uint32(1)
-    for start in range(0, size, _AT_ONCE):  # this holds the lock
-        pairs[order[start : start + _AT_ONCE]] = numbers[start : start + _AT_ONCE]
+    pairs, order, first, second = _numbered(np.frombuffer(words, np.uint32))
+    size = len(order)
     count = np.diff(first, append=size)
     last = int(pairs[size - 1])
     order += 1
@@ -101,6 +86,31 @@ def index(words: array[int]) -> tuple[Chain, NDArray[np.uint32]]:
         first[last], count[last] = 0, size - 1
     first, count = np.append(first, 0), np.append(count, size - 1)
     return Chain(_view(following), _view(first), _view(count), home), second
+
+
+def _numbered(
+    text: NDArray[np.uint32],
+) -> tuple[NDArray[np.uint32], NDArray[np.intp], NDArray[np.intp], NDArray[np.uint32]]:
+    """The number of the pair at each word, and a 0; the words at which pairs begin, in the order of
+    these numbers; where in that order each pair comes first; and the second word of each pair.
+    """
+    import numpy as np
+
+    one, two = text[:-1], text[1:]
+    size, largest = len(one), int(text.max())
+    order = _by(two, largest)
+    order = order.take(_by(one.take(order), largest))
+    one, two = one.take(order), two.take(order)
+    is_new = np.ones(size, bool)
+    np.not_equal(one[1:], one[:-1], out=is_new[1:])
+    is_new[1:] |= two[1:] != two[:-1]
+    first = np.flatnonzero(is_new)
+    pairs = np.zeros(size + 1, np.uint32)
+    numbers = np.cumsum(is_new, dtype=np.uint32)
+    numbers -= np.uint32(1)
+    for start in range(0, size, _AT_ONCE):  # this holds the lock
+        pairs[order[start : start + _AT_ONCE]] = numbers[start : start + _AT_ONCE]
+    return pairs, order, first, two.take(first)
 
 
 def _by(keys: NDArray[np.uint32], largest: int) -> NDArray[np.intp]:

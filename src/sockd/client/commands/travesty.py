@@ -102,8 +102,10 @@ def _talk(asking: Asking, target: Target) -> int:
         if isinstance(event, Data):
             answers.data(event.target, event.data)
 
-    def end_text() -> None:
+    def end_text(is_stopped: bool) -> None:
         answers.end_all()
+        # a terminal forgets at ^C what it has not shown yet: perhaps the end of a line
+        answers.is_open |= is_stopped and answers.is_terminal
         answers.end_line()
 
     def front(run: Run) -> Front:

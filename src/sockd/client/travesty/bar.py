@@ -19,6 +19,9 @@ MOST_NAME = 30
 class Progress(Protocol):
     """Is told how far it is."""
 
+    count: int
+    """Bytes that have gone out."""
+
     def sent(self, count: int) -> None:
         """So many more bytes of the file have gone out."""
 
@@ -27,10 +30,13 @@ class Progress(Protocol):
 
 
 class Silent:
-    """For pipes: nothing."""
+    """For pipes: nothing is shown."""
+
+    count = 0
 
     def sent(self, count: int) -> None:
-        """Nothing."""
+        """Only count them."""
+        self.count += count
 
     def close(self) -> None:
         """Nothing."""
@@ -66,13 +72,14 @@ class Bar:
 
         console = Console(
             file=screen.err,
-            width=screen.width,
+            width=screen.width - len("^C"),  # which stands behind it, and goes with it
             color_system="standard" if screen.has_color else None,
             force_terminal=True,
             no_color=not screen.has_color,
             force_jupyter=False,
             legacy_windows=False,
         )
+        self.count = 0
         self._now = now
         self._redrawn = now()
         self._progress = Progress(
@@ -98,9 +105,10 @@ class Bar:
 
     def sent(self, count: int) -> None:
         """So many more bytes of the file have gone out."""
+        self.count += count
         now = self._now()
         is_due = now - self._redrawn >= REDRAW
-        self._progress.update(self._task, advance=count, refresh=is_due)
+        self._progress.update(self._task, completed=self.count, refresh=is_due)
         if is_due:
             self._redrawn = now
 

@@ -93,6 +93,9 @@ class Conversation:
     """Whether the user has stopped what is under way."""
     _is_urged: bool = field(default=False, init=False)
     """Whether an urgent byte was sent for that."""
+    _is_unsure: bool = field(default=False, init=False)
+    """Whether that may stand between commands, where a server that does not see it as urgent takes
+    it for a part of the next one."""
     _patience: Patience = field(default=Patience.ANY, init=False)
     _outcome: Outcome = field(factory=Outcome, init=False)
     _effects: list[Effect] = field(factory=list, init=False)
@@ -174,6 +177,7 @@ class Conversation:
         if self.can_urge:
             self._is_urged = True
             self._effects.append(Urge())
+            self._is_unsure = self.state is State.UPLOADED
             if self.state is State.UPLOAD:
                 self.state = State.UPLOADED
             self._wait(Patience.MARK)
@@ -190,10 +194,12 @@ class Conversation:
             # no answer may ever come, and what comes would not be the next one's
             late = f"{self.name} has not answered {self.state.value} within {self.wait:g} s"
             self._break(TimedOut(late))
-        elif self.state in (State.MARK, State.SETTLING):
-            self._done()  # the server had ended before it could notice, and sends nothing more
+        elif self.state is State.SETTLING:
+            self._done()  # nothing more comes
         elif self.has_abort:
             self._abort()
+        elif self.state is State.MARK:
+            self._done()  # the server had ended before it could notice
         elif self.state is State.UPLOADED:
             self._wait(Patience.ANSWER)
         else:
@@ -246,13 +252,13 @@ class Conversation:
     def _take_line(self) -> bool:
         """Whether there was one."""
         line, end, rest = self._data.partition(b"\n")
+        line = line.removesuffix(b"\r")
         if len(line) > MOST_LINE:
             self._break(BadAnswer(f"{self.name} said a line of more than {MOST_LINE} bytes"))
             return True
         if not end:
             return False
         self._data = rest
-        line = line.removesuffix(b"\r")
         if line[3:4] != b"-" or not code_of(line):  # else more of it follows
             self._answer(line, code_of(line))
         return True
@@ -291,7 +297,10 @@ class Conversation:
         """What was wanted, or a refusal."""
         if self.state is State.UPLOADED:
             self._upload_answer(line, code)
-            self._done()
+            if self._is_unsure and self.has_abort:
+                self._abort()
+            else:
+                self._done()
         elif code >= LEAST_REFUSAL:
             self._outcome = evolve(self._outcome, refusal=_text(line))
             self._done()
@@ -356,7 +365,7 @@ class Conversation:
     def _done(self) -> None:
         outcome, self._outcome = self._outcome, Outcome()
         self.state = State.OVER if self.state is State.BYE else State.IDLE
-        self.is_stopping = self._is_urged = self._is_answered = False
+        self.is_stopping = self._is_urged = self._is_unsure = self._is_answered = False
         self._wait(Patience.ANY)
         self._effects.append(Done(outcome))
 

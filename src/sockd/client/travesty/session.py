@@ -59,8 +59,8 @@ class Session:
     target: Target
     front: Front
     screen: Screen
-    end_text: Callable[[], None]
-    """Called when a text that was generated has ended, or was cut off."""
+    end_text: Callable[[bool], None]
+    """Called when a text that was generated has ended; whether it was stopped by the user."""
     client: Client = field(init=False)
     _leaves: bool = field(default=False, init=False)
     """Whether another ^C ends it."""
@@ -131,15 +131,18 @@ class Session:
             if bar is not None:
                 bar.close()
         if outcome.is_stopped:
-            self._say("(stopped)")
+            self.screen.wipe()
+            self._say(f"(stopped; {bar.count:,} bytes were sent)")
         if not self._refused(outcome):
             self._say(analyzed(outcome))
 
     async def _generate(self, words: int) -> None:
+        is_stopped = False
         try:
             outcome = await self.client.generate(words)
+            is_stopped = outcome.is_stopped
         finally:
-            self.end_text()
+            self.end_text(is_stopped)
         if outcome.is_stopped:
             self._say(f"(stopped; {outcome.discarded:,} bytes discarded)")
         self._refused(outcome)
