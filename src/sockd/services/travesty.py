@@ -33,6 +33,7 @@ from sockd.net import urgent
 from sockd.net.context import Context
 from sockd.net.requests import Answer, Requests
 from sockd.net.states import Hold
+from sockd.net.urgent_ahead import UrgentAhead
 from sockd.service import Exchange, Instance, Kind
 from sockd.travesty.desk import Desk, TravestyOptions
 from sockd.travesty.uploads import Uploads
@@ -90,7 +91,7 @@ class TravestyStream(Requests):
 
     def opened(self) -> None:
         if urgent.works_on(self.transport):
-            self._urgent = urgent.Urgent(self.transport, self.context.world.urgent, self._told)
+            self._urgent = UrgentAhead(self.transport, self.context.world.urgent, self._told)
         super().opened()
 
     def gone(self) -> None:
