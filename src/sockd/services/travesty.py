@@ -98,7 +98,7 @@ class TravestyStream(Requests):
         super().gone()
         if self._urgent is not None:
             self._urgent.stop()
-        self.context.shared.forget(self._travesty)
+        self._forget()  # not when the collector comes: it is large
 
     def greeting(self) -> bytes:
         return WELCOME
@@ -263,6 +263,7 @@ class TravestyStream(Requests):
             return
         self._mark = 0
         dropped = len(self.buffer) + self._urgent.discard()
+        is_told = self._awaits_byte
         self._awaits_byte = is_coming
         if stage is Stage.SORTING:
             self.buffer.clear()  # its answer comes
@@ -273,7 +274,7 @@ class TravestyStream(Requests):
             self._stage, self._owes_mark = Stage.COMMANDS, False
             self._urgent.send()
             self.drop()
-        if not is_over:
+        if not (is_over or is_told):
             self._report_stop(stage, dropped)
 
     @property
