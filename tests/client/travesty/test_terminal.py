@@ -111,6 +111,12 @@ def test_an_upload_and_a_text_are_stopped_and_both_sides_stay_in_step(
         do(screen, "generate 3", ".*500 .*")
         screen.type("bye", "Enter")
         assert screen.code() == 0
+    wait_until(
+        lambda: any(
+            one["transfer"] == "text" for one in daemon.events("transfer-stopped")[before:]
+        ),
+        "it is in the log",
+    )
     stopped = daemon.events("transfer-stopped")[before:]
     # an upload that had not begun is none
     assert stopped[-1]["transfer"] == "text"
