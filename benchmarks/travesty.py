@@ -46,7 +46,7 @@ def main(rounds: int, text: Path | None) -> int:
         found: list[tuple[dict[str, float], dict[str, float]]] = []
         for number in range(rounds):
             first, second = (OURS, PERL) if number % 2 else (PERL, OURS)
-            results = {argv[0]: _measured(argv, text, core) for argv in (first, second)}
+            results = {argv[0]: measured(argv, text, core) for argv in (first, second)}
             found.append((results[OURS[0]], results[PERL[0]]))
         size = text.stat().st_size
     ours = found[0][0]
@@ -86,7 +86,8 @@ def _pages() -> Iterator[bytes]:
         yield _ESCAPE.sub(b"", text).replace(b"\\-", b"-").replace(b"\\", b"")
 
 
-def _measured(argv: list[str], text: Path, core: int) -> dict[str, Any]:
+def measured(argv: list[str], text: Path, core: int) -> dict[str, Any]:
+    """What one of both says of itself."""
     pinned = ["taskset", "--cpu-list", str(core), *argv, str(text), str(GENERATED)]
     done = subprocess.run(pinned, capture_output=True, check=True, timeout=PATIENCE)
     result: dict[str, Any] = json.loads(done.stdout)

@@ -7,7 +7,7 @@ import select
 import socket
 import struct
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from tests.processes import PATIENCE, wait_until
 
@@ -61,3 +61,27 @@ def reset(sock: socket.socket) -> None:
     """Be gone without an orderly end."""
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     sock.close()
+
+
+class Plain:
+    """A plain program's end: all that it has read, and where in that it found marks."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self.sock = sock
+        self.data = b""
+        self.marks: list[int] = []
+        self.has_ended = False
+        sock.setblocking(False)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_OOBINLINE, 1)
+
+    def read(self, most: int = 2**20) -> int:
+        """Read what is there, up to a mark; how much was read in all."""
+        with suppress(BlockingIOError):
+            self.sock.recv(1, socket.MSG_PEEK)
+            is_mark = is_at_mark(self.sock)
+            data = self.sock.recv(most)
+            if is_mark and data:
+                self.marks.append(len(self.data))
+            self.has_ended = not data
+            self.data += data
+        return len(self.data)

@@ -138,10 +138,14 @@ class UrgentSocket:
         if self._end <= self._read_so_far and not self._is_telling:
             coming = self._coming()
         self._drop_to = max(self._end, self._read_so_far + coming)
-        told = sum(place < self._drop_to for place in self._told)
-        dropped = max(0, self._drop_to - self._read_so_far) - told
+        dropped = self._ordinary(self._drop_to)
         self._drop()
         return dropped
+
+    @property
+    def ahead(self) -> int:
+        """Ordinary bytes that are unread before the last urgent byte that was told of."""
+        return self._ordinary(self._end)
 
     def send(self, byte: bytes) -> bool:
         """Send an urgent byte. False where there is no room. Raises OSError."""
@@ -174,6 +178,10 @@ class UrgentSocket:
         finally:
             self._is_telling = False
 
+    def _ordinary(self, end: int) -> int:
+        """How many ordinary bytes are unread before there."""
+        return max(0, end - self._read_so_far) - sum(place < end for place in self._told)
+
     def _coming(self) -> int:
         """Bytes that stand before an urgent byte which has not come, if there is one."""
         unread = self._unread()
@@ -181,7 +189,7 @@ class UrgentSocket:
         return unread if byte is not None and ahead >= unread else 0
 
     def _ahead(self) -> tuple[bytes | None, int]:
-        """An urgent byte (b"": announced, None: none), and the bytes before it or all that are here.
+        """An urgent byte (b"": announced, None: none), and bytes before it or all that are here.
 
         Only while something stands before the mark.
         """
@@ -239,8 +247,23 @@ class Watched(Protocol):
 
 def works_on(transport: Any) -> bool:
     """Whether a transport of Twisted's can have urgent data: TCP without TLS, on Linux."""
-    is_plain = IS_HERE and isinstance(transport, tcp.Connection) and not transport.TLS
-    return is_plain and transport.getHandle().family in (socket.AF_INET, socket.AF_INET6)
+    return (
+        IS_HERE
+        and isinstance(transport, tcp.Connection)
+        and not transport.TLS
+        # in memory it has no socket
+        and getattr(transport.getHandle(), "type", None) == socket.SOCK_STREAM
+        and transport.getHandle().family in (socket.AF_INET, socket.AF_INET6)
+    )
+
+
+def set_inline(sock: socket.socket) -> None:
+    """Have urgent bytes come as ordinary ones, in their place.
+
+    Connections inherit it from what listens. Set later, also by an `Urgent`, it comes too late for
+    urgent bytes that came in a row as the first thing: the kernel has kept the last one alone.
+    """
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_OOBINLINE, True)
 
 
 class Urgent:
@@ -277,6 +300,11 @@ class Urgent:
     def discard(self) -> int:
         """See `UrgentSocket.discard`."""
         return self._socket.discard()
+
+    @property
+    def ahead(self) -> int:
+        """See `UrgentSocket.ahead`."""
+        return self._socket.ahead
 
     @property
     def is_coming(self) -> bool:
@@ -318,6 +346,8 @@ class Urgent:
     def _read(self) -> Any:
         """In place of the transport's `doRead`."""
         transport = self._transport
+        if transport.disconnecting:
+            return None  # Twisted's own reactors do not see that it was closed in this very pass
         try:
             data = self._socket.read(transport.bufferSize)
         except BlockingIOError:

@@ -23,9 +23,10 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 
+from sockd import events
 from sockd.access.entrance import Entrance
 from sockd.access.peer import Peer
-from sockd.access.reasons import Reason
+from sockd.access.reasons import Reason, because
 from sockd.formats import ports
 from sockd.formats import travesty as wire
 from sockd.net import urgent
@@ -72,8 +73,17 @@ class TravestyStream(Requests):
         """Whether the client may still think that a text comes: it was sent whole, and no command
         has come since."""
         self._urgent: urgent.Urgent | None = None
+        self._mark = 0
+        """How many bytes come before an urgent byte that was told of while nothing was under way:
+        it is meant for a transfer that was asked for before it."""
         self._awaits_byte = False
         """Whether a transfer was stopped by an urgent byte that was announced and is to come."""
+
+    @classmethod
+    def prepare(cls, context: Context[Any, Any], sock: object, entrance: Entrance) -> None:
+        if entrance.transport != "tcp" or not urgent.IS_HERE:
+            reason = because("no_urgent_data", where=str(entrance))
+            events.warn("warning", service=context.name, reason=reason)
 
     def make_buffer(self) -> Uploads:
         return Uploads(int(self.context.limits.max_line))
@@ -96,9 +106,9 @@ class TravestyStream(Requests):
         if self._stage is Stage.UPLOAD:
             return self._learn(request)
         self._owes_mark = False
-        name, _, rest = request.strip().partition(b" ")
-        command = COMMANDS.get(name.upper())
-        return self._refuse(f"commands: {NAMES}") if command is None else command(self, rest)
+        name, *rest = request.split(None, 1) or [b""]
+        command = COMMANDS.get(name.upper(), TravestyStream._unknown)
+        return command(self, b"".join(rest).rstrip())
 
     def fail(self, reason: Reason) -> None:
         if not self.is_closing:
@@ -111,20 +121,27 @@ class TravestyStream(Requests):
         if rest:
             return self._refuse("DATA stands alone on its line")
         self._forget()
+        if self._is_stopped:
+            self._report_stop(Stage.UPLOAD, self._drop_to_mark())
+            return self._finish(SEND_TEXT)
         self._stage = Stage.UPLOAD
         self.buffer.begin_text()
         return SEND_TEXT
 
     def _generate(self, rest: bytes) -> Answer:
-        digits = rest.strip()
-        count = int(digits) if digits.isdigit() and len(digits) <= len(str(LARGEST_COUNT)) else 0
+        count = int(rest) if rest.isdigit() and len(rest) <= len(str(LARGEST_COUNT)) else 0
         if not 1 <= count <= LARGEST_COUNT:
             return self._refuse(f"GENERATE n, a number of words from 1 to {LARGEST_COUNT}")
         try:
             pieces = self._travesty.generate(count, self.context.world.random)
         except ValueError as error:
             return self._refuse(f"{error}: send a text with DATA first")
+        if self._is_stopped:
+            self._report_stop(Stage.TEXT, self._drop_to_mark())
+            return self._send_mark()
         self._stage = Stage.TEXT
+        if self.buffer.may_abort:
+            self.release(Hold.WORK)
         return self._send(pieces)
 
     def _reset(self, rest: bytes) -> Answer:
@@ -142,7 +159,10 @@ class TravestyStream(Requests):
         return wire.answer(wire.GOODBYE, "goodbye")
 
     def _abort(self, rest: bytes) -> Answer:
-        return ABORTED if self.buffer.may_abort else self._refuse(f"commands: {NAMES}")
+        return ABORTED if self.buffer.may_abort else self._unknown(rest)
+
+    def _unknown(self, _: bytes) -> Answer:
+        return self._refuse(f"commands: {NAMES}")
 
     def _refuse(self, why: str) -> bytes:
         return wire.answer(wire.REFUSED, why)
@@ -150,20 +170,23 @@ class TravestyStream(Requests):
     # a text that comes
 
     def _learn(self, block: bytes) -> Answer:
-        if block in (wire.END, wire.ABORT):
-            return self._finish(ABORTED if block == wire.ABORT else b"")
-        if self._has_room:
+        if block == wire.END:
+            return self._finish()
+        if block == wire.ABORT:
+            self._report_stop(Stage.UPLOAD, how="ABORT")
+            return self._finish(more=ABORTED)
+        if self._has_room and not self._travesty.is_full:  # a text has no holes
             self._travesty.add(block)
             self._has_room = self.context.shared.has_room(self._travesty)
         return b""
 
-    def _finish(self, more: bytes) -> Deferred[bytes]:
-        """Answer an upload, whole or not, once it is sorted; then with this."""
+    def _finish(self, before: bytes = b"", more: bytes = b"") -> Deferred[bytes]:
+        """Answer an upload, whole or not, once it is sorted."""
         self._stage = Stage.SORTING
 
         def told(_: object) -> bytes:
             self._stage = Stage.COMMANDS
-            return self._learnt() + more
+            return before + self._learnt() + more
 
         return self.context.shared.finish(self._travesty).addCallback(told)
 
@@ -190,7 +213,7 @@ class TravestyStream(Requests):
         for piece in pieces:
             if self.buffer.may_abort and self.buffer.drop_to_abort():
                 self._stage = Stage.COMMANDS
-                self.context.shared.report(self.peer, "text", "ABORT", 0)
+                self._report_stop(Stage.TEXT, how="ABORT")
                 yield END + ABORTED
                 return
             yield piece
@@ -201,7 +224,13 @@ class TravestyStream(Requests):
     def received(self, data: bytes) -> None:
         if self._awaits_byte:
             return  # it was sent before the byte
-        super().received(data)
+        if self._stage is not Stage.UPLOAD and not len(self.buffer):
+            # urgent bytes whose mark another one has taken: no command begins like that
+            size = len(data)
+            data = data.lstrip(urgent.BYTE)
+            self.buffer.taken += size - len(data)
+        if data:
+            super().received(data)
         if self._stage is Stage.TEXT and len(self.buffer) > MOST_UNHEARD:
             super().hold(Hold.WORK)
 
@@ -226,21 +255,48 @@ class TravestyStream(Requests):
         assert self._urgent is not None
         stage = self._stage
         is_over = stage is Stage.COMMANDS and not self._owes_mark
-        if self.is_closing or (is_over and not self._awaits_byte):
+        if self.is_closing:
             return
+        if is_over and not self._awaits_byte:
+            self._mark = self.buffer.taken + len(self.buffer) + self._urgent.ahead
+            return
+        self._mark = 0
         dropped = len(self.buffer) + self._urgent.discard()
         self._awaits_byte = is_coming
         if stage is Stage.SORTING:
             self.buffer.clear()  # its answer comes
         elif stage is Stage.UPLOAD:
             self.buffer.clear()
-            self._say(self._finish(b""))
+            self._say(self._finish())
         elif not is_over:
             self._stage, self._owes_mark = Stage.COMMANDS, False
             self._urgent.send()
             self.drop()
         if not is_over:
-            self.context.shared.report(self.peer, stage.value, "urgent byte", dropped)
+            self._report_stop(stage, dropped)
+
+    @property
+    def _is_stopped(self) -> bool:
+        """Whether an urgent byte is known that was sent behind what was taken."""
+        return self.buffer.taken <= self._mark
+
+    def _drop_to_mark(self) -> int:
+        """Drop what was sent before that byte."""
+        assert self._urgent is not None
+        size = min(len(self.buffer), self._mark - self.buffer.taken)
+        self.buffer.drop(size)
+        self._mark = 0
+        return size + self._urgent.discard()
+
+    def _send_mark(self) -> Iterator[bytes]:
+        """A text that was stopped before it has begun."""
+        assert self._urgent is not None
+        yield TEXT_FOLLOWS
+        self._write_made()
+        self._urgent.send()
+
+    def _report_stop(self, stage: Stage, dropped: int = 0, how: str = "urgent byte") -> None:
+        self.context.shared.report(self.peer, stage.value, how, dropped)
 
 
 COMMANDS: dict[bytes, Callable[[TravestyStream, bytes], Answer]] = {

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 _DIGIT = 16
 """Bits of a word's number that are sorted by in one go: as many as numpy sorts by counting."""
+_AT_ONCE = 1 << 16
+"""Words with which something is done that keeps other threads waiting: half a millisecond."""
 
 
 @frozen(eq=False)
@@ -55,36 +57,26 @@ class Chain:
         return self.following.nbytes + self.first.nbytes + self.count.nbytes
 
 
-def index(words: array[int]) -> tuple[Chain, memoryview[int]]:
+def index(words: array[int]) -> tuple[Chain, NDArray[np.uint32]]:
     """The chain of a text of at least one word, each word as a number of 32 bits; and by pair, its
     second word.
 
-    It takes about 0.1 s for a million words, most of it without the interpreter's lock, and 48
-    bytes for each of them meanwhile. It is written for that: what touches memory costs most.
+    It takes about 0.1 s for a million words and 48 bytes for each of them, and is written for that:
+    what touches memory costs most, and what numpy does here it does without the interpreter's lock,
+    so that another thread can go on (`take` does, an index in brackets would not).
     """
     import numpy as np  # takes as long to load as all else of the daemon: only where it is used
 
     if len(words) < 3:  # one pair, which follows itself
         one = np.array([1, 1])
-        return Chain(_view(one[1:] - 1), _view(one - 1), _view(one), 0), _view(np.array(words[-1:]))
-    text = np.frombuffer(words, np.uint32)
-    one, two = text[:-1], text[1:]
-    size, largest = len(one), int(text.max())
-    order = _by(two, largest)
-    order = order[_by(one[order], largest)]
-    one, two = one[order], two[order]
-    is_new = np.ones(size, bool)
-    np.not_equal(one[1:], one[:-1], out=is_new[1:])
-    is_new[1:] |= two[1:] != two[:-1]
-    first = np.flatnonzero(is_new)
-    second = two[first]
-    # the number of the pair at each word, and after the last one
-    pairs = np.zeros(size + 1, np.uint32)
-    pairs[order] = np.cumsum(is_new, dtype=np.uint32) - np.uint32(1)
+        chain = Chain(_view(one[1:] - 1), _view(one - 1), _view(one), 0)
+        return chain, np.array(words[-1:])
+    pairs, order, first, second = _numbered(np.frombuffer(words, np.uint32))
+    size = len(order)
     count = np.diff(first, append=size)
     last = int(pairs[size - 1])
     order += 1
-    following = pairs[order]
+    following = pairs.take(order)
     # nothing follows the last pair where it stands last: there is no slot
     following = np.delete(following, first[last] + count[last] - 1)
     count[last] -= 1
@@ -93,7 +85,32 @@ def index(words: array[int]) -> tuple[Chain, memoryview[int]]:
     if not count[last]:
         first[last], count[last] = 0, size - 1
     first, count = np.append(first, 0), np.append(count, size - 1)
-    return Chain(_view(following), _view(first), _view(count), home), _view(second)
+    return Chain(_view(following), _view(first), _view(count), home), second
+
+
+def _numbered(
+    text: NDArray[np.uint32],
+) -> tuple[NDArray[np.uint32], NDArray[np.intp], NDArray[np.intp], NDArray[np.uint32]]:
+    """The number of the pair at each word, and a 0; the words at which pairs begin, in the order of
+    these numbers; where in that order each pair comes first; and the second word of each pair.
+    """
+    import numpy as np
+
+    one, two = text[:-1], text[1:]
+    size, largest = len(one), int(text.max())
+    order = _by(two, largest)
+    order = order.take(_by(one.take(order), largest))
+    one, two = one.take(order), two.take(order)
+    is_new = np.ones(size, bool)
+    np.not_equal(one[1:], one[:-1], out=is_new[1:])
+    is_new[1:] |= two[1:] != two[:-1]
+    first = np.flatnonzero(is_new)
+    pairs = np.zeros(size + 1, np.uint32)
+    numbers = np.cumsum(is_new, dtype=np.uint32)
+    numbers -= np.uint32(1)
+    for start in range(0, size, _AT_ONCE):  # this holds the lock
+        pairs[order[start : start + _AT_ONCE]] = numbers[start : start + _AT_ONCE]
+    return pairs, order, first, two.take(first)
 
 
 def _by(keys: NDArray[np.uint32], largest: int) -> NDArray[np.intp]:
@@ -103,7 +120,7 @@ def _by(keys: NDArray[np.uint32], largest: int) -> NDArray[np.intp]:
     order = np.argsort(keys.astype(np.uint16), kind="stable")
     if largest >> _DIGIT:
         high = (keys >> np.uint32(_DIGIT)).astype(np.uint16)
-        order = order[np.argsort(high[order], kind="stable")]
+        order = order.take(np.argsort(high.take(order), kind="stable"))
     return order
 
 

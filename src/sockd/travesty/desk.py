@@ -42,7 +42,7 @@ class TravestyOptions:
         2_000_000, "words of one text", validator=[validators.ge(3), validators.le(1 << 28)]
     )
     max_memory: Size = option(
-        Size(256 * 1024 * 1024),
+        Size(128 * 1024 * 1024),
         "memory of one text, while it is learnt",
         validator=validators.ge(LEAST_MEMORY),
     )
@@ -62,13 +62,6 @@ def read_text(name: str) -> bytes:
     if not text.split(None, 1):
         raise ValueError(f"{name}: it has no words")
     return text
-
-
-class Suppressed(int):
-    """How many stopped transfers were not reported before this one."""
-
-    def __str__(self) -> str:
-        return f" (and {int(self)} more stopped since the last report)" if self else ""
 
 
 class Desk:
@@ -148,7 +141,7 @@ class Desk:
         if not self._reports.take("", self._context.clock.seconds()):
             self._unreported += 1
             return
-        untold, self._unreported = Suppressed(self._unreported), 0
+        untold, self._unreported = events.Untold(self._unreported), 0
         events.emit(
             "transfer-stopped",
             service=self._context.name,

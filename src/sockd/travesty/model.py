@@ -5,12 +5,18 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterator
 from itertools import islice
+from typing import TYPE_CHECKING
 
 from attrs import define, field
 
 from sockd.travesty.chain import Chain, index
 from sockd.travesty.filling import Filler
+from sockd.travesty.uploads import letters_end
 from sockd.travesty.walk import Chances, walk
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 BYTES_A_WORD = 48
 """What a word of the text takes while pairs are sorted; afterwards it is four to twelve."""
@@ -19,11 +25,21 @@ BYTES_A_UNIQUE_WORD = 184
 BYTES_A_KEPT_WORD = 48
 """And what it takes from then on."""
 
+MAX_WORD = 256
+"""Bytes of a word. A longer one becomes several: what is made up goes out in pieces of 500 words,
+and each must have an end."""
+
+
+class _TooLong(Exception):
+    """A word is longer than `MAX_WORD`."""
+
 
 class _Numbers(dict[bytes, int]):
     """Words in the order in which they came, and the number of each."""
 
     def __missing__(self, word: bytes) -> int:
+        if len(word) > MAX_WORD:
+            raise _TooLong  # to look at each word of a text before would take a tenth of the time
         number = self[word] = len(self)
         return number
 
@@ -43,8 +59,8 @@ class Travesty:
     _numbers: _Numbers = field(factory=_Numbers, init=False)
     _text: array[int] = field(factory=lambda: array("I"), init=False)
     _word_bytes: int = field(default=0, init=False)
-    _words: list[bytes] = field(factory=list, init=False)
-    """By pair: its second word."""
+    _words: NDArray[np.object_] | None = field(default=None, init=False)
+    """By pair: its second word. An array, for many are taken out of it at once."""
     _chain: Chain | None = field(default=None, init=False)
     _kept: int = field(default=0, init=False)
     """Bytes of what was finished."""
@@ -56,7 +72,7 @@ class Travesty:
     def reset(self) -> None:
         """Forget the text."""
         self._forget_text()
-        self._words, self._chain, self._kept = [], None, 0
+        self._words, self._chain, self._kept = None, None, 0
         self.unique, self.is_full = 0, False
 
     @property
@@ -67,7 +83,7 @@ class Travesty:
     @property
     def pairs(self) -> int:
         """Pairs of words that differ, once it is finished."""
-        return len(self._words)
+        return 0 if self._words is None else len(self._words)
 
     @property
     def memory(self) -> int:
@@ -78,15 +94,17 @@ class Travesty:
     def add(self, text: bytes) -> None:
         """Learn whole words, some thousands at most. Those for which there is no room are not."""
         words = text.split()
-        room = self.max_words - len(self._text)
         most = len(words) * (BYTES_A_WORD + BYTES_A_UNIQUE_WORD) + len(text)
-        if self.memory + most > self.max_bytes:
-            room = 0
+        size, known = len(self._text), self.unique
+        room = self.max_words - size if self.memory + most <= self.max_bytes else 0
         if len(words) > room:
             del words[room:]
             self.is_full = True
-        known = self.unique
-        self._text.extend(map(self._numbers.__getitem__, words))
+        try:
+            self._text.extend(map(self._numbers.__getitem__, words))
+        except _TooLong:
+            del self._text[size:]
+            self._text.extend(map(self._numbers.__getitem__, _shortened(words)))
         self.unique = len(self._numbers)
         if self.unique > known:
             new = islice(reversed(self._numbers), self.unique - known)
@@ -95,14 +113,17 @@ class Travesty:
     def finish(self) -> None:
         """Sort what was learnt; nothing can be added any more. It takes long (see `index`), and may
         be called in a thread of its own."""
+        import numpy as np  # as in `index`
+
         if not self._text:
             return
         chain, second = index(self._text)
-        words = [*self._numbers]
-        self._words = [*map(words.__getitem__, second)]
+        words = np.empty(self.unique, np.object_)
+        words[:] = [*self._numbers]
+        self._words = words[second]
         self._chain = chain
-        kept_words = len(words) * BYTES_A_KEPT_WORD + self._word_bytes
-        self._kept = chain.memory + len(self._words) * 8 + kept_words
+        kept_words = self.unique * BYTES_A_KEPT_WORD + self._word_bytes
+        self._kept = chain.memory + self._words.nbytes + kept_words
         self._forget_text()
 
     def generate(self, count: int, random: Chances) -> Iterator[bytes]:
@@ -110,21 +131,32 @@ class Travesty:
 
         Raises ValueError where no words are known.
         """
-        if self._chain is None:
+        if self._chain is None or self._words is None:
             raise ValueError("no words are known")
-        return self._generate(self._chain, count, random)
-
-    def _generate(self, chain: Chain, count: int, random: Chances) -> Iterator[bytes]:
-        filler = Filler(random)
-        word = self._words.__getitem__
-        for pairs in walk(chain, random):
-            if len(pairs) > count:
-                del pairs[count:]
-            count -= len(pairs)
-            yield filler.fill(b" ".join(map(word, pairs))) if pairs else b""
-            if not count:
-                break
-        yield filler.end()
+        return _made_up(self._chain, self._words, count, random)
 
     def _forget_text(self) -> None:
         self._numbers, self._text, self._word_bytes = _Numbers(), array("I"), 0
+
+
+def _made_up(
+    chain: Chain, words: NDArray[np.object_], count: int, random: Chances
+) -> Iterator[bytes]:
+    filler = Filler(random)
+    for pairs in walk(chain, random):
+        chosen = pairs[:count]
+        count -= len(chosen)
+        yield filler.fill(b" ".join(words.take(chosen).tolist())) if len(chosen) else b""
+        if not count:
+            break
+    yield filler.end()
+
+
+def _shortened(words: list[bytes]) -> Iterator[bytes]:
+    """The words, those that are too long in pieces, no letter of UTF-8 cut."""
+    for word in words:
+        while len(word) > MAX_WORD:
+            end = letters_end(word[:MAX_WORD])
+            yield word[:end]
+            word = word[end:]
+        yield word

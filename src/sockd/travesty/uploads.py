@@ -5,11 +5,22 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from sockd.formats.travesty import ABORT, END
+from sockd.formats.travesty import ABORT
 
 BLOCK_BYTES = 16 * 1024
 """Bytes of a text that are taken at once: half a millisecond's work."""
-_ABORT_LINE = re.compile(rb"(?:\A|(?<=\n))" + ABORT + rb"\r?\n")
+LINE_ENDS = 2
+"""Bytes of the longest end of a line."""
+_SPACES = (b"\n", b" ", b"\t", b"\v", b"\f")
+"""What words end at, but for CR: that may belong to the line that ends a text."""
+_FIRST_LINE = {False: re.compile(rb"\.\r?\n"), True: re.compile(rb"(?:\.|" + ABORT + rb")\r?\n")}
+"""A line that ends a text, by whether `ABORT` does."""
+_LATER_LINE = {
+    may_abort: re.compile(rb"\n" + line.pattern) for may_abort, line in _FIRST_LINE.items()
+}
+_FIRST_ABORT = re.compile(ABORT + rb"\r?\n")
+_LATER_ABORT = re.compile(rb"\n" + ABORT + rb"\r?\n")
+_ABORT_BYTES = len(b"\n") + len(ABORT) + LINE_ENDS
 
 
 class Uploads:
@@ -28,6 +39,8 @@ class Uploads:
         """Whether a text comes now, and not commands."""
         self.may_abort = False
         """Whether a line `ABORT` ends a text, too."""
+        self.taken = 0
+        """Bytes that were taken or forgotten so far."""
         self._held = bytearray()
         self._begins_line = True
         """Whether what is held of a text begins a line of it."""
@@ -37,6 +50,8 @@ class Uploads:
         for only who has taken a line knows what follows it."""
         self._is_end = False
         """Whether that is the line that ends a text."""
+        self._seen = 0
+        """Bytes that were looked through for `ABORT`."""
 
     def __len__(self) -> int:
         """Bytes that are held."""
@@ -63,20 +78,19 @@ class Uploads:
     def end(self) -> None:
         """No more bytes come: a line or a text that is cut off ends there."""
         self._has_ended = True
-        if self._held or self.is_text:
-            self.feed(b"\r\n.\r\n" if self.is_text else b"\n")
+        if self._held and not self._held.endswith(b"\n"):
+            self._held += b"\n"
+        self._size = -1
 
     def begin_text(self) -> None:
         """What comes next is a text."""
         self.is_text = self._begins_line = True
         self._size = -1
-        if self._has_ended and not self.has_request:
-            self.end()
 
     def take(self) -> bytes:
         """The next line without its end, the next block of a text, or the line that ends it."""
         taken = bytes(self._held[: self._size])
-        del self._held[: self._size]
+        self._drop(self._size)
         if not self.is_text:
             taken = taken.removesuffix(b"\n").removesuffix(b"\r")
         elif self._is_end:
@@ -84,69 +98,72 @@ class Uploads:
             self.is_text = False
         else:
             self._begins_line = taken.endswith(b"\n")
-        self._size = -1
         return taken
 
     def clear(self) -> None:
         """Forget what is held; commands come next."""
-        self._held.clear()
-        self.is_text, self._size = False, -1
+        self._drop(len(self._held))
+        self.is_text = False
+
+    def drop(self, size: int) -> None:
+        """Forget so much of what is held, or all."""
+        self._drop(min(size, len(self._held)))
 
     def drop_to_abort(self) -> bool:
         """Forget what is held up to a line `ABORT`, and it, if there is one. Whether there was."""
-        found = _ABORT_LINE.search(self._held)
+        start = max(0, self._seen - _ABORT_BYTES)
+        found = _FIRST_ABORT.match(self._held) or _LATER_ABORT.search(self._held, start)
         if found:
-            del self._held[: found.end()]
-            self._size = -1
+            self._drop(found.end())
+        self._seen = 0 if found else len(self._held)
         return bool(found)
+
+    def _drop(self, size: int) -> None:
+        del self._held[:size]
+        self.taken += size
+        self._size, self._seen = -1, 0
 
     def _look(self) -> None:
         """See what can be taken next."""
-        self._size, self._is_end = self._look_for_block() if self.is_text else (self._line(), False)
+        self._is_end = False
+        if not self.is_text:
+            self._size = self._line()
+            return
+        self._look_for_block()
+        if not self._size and self._has_ended:
+            # what was held ended in a line end, and is taken
+            self._held += b".\n" if self._begins_line else b"\n.\n"
+            self._look_for_block()
 
     def _line(self) -> int:
-        end = self._held.find(b"\n", 0, self.limit + 2) + 1
-        if end == self.limit + 2 and self._held[end - 2] != ord("\r"):
+        end = self._held.find(b"\n", 0, self.limit + LINE_ENDS) + 1
+        if end == self.limit + LINE_ENDS and self._held[end - LINE_ENDS] != ord("\r"):
             end = 0
         if not end and len(self._held) > self.limit + self._held.endswith(b"\r"):
             self.fault = "max_line"
             self._held.clear()
         return end
 
-    def _look_for_block(self) -> tuple[int, bool]:
-        window = bytes(self._held[:BLOCK_BYTES])
-        ends = (END, ABORT) if self.may_abort else (END,)
-        text = (b"\n" if self._begins_line else b" ") + window
-        found = [place for end in ends if (place := _find_line(text, end))]
-        if found:
-            start, end = min(found)
-            return (start, False) if start else (end, True)
-        return _cut(window), False
+    def _look_for_block(self) -> None:
+        if self._begins_line and (end := _FIRST_LINE[self.may_abort].match(self._held)):
+            self._size, self._is_end = end.end(), True
+        elif end := _LATER_LINE[self.may_abort].search(self._held, 0, BLOCK_BYTES):
+            self._size = end.start() + 1
+        else:
+            self._size = _cut(self._held)
 
 
-def _find_line(text: bytes, line: bytes) -> tuple[int, int] | None:
-    """Where a line stands in a text that has one byte more before it: its begin, and the end of its
-    end. A regular expression takes 20 times as long."""
-    at = text.find(b"\n" + line)
-    while at >= 0:
-        end = at + 1 + len(line)
-        for line_end in (b"\n", b"\r\n"):
-            if text.startswith(line_end, end):
-                return at, end + len(line_end) - 1
-        at = text.find(b"\n" + line, end)
-    return None
+def _cut(text: bytes | bytearray, start: int = 0) -> int:
+    """Where a block that starts there can end: at its start while nothing can be taken."""
+    most = start + BLOCK_BYTES
+    size = max(text.rfind(space, start, most) for space in _SPACES) + 1
+    if not size and len(text) >= most:
+        # the last byte may be half of a line end
+        size = text.rfind(b"\r", start, most - 1) + 1 or start + letters_end(text[start:most])
+    return size or start
 
 
-def _cut(window: bytes) -> int:
-    """How much of a text whose beginning this is can be taken; 0 if nothing yet."""
-    # not behind CR: it may belong to the line that ends the text
-    size = max(window.rfind(space) for space in (b"\n", b" ", b"\t")) + 1
-    if not size and len(window) >= BLOCK_BYTES:
-        size = letters_end(window[:BLOCK_BYTES])
-    return size
-
-
-def letters_end(data: bytes) -> int:
+def letters_end(data: bytes | bytearray) -> int:
     """Where the last letter ends that is whole, as UTF-8; the end, if it is none."""
     for back in range(1, 4):
         byte = data[-back]
@@ -162,7 +179,6 @@ def blocks(text: bytes) -> Iterator[bytes]:
     """A whole text in blocks."""
     start = 0
     while start < len(text):
-        window = text[start : start + BLOCK_BYTES]
-        end = _cut(window) if len(window) == BLOCK_BYTES else len(window)
-        yield window[:end]
-        start += end
+        end = _cut(text, start) if len(text) - start > BLOCK_BYTES else len(text)
+        yield text[start:end]
+        start = end
