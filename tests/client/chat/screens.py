@@ -93,7 +93,7 @@ def on_screen(
     errors = "" if shows_errors else "2>errors"
     script = folder / "script"
     script.write_text(
-        f"cd {shlex.quote(str(folder))}; tmux wait-for go; stty -a >before\n"
+        f"trap : INT; cd {shlex.quote(str(folder))}; tmux wait-for go; stty -a >before\n"
         f"sh -c 'echo $$ >pid; exec \"$@\"' sh {called} {errors}\n"
         "code=$?; stty -a >after; echo $code >ending; mv ending ended; tmux wait-for never\n"
     )
