@@ -12,7 +12,8 @@ from __future__ import annotations
 import socket
 from typing import Any
 
-from sockd.net.urgent import BYTE, Urgent
+from sockd.net.urgent import BYTE
+from sockd.net.urgent_transport import Urgent
 
 MOST_AT_ONCE = 16 * 1024
 """Bytes that the kernel is given with one call."""

@@ -14,7 +14,8 @@ from twisted.internet.error import ConnectionAborted, ConnectionDone, Connection
 from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 
-from sockd.net.urgent import MOST_TOLD, works_on
+from sockd.net.urgent import MOST_TOLD
+from sockd.net.urgent_transport import works_on
 from tests.helpers import LogRecorder, until
 from tests.net.hearing import Hearing, Sender, Watch, hearing
 from tests.net.urgent_wires import await_bytes, reset
