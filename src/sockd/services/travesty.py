@@ -73,7 +73,7 @@ class TravestyStream(Requests):
         self._owes_mark = False
         """Whether the client may still think that a text comes: it was sent whole, and no command
         has come since."""
-        self._urgent: urgent.Urgent | None = None
+        self._urgent: UrgentAhead | None = None
         self._mark = 0
         """How many bytes come before an urgent byte that was told of while nothing was under way:
         it is meant for a transfer that was asked for before it."""
@@ -271,7 +271,7 @@ class TravestyStream(Requests):
             self._say(self._finish())
         elif not is_over:
             self._stage, self._owes_mark = Stage.COMMANDS, False
-            self._urgent.send()
+            self.bytes_out -= self._urgent.send_instead()
             self.drop()
         if not is_over:
             self._report_stop(stage, dropped)
