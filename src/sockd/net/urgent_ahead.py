@@ -33,15 +33,17 @@ class UrgentAhead(Urgent):
         transport.SEND_LIMIT = MOST_AT_ONCE
         self._bound(MOST_UNSENT)
 
-    def send(self, byte: bytes = BYTE) -> None:
-        """Send an urgent byte in place of all that waits to be sent."""
+    def send_instead(self, byte: bytes = BYTE) -> int:
+        """Send an urgent byte in place of what waits to be sent; how many bytes that were."""
         transport = self._transport
-        if not self._marks:  # an urgent byte that waits must not be dropped
+        dropped = 0 if self._marks else self._waiting  # not an urgent byte that waits
+        if dropped:
             transport.dataBuffer, transport.offset = b"", 0
             transport._tempDataBuffer, transport._tempDataLen = [], 0
         self._bound(_UNBOUNDED)  # the bound is for urgent bytes, too
-        super().send(byte)
+        self.send(byte)
         self._bound(MOST_UNSENT)
+        return dropped
 
     def _bound(self, most: int) -> None:
         if not self._is_over:
