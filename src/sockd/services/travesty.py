@@ -114,7 +114,7 @@ class TravestyStream(Requests):
 
     def fail(self, reason: Reason) -> None:
         if not self.is_closing:
-            self.write(wire.answer(wire.REFUSED, str(reason)))
+            self.write(wire.answer(wire.REFUSED, str(reason).removeprefix("error: ")))
             self.close(reason)
 
     # commands
