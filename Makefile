@@ -36,7 +36,8 @@ ONCE = $(filter-out tests/client/test_doors.py tests/client/test_calling.py, \
 REACTORS = uvloop epoll asyncio
 # What stands on private parts of Twisted. The newest Twisted and uvloop are those of the lock, which
 # `make lock ARGS=--upgrade` moves on.
-BUILT_ON = $(addprefix tests/,reactor net/test_listener.py net/test_proxy.py net/test_tls_stream.py)
+BUILT_ON = $(addprefix tests/,reactor net/test_listener.py net/test_proxy.py net/test_tls_stream.py \
+  net/test_urgent_transport.py net/test_urgent_sending.py)
 # Parts of the suite side by side, on two processors: each waits half of its time.
 JOBS ?= 3
 

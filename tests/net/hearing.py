@@ -10,7 +10,8 @@ from typing import Any
 from twisted.internet.interfaces import IHalfCloseableProtocol
 from zope.interface import implementer
 
-from sockd.net.urgent import Urgent, UrgentWatch
+from sockd.net.urgent import UrgentWatch
+from sockd.net.urgent_transport import Urgent
 from tests.helpers import until
 from tests.memory import REACTOR
 from tests.reactor.streams import Keeping, dialled, listening

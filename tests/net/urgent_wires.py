@@ -6,14 +6,17 @@ import fcntl
 import select
 import socket
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from typing import Any
 
+from sockd.net.urgent import UrgentSocket
 from tests.processes import PATIENCE, wait_until
 
 TCP_INFO_BYTES, TCP_INFO_BYTES_RECEIVED = 256, 128
 """As much of Linux's struct tcp_info as is asked for, and where it counts the bytes received."""
 SIOCATMARK = 0x8905
+WHOLE = 64 * 1024
 
 
 @contextmanager
@@ -61,6 +64,60 @@ def reset(sock: socket.socket) -> None:
     """Be gone without an orderly end."""
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     sock.close()
+
+
+class Ends:
+    """A sender that is a plain socket, and a receiver with urgent data."""
+
+    def __init__(self, near: socket.socket, far: socket.socket, **options: Any) -> None:
+        self.near, self.far = near, far
+        self.far.setblocking(False)
+        self.sent = 0
+        self.told: list[bytes] = []
+        self.do: Callable[[], object] = lambda: None
+        """What is done besides when a byte is told of."""
+        self.urgent = UrgentSocket(far, self._tell, **options)
+
+    def _tell(self, byte: bytes) -> None:
+        self.told.append(byte)
+        self.do()
+
+    def send(self, *pieces: bytes | str) -> None:
+        """Send bytes, each piece in a segment; of a text the last character is urgent."""
+        for piece in pieces:
+            if isinstance(piece, str):
+                data = piece.encode("latin-1")
+                self.near.send(data, socket.MSG_OOB)
+            else:
+                data = piece
+                self.near.sendall(data)
+            self.sent += len(data)
+            await_bytes(self.far, self.sent)
+
+    def end(self) -> None:
+        """End the stream, and wait until that is known over there."""
+        self.near.shutdown(socket.SHUT_WR)
+        await_bytes(self.far, self.sent + 1)
+
+    def read(self, most: int = WHOLE) -> list[bytes | None]:
+        """Everything that there is to read: b"" for the end, None for an urgent byte."""
+        found: list[bytes | None] = []
+        while found[-1:] != [b""]:
+            try:
+                found.append(self.urgent.read(most))
+            except BlockingIOError:
+                break
+        return found
+
+    def data(self, most: int = WHOLE) -> bytes:
+        """As `read`, ordinary bytes alone."""
+        return b"".join(piece for piece in self.read(most) if piece)
+
+
+@contextmanager
+def ends(buffer: int = 0, **options: Any) -> Iterator[Ends]:
+    with connected(buffer) as (near, far):
+        yield Ends(near, far, **options)
 
 
 class Plain:

@@ -78,7 +78,7 @@ sub drop_to_mark {{
 SERVER = rf"""{_READING}
 use Text::Wrap qw(wrap);
 
-my ($port, $greeting) = @ARGV;
+my ($port, $greeting, $stops) = @ARGV;
 my (%next, %known, @pairs, @last);
 $Text::Wrap::columns = 72;
 $Text::Wrap::unexpand = 0;
@@ -120,6 +120,7 @@ sub upload {{
     eval {{
         local $is_urgent = sub {{ drop_to_mark() and die "aborted\n" }};
         answer('201 send a text, and a dot');
+        kill STOP => $$ if $stops;
         while (1) {{
             my $line = line() // exit;
             last if $line eq '.';
@@ -175,7 +176,8 @@ while (1) {{
     exit;
 }}
 """
-"""PORT GREETING: a process for each connection."""
+"""PORT GREETING [stops]: a process for each connection. `stops`: it stands still before an upload,
+until it is told to go on."""
 
 CLIENT = rf"""{_READING}
 my ($host, $port, $aloud) = @ARGV;
@@ -315,9 +317,9 @@ class Old(Person):
 
 
 @contextmanager
-def old_server(greeting: int = 200) -> Iterator[tuple[int, Running]]:
+def old_server(greeting: int = 200, *, stops: bool = False) -> Iterator[tuple[int, Running]]:
     """An old server while the block runs: its port, and itself."""
     port = free_port()
-    with running(perl(SERVER, str(port), str(greeting))) as server:
+    with running(perl(SERVER, str(port), str(greeting), *["stops"] * stops)) as server:
         server.wait_for(f"^at {port}$")
         yield port, server

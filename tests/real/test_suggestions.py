@@ -20,7 +20,7 @@ SILENT = {"discard"}
 """Kinds that answer nothing, so that nothing is known of a datagram to them."""
 TALKS = {
     "chat": ((b"nickname", "user{screen}"), (b"logged in", "/quit")),
-    "travesty": ((b"> ", "bye"),),
+    "travesty": ((b">", "bye"),),
 }
 """Kinds whose client goes on until its user has enough: what is asked, what is answered."""
 SETTINGS = {"exec": 'command = ["echo", "hello"]', "beacon": "period = 1"}

@@ -8,10 +8,12 @@ import pytest_twisted
 from sockd.daemon.instance import RunningInstance
 from sockd.formats.travesty import words_of
 from sockd.services.travesty import LARGEST_COUNT, Stage
+from sockd.testing.sockets import serve
 from sockd.travesty.filling import COLUMNS
 from tests.helpers import connect, make_context, until
 from tests.services.travesty_peers import (
     ENDLESS,
+    LISTEN,
     TEXT,
     UNIQUE,
     UPLOAD,
@@ -329,3 +331,17 @@ def test_texts_can_be_had_in_memory_too() -> None:
     client = connect("travesty", make_context("travesty"))
     client.send(b"GENERATE 5\r\nRESET\r\n")
     assert [line[:3] for line in client.received.split(b"\r\n")] == [b"100", b"500", b"205", b""]
+
+
+@pytest_twisted.ensureDeferred
+async def test_an_instance_that_stops_does_not_wait_for_texts_to_be_sorted() -> None:
+    with busy_threads():
+        async with serve("travesty", LISTEN) as instance:
+            peer = Peer(instance)
+            with peer.socket:
+                peer.send(UPLOAD)
+                await peer.codes(100, 201)
+                await peer.until_stage(Stage.SORTING)
+                await instance.stop()
+                await peer.nothing_more()
+    await until_nothing_is_left(instance)

@@ -277,9 +277,9 @@ async def test_a_text_for_who_does_not_read_waits_in_bounded_memory_and_is_stopp
         assert len(session.transport.dataBuffer) < 256 * 1024
         peer.urge()
         await until(lambda: session._stage is Stage.COMMANDS)
-        assert session.bytes_out == written
+        assert session.bytes_out <= written  # what waited is dropped
         await peer.mark()
-        assert len(peer.came) <= written + 1
+        assert len(peer.came) == session.bytes_out + 1
         await peer.bye()
 
 

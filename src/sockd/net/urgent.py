@@ -3,8 +3,8 @@
 Here alone are `MSG_OOB`, `SO_OOBINLINE`, `SIOCATMARK` and `EPOLLPRI`. Linux, TCP without TLS: RFC
 6093 says what is left of the mechanism, and why nothing new should need it.
 
-An `UrgentSocket` knows what the kernel does with the byte; `Urgent` stands on it for a transport of
-Twisted's, on any reactor; an `UrgentWatch`, one for a loop, is woken when an urgent byte has come.
+An `UrgentSocket` knows what the kernel does with the byte. An `UrgentWatch`, one for a loop, is
+woken when one has come. On both stands `sockd.net.urgent_transport`, for connections of Twisted's.
 
 - A read stops at the mark; but where the mark comes first, it skips the urgent byte in silence.
   With SO_OOBINLINE it skips nothing: this is on, and what was told of is left out here.
@@ -28,7 +28,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Protocol
 
-from twisted.internet import main, tcp
 from twisted.internet.interfaces import IReadDescriptor
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -245,18 +244,6 @@ class Watched(Protocol):
         """An urgent byte may have come."""
 
 
-def works_on(transport: Any) -> bool:
-    """Whether a transport of Twisted's can have urgent data: TCP without TLS, on Linux."""
-    return (
-        IS_HERE
-        and isinstance(transport, tcp.Connection)
-        and not transport.TLS
-        # in memory it has no socket
-        and getattr(transport.getHandle(), "type", None) == socket.SOCK_STREAM
-        and transport.getHandle().family in (socket.AF_INET, socket.AF_INET6)
-    )
-
-
 def set_inline(sock: socket.socket) -> None:
     """Have urgent bytes come as ordinary ones, in their place.
 
@@ -264,114 +251,6 @@ def set_inline(sock: socket.socket) -> None:
     urgent bytes that came in a row as the first thing: the kernel has kept the last one alone.
     """
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_OOBINLINE, True)
-
-
-class Urgent:
-    """Urgent data of a connection: where `works_on` says so, from `connectionMade` to its end.
-
-    After `loseConnection` nothing is told. What `told` raises is logged, and aborts the connection.
-    """
-
-    def __init__(
-        self, transport: Any, watch: UrgentWatch, told: Told, *, in_place: bool = False
-    ) -> None:
-        self._transport = transport
-        self._watch = watch
-        self._told = told
-        self._socket = UrgentSocket(transport.getHandle(), self._tell, in_place=in_place)
-        self._marks: list[int] = []
-        """Bytes that wait before each urgent byte that waits, those bytes with them."""
-        self.descriptor = transport.fileno()
-        transport.doRead = self._read
-        watch.add(self)
-
-    def stop(self) -> None:
-        """Notice no more. Once `connectionLost` has been called at the latest."""
-        self._watch.remove(self)
-        self._socket.stop()
-        if vars(self._transport).get("doRead") == self._read:
-            del self._transport.doRead
-
-    def look(self) -> None:
-        """From the watch: an urgent byte may have come."""
-        if not (self._is_over or self._transport.disconnecting):
-            self._socket.look()
-
-    def discard(self) -> int:
-        """See `UrgentSocket.discard`."""
-        return self._socket.discard()
-
-    @property
-    def ahead(self) -> int:
-        """See `UrgentSocket.ahead`."""
-        return self._socket.ahead
-
-    @property
-    def is_coming(self) -> bool:
-        """See `UrgentSocket.is_coming`. Nothing wakes us for this: who does not read looks."""
-        return self._socket.is_coming
-
-    def send(self, byte: bytes = BYTE) -> None:
-        """Send an urgent byte behind all that was written."""
-        transport = self._transport
-        if self._is_over or transport._writeDisconnected:
-            return
-        if not self._waiting:
-            try:
-                if self._socket.send(byte):
-                    return
-            except OSError:
-                return  # a read will tell
-        getattr(transport, "keep", transport.write)(byte)
-        self._marks.append(self._waiting)
-        transport.writeSomeData = self._write_some
-
-    def _tell(self, byte: bytes) -> None:
-        # what this raises must end the connection, not the watch, nor pass for the kernel's
-        try:
-            self._told(byte)
-        except BaseException:  # noqa: BLE001 - as Twisted: it ends that connection
-            _log.failure("an urgent byte was not received well")
-            self._transport.abortConnection()
-
-    @property
-    def _is_over(self) -> bool:
-        return not self._transport.connected or self._transport._aborting
-
-    @property
-    def _waiting(self) -> int:
-        transport = self._transport
-        return int(len(transport.dataBuffer) - transport.offset + transport._tempDataLen)
-
-    def _read(self) -> Any:
-        """In place of the transport's `doRead`."""
-        transport = self._transport
-        if transport.disconnecting:
-            return None  # Twisted's own reactors do not see that it was closed in this very pass
-        try:
-            data = self._socket.read(transport.bufferSize)
-        except BlockingIOError:
-            return None
-        except OSError:
-            return main.CONNECTION_LOST
-        return None if data is None else transport._dataReceived(data)
-
-    def _write_some(self, data: Any) -> Any:
-        """In place of the transport's `writeSomeData`, while an urgent byte waits."""
-        before = self._marks[0] - 1
-        if before:
-            sent = type(self._transport).writeSomeData(self._transport, memoryview(data)[:before])
-            if not isinstance(sent, int) or sent < 0:
-                return sent
-        else:
-            try:
-                sent = int(self._socket.send(bytes(data[:1])))
-            except OSError:
-                return main.CONNECTION_LOST
-        self._marks = [left for mark in self._marks if (left := mark - sent)]
-        if not self._marks:
-            del self._transport.writeSomeData
-        return sent
 
 
 @implementer(IReadDescriptor)

@@ -33,6 +33,8 @@ from sockd.net import urgent
 from sockd.net.context import Context
 from sockd.net.requests import Answer, Requests
 from sockd.net.states import Hold
+from sockd.net.urgent_ahead import UrgentAhead
+from sockd.net.urgent_transport import works_on
 from sockd.service import Exchange, Instance, Kind
 from sockd.travesty.desk import Desk, TravestyOptions
 from sockd.travesty.uploads import Uploads
@@ -72,7 +74,7 @@ class TravestyStream(Requests):
         self._owes_mark = False
         """Whether the client may still think that a text comes: it was sent whole, and no command
         has come since."""
-        self._urgent: urgent.Urgent | None = None
+        self._urgent: UrgentAhead | None = None
         self._mark = 0
         """How many bytes come before an urgent byte that was told of while nothing was under way:
         it is meant for a transfer that was asked for before it."""
@@ -89,15 +91,15 @@ class TravestyStream(Requests):
         return Uploads(int(self.context.limits.max_line))
 
     def opened(self) -> None:
-        if urgent.works_on(self.transport):
-            self._urgent = urgent.Urgent(self.transport, self.context.world.urgent, self._told)
+        if works_on(self.transport):
+            self._urgent = UrgentAhead(self.transport, self.context.world.urgent, self._told)
         super().opened()
 
     def gone(self) -> None:
         super().gone()
         if self._urgent is not None:
             self._urgent.stop()
-        self.context.shared.forget(self._travesty)
+        self._forget()  # not when the collector comes: it is large
 
     def greeting(self) -> bytes:
         return WELCOME
@@ -262,6 +264,7 @@ class TravestyStream(Requests):
             return
         self._mark = 0
         dropped = len(self.buffer) + self._urgent.discard()
+        is_told = self._awaits_byte
         self._awaits_byte = is_coming
         if stage is Stage.SORTING:
             self.buffer.clear()  # its answer comes
@@ -270,9 +273,9 @@ class TravestyStream(Requests):
             self._say(self._finish())
         elif not is_over:
             self._stage, self._owes_mark = Stage.COMMANDS, False
-            self._urgent.send()
+            self.bytes_out -= self._urgent.send_instead()
             self.drop()
-        if not is_over:
+        if not (is_over or is_told):
             self._report_stop(stage, dropped)
 
     @property

@@ -63,6 +63,8 @@ from sockd.formats.urgent import normal_data, urgent_data, without_line_end
 from sockd.net import urgent
 from sockd.net.context import Context
 from sockd.net.stream import Stream
+from sockd.net.urgent import UrgentWatch
+from sockd.net.urgent_transport import Urgent, works_on
 from sockd.options.option import option
 from sockd.service import Exchange, Instance, Kind
 
@@ -109,7 +111,7 @@ class UrgentStream(Stream):
 
     transports = ("tcp",)
     context: Context[UrgentOptions, Reports]
-    _urgent: urgent.Urgent | None = None
+    _urgent: Urgent | None = None
 
     @classmethod
     def prepare(cls, context: Context[Any, Any], sock: Any, entrance: Entrance) -> None:
@@ -117,10 +119,10 @@ class UrgentStream(Stream):
 
     def opened(self) -> None:
         self.transport.bufferSize = MOST_READ
-        if not urgent.works_on(self.transport):
+        if not works_on(self.transport):
             return  # in memory
         if not self.context.options.inline:
-            self._urgent = urgent.Urgent(self.transport, self._watch, self._came)
+            self._urgent = Urgent(self.transport, self._watch, self._came)
 
     def received(self, data: bytes) -> None:
         self.write(normal_data(data).encode() + b"\r\n")
@@ -141,7 +143,7 @@ class UrgentStream(Stream):
             self._urgent.stop()
 
     @property
-    def _watch(self) -> urgent.UrgentWatch:
+    def _watch(self) -> UrgentWatch:
         return self.context.world.urgent
 
     # who does not read is told of no more urgent bytes either: they stay with the kernel

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import errno
-import os
 import random
-import resource
 import socket
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +14,9 @@ from twisted.internet.error import ConnectionAborted, ConnectionDone, Connection
 from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 
-from sockd.net.urgent import MOST_TOLD, works_on
+from sockd.net.urgent import MOST_TOLD
+from sockd.net.urgent_transport import works_on
 from tests.helpers import LogRecorder, until
-from tests.memory import REACTOR
 from tests.net.hearing import Hearing, Sender, Watch, hearing
 from tests.net.urgent_wires import await_bytes, reset
 from tests.reactor.streams import Keeping, dialled, listening, turns
@@ -242,43 +238,6 @@ async def test_who_has_stopped_reads_on_as_if_nothing_were_urgent() -> None:
         assert heard.told == b""
 
 
-@pytest_twisted.ensureDeferred
-async def test_who_stops_late_stops_nobody_who_has_the_descriptor_by_now() -> None:
-    watch = Watch()
-    async with listening(lambda: Hearing(watch)) as port:
-        with dialled(port.address) as sock:
-            first = await port.first()
-            first.stops = False
-            number = first.urgent.descriptor
-            reset(sock)
-            await until(lambda: first.lost)
-        with ExitStack() as stack:
-            with _occupied(number):
-                sock = stack.enter_context(dialled(port.address))
-            stack.enter_context(_occupied(number - 1))
-            await until(lambda: len(port.protocols) == 2 and port.protocols[1].transport)
-            second = port.protocols[1]
-            assert second.urgent.descriptor == number
-            first.urgent.stop()
-            first.urgent.look()
-            second.wire.pauseProducing()
-            Sender(sock).send("!")
-            await until(lambda: second.told)
-            second.wire.resumeProducing()
-        await until(lambda: second.lost)
-
-
-@contextmanager
-def _occupied(number: int) -> Iterator[None]:
-    """No descriptor up to this one is free."""
-    with ExitStack() as stack:
-        taken = -1
-        while taken < number:
-            taken = os.dup(0)
-            stack.callback(os.close, taken)
-        yield
-
-
 # the end
 
 
@@ -345,61 +304,3 @@ async def test_a_flood_costs_a_read_or_two_a_byte_and_nothing_when_it_is_over(
         assert watch.wakes <= 2 * peer.sent
         heard.wire.resumeProducing()
         await until(lambda: len(heard.told) + len(heard.received) == peer.sent)
-
-
-# what cannot be watched
-
-
-class Full:
-    """A reactor whose poller can watch nothing more."""
-
-    def addReader(self, reader: Any) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    def removeReader(self, reader: Any) -> None:
-        """Nothing: it is not there."""
-
-
-@contextmanager
-def _no_descriptor_more() -> Iterator[None]:
-    before = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (3, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, before)
-
-
-class Poor(Hearing):
-    """Is made when there is no descriptor left."""
-
-    def connectionMade(self) -> None:
-        with _no_descriptor_more():
-            super().connectionMade()
-
-
-@pytest.mark.parametrize("why", ["watches", "descriptors"])
-@pytest_twisted.ensureDeferred
-async def test_a_connection_that_cannot_be_watched_goes_on_and_the_log_says_so_once(
-    why: str, log: LogRecorder
-) -> None:
-    watch = Watch(Full() if why == "watches" else REACTOR)
-    make = Hearing if why == "watches" else Poor
-    async with listening(lambda: make(watch)) as port:
-        for count in (1, 2):
-            with dialled(port.address) as sock:
-                await until(lambda: len(port.protocols) == count and port.protocols[-1].transport)  # noqa: B023
-                heard = port.protocols[-1]
-                Sender(sock).send("ab!", b"cd")
-                await until(lambda: heard.received == b"abcd")  # noqa: B023
-                assert heard.told == b"!"
-            await until(lambda: heard.lost)  # noqa: B023
-    said = [line for line in log.lines() if "urgent data may be noticed late" in line]
-    assert len(said) == 1
-
-
-@pytest_twisted.ensureDeferred
-async def test_a_watch_that_its_reactor_has_left_is_done() -> None:
-    async with hearing() as (heard, _):
-        heard.watch.connectionLost(GONE)
-        assert heard.watch.fileno() == -1
