@@ -150,6 +150,28 @@ class Both:
         self.conversation.mark(count)
         self.look()
 
+    def take(self, step: str | int) -> None:
+        """Something happens: to the server, to the client, or between them."""
+        match step:
+            case "stop":
+                self.conversation.stop()
+            case "work":
+                self.server.work()
+            case "notice":
+                self.server.notice()
+            case "told":
+                self.told()
+            case "upload":
+                self.conversation.upload(b"some words\n.\nABORT\n")
+            case "end":
+                self.conversation.upload(b"")
+            case "late" if self.patience is Patience.MARK and self.server.has_abort:
+                # one that heeds it is in time, if it does not know ABORT
+                self.conversation.late()
+            case int(count):
+                self.hear(count)
+        self.look()
+
     def settle(self) -> Outcome:
         """Until the command has ended; what is late is late once nothing more happens."""
         for _ in range(10_000):
@@ -191,29 +213,8 @@ def test_the_next_command_has_its_own_answer(
     else:
         both.conversation.generate(5)
     both.look()
-    is_late = False
     for step in steps:
-        match step:
-            case "stop":
-                both.conversation.stop()
-            case "work":
-                server.work()
-            case "notice":
-                server.notice()
-            case "told":
-                both.told()
-            case "upload":
-                both.conversation.upload(b"some words\n.\nABORT\n")
-            case "end":
-                both.conversation.upload(b"")
-            case "late":
-                # a server that heeds it in time is not late; of the others, once
-                if both.patience is Patience.MARK and has_abort and not is_late:
-                    both.conversation.late()
-                    is_late = True
-            case int(count):
-                both.hear(count)
-        both.look()
+        both.take(step)
     for _ in range(200):  # what the server has said by now, and does by itself
         server.work()
         both.hear(100)

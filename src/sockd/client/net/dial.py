@@ -40,9 +40,8 @@ async def dial(
     found: Found | None = None,
     has_urgent: bool = False,
 ) -> Stream:
-    """Connect to a target of a stream transport, with TLS where it is TLS.
+    """Connect, by an `UrgentChannel` where there can be one and it `has_urgent`.
 
-    `has_urgent`: the channel is an `UrgentChannel` where there can be one, over TCP without TLS.
     All takes `asking.wait` seconds at most, from its name's turn to be looked up, if it is not
     `found`. Raises NameNotFound, Unreachable, TimedOut, BadCertificate; UsageFault for options.
     """
@@ -53,8 +52,7 @@ async def dial(
         load(asking.ca, asking.certificate, asking.is_insecure)
     dialling = _Dialling(reactor, target, asking, lookups, found)
     reached = await dialling.reach()
-    channel: Channel = _channel(reactor, reached.sock, target, has_urgent)
-    timing = reached.timing
+    timing, channel = reached.timing, _channel(reactor, reached.sock, target, has_urgent)
     if target.transport is Transport.TLS:
         channel, timing = await dialling.secure(channel, timing)
     stream = Stream(
@@ -73,9 +71,7 @@ async def dial(
     return stream
 
 
-def _channel(
-    reactor: Reactor, sock: socket.socket, target: Target, has_urgent: bool
-) -> SocketChannel:
+def _channel(reactor: Reactor, sock: socket.socket, target: Target, has_urgent: bool) -> Channel:
     if has_urgent and target.transport is Transport.TCP:
         from sockd.client.net.urgent import IS_HERE, UrgentChannel
 

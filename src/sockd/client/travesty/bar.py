@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from sockd.client.ending import at_end
 from sockd.client.outputs.screen import Screen
 from sockd.formats.text import readable
+
+if TYPE_CHECKING:
+    import rich.progress
 
 REDRAW = 0.1
 """Seconds between two looks of it: more often nobody sees."""
@@ -59,43 +62,10 @@ class Bar:
         size: int | None,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
-        # here, for it takes long to load
-        from rich.console import Console
-        from rich.progress import (
-            BarColumn,
-            DownloadColumn,
-            Progress,
-            TextColumn,
-            TimeRemainingColumn,
-            TransferSpeedColumn,
-        )
-
-        console = Console(
-            file=screen.err,
-            width=screen.width - len("^C"),  # which stands behind it, and goes with it
-            color_system="standard" if screen.has_color else None,
-            force_terminal=True,
-            no_color=not screen.has_color,
-            force_jupyter=False,
-            legacy_windows=False,
-        )
         self.count = 0
         self._now = now
         self._redrawn = now()
-        self._progress = Progress(
-            TextColumn("{task.description}", markup=False),
-            BarColumn(bar_width=None),
-            DownloadColumn(),
-            TransferSpeedColumn(),
-            TimeRemainingColumn(),
-            console=console,
-            auto_refresh=False,
-            transient=True,
-            redirect_stdout=False,
-            redirect_stderr=False,
-            get_time=now,
-            expand=True,
-        )
+        self._progress = _drawn(screen, now)
         shown = readable(name)
         shown = shown if len(shown) <= MOST_NAME else f"...{shown[3 - MOST_NAME :]}"
         self._task = self._progress.add_task(shown, total=size)
@@ -117,3 +87,34 @@ class Bar:
         if self._is_open:
             self._is_open = False
             self._progress.stop()
+
+
+def _drawn(screen: Screen, now: Callable[[], float]) -> rich.progress.Progress:
+    """What rich draws, when it is told to. Nothing of the environment is asked."""
+    # here, for it takes long to load
+    from rich import progress
+    from rich.console import Console
+
+    console = Console(
+        file=screen.err,
+        width=screen.width - len("^C"),  # which stands behind it, and goes with it
+        color_system="standard" if screen.has_color else None,
+        force_terminal=True,
+        no_color=not screen.has_color,
+        force_jupyter=False,
+        legacy_windows=False,
+    )
+    return progress.Progress(
+        progress.TextColumn("{task.description}", markup=False),
+        progress.BarColumn(bar_width=None),
+        progress.DownloadColumn(),
+        progress.TransferSpeedColumn(),
+        progress.TimeRemainingColumn(),
+        console=console,
+        auto_refresh=False,
+        transient=True,
+        redirect_stdout=False,
+        redirect_stderr=False,
+        get_time=now,
+        expand=True,
+    )
