@@ -180,8 +180,7 @@ STREAMS = {
         finish="open",
         with_trailing=TRAVESTY_ANSWERS + TRAVESTY_COMMANDS,
         oversize=b"RESET\n" + TOO_LONG + b"never\n",
-        of_oversize=TRAVESTY_GREETING
-        + b"205 forgotten\r\n500 line longer than 16384 bytes\r\n",
+        of_oversize=TRAVESTY_GREETING + b"205 forgotten\r\n500 line longer than 16384 bytes\r\n",
         of_nothing=TRAVESTY_GREETING,
     ),
     "wrap": StreamSample(
