@@ -31,7 +31,8 @@ END = b"."
 ABORT = b"ABORT"
 """A line that ends a transfer, for who has asked for features."""
 
-_ANALYZED = re.compile(rb"202 \D*([0-9]+) words")
+_ANALYZED = re.compile(rb"202 \D*([0-9]{1,18}) words")
+"""No text has more words; a number of thousands of digits is no answer."""
 
 
 def answer(code: int, text: str) -> bytes:
@@ -47,6 +48,6 @@ def code_of(line: bytes) -> int:
 
 
 def words_of(line: bytes) -> int | None:
-    """The number of unique words that a 202 line holds."""
+    """The number of unique words that a 202 line holds; None where it has none, or is absurd."""
     found = _ANALYZED.match(line)
     return int(found[1]) if found else None

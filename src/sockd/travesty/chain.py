@@ -81,7 +81,9 @@ def index(words: array[int]) -> tuple[Chain, NDArray[np.uint32]]:
     following = np.delete(following, first[last] + count[last] - 1)
     count[last] -= 1
     first[last + 1 :] -= 1
-    home = int(count.argmax())
+    count[pairs[0]] -= 1  # nothing leads to where the text begins
+    home = int(count.argmax()) if size > 2 else last
+    count[pairs[0]] += 1
     if not count[last]:
         first[last], count[last] = 0, size - 1
     first, count = np.append(first, 0), np.append(count, size - 1)

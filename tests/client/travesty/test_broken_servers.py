@@ -85,7 +85,7 @@ def test_silence_is_told_with_what_has_no_answer() -> None:
     talk = ready()
     talk.late()
     said = broken(talk, TimedOut)
-    assert said == "it:2007 has not answered the connection within 4 s"
+    assert said == "it:2007 has not answered our call within 4 s"
     talk = uploading()
     talk.conversation.upload(b"")
     talk.look()

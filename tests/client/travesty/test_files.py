@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import pytest_twisted
+from twisted.internet.defer import Deferred
 
 from sockd.client.errors import UsageFault
 from sockd.client.travesty.files import open_file
@@ -59,7 +60,6 @@ async def test_the_home_of_a_user_is_known(tmp_path: Path, monkeypatch: pytest.M
 async def test_a_pipe_has_no_size_and_is_read_as_it_comes(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     assert open_and_forget(str(tmp_path / "pipe")) is None
-    assert await whole(str(tmp_path / "pipe")) == b""  # nobody writes to it
     writing = os.open(tmp_path / "pipe", os.O_RDWR)
     file = open_file(str(tmp_path / "pipe"))
     source = file.source(running_reactor())
@@ -71,13 +71,26 @@ async def test_a_pipe_has_no_size_and_is_read_as_it_comes(tmp_path: Path) -> Non
     assert await source.read() == b""
 
 
+@pytest_twisted.ensureDeferred
+async def test_a_pipe_is_at_its_end_when_somebody_has_written_to_it(tmp_path: Path) -> None:
+    name = str(tmp_path / "pipe")
+    os.mkfifo(name)
+    source = open_file(name).source(running_reactor())
+    reading = Deferred.fromCoroutine(source.read())
+    writing = os.open(name, os.O_WRONLY)
+    os.write(writing, b"late")
+    assert await reading == b"late"
+    os.close(writing)
+    assert await source.read() == b""
+
+
 @pytest.mark.parametrize(
     ("name", "why"),
     [
         ("nothing", "cannot read nothing: no such file or directory"),
         ("/", "cannot read /: is a directory"),
         ("a\0b", "cannot read a\0b: embedded null byte"),
-        ("~nobody-of-this-name/x", "cannot read ~nobody-of-this-name/x: "),
+        ("~nobody-of-this-name/x", "cannot read ~nobody-of-this-name/x: no such home"),
     ],
 )
 def test_what_cannot_be_read_is_told(name: str, why: str) -> None:

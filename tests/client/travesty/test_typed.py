@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sockd.client.travesty.typed import (
+    MOST_WORDS,
     NAMES,
     Analyze,
     Generate,
@@ -31,7 +32,10 @@ from sockd.client.travesty.typed import (
         ("analyze it's.txt", Analyze("it's.txt")),
         ("analyze 'a' and 'b'", Analyze("'a' and 'b'")),
         ("analyze ./-", Analyze("./-")),
+        ("generate\t1", Generate(1)),
+        ("analyze\ta b", Analyze("a b")),
         ("generate 1", Generate(1)),
+        (f"generate {MOST_WORDS}", Generate(MOST_WORDS)),
         ("Generate 1000000000", Generate(1_000_000_000)),
         ("reset", Reset()),
         ("bye", Leave()),
@@ -59,7 +63,9 @@ def test_a_line_is_a_command(line: str, typed: Typed | None) -> None:
         ("generate -5", "generate needs a number of words from 1 on, got '-5'"),
         ("generate 1.5", "generate needs a number of words from 1 on, got '1.5'"),
         ("generate ٣", "generate needs a number of words from 1 on, got '٣'"),
-        ("generate " + "9" * 19, "generate needs a number"),
+        (f"generate {MOST_WORDS + 1}", f"generate: {MOST_WORDS} words are more than come"),
+        ("generate " + "9" * 5_000, f"generate: {MOST_WORDS} words are more than come"),
+        ("generate " + "0" * 5_000, "generate needs a number"),
         ("generate 5 6", "generate needs a number of words from 1 on, got '5 6'"),
         ("reset now", "reset takes nothing, got 'now'"),
         ("analyse x", "there is no command 'analyse'; did you mean 'analyze'?"),

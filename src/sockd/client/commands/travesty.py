@@ -15,6 +15,7 @@ from sockd.client.exits import Exit
 from sockd.client.process import Run, install_asyncio, is_terminal, run_process
 from sockd.client.start import hooks_for, run_hosts, targets
 from sockd.client.targets import Target, Transport
+from sockd.client.travesty.typed import MOST_WORDS
 from sockd.formats import ports
 
 _MEANINGLESS = (
@@ -23,8 +24,6 @@ _MEANINGLESS = (
 )
 """A conversation is no measurement."""
 PORTS = {Transport.TCP: ports.TRAVESTY}
-MOST_WORDS = 10**18
-"""More than would come in a lifetime."""
 
 
 @click.command(cls=Command)

@@ -6,6 +6,7 @@ The thread reads a piece when one is wanted, and holds up no exit.
 from __future__ import annotations
 
 import os
+import select
 import threading
 from collections import deque
 from contextlib import suppress
@@ -114,6 +115,8 @@ class Input:
     def _read_on(self) -> None:
         while True:
             self._wanted.acquire()
+            if self.is_owned:
+                self._wait_for_writer()
             if self._is_closed:
                 return
             try:
@@ -124,6 +127,12 @@ class Input:
                 self.reactor.callFromThread(self._came, data, fault)
             if not data:
                 return
+
+    def _wait_for_writer(self) -> None:
+        """A named pipe that nobody has opened yet to write to it seems to be at its end."""
+        poll = select.poll()
+        poll.register(self.descriptor, select.POLLIN)
+        poll.poll()
 
     def _came(self, data: bytes, fault: UsageFault | None) -> None:
         self._is_wanted = False

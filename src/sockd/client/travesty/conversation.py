@@ -42,7 +42,7 @@ LEAST_REFUSAL = 400
 class State(Enum):
     """What is under way: the value is what has no answer yet, in messages."""
 
-    GREETING = "the connection"
+    GREETING = "our call"
     FEATURES = "FEATURES"
     IDLE = "nothing"
     RESET = "RESET"

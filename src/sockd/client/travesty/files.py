@@ -32,10 +32,12 @@ class File:
 def open_file(name: str) -> File:
     """Open a file to read it; `~` is whose home it says. Raises UsageFault."""
     try:
-        # a pipe to which nobody writes would not be opened for ever
+        # a named pipe to which nobody writes yet would hold us up: its reader waits for that
         flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
         descriptor = os.open(Path(name).expanduser(), flags)
-    except (OSError, RuntimeError, ValueError) as error:  # no such home; a NUL in the name
+    except RuntimeError:
+        raise UsageFault(f"cannot read {name}: no such home") from None
+    except (OSError, ValueError) as error:  # a NUL in the name
         raise _fault(name, error) from None
     try:
         found = os.fstat(descriptor)

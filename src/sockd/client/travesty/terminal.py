@@ -57,6 +57,7 @@ class Terminal:
             completer=Completing(),
             complete_while_typing=False,
             key_bindings=self._keys(),
+            interrupt_exception=EOFError,  # a terminal that can nothing has its own ^C, not ours
         )
         self._session.app.terminal_size_polling_interval = None  # a signal tells
         self._session.default_buffer.on_text_changed += self._typed

@@ -8,8 +8,8 @@ from attrs import frozen
 
 from sockd.formats.nearest import near_miss
 
-MOST_DIGITS = 18
-"""Of a number of words: more than would come in a lifetime."""
+MOST_WORDS = 10**18
+"""More than would come in a lifetime."""
 
 
 @frozen
@@ -64,10 +64,9 @@ STANDARD_INPUT = "-"
 
 def read(line: str) -> Typed | str | None:
     """What a line means; a text where it means nothing, why; None for an empty one."""
-    name, _, rest = line.strip().partition(" ")
-    name, rest = name.lower(), rest.strip()
-    if not name:
+    if not (words := line.strip().split(maxsplit=1)):
         return None
+    name, rest = words[0].lower(), words[1] if len(words) > 1 else ""
     if name == "analyze":
         return _analyze(rest)
     if name == "generate":
@@ -79,10 +78,12 @@ def read(line: str) -> Typed | str | None:
 
 def number(text: str) -> Generate | str:
     """How many words; a text where it is no number."""
-    is_number = text.isascii() and text.isdecimal() and len(text) <= MOST_DIGITS
-    if not (is_number and int(text)):
+    is_number = text.isascii() and text.isdecimal()
+    if not is_number or not (words := int(text[: len(str(MOST_WORDS)) + 1])):
         return f"generate needs a number of words from 1 on, got '{text}'"
-    return Generate(int(text))
+    if words > MOST_WORDS:
+        return f"generate: {MOST_WORDS} words are more than come in a lifetime"
+    return Generate(words)
 
 
 def _analyze(rest: str) -> Analyze | str:
