@@ -43,10 +43,11 @@ def test_a_text_is_sent_to_its_end_and_its_words_are_told() -> None:
     reset(talk)
 
 
-def test_an_end_without_a_number_is_one() -> None:
+@pytest.mark.parametrize("said", [b"done", b"9" * 4_000 + b" words"])
+def test_an_end_without_a_number_is_one(said: bytes) -> None:
     talk = uploading()
     talk.conversation.upload(b"")
-    talk.hear(b"202 done\r\n")
+    talk.hear(b"202 " + said + b"\r\n")
     assert talk.outcome() == Outcome()
 
 

@@ -73,15 +73,15 @@ async def test_a_pipe_has_no_size_and_is_read_as_it_comes(tmp_path: Path) -> Non
 
 @pytest_twisted.ensureDeferred
 async def test_a_pipe_is_at_its_end_when_somebody_has_written_to_it(tmp_path: Path) -> None:
-    name = str(tmp_path / "pipe")
-    os.mkfifo(name)
-    source = open_file(name).source(running_reactor())
-    reading = Deferred.fromCoroutine(source.read())
-    writing = os.open(name, os.O_WRONLY)
-    os.write(writing, b"late")
-    assert await reading == b"late"
-    os.close(writing)
-    assert await source.read() == b""
+    names = [tmp_path / f"pipe{number}" for number in range(20)]  # not all threads are late
+    for name in names:
+        os.mkfifo(name)
+    sources = [open_file(str(name)).source(running_reactor()) for name in names]
+    reading = [Deferred.fromCoroutine(source.read()) for source in sources]
+    for name in names:
+        name.write_bytes(b"late")
+    assert [await one for one in reading] == [b"late"] * len(names)
+    assert [await source.read() for source in sources] == [b""] * len(names)
 
 
 @pytest.mark.parametrize(

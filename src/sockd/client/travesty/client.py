@@ -14,7 +14,6 @@ from twisted.python.failure import Failure
 from sockd.client.errors import ClientError, Unreachable, UsageFault
 from sockd.client.net.streams import Stream
 from sockd.client.net.urgent import UrgentChannel
-from sockd.client.talk.flow import unacknowledged
 from sockd.client.talk.input import Source
 from sockd.client.travesty.conversation import Conversation
 from sockd.client.travesty.told import Broken, Done, Effect, Outcome, Patience, Send, Text, Urge
@@ -172,7 +171,7 @@ class Client:
         """Its time is over. Not if the server is still busy with what we sent; nor if what it has
         said lies there: whoever has stood still looks once more.
         """
-        left = self._left()
+        left = self.stream.on_the_way
         if left < self._unsent:
             self._unsent = left
             self._set_timer(self._patience)
@@ -207,7 +206,7 @@ class Client:
             case Broken(error):
                 self._break(error)
             case _:
-                self._unsent = self._left()
+                self._unsent = self.stream.on_the_way
                 self._set_timer(effect.patience)
 
     def _break(self, error: Exception) -> None:
@@ -220,13 +219,6 @@ class Client:
         waiting, self._waiting = self._waiting, []
         for waits in waiting:
             wake(self.reactor, waits)
-
-    def _left(self) -> int:
-        """Bytes on their way to the server."""
-        try:
-            return self.stream.waiting + unacknowledged(self.stream.channel.socket)
-        except (OSError, ValueError):  # it was closed
-            return 0
 
     def _set_timer(self, patience: Patience) -> None:
         timer, self._timer, self._patience = self._timer, None, patience
