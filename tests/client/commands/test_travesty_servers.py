@@ -106,7 +106,7 @@ def test_a_server_that_is_none_is_told(
 @pytest.mark.parametrize(
     ("script", "what"),
     [
-        ((stays,), "the connection"),
+        ((stays,), "our call"),
         ((says(b"100 hello\r\n"), stays), "FEATURES"),
         ((*NEW, stays), "DATA"),
         ((*NEW, hears(ASKED + 6), says(b"201 go on\r\n"), stays), "the end of a text"),

@@ -15,8 +15,8 @@ from attrs import define, field
 from sockd.client.asking import Asking
 from sockd.client.net.channels import SocketChannel
 from sockd.client.net.dial import dial
-from sockd.client.net.streams import Stream
-from sockd.client.net.urgent import UrgentChannel
+from sockd.client.net.streams import Stream, unacknowledged
+from sockd.client.net.urgent import MOST_AHEAD, UrgentChannel
 from sockd.client.targets import Target, Transport
 from sockd.testing.running import running_reactor, until
 from tests.client.peers import Server, call, serving
@@ -108,6 +108,15 @@ async def test_an_urgent_byte_stands_behind_all_that_was_written_and_before_what
         await both.stream.drained()
         assert both.got == b"x" * MUCH + b"!after"
         assert both.marks == [MUCH]
+
+
+@pytest_twisted.ensureDeferred
+async def test_little_is_ahead_of_an_urgent_byte_in_the_kernel() -> None:
+    async with connected() as both:
+        both.stream.write(bytes(MUCH))
+        # what has not been acknowledged was not sent: there is no room at the other end
+        await until(lambda: unacknowledged(both.channel.socket) >= MOST_AHEAD)
+        assert unacknowledged(both.channel.socket) <= 4 * MOST_AHEAD
 
 
 @pytest_twisted.ensureDeferred

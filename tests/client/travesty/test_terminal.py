@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import re
 import signal
+import subprocess
+import termios
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,9 +14,10 @@ from pathlib import Path
 import pytest
 
 from tests.client.chat.screens import Screen, on_screen
+from tests.client.running import SOCK
 from tests.client.served import served, way
 from tests.daemons import Daemon
-from tests.processes import wait_until
+from tests.processes import PATIENCE, variables, wait_until
 
 Files = tuple[Path, Path, Path]
 TEXT = b"the cat sat. the cat ran. the dog sat.\n"
@@ -134,6 +137,26 @@ def test_at_the_prompt_it_takes_two(screen: Screen) -> None:
     screen.wait_for(r"^\(\^C again leaves\) >$")
     screen.type("C-c")
     assert screen.code() == 0
+
+
+def test_at_a_terminal_that_can_nothing_one_leaves_in_order(
+    daemon: Daemon, tls_files: Files
+) -> None:
+    ours, its = os.openpty()
+    try:
+        process = subprocess.Popen(
+            [SOCK, "travesty", *way(daemon, "travesty", "tcp", tls_files), "127.0.0.1"],
+            stdin=its,
+            stdout=its,
+            stderr=its,
+            env={**variables(), "TERM": "dumb"},
+        )
+        wait_until(lambda: not termios.tcgetattr(its)[3] & termios.ISIG, "it reads keys")
+        os.write(ours, b"reset\x03")
+        assert process.wait(PATIENCE) == 0
+    finally:
+        os.close(ours)
+        os.close(its)
 
 
 def test_the_end_of_the_input_leaves(screen: Screen) -> None:

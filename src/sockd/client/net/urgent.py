@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable
 
 from attrs import define, field
@@ -10,6 +11,10 @@ from sockd.client.net.channels import MOST_READ, NO_SIGNAL, SocketChannel
 from sockd.net.urgent import BYTE, IS_HERE, UrgentSocket, UrgentWatch
 
 __all__ = ["BYTE", "IS_HERE", "UrgentChannel"]
+
+MOST_AHEAD = 128 * 1024
+"""Bytes that the kernel takes and cannot send yet. An urgent byte is told of when it has it: behind
+megabytes, as it else takes, that comes too late on a slow way."""
 
 
 def _nobody(_: bytes) -> None:
@@ -33,6 +38,7 @@ class UrgentChannel(SocketChannel):
 
     def __attrs_post_init__(self) -> None:
         self.descriptor = self.socket.fileno()
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, MOST_AHEAD)
         self._urgent = UrgentSocket(self.socket, self._told)
         self._watch = UrgentWatch(self.reactor)
         self._watch.add(self)
