@@ -13,6 +13,22 @@ upload what has not been read yet is dropped, up to the byte; what was learnt is
 that is sent, an urgent byte comes back where it was cut off. Over TLS, Unix sockets, and where a
 network takes the urgent flag away, a line `ABORT` does the same for a client that has asked for
 `FEATURES`.
+
+The protocol can be typed, as far as it needs no urgent byte:
+
+    $ (echo DATA; echo a cat or a dog; echo .; echo GENERATE 6; echo BYE) | sock send localhost 2007
+    100 sockd travesty: DATA, GENERATE n, RESET, BYE
+    201 send a text, and a line that is "." alone
+    202 learnt: 4 words that differ
+    203 the text follows, and a line that is "." alone
+        ...
+    .
+    204 goodbye
+
+RESET is answered by 205, and forgets what was preloaded as well; so does DATA. FEATURES is answered
+by 206. Behind ABORT comes the end of what it ends, as it would come by itself, 202 or a line that
+is `.` alone, and then 207: at once where nothing was under way. 500 says what is wrong with a
+command, 552 that there is no room for all of a text, and how much is known of it.
 """
 
 from __future__ import annotations

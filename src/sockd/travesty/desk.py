@@ -36,7 +36,9 @@ class TravestyOptions:
     """What the travesty service can be told."""
 
     preload: FilePath = option(
-        FilePath(""), "a text that every connection begins with", validator=_learnable
+        FilePath(""),
+        "a file with a text that every connection begins with",
+        validator=_learnable,
     )
     max_words: int = option(
         2_000_000, "words of one text", validator=[validators.ge(3), validators.le(1 << 28)]
