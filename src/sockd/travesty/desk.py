@@ -115,14 +115,14 @@ class Desk:
         self._sorted[travesty] = True
         done: Deferred[None] = Deferred()
 
-        def sort() -> Deferred[None] | None:
-            if not self._sorted[travesty]:
-                return None
+        def sort() -> Deferred[None]:
+            # a thread for those that nobody wants, too: a lock calls who waits from within who ends
             return deferToThreadPool(reactor, reactor.getThreadPool(), work)
 
         def work() -> None:
-            travesty.finish()
-            give_back()
+            if self._sorted[travesty]:
+                travesty.finish()
+                give_back()
 
         def tell(result: Failure | None) -> None:
             if self._sorted.pop(travesty):
