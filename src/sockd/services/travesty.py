@@ -178,8 +178,7 @@ class TravestyStream(Requests):
             self._report_stop(Stage.UPLOAD, how="ABORT")
             return self._finish(more=ABORTED)
         if self._has_room and not self._travesty.is_full:  # a text has no holes
-            self._travesty.add(block)
-            self._has_room = self.context.shared.has_room(self._travesty)
+            self._has_room = self.context.shared.learn(self._travesty, block)
         return b""
 
     def _finish(self, before: bytes = b"", more: bytes = b"") -> Deferred[bytes]:

@@ -95,12 +95,19 @@ class Desk:
         options = self._context.options
         return Travesty(options.max_words, options.max_memory)
 
-    def has_room(self, travesty: Travesty) -> bool:
-        """Whether there is room for what it takes, which is remembered."""
+    def learn(self, travesty: Travesty, block: bytes) -> bool:
+        """Add a block to a text, if there is room: what all take is then beyond `memory` by no more
+        than that one block. Whether there was."""
+        if self._taken > self._context.options.memory:
+            return False
+        travesty.add(block)
+        self._count(travesty)
+        return True
+
+    def _count(self, travesty: Travesty) -> None:
         taken = travesty.memory
         self._taken += taken - self._texts.get(travesty, 0)
         self._texts[travesty] = taken
-        return self._taken <= self._context.options.memory
 
     def forget(self, travesty: Travesty) -> None:
         """Nobody wants it any more. While it is sorted, it takes what it takes."""
@@ -126,7 +133,7 @@ class Desk:
 
         def tell(result: Failure | None) -> None:
             if self._sorted.pop(travesty):
-                self.has_room(travesty)
+                self._count(travesty)
             else:
                 self.forget(travesty)
             done.callback(result)  # a Failure is one of the Deferred
