@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import AsyncExitStack
 
 import pytest_twisted
 
@@ -10,7 +11,7 @@ from sockd.travesty.desk import LEAST_MEMORY
 from sockd.travesty.model import BYTES_A_UNIQUE_WORD, BYTES_A_WORD, Travesty
 from sockd.travesty.uploads import BLOCK_BYTES
 from tests.helpers import make_context, until
-from tests.services.travesty_peers import Peer, busy_threads, served
+from tests.services.travesty_peers import ENDLESS, Peer, busy_threads, served
 
 
 @pytest_twisted.ensureDeferred
@@ -49,3 +50,24 @@ def test_many_texts_take_more_than_their_memory_by_one_block_at_most() -> None:
     for text in texts:
         desk.forget(text)
     assert desk.learn(texts[-1], block)
+
+
+@pytest_twisted.ensureDeferred
+async def test_texts_that_are_made_up_and_not_read_leave_half_of_the_memory_to_others() -> None:
+    async with served(memory=int(LEAST_MEMORY)) as instance, AsyncExitStack() as stack:
+        desk = instance.context.shared
+        lent: list[int] = []
+        lend = desk.lend
+        desk.lend = lambda size: lent.append(size) or lend(size)
+        for _ in range(5):
+            peer = Peer(instance)
+            stack.enter_context(peer.socket)
+            await peer.codes(100)
+            await peer.learn()
+            peer.send(ENDLESS)
+        await until(lambda: len(lent) >= 5)
+        await until(lambda: all(session.is_blocked for session in instance.guard.sessions))
+        assert min(lent) < desk._taken <= LEAST_MEMORY // 2
+        assert sum(lent) > LEAST_MEMORY // 2
+        assert desk.learn(text := desk.new(), b"a b c")
+        desk.forget(text)

@@ -135,7 +135,8 @@ class TravestyStream(Requests):
         if not 1 <= count <= LARGEST_COUNT:
             return self._refuse(f"GENERATE n, a number of words from 1 to {LARGEST_COUNT}")
         try:
-            pieces = self._travesty.generate(count, self.context.world.random)
+            shared = self.context.shared
+            pieces = self._travesty.generate(count, self.context.world.random, shared)
         except ValueError as error:
             return self._refuse(f"{error}: send a text with DATA first")
         if self._is_stopped:

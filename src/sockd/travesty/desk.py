@@ -48,7 +48,7 @@ class TravestyOptions:
     )
     memory: Size = option(
         Size(512 * 1024 * 1024),
-        "memory of the texts of all connections",
+        "memory of the texts of all connections; half of it helps to make up new ones, too",
         validator=validators.ge(LEAST_MEMORY),
     )
 
@@ -108,6 +108,17 @@ class Desk:
         taken = travesty.memory
         self._taken += taken - self._texts.get(travesty, 0)
         self._texts[travesty] = taken
+
+    def lend(self, size: int) -> bool:
+        """See `Room`: what a text that is made up takes. Half is left to those that come."""
+        if self._taken + size > self._context.options.memory // 2:
+            return False
+        self._taken += size
+        return True
+
+    def take_back(self, size: int) -> None:
+        """See `Room`."""
+        self._taken -= size
 
     def forget(self, travesty: Travesty) -> None:
         """Nobody wants it any more. While it is sorted, it takes what it takes."""
