@@ -69,5 +69,6 @@ async def test_texts_that_are_made_up_and_not_read_leave_half_of_the_memory_to_o
         await until(lambda: all(session.is_blocked for session in instance.guard.sessions))
         assert min(lent) < desk._taken <= LEAST_MEMORY // 2
         assert sum(lent) > LEAST_MEMORY // 2
-        assert desk.learn(text := desk.new(), b"a b c")
+        text = desk.new()
+        assert desk.learn(text, b"a b c")
         desk.forget(text)

@@ -17,6 +17,7 @@ network takes the urgent flag away, a line `ABORT` does the same for a client th
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from enum import Enum
 from typing import Any
@@ -48,6 +49,10 @@ END = wire.END + b"\r\n"
 ABORTED = wire.answer(wire.ABORTED, "nothing is under way any more")
 MOST_UNHEARD = 64 * 1024
 """Bytes that are looked through for `ABORT` while a text is sent; then no more are read."""
+MOST_PEEKED = 1024
+"""Bytes that are looked through for a command that asks for a text to come or to go: a client waits
+for answers, so there are few."""
+_TRANSFER = re.compile(rb"^!*(?:DATA|GENERATE)\b", re.IGNORECASE | re.MULTILINE)
 
 
 class Stage(Enum):
@@ -256,9 +261,9 @@ class TravestyStream(Requests):
         """An urgent byte has come, or is announced: ^C at the client."""
         assert self._urgent is not None
         stage = self._stage
-        is_over = stage is Stage.COMMANDS and not self._owes_mark
         if self.is_closing:
             return
+        is_over = stage is Stage.COMMANDS and (not self._owes_mark or self._is_for_next)
         if is_over and not self._awaits_byte:
             self._mark = self.buffer.taken + len(self.buffer) + self._urgent.ahead
             return
@@ -277,6 +282,12 @@ class TravestyStream(Requests):
             self.drop()
         if not (is_over or is_told):
             self._report_stop(stage, dropped)
+
+    @property
+    def _is_for_next(self) -> bool:
+        """Whether another transfer is asked for before the urgent byte that was told of."""
+        assert self._urgent is not None
+        return _TRANSFER.search(self.buffer.held + self._urgent.peek(MOST_PEEKED)) is not None
 
     @property
     def _is_stopped(self) -> bool:
