@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import AsyncExitStack
+from typing import Any
 
 import pytest_twisted
 
@@ -58,7 +59,12 @@ async def test_texts_that_are_made_up_and_not_read_leave_half_of_the_memory_to_o
         desk = instance.context.shared
         lent: list[int] = []
         lend = desk.lend
-        desk.lend = lambda size: lent.append(size) or lend(size)
+
+        def written_down(size: int) -> bool:
+            lent.append(size)
+            return bool(lend(size))
+
+        desk.lend = written_down
         for _ in range(5):
             peer = Peer(instance)
             stack.enter_context(peer.socket)
@@ -66,7 +72,8 @@ async def test_texts_that_are_made_up_and_not_read_leave_half_of_the_memory_to_o
             await peer.learn()
             peer.send(ENDLESS)
         await until(lambda: len(lent) >= 5)
-        await until(lambda: all(session.is_blocked for session in instance.guard.sessions))
+        sessions: Any = instance.guard.sessions
+        await until(lambda: all(session.is_blocked for session in sessions))
         assert min(lent) < desk._taken <= LEAST_MEMORY // 2
         assert sum(lent) > LEAST_MEMORY // 2
         text = desk.new()
