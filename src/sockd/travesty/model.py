@@ -114,6 +114,7 @@ class Travesty:
         """Sort what was learnt; nothing can be added any more. It takes long (see `index`), and may
         be called in a thread of its own."""
         import numpy as np  # as in `index`
+        import numpy.random  # for those who walk: they would be kept waiting for 20 ms
 
         if not self._text:
             return
