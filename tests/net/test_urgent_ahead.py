@@ -34,3 +34,20 @@ def test_urgent_bytes_that_were_told_of_are_not_among_what_stands_before_another
             await_bytes(far, 3 * number + 3)
             assert urgent.look()
         assert urgent.ahead == 4
+
+
+def test_what_stands_before_a_byte_can_be_seen_and_is_still_read() -> None:
+    with connected() as (near, far):
+        far.setblocking(False)
+        urgent = UrgentSocket(far, lambda _: None)
+        near.send(b"before")
+        await_bytes(far, 6)
+        assert urgent.peek(100) == b""  # no byte was told of
+        near.send(b"!", socket.MSG_OOB)
+        near.send(b"after")
+        await_bytes(far, 12)
+        assert urgent.look()
+        assert urgent.peek(3) == b"bef"
+        assert urgent.peek(100) == b"before"
+        assert urgent.read(100) in (b"before", b"beforeafter")
+        assert urgent.peek(100) == b""

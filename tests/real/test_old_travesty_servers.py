@@ -102,7 +102,7 @@ def test_an_upload_to_an_old_server_is_interrupted_and_the_next_command_is_in_st
             client.interrupts()
             os.kill(process, signal.SIGCONT)
             server.wait_for(rf"(?s)(?:^upload: aborted$.*?^said 202.*?){{{count}}}")
-            client.skips_to(r"\(stopped\)")
+            client.skips_to(r"\(stopped; [\d,]+ bytes were sent\)")
             known = client.skips_to(r"([\d,]+) unique words?")[1]
             assert int(known.replace(b",", b"")) < LINES
             client.prompt()

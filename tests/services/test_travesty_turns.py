@@ -13,7 +13,7 @@ from sockd.net.requests import BYTES_PER_TURN
 from sockd.net.turns import PASS_SECONDS, TURN_SECONDS
 from sockd.travesty.model import Travesty
 from sockd.travesty.uploads import BLOCK_BYTES
-from sockd.travesty.walk import Chances
+from sockd.travesty.walk import PLENTY, Chances, Room
 from tests.helpers import connect, make_context
 from tests.memory import Client, Loop
 
@@ -34,7 +34,7 @@ class Slow(Travesty):
         self.work()
         super().add(text)
 
-    def generate(self, count: int, random: Chances) -> Iterator[bytes]:
+    def generate(self, count: int, random: Chances, room: Room = PLENTY) -> Iterator[bytes]:
         for _ in range(count):
             self.work()
             yield PIECE

@@ -188,6 +188,37 @@ async def test_behind_a_text_that_was_sent_whole_one_mark_comes_and_only_one() -
         assert len(peer.marks) == 1
 
 
+@pytest.mark.parametrize("before", [b"", b"what?\r\n"])
+@pytest.mark.parametrize("part", [0, 2, 6])
+@pytest_twisted.ensureDeferred
+async def test_behind_a_text_that_was_sent_whole_the_byte_is_for_the_upload_before_it(
+    before: bytes, part: int
+) -> None:
+    async with joined() as peer:
+        await peer.learn()
+        peer.send(ASKED)
+        await peer.text()
+        peer.send(before + b"data\r\n"[:part])
+        if part:
+            await until_read(peer, len(UPLOAD + ASKED + before) + part)
+        peer.urge(b"data\r\n"[part:] + b"!")
+        await peer.codes(*([500] if before else []), 201, 202)
+        await peer.bye()
+        assert not peer.marks
+
+
+@pytest_twisted.ensureDeferred
+async def test_behind_a_text_that_was_sent_whole_the_byte_is_for_the_one_asked_for_next() -> None:
+    async with joined() as peer:
+        await peer.learn()
+        peer.send(ASKED)
+        await peer.text()
+        peer.urge(ENDLESS + b"!")
+        assert (await peer.mark()).startswith(b"203 ")
+        await peer.bye()
+        assert len(peer.marks) == 1
+
+
 @pytest.mark.parametrize("count", [2, 3, 50])
 @pytest_twisted.ensureDeferred
 async def test_of_urgent_bytes_in_a_row_one_is_answered(count: int) -> None:

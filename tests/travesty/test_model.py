@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+import subprocess
+import sys
 from collections import Counter
 from itertools import pairwise
 
@@ -186,3 +188,20 @@ def test_what_is_no_utf_8_is_kept_byte_for_byte() -> None:
         b"x",
         b"y",
     }
+
+
+def test_all_that_takes_long_to_load_is_loaded_where_a_text_is_sorted() -> None:
+    program = """if True:
+        import random, sys
+        from sockd.travesty.model import Travesty
+        text = Travesty(1000, 10**7)
+        text.add(b"a b c " * 9)
+        assert "numpy" not in sys.modules
+        text.finish()
+        known = set(sys.modules)
+        for _ in text.generate(100_000, random.Random(1)):
+            pass
+        assert "numpy.random" in known
+        assert not [name for name in set(sys.modules) - known if name.startswith("numpy")]
+    """
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)

@@ -99,6 +99,41 @@ def test_where_no_pair_comes_often_one_walks_alone(monkeypatch: pytest.MonkeyPat
     steps(chain, 3 * ALONE)
 
 
+class Little:
+    """Room for one batch of readers."""
+
+    def __init__(self) -> None:
+        self.lent: list[int] = []
+
+    def lend(self, size: int) -> bool:
+        if self.lent:
+            return False
+        self.lent.append(size)
+        return True
+
+    def take_back(self, size: int) -> None:
+        self.lent.remove(size)
+
+
+def test_where_there_is_no_memory_for_readers_one_walks_alone_until_there_is() -> None:
+    chain, room = chain_of(*[0, 1, 2] * 50), Little()
+    first, second = (walk(chain, random.Random(seed), room) for seed in (1, 2))
+    while len(next(first)):  # readers of the first set out
+        pass
+    [size] = room.lent
+    assert size == (LEAST + int(6 / chain.home_share)) * READERS * 4 <= MOST * READERS * 4
+    sizes = [len(pairs) for pairs in islice(second, 100)]
+    assert sizes == [STEPS_AT_ONCE] * 100
+    del first
+    assert not room.lent
+    assert not len(next(second))
+    assert room.lent == [size]
+    while room.lent and not len(next(second)):
+        pass
+    second.close()  # type: ignore[attr-defined] # a generator
+    assert not room.lent
+
+
 def test_what_is_handed_out_at_once_is_bounded() -> None:
     chain = chain_of(*[0, 1, 2] * 50)
     sizes = [len(pairs) for pairs in islice(walk(chain, random.Random(1)), 3_000)]

@@ -9,6 +9,12 @@ from string import ascii_lowercase
 from sockd.formats.text import escape
 
 
+class UrgentByte(bytes):
+    """One that is urgent, where ordinary ones are told of too."""
+
+    __slots__ = ()
+
+
 def normal_data(data: bytes) -> str:
     """What is said of a read: how many bytes there were, and which.
 

@@ -146,6 +146,11 @@ class UrgentSocket:
         """Ordinary bytes that are unread before the last urgent byte that was told of."""
         return self._ordinary(self._end)
 
+    def peek(self, most: int) -> bytes:
+        """So many bytes at most of what stands there, other urgent ones with it."""
+        size = min(most, self._end - 1 - self._read_so_far)
+        return self.sock.recv(size, socket.MSG_PEEK) if size > 0 else b""
+
     def send(self, byte: bytes) -> bool:
         """Send an urgent byte. False where there is no room. Raises OSError."""
         try:

@@ -69,6 +69,10 @@ class Urgent:
         """See `UrgentSocket.ahead`."""
         return self._socket.ahead
 
+    def peek(self, most: int) -> bytes:
+        """See `UrgentSocket.peek`."""
+        return self._socket.peek(most)
+
     @property
     def is_coming(self) -> bool:
         """See `UrgentSocket.is_coming`. Nothing wakes us for this: who does not read looks."""

@@ -13,10 +13,27 @@ upload what has not been read yet is dropped, up to the byte; what was learnt is
 that is sent, an urgent byte comes back where it was cut off. Over TLS, Unix sockets, and where a
 network takes the urgent flag away, a line `ABORT` does the same for a client that has asked for
 `FEATURES`.
+
+The protocol can be typed, as far as it needs no urgent byte:
+
+    $ (echo DATA; echo a cat or a dog; echo .; echo GENERATE 6; echo BYE) | sock send localhost 2007
+    100 sockd travesty: DATA, GENERATE n, RESET, BYE
+    201 send a text, and a line that is "." alone
+    202 learnt: 4 words that differ
+    203 the text follows, and a line that is "." alone
+        ...
+    .
+    204 goodbye
+
+RESET is answered by 205, and forgets what was preloaded as well; so does DATA. FEATURES is answered
+by 206. Behind ABORT comes the end of what it ends, as it would come by itself, 202 or a line that
+is `.` alone, and then 207: at once where nothing was under way. 500 says what is wrong with a
+command, 552 that there is no room for all of a text, and how much is known of it.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from enum import Enum
 from typing import Any
@@ -48,6 +65,10 @@ END = wire.END + b"\r\n"
 ABORTED = wire.answer(wire.ABORTED, "nothing is under way any more")
 MOST_UNHEARD = 64 * 1024
 """Bytes that are looked through for `ABORT` while a text is sent; then no more are read."""
+MOST_PEEKED = 1024
+"""Bytes that are looked through for a command that asks for a text to come or to go: a client waits
+for answers, so there are few."""
+_TRANSFER = re.compile(rb"^!*(?:DATA|GENERATE)\b", re.IGNORECASE | re.MULTILINE)
 
 
 class Stage(Enum):
@@ -135,7 +156,8 @@ class TravestyStream(Requests):
         if not 1 <= count <= LARGEST_COUNT:
             return self._refuse(f"GENERATE n, a number of words from 1 to {LARGEST_COUNT}")
         try:
-            pieces = self._travesty.generate(count, self.context.world.random)
+            shared = self.context.shared
+            pieces = self._travesty.generate(count, self.context.world.random, shared)
         except ValueError as error:
             return self._refuse(f"{error}: send a text with DATA first")
         if self._is_stopped:
@@ -178,8 +200,7 @@ class TravestyStream(Requests):
             self._report_stop(Stage.UPLOAD, how="ABORT")
             return self._finish(more=ABORTED)
         if self._has_room and not self._travesty.is_full:  # a text has no holes
-            self._travesty.add(block)
-            self._has_room = self.context.shared.has_room(self._travesty)
+            self._has_room = self.context.shared.learn(self._travesty, block)
         return b""
 
     def _finish(self, before: bytes = b"", more: bytes = b"") -> Deferred[bytes]:
@@ -256,9 +277,9 @@ class TravestyStream(Requests):
         """An urgent byte has come, or is announced: ^C at the client."""
         assert self._urgent is not None
         stage = self._stage
-        is_over = stage is Stage.COMMANDS and not self._owes_mark
         if self.is_closing:
             return
+        is_over = stage is Stage.COMMANDS and (not self._owes_mark or self._is_for_next)
         if is_over and not self._awaits_byte:
             self._mark = self.buffer.taken + len(self.buffer) + self._urgent.ahead
             return
@@ -277,6 +298,12 @@ class TravestyStream(Requests):
             self.drop()
         if not (is_over or is_told):
             self._report_stop(stage, dropped)
+
+    @property
+    def _is_for_next(self) -> bool:
+        """Whether another transfer is asked for before the urgent byte that was told of."""
+        assert self._urgent is not None
+        return _TRANSFER.search(self.buffer.held + self._urgent.peek(MOST_PEEKED)) is not None
 
     @property
     def _is_stopped(self) -> bool:

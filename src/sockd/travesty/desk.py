@@ -36,7 +36,9 @@ class TravestyOptions:
     """What the travesty service can be told."""
 
     preload: FilePath = option(
-        FilePath(""), "a text that every connection begins with", validator=_learnable
+        FilePath(""),
+        "a file with a text that every connection begins with",
+        validator=_learnable,
     )
     max_words: int = option(
         2_000_000, "words of one text", validator=[validators.ge(3), validators.le(1 << 28)]
@@ -48,7 +50,7 @@ class TravestyOptions:
     )
     memory: Size = option(
         Size(512 * 1024 * 1024),
-        "memory of the texts of all connections",
+        "memory of the texts of all connections; half of it helps to make up new ones, too",
         validator=validators.ge(LEAST_MEMORY),
     )
 
@@ -95,12 +97,30 @@ class Desk:
         options = self._context.options
         return Travesty(options.max_words, options.max_memory)
 
-    def has_room(self, travesty: Travesty) -> bool:
-        """Whether there is room for what it takes, which is remembered."""
+    def learn(self, travesty: Travesty, block: bytes) -> bool:
+        """Add a block to a text, if there is room: what all take is then beyond `memory` by no more
+        than that one block. Whether there was."""
+        if self._taken > self._context.options.memory:
+            return False
+        travesty.add(block)
+        self._count(travesty)
+        return True
+
+    def _count(self, travesty: Travesty) -> None:
         taken = travesty.memory
         self._taken += taken - self._texts.get(travesty, 0)
         self._texts[travesty] = taken
-        return self._taken <= self._context.options.memory
+
+    def lend(self, size: int) -> bool:
+        """See `Room`: what a text that is made up takes. Half is left to those that come."""
+        if self._taken + size > self._context.options.memory // 2:
+            return False
+        self._taken += size
+        return True
+
+    def take_back(self, size: int) -> None:
+        """See `Room`."""
+        self._taken -= size
 
     def forget(self, travesty: Travesty) -> None:
         """Nobody wants it any more. While it is sorted, it takes what it takes."""
@@ -115,18 +135,18 @@ class Desk:
         self._sorted[travesty] = True
         done: Deferred[None] = Deferred()
 
-        def sort() -> Deferred[None] | None:
-            if not self._sorted[travesty]:
-                return None
+        def sort() -> Deferred[None]:
+            # a thread for those that nobody wants, too: a lock calls who waits from within who ends
             return deferToThreadPool(reactor, reactor.getThreadPool(), work)
 
         def work() -> None:
-            travesty.finish()
-            give_back()
+            if self._sorted[travesty]:
+                travesty.finish()
+                give_back()
 
         def tell(result: Failure | None) -> None:
             if self._sorted.pop(travesty):
-                self.has_room(travesty)
+                self._count(travesty)
             else:
                 self.forget(travesty)
             done.callback(result)  # a Failure is one of the Deferred

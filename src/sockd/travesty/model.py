@@ -12,7 +12,7 @@ from attrs import define, field
 from sockd.travesty.chain import Chain, index
 from sockd.travesty.filling import Filler
 from sockd.travesty.uploads import letters_end
-from sockd.travesty.walk import Chances, walk
+from sockd.travesty.walk import PLENTY, Chances, Room, walk
 
 if TYPE_CHECKING:
     import numpy as np
@@ -114,6 +114,7 @@ class Travesty:
         """Sort what was learnt; nothing can be added any more. It takes long (see `index`), and may
         be called in a thread of its own."""
         import numpy as np  # as in `index`
+        import numpy.random  # for those who walk: they would be kept waiting for 20 ms
 
         if not self._text:
             return
@@ -126,24 +127,26 @@ class Travesty:
         self._kept = chain.memory + self._words.nbytes + kept_words
         self._forget_text()
 
-    def generate(self, count: int, random: Chances) -> Iterator[bytes]:
+    def generate(self, count: int, random: Chances, room: Room = PLENTY) -> Iterator[bytes]:
         """So many words of a new text in paragraphs, some lines at a time, or none for now.
 
         Raises ValueError where no words are known.
         """
         if self._chain is None or self._words is None:
             raise ValueError("no words are known")
-        return _made_up(self._chain, self._words, count, random)
+        return _made_up(walk(self._chain, random, room), self._words, count, Filler(random))
 
     def _forget_text(self) -> None:
         self._numbers, self._text, self._word_bytes = _Numbers(), array("I"), 0
 
 
 def _made_up(
-    chain: Chain, words: NDArray[np.object_], count: int, random: Chances
+    way: Iterator[list[int] | NDArray[np.uint32]],
+    words: NDArray[np.object_],
+    count: int,
+    filler: Filler,
 ) -> Iterator[bytes]:
-    filler = Filler(random)
-    for pairs in walk(chain, random):
+    for pairs in way:
         chosen = pairs[:count]
         count -= len(chosen)
         yield filler.fill(b" ".join(words.take(chosen).tolist())) if len(chosen) else b""

@@ -58,6 +58,11 @@ class Uploads:
         return len(self._held)
 
     @property
+    def held(self) -> bytes:
+        """Those bytes."""
+        return bytes(self._held)
+
+    @property
     def has_request(self) -> bool:
         """Whether there is a line, a block or the end of a text to take."""
         if self._size < 0:

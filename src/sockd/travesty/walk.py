@@ -29,7 +29,8 @@ READERS = 256
 LEAST = 1024
 """Steps of a reader before it looks for home."""
 MOST = 4 * LEAST
-"""Steps of a reader at most: the memory for a batch of them is `READERS` times four bytes each."""
+"""Steps of a reader at most: all of them take four million bytes, and twice that for a moment."""
+_BYTES_A_STEP = 4 * READERS
 _WAYS_HOME = 6.0
 """How many times the mean way home a reader is given: one in 400 does not come there."""
 _SLICE = 25
@@ -48,16 +49,44 @@ class Chances(Protocol):
         """So many bits."""
 
 
-def walk(chain: Chain, random: Chances) -> Iterator[list[int] | NDArray[np.uint32]]:
+class Room(Protocol):
+    """Where memory for many readers comes from. Where there is none, one walks alone."""
+
+    def lend(self, size: int) -> bool:
+        """So many bytes, if there are as many."""
+
+    def take_back(self, size: int) -> None:
+        """They are free again."""
+
+
+class _Plenty:
+    def lend(self, size: int) -> bool:
+        return True
+
+    def take_back(self, size: int) -> None:
+        pass
+
+
+PLENTY: Room = _Plenty()
+
+
+def walk(
+    chain: Chain, random: Chances, room: Room = PLENTY
+) -> Iterator[list[int] | NDArray[np.uint32]]:
     """Pairs that follow each other, without end: some hundreds at a time, or none for now."""
-    steps, pair = 0, chain.start
-    while steps < ALONE or not _is_near_home(chain):
-        pairs = _walk_alone(chain, pair, random)
-        pair = pairs[-1]
-        steps += len(pairs)
-        yield pairs
+    alone, pair = 0, chain.start
+    size = _steps_together(chain) * _BYTES_A_STEP
     while True:
-        pair = yield from _walk_together(chain, pair, random)
+        if alone >= ALONE and _is_near_home(chain) and room.lend(size):
+            try:
+                pair = yield from _walk_together(chain, pair, random)
+            finally:  # who goes on no more lets go of this
+                room.take_back(size)
+        else:
+            pairs = _walk_alone(chain, pair, random)
+            pair = pairs[-1]
+            alone += len(pairs)
+            yield pairs
 
 
 def _walk_alone(chain: Chain, pair: int, random: Chances) -> list[int]:
@@ -69,7 +98,12 @@ def _walk_alone(chain: Chain, pair: int, random: Chances) -> list[int]:
 
 def _is_near_home(chain: Chain) -> bool:
     """Whether readers come home soon enough for many of them to be worth while."""
-    return LEAST + _WAYS_HOME / chain.home_share <= MOST
+    return _steps_together(chain) <= MOST
+
+
+def _steps_together(chain: Chain) -> int:
+    """Steps of each of many readers."""
+    return LEAST + int(_WAYS_HOME / chain.home_share)
 
 
 def _walk_together(
@@ -98,7 +132,7 @@ def _read_side_by_side(
     chances = np.random.default_rng(random.getrandbits(128))
     pairs = np.full(READERS, chain.home, np.uint32)
     pairs[0] = pair
-    steps = LEAST + int(_WAYS_HOME / chain.home_share)
+    steps = _steps_together(chain)
     paths = np.empty((steps, READERS), np.uint32)
     for start in range(0, steps, _SLICE):
         rows = paths[start : start + _SLICE]

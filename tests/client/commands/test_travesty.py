@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -234,6 +235,16 @@ def test_by_an_interrupt_an_upload_is_stopped_in_order(daemon: Daemon, there: li
     wait_until(lambda: daemon.events("transfer-stopped")[before:], "it is in the log")
     [stopped] = daemon.events("transfer-stopped")[before:]
     assert (stopped["transfer"], stopped["how"]) == ("upload", "urgent byte")
+
+
+def test_explain_tells_the_urgent_bytes_from_others(there: list[str], text: Path) -> None:
+    with sock_open("travesty", "--explain", "--generate", "1000000000", text, *there) as process:
+        assert process.stdout is not None
+        process.stdout.read(1000)
+        os.kill(process.pid, signal.SIGINT)
+        _, err = process.communicate(timeout=PATIENCE)
+    told = re.findall(rb"^# .*: (write to|read from) .* \(tcp\), 1 urgent byte$", err, re.M)
+    assert told == [b"write to", b"read from"]
 
 
 def test_an_interrupt_with_nothing_under_way_ends_it() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 from attrs import define
@@ -25,9 +25,6 @@ from sockd.client.waiting import beside, sleep, wake
 from sockd.formats import ports
 from sockd.formats.urgent import short_lines, without_line_end
 
-if TYPE_CHECKING:
-    from sockd.client.net.urgent import UrgentChannel
-
 LINES = 30
 """Half a minute of them, as the program has that this one is made after."""
 INTERVAL = 1.0
@@ -40,8 +37,6 @@ class Session:
 
     plan: Plan
     stream: Stream
-    channel: UrgentChannel
-    """The stream's."""
     talk: Talk
     sent: int = 0
     urgent: int = 0
@@ -63,14 +58,13 @@ class Session:
 
     def send_urgent(self) -> None:
         """At ^C: an urgent byte; once all is sent there is none to be sent any more."""
+        from sockd.client.net.urgent import write_urgent
+
         if self._is_over:
             return
         self.urgent += 1
         self._tell("1 byte of urgent data: !")
-        self.stream.bytes_sent += 1
-        if self.stream.on_write is not None:
-            self.stream.on_write(b"!")
-        self.channel.send_urgent(b"!")
+        write_urgent(self.stream)
 
     async def _send(self) -> None:
         await self._send_urgent_after(0)
@@ -142,7 +136,7 @@ class Plan:
 
         if not isinstance(stream.channel, UrgentChannel):
             raise UsageFault("urgent data works on Linux alone")
-        return await Session(self, stream, stream.channel, talk).go()
+        return await Session(self, stream, talk).go()
 
 
 def _refuse(context: click.Context, option: click.Parameter, value: Any) -> None:

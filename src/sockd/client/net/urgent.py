@@ -8,9 +8,11 @@ from collections.abc import Callable
 from attrs import define, field
 
 from sockd.client.net.channels import MOST_READ, NO_SIGNAL, SocketChannel
+from sockd.client.net.streams import Stream
+from sockd.formats.urgent import UrgentByte
 from sockd.net.urgent import BYTE, IS_HERE, UrgentSocket, UrgentWatch
 
-__all__ = ["BYTE", "IS_HERE", "UrgentChannel"]
+__all__ = ["BYTE", "IS_HERE", "UrgentChannel", "write_urgent"]
 
 MOST_AHEAD = 128 * 1024
 """Bytes that the kernel takes and cannot send yet. An urgent byte is told of when it has it: behind
@@ -89,3 +91,12 @@ class UrgentChannel(SocketChannel):
             sent = self.socket.send(self._unsent[:place], NO_SIGNAL)
         self._places = [place - sent for place in self._places if place >= sent]
         return sent
+
+
+def write_urgent(stream: Stream) -> None:
+    """Send an urgent byte on a stream that has an `UrgentChannel`, behind all that was written."""
+    assert isinstance(stream.channel, UrgentChannel)
+    stream.bytes_sent += 1
+    if stream.on_write is not None:
+        stream.on_write(UrgentByte(BYTE))
+    stream.channel.send_urgent()

@@ -13,11 +13,12 @@ from twisted.python.failure import Failure
 
 from sockd.client.errors import ClientError, Unreachable, UsageFault
 from sockd.client.net.streams import Stream
-from sockd.client.net.urgent import UrgentChannel
+from sockd.client.net.urgent import UrgentChannel, write_urgent
 from sockd.client.talk.input import Source
 from sockd.client.travesty.conversation import Conversation
 from sockd.client.travesty.told import Broken, Done, Effect, Outcome, Patience, Send, Text, Urge
 from sockd.client.waiting import beside, wake
+from sockd.formats.urgent import UrgentByte
 
 MARK_WAIT = 3.0
 """Seconds for a server to notice an urgent byte, and to say so: more than any round trip."""
@@ -149,9 +150,11 @@ class Client:
     def _heard(self, data: bytes) -> None:
         self._do(lambda: self.conversation.received(data))
 
-    def _urged(self, _: bytes) -> None:
+    def _urged(self, byte: bytes) -> None:
         """An urgent byte has come. Where nobody waits for one it means nothing."""
         assert self._channel is not None
+        if self.stream.on_read is not None:
+            self.stream.on_read(UrgentByte(byte))
         if self.conversation.wants_mark:
             count = self._channel.discard()
             self._do(lambda: self.conversation.mark(count))
@@ -197,8 +200,7 @@ class Client:
             case Send(data):
                 self.stream.write(data)
             case Urge():
-                assert self._channel is not None
-                self._channel.send_urgent()
+                write_urgent(self.stream)
             case Text(data):
                 self.out(data)
             case Done(outcome):

@@ -49,6 +49,7 @@ HELP = (
     ("reset", "have the text forgotten"),
     ("bye, goodbye, quit", "leave"),
     ("help", "what can be typed"),
+    ("^C", "stop what is under way; at the prompt, twice: leave"),
 )
 NAMES = ("analyze", "generate", "reset", "bye", "goodbye", "quit", "help")
 _ALONE: dict[str, Typed] = {
