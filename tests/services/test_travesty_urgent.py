@@ -351,3 +351,14 @@ async def test_one_that_is_stopped_stops_nobody_else() -> None:
             other.urge()
             await other.mark()
             await other.bye()
+
+
+@pytest_twisted.ensureDeferred
+async def test_the_data_mark_behind_telnet_s_urgent_byte_is_no_part_of_the_next_command() -> None:
+    async with joined() as peer:
+        peer.send(b"DATA\r\nto be")
+        await peer.codes(201)
+        peer.urge(b"\xff")
+        peer.send(b"\xf2RESET\r\n")
+        await peer.codes(202, 205)
+        await peer.bye()

@@ -68,7 +68,10 @@ MOST_UNHEARD = 64 * 1024
 MOST_PEEKED = 1024
 """Bytes that are looked through for a command that asks for a text to come or to go: a client waits
 for answers, so there are few."""
-_TRANSFER = re.compile(rb"^!*(?:DATA|GENERATE)\b", re.IGNORECASE | re.MULTILINE)
+_BEHIND_MARKS = urgent.BYTE + b"\xf2"
+"""What may stand before a command: urgent bytes whose mark another one has taken, and the data mark
+that telnet sends behind its own."""
+_TRANSFER = re.compile(rb"^[!\xf2]*(?:DATA|GENERATE)\b", re.IGNORECASE | re.MULTILINE)
 
 
 class Stage(Enum):
@@ -248,9 +251,9 @@ class TravestyStream(Requests):
         if self._awaits_byte:
             return  # it was sent before the byte
         if self._stage is not Stage.UPLOAD and not len(self.buffer):
-            # urgent bytes whose mark another one has taken: no command begins like that
+            # no command begins like that
             size = len(data)
-            data = data.lstrip(urgent.BYTE)
+            data = data.lstrip(_BEHIND_MARKS)
             self.buffer.taken += size - len(data)
         if data:
             super().received(data)
