@@ -14,7 +14,7 @@ TOO_OLD = 'import sys; sys.version_info >= (3, 11) or sys.exit("sockd needs Pyth
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test test-quick test-once test-oldest test-uvloop test-epoll test-asyncio bench bench-quick bench-client bench-tools soak lint docs lock clean
+.PHONY: help run test test-quick test-once test-oldest test-uvloop test-epoll test-asyncio bench bench-quick bench-client bench-travesty bench-tools soak lint docs lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -31,11 +31,13 @@ ONCE = $(filter-out tests/client/test_doors.py tests/client/test_calling.py, \
   listen/test_strings.py options reactor/test_differential.py reactor/test_foundations.py \
   reactor/test_twisted.py reactor/test_uv.py real/test_old_chat_servers.py test_clients_page.py \
   test_docs.py \
-  test_events_page.py test_packaging.py test_plugins.py test_startup.py test_style.py)
+  test_events_page.py test_packaging.py test_plugins.py test_startup.py test_style.py \
+  travesty)
 REACTORS = uvloop epoll asyncio
 # What stands on private parts of Twisted. The newest Twisted and uvloop are those of the lock, which
 # `make lock ARGS=--upgrade` moves on.
-BUILT_ON = $(addprefix tests/,reactor net/test_listener.py net/test_proxy.py net/test_tls_stream.py)
+BUILT_ON = $(addprefix tests/,reactor net/test_listener.py net/test_proxy.py net/test_tls_stream.py \
+  net/test_urgent_transport.py net/test_urgent_sending.py)
 # Parts of the suite side by side, on two processors: each waits half of its time.
 JOBS ?= 3
 
@@ -66,6 +68,9 @@ bench-quick: $(VENV)/.dev bench-tools ## the same in two minutes, less exact and
 
 bench-client: $(VENV)/.dev bench-tools ## measure the client beside one in C, and where it begins to measure itself
 	@$(BIN)/python -m benchmarks.client $(ARGS)
+
+bench-travesty: $(VENV)/.dev ## measure what travesty learns and makes up beside the same in Perl
+	@$(BIN)/python -m benchmarks.travesty $(ARGS)
 
 soak: $(VENV)/.dev bench-tools ## full load for SECONDS (600): nothing may grow
 	@$(BIN)/python -m benchmarks.soak $(SECONDS) $(ARGS)

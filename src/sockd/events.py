@@ -52,6 +52,13 @@ class Services(int):
         return f"{int(self)} service{'s' * (self != 1)}"
 
 
+class Untold(int):
+    """How many events of the same kind were not told before this one."""
+
+    def __str__(self) -> str:
+        return f" (and {int(self)} more since the last report)" if self else ""
+
+
 SENTENCES = {
     "started": "sockd {version} runs {services} on the {reactor}",
     "stopped": "sockd has stopped",
@@ -79,6 +86,13 @@ SENTENCES = {
     "logged-off": (
         "{service}: {user} of {peer} is gone after {duration:.3f} s: {reason}{suppressed}"
     ),
+    # texts
+    "transfer-stopped": (
+        "{service}: {peer} has stopped its {transfer} by {how}; {dropped} bytes dropped{suppressed}"
+    ),
+    # urgent data
+    "normal-data": "{service}: {peer}: got {size} bytes of normal data: {text}{suppressed}",
+    "urgent-data": "{service}: {peer}: got 1 byte of urgent data: {text}{suppressed}",
     # programs
     "child-started": "{service}: started {program} as process {pid} for {peer}",
     "child-said": "{service}: process {pid} of {peer} reports: {text}",

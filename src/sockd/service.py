@@ -24,7 +24,6 @@ from sockd.net.context import Context
 from sockd.net.datagram import Datagrams, Sender
 from sockd.net.stream import Stream
 
-STREAM_TRANSPORTS = ("tcp", "tls", "unix")
 DATAGRAM_TRANSPORTS = ("udp", "unixgram")
 SENDER_TRANSPORTS = ("multicast",)
 PROTOCOLS = ("stream", "datagram", "sender")
@@ -196,7 +195,7 @@ class Door:
     def transports(self) -> tuple[str, ...]:
         """The transports it can be listened on."""
         return (
-            (STREAM_TRANSPORTS if self.stream else ())
+            (self.stream.transports if self.stream else ())
             + (DATAGRAM_TRANSPORTS if self.datagram else ())
             + (SENDER_TRANSPORTS if self.sender else ())
         )

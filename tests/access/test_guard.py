@@ -214,6 +214,14 @@ def test_a_port_that_the_daemon_opens_later_is_not_answered_from_then_on() -> No
     assert guard.datagram_refusal("192.0.2.1", PORT)
 
 
+def test_who_sends_over_ipv4_from_a_port_that_we_have_over_ipv6_is_answered() -> None:
+    host = make_world()
+    guard = make_context("echo", host).guard
+    host.state.open_udp_port(PORT, ipv4=False)
+    assert guard.datagram_refusal("192.0.2.1", PORT) is None
+    assert guard.datagram_refusal("2001:db8::1", PORT)
+
+
 # answers to datagrams (G2)
 
 

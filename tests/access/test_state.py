@@ -29,3 +29,17 @@ def test_a_number_is_given_once_and_so_is_a_warning() -> None:
     assert [state.warns_first("a"), state.warns_first("a"), state.warns_first("b")] == [
         *(True, False, True)
     ]
+
+
+def test_a_port_of_one_family_is_none_of_the_other() -> None:
+    state = DaemonState()
+    state.open_udp_port(7, ipv4=False)
+    assert state.may_send_from("::1", 7)
+    assert not state.may_send_from("127.0.0.1", 7)
+    state.open_udp_port(7)
+    assert state.may_send_from("127.0.0.1", 7)
+    state.close_udp_port(7)
+    assert state.may_send_from("::1", 7)
+    assert not state.may_send_from("127.0.0.1", 7)
+    state.close_udp_port(7, ipv4=False)
+    assert not state.may_send_from("::1", 7)

@@ -181,7 +181,7 @@ def known(*hosts: str) -> Lookups:
 
 async def call(port: int, host: str = "127.0.0.1", *, tls: bool = False, **options: Any) -> Stream:
     """A connection to a port of loopback; it has long, unless the options say otherwise."""
-    names = ("on_write", "on_read", "lookups")
+    names = ("on_write", "on_read", "lookups", "has_urgent")
     hooks = {name: options.pop(name) for name in names if name in options}
     transport = Transport.TLS if tls else Transport.TCP
     asking = Asking(**{"wait": 30.0, **options})

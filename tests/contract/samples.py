@@ -6,8 +6,10 @@ The contract tests run these rows over every transport that a kind declares. A k
 
 from __future__ import annotations
 
+import re
 import struct
 import time
+from collections.abc import Callable
 
 from sockd.formats.quotes import builtin_quotes
 from sockd.testing import HOSTNAME, NOON, DatagramSample, StreamSample, speaker, teller
@@ -21,6 +23,11 @@ GREETING = b"Hello there, localhost, it's now " + CTIME + b"\r\n"
 FILLED = b"Sockets are where programs on\r\ntwo machines meet and talk.\r\n"
 TIME = struct.pack(">I", int(NOON) + 2_208_988_800)
 
+TRAVESTY_GREETING = b"100 sockd travesty: DATA, GENERATE n, RESET, BYE\r\n"
+TRAVESTY_COMMANDS = b"500 commands: DATA, GENERATE n, RESET, BYE, FEATURES\r\n"
+TRAVESTY_ANSWERS = (
+    TRAVESTY_GREETING + b"205 forgotten\r\n500 no words are known: send a text with DATA first\r\n"
+)
 
 LOG_IN = b"\x00\x0aplease log in"
 """An ERROR of the chat."""
@@ -33,6 +40,41 @@ def is_quote(got: bytes) -> bool:
 
 def is_chat_error(got: bytes) -> bool:
     return got.startswith(b"\x00\x0a") and len(got) > 2
+
+
+def reported(got: bytes) -> tuple[bytes, bytes]:
+    """The ordinary data and the urgent bytes that reports of `urgent` tell of."""
+    normal, urgent = b"", b""
+    for line in got.split(b"\r\n")[:-1]:
+        found = re.fullmatch(rb"got (\d+) bytes of normal data: (.*)", line, re.S)
+        if found is None:
+            byte = line.removeprefix(b"got 1 byte of urgent data: ")
+            assert byte != line, line
+            urgent += unescaped(byte)
+            continue
+        data = unescaped(found[2])
+        # what was not shown of it is a line end
+        normal += data + {0: b"", 1: b"\n", 2: b"\r\n"}[int(found[1]) - len(data)]
+    return normal, urgent
+
+
+def unescaped(text: bytes) -> bytes:
+    """What was escaped by `sockd.formats.text`."""
+
+    def byte(found: re.Match[bytes]) -> bytes:
+        one = found[1]
+        if one == b"\\":
+            return one
+        if one[:1] == b"x":
+            return bytes([int(one[1:], 16)])
+        return chr(int(one[1:], 16)).encode()
+
+    return re.sub(rb"\\(\\|x..|u.{4}|U.{8})", byte, text)
+
+
+def tells_of(data: bytes) -> Callable[[bytes], bool]:
+    """Reports of this data, in whichever reads it came."""
+    return lambda got: reported(got) == (data, b"")
 
 
 def is_chargen(got: bytes) -> bool:
@@ -125,6 +167,22 @@ STREAMS = {
         of_oversize=TOO_LONG_ANSWER,
     ),
     "time": speaker(TIME),
+    "urgent": StreamSample(
+        request=b"normal data\n\0\xff",
+        answer=tells_of(b"normal data\n\0\xff"),
+        finish="end",
+        with_trailing=tells_of(b"normal data\n\0\xffand more"),
+        of_oversize=tells_of(BIG),
+    ),
+    "travesty": StreamSample(
+        request=b"RESET\r\ngenerate 3\n",
+        answer=TRAVESTY_ANSWERS,
+        finish="open",
+        with_trailing=TRAVESTY_ANSWERS + TRAVESTY_COMMANDS,
+        oversize=b"RESET\n" + TOO_LONG + b"never\n",
+        of_oversize=TRAVESTY_GREETING + b"205 forgotten\r\n500 line longer than 16384 bytes\r\n",
+        of_nothing=TRAVESTY_GREETING,
+    ),
     "wrap": StreamSample(
         request=b"Sockets are where programs on two machines meet and talk.\n",
         answer=FILLED,

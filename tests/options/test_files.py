@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import socket
+from io import BufferedReader, RawIOBase
 from pathlib import Path
 
 import pytest
 
+from sockd.options import files
 from sockd.options.files import FilePath, read_file
 
 
@@ -30,6 +32,25 @@ def test_a_file_is_read_up_to_its_limit(tmp_path: Path) -> None:
     assert read_file(str(file), 5) == b"12345"
     with pytest.raises(OSError, match="larger than 4 bytes"):
         read_file(str(file), 4)
+
+
+class NothingYet(RawIOBase):
+    """What comes of `/proc/kmsg` before the kernel says more."""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: object) -> None:
+        return None
+
+
+def test_a_file_that_has_nothing_yet_is_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    opened = BufferedReader(NothingYet())
+    monkeypatch.setattr(files, "open", lambda *_, **__: opened, raising=False)
+    assert read_file(str(tmp_path / "file"), 9) == b""
 
 
 @pytest.mark.timeout(60)

@@ -18,8 +18,11 @@ MOST_SECONDS = 10 * PATIENCE
 """They begin together, and those that talk are talked to one after the other."""
 SILENT = {"discard"}
 """Kinds that answer nothing, so that nothing is known of a datagram to them."""
-TALKS = {"chat"}
-"""Kinds whose client goes on until its user has enough."""
+TALKS = {
+    "chat": ((b"nickname", "user{screen}"), (b"logged in", "/quit")),
+    "travesty": ((b">", "bye"),),
+}
+"""Kinds whose client goes on until its user has enough: what is asked, what is answered."""
 SETTINGS = {"exec": 'command = ["echo", "hello"]', "beacon": "period = 1"}
 """What a kind must be told, or what makes it quick."""
 
@@ -54,18 +57,17 @@ class Typed:
     """Its standard error, where the client tells what it measured."""
     shown: bytes = b""
 
-    def talk(self, name: str) -> None:
-        """Do as its user does: give a name, and have enough."""
-        for asked, answer in ((b"nickname", name), (b"logged in", "/quit")):
+    def talk(self) -> None:
+        """Do as its user does, who has enough of it soon."""
+        for asked, answer in TALKS.get(self.service, ()):
             while asked not in self.shown:
                 self.shown += os.read(self.screen, 65_536)
-            os.write(self.screen, f"{answer}\r".encode())
+            os.write(self.screen, f"{answer.format(screen=self.screen)}\r".encode())
 
     def read(self) -> None:
         """Read what it shows until nobody has the terminal open."""
         with suppress(OSError):  # Linux: EIO, the end of a terminal
-            if self.service in TALKS:
-                self.talk(f"user{self.screen}")
+            self.talk()
             while data := os.read(self.screen, 65_536):
                 self.shown += data
         os.close(self.screen)

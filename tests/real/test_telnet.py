@@ -16,6 +16,8 @@ listen = ["tcp:0:interface=localhost"]
 listen = ["tcp:0:interface=localhost"]
 [service.echo]
 listen = ["tcp:0:interface=localhost"]
+[service.urgent]
+listen = ["tcp:0:interface=localhost"]
 [service.greet]
 listen = ["tcp:0:interface=localhost"]
 template = "Hello {address}"
@@ -99,3 +101,17 @@ def test_echo_gives_telnets_own_commands_back_as_the_bytes_that_they_are(daemon:
         session.read_until(b"after it\r\nafter it\r\n")  # the terminal's echo, then the service's
     asked = len(b"before it\r\n\xff\xf6after it\r\n")
     daemon.wait_for("closed", service="echo", bytes_in=asked, bytes_out=asked)
+
+
+def test_the_byte_that_telnet_sends_as_urgent_is_told_of_as_such(daemon: Daemon) -> None:
+    """`send synch` sends IAC DM, and the first of them is the urgent byte."""
+    with telnet(daemon, "urgent", 0) as session:
+        session.type(b"before\r")
+        session.read_until(b"got 8 bytes of normal data: before\r\n")
+        session.type(b"\x1d")
+        session.read_until(b"telnet> ")
+        session.type(b"send synch\r")
+        session.read_until(b"got 1 byte of urgent data: \\xff\r\n")
+        session.read_until(b"got 1 bytes of normal data: \\xf2\r\n")
+        session.type(b"after\r")
+        session.read_until(b"got 7 bytes of normal data: after\r\n")

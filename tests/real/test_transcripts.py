@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sysconfig
 from collections.abc import Iterator
 from pathlib import Path
@@ -33,9 +34,12 @@ def daemon(host: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daem
     """What `make run` runs: the built-in configuration on its own ports.
 
     The beacon's period is shorter: whoever types the command may have to wait, and a test need not.
+    The page of `urgent` says what to start it with.
     """
     quick = ["--set", 'service.beacon.period="1s"']
-    with Daemon(tmp_path_factory.mktemp("d"), None, quick, namespace=host) as running:
+    [inline] = re.findall(r"`--set '(service\.inline=.*)'`", KINDS["urgent"].documentation)
+    arguments = [*quick, "--set", inline]
+    with Daemon(tmp_path_factory.mktemp("d"), None, arguments, namespace=host) as running:
         yield running
 
 

@@ -284,7 +284,8 @@ class Guard:
 
     def datagram_refusal(self, host: str, port: int) -> Reason | None:
         """Why a datagram from this source is not to be looked at; None if it is."""
-        if port in self._own_ports:  # these come and go, so they are not remembered with the rest
+        # these come and go, so they are not remembered with the rest
+        if port in self._own_ports and self.state.may_send_from(host, port):
             return unanswerable(host, port, self._own_ports)
         return self._rule_against_source(host, port)
 

@@ -95,6 +95,7 @@ SENTENCES = {
         "bursts may lose datagrams; raise net.core.rmem_max"
     ),
     "no_program": "{detail}: quotations are sent instead",
+    "no_urgent_data": "no urgent data on {where}: clients stop a text by ABORT alone",
     "no_worker": '{detail}: numbers of 2^64 and more are answered "error: busy"',
     "processes_of_root": "processes does not bind a program that runs as root: give it a user",
     "capabilities_of_root": (

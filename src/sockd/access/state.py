@@ -17,19 +17,29 @@ class DaemonState:
     """This process, which changes when it becomes a daemon."""
     udp_ports: Counter[int] = Factory(Counter)
     """UDP ports that the daemon listens on, with how many sockets: none is ever answered."""
+    _udp_families: Counter[tuple[bool, int]] = Factory(Counter)
+    """The same by whether it is over IPv6, and port."""
     sessions: int = 0
     """How many sessions there have been: the number of the latest."""
     _warned: set[str] = Factory(set)
 
-    def open_udp_port(self, port: int) -> None:
-        """A socket of ours listens on this port."""
+    def open_udp_port(self, port: int, *, ipv4: bool = True, ipv6: bool = True) -> None:
+        """A socket of ours listens on this port, over IPv4, IPv6 or both."""
         self.udp_ports[port] += 1
+        self._udp_families.update([(False, port)] * ipv4 + [(True, port)] * ipv6)
 
-    def close_udp_port(self, port: int) -> None:
-        """A socket of ours listens there no more."""
+    def close_udp_port(self, port: int, *, ipv4: bool = True, ipv6: bool = True) -> None:
+        """A socket of ours, opened so, listens there no more."""
         self.udp_ports[port] -= 1
         if not self.udp_ports[port]:
             del self.udp_ports[port]
+        self._udp_families.subtract([(False, port)] * ipv4 + [(True, port)] * ipv6)
+        self._udp_families = +self._udp_families
+
+    def may_send_from(self, host: str, port: int) -> bool:
+        """Whether a datagram from there can be one of the daemon's own: nobody sends over IPv4 from
+        a socket of IPv6."""
+        return (":" in host, port) in self._udp_families
 
     def is_own_process(self, pid: int | None) -> bool:
         """Whether this is a process of the daemon's."""

@@ -86,13 +86,6 @@ class Door(Protocol):
         """A heartbeat, where it has groups."""
 
 
-class Untold(int):
-    """How many users came or went that were not told of."""
-
-    def __str__(self) -> str:
-        return f" (and {int(self)} more since the last report)" if self else ""
-
-
 class ChatServer:
     """What the doors of an instance share."""
 
@@ -243,7 +236,7 @@ class ChatServer:
         if not self._reports.take("", self.context.clock.seconds()):
             self._unreported += 1
             return
-        untold, self._unreported = Untold(self._unreported), 0
+        untold, self._unreported = events.Untold(self._unreported), 0
         peer, local = self._door(user).whence(user.place)
         name, nickname = self.context.name, user.nickname.decode()
         fields |= {} if local is None else {"local": local}

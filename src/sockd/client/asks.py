@@ -97,6 +97,8 @@ class Speech:
     datagram: Callable[[Datagrams, Talk], Awaitable[Answer]] | None = None
     kind: str = ""
     """The kind of service whose documentation explains the protocol."""
+    has_urgent: bool = False
+    """Its channel is to have urgent data, where there can be any."""
     retries_itself: bool = False
     """Over datagrams it repeats what was not answered, and no more."""
 
@@ -205,7 +207,7 @@ class ConversationHost:
 
     async def _over_stream(self, talk: Talk) -> tuple[Answer, Probe]:
         assert self.speech.stream is not None
-        stream = await connect(self.run, self.target)
+        stream = await connect(self.run, self.target, has_urgent=self.speech.has_urgent)
         try:
             answer = await self.speech.stream(stream, talk)
         finally:

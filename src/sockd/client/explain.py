@@ -21,6 +21,7 @@ from sockd.client.outputs.figures import fill, milliseconds
 from sockd.client.process import Hooks
 from sockd.client.targets import Target, Transport
 from sockd.formats.text import readable
+from sockd.formats.urgent import UrgentByte
 
 if TYPE_CHECKING:
     from sockd.service import Exchange, Kind
@@ -137,7 +138,8 @@ class Explained:
         name = readable(str(target))
         if address is not None and address not in (target.host, str(target)):
             name += f" at {readable(address)}"
-        what = f"{len(data)} byte{'s' * (len(data) != 1)}"
+        kind = "urgent byte" if isinstance(data, UrgentByte) else "byte"
+        what = f"{len(data)} {kind}{'s' * (len(data) != 1)}"
         is_end = is_stream and not is_ours and not data
         if is_end:
             act, what = "end of the stream from", "nothing more will come"

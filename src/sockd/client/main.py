@@ -48,6 +48,8 @@ COMMANDS = {
     "said": ("lines", "say one line, print what was said"),
     "send": ("raw", "send data, print the answer"),
     "time": ("time", "compare the clocks of hosts with ours"),
+    "travesty": ("travesty", "have a text made that is like another one"),
+    "urgent": ("urgent", "send lines, and an urgent byte at each ^C"),
     "wrap": ("wrap", "have a text filled into paragraphs"),
 }
 """By name: the module in `sockd.client.commands`, and what the command does."""

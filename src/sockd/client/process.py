@@ -58,6 +58,8 @@ class Run:
     """What is called with the bytes that go and come (`--explain`)."""
     at_quit: Callable[[], None] = lambda: None
     """Called at SIGQUIT: tell how it stands."""
+    at_interrupt: Callable[[], None] | None = None
+    """Called at ^C, which then does not end the run; unless it is pressed before this was done."""
     monotonic_ns: Callable[[], int] = time.monotonic_ns
     wall_ns: Callable[[], int] = time.time_ns
     looked_up: dict[Target, Found | ClientError] = Factory(dict)
@@ -80,6 +82,22 @@ def install_reactor() -> Any:
     # stock reactors run timers on the wall clock: setting it would fire all of them, or none
     installed.seconds = time.monotonic
     return installed
+
+
+def install_asyncio() -> None:
+    """Have the reactor stand on asyncio's loop, by which a line is read that is typed."""
+    import asyncio
+
+    from twisted.internet import asyncioreactor
+
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)  # before it is installed: else what waits for it hangs
+    asyncioreactor.install(loop)
+
+
+def is_terminal() -> bool:
+    """Whether somebody types, and looks."""
+    return sys.stdin.isatty() and sys.stdout.isatty()
 
 
 def have_descriptors() -> None:
@@ -127,6 +145,8 @@ class _Process:
     unwritten: OSError | None = None
     """Why what has happened could not be told."""
     _task: Deferred[Exit] | None = None
+    _is_interrupting: bool = False
+    """Whether `at_interrupt` is about to be called."""
 
     def begin(self, body: Body) -> None:
         """Begin, once the reactor runs: it has set its own handlers of signals before."""
@@ -178,12 +198,22 @@ class _Process:
 
     def _interrupted(self, number: int, _: object) -> None:
         """A signal that ends: the run tells its summary first; a second one does not wait."""
+        is_taken = number == signal.SIGINT and self.run.at_interrupt is not None
+        if is_taken and not self._is_interrupting and self.signal is None:
+            self._is_interrupting = True
+            self.run.reactor.callFromThread(self._take_interrupt)
+            return
         if self.signal is not None:
             if self.run.asking.is_check:
                 end_now(UNKNOWN)
             end(Exit.ANSWERED, number)
         self.signal = number
         self.run.reactor.callFromThread(self._cancel)
+
+    def _take_interrupt(self) -> None:
+        self._is_interrupting = False
+        if self.run.at_interrupt is not None:
+            self.run.at_interrupt()
 
     def _cancel(self) -> None:
         if self._task is not None:

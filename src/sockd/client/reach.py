@@ -43,10 +43,12 @@ async def reach(run: Run, target: Target) -> Datagrams:
     return opened
 
 
-async def connect(run: Run, target: Target, asking: Asking | None = None) -> Stream:
+async def connect(
+    run: Run, target: Target, asking: Asking | None = None, *, has_urgent: bool = False
+) -> Stream:
     """A connection to a target; with other options than those of the run, if there are any.
 
-    Raises as `dial`.
+    As `dial`.
     """
     hooks = run.explain(target)
     return await dial(
@@ -56,6 +58,7 @@ async def connect(run: Run, target: Target, asking: Asking | None = None) -> Str
         on_write=hooks.wrote,
         on_read=hooks.read,
         found=_looked_up(run, target),
+        has_urgent=has_urgent,
     )
 
 

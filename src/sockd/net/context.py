@@ -17,6 +17,7 @@ from sockd.formats.clock import local_ctime
 from sockd.formats.template import Template
 from sockd.net.names import Names
 from sockd.net.turns import Turns
+from sockd.net.urgent import UrgentWatch
 
 
 @define
@@ -39,6 +40,8 @@ class World:
     """What is true of the daemon and not of a process."""
     turns: Turns = Factory(lambda self: Turns(self.reactor), takes_self=True)
     """Who may work in this pass of the reactor's loop: there is one loop for all instances."""
+    urgent: UrgentWatch = Factory(lambda self: UrgentWatch(self.reactor), takes_self=True)
+    """What wakes connections for urgent data."""
 
 
 OptionsT = TypeVar("OptionsT")

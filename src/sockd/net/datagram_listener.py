@@ -31,6 +31,7 @@ class DatagramListener(Listener):
         super().__init__(context, listen, is_required)
         self._protocol = protocol
         self._own_port: int | None = None
+        self._families: dict[str, bool] = {}
 
     def adopt(self, sock: socket.socket) -> Any:
         host = self.context.world
@@ -38,13 +39,14 @@ class DatagramListener(Listener):
         port = DatagramPort(sock, self._make_protocol(), host.reactor)
         if self.listen.transport in ("udp", "multicast"):
             self._own_port = sock.getsockname()[1]
-            host.state.open_udp_port(self._own_port)
+            self._families = _families(sock)
+            host.state.open_udp_port(self._own_port, **self._families)
         port.startListening()
         return port
 
     def released(self) -> None:
         if self._own_port is not None:
-            self.context.world.state.close_udp_port(self._own_port)
+            self.context.world.state.close_udp_port(self._own_port, **self._families)
             self._own_port = None
 
     def use(self, context: Context[Any, Any]) -> None:
@@ -100,3 +102,11 @@ def _within(seconds: float, waited: Deferred[None], clock: IReactorTime) -> Defe
 
     waited.addCallback(has_fired)
     return over
+
+
+def _families(sock: socket.socket) -> dict[str, bool]:
+    """Which families it sends datagrams of."""
+    ipv6 = sock.family == socket.AF_INET6
+    # one that was handed over may have both
+    only = ipv6 and sock.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY)
+    return {"ipv4": not only, "ipv6": ipv6}

@@ -50,6 +50,9 @@ LINGER_BYTES = 1024 * 1024
 """And how many bytes it may send in that time."""
 _HANDSHAKE = STATES[0]
 
+TRANSPORTS = ("tcp", "tls", "unix")
+"""What streams go over."""
+
 DONE = because("done")
 PEER_CLOSED = because("peer_closed")
 CONNECTION_LOST = because("connection_lost")
@@ -61,6 +64,8 @@ DAEMON_STOPS = because("daemon_stops")
 class Stream(Protocol):
     """One connection of a stream service. It is the producer of its own transport."""
 
+    transports: ClassVar[tuple[str, ...]] = TRANSPORTS
+    """What it works over: fewer where it needs what others do not have."""
     produces: ClassVar[bool] = True
     """False for services that write once: they need not be told to wait."""
     lingers: ClassVar[bool] = True
@@ -108,6 +113,11 @@ class Stream(Protocol):
         self.bytes_in = self.bytes_out = 0
         self._state = _HANDSHAKE
         self._progress = None
+
+    @classmethod
+    def prepare(cls, context: Context[Any, Any], sock: socket.socket, entrance: Entrance) -> None:
+        """A socket is about to listen: set what its connections are to have from the beginning, say
+        what they will not have."""
 
     # what a service overrides
 

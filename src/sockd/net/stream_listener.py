@@ -58,6 +58,7 @@ class StreamListener(Listener):
         self._factory = factory = ConnectionFactory(
             self.context, self._stream, self.entrance, wrap, self.listen.proxies
         )
+        self._stream.prepare(self.context, sock, self.entrance)
         reactor, terms = self.context.world.reactor, self.listen.terms
         if sock.family == socket.AF_UNIX:
             port = adopt_local_port(reactor, sock, factory, terms.backlog)

@@ -57,7 +57,7 @@ def read_file(name: str, most: int) -> bytes:
         if kind != stat.S_IFREG:
             raise refused(errno.EINVAL, f"{_KINDS.get(kind, 'something else')}, not a file")
         with open(name, "rb", opener=open_at_once) as file:
-            data = file.read(most + 1)
+            data = file.read(most + 1) or b""  # None of /proc/kmsg, which has nothing yet
     except ValueError:  # a NUL in the name
         raise refused(errno.EINVAL, "not the name of a file") from None
     if len(data) > most:

@@ -170,6 +170,7 @@ _TABLE: dict[str, dict[str, Shape]] = {
         "FileDescriptor.write": uses("_tempDataBuffer", "_tempDataLen", "startWriting"),
         "FileDescriptor.writeSequence": uses("_tempDataBuffer", "_tempDataLen", "startWriting"),
         "FileDescriptor.doWrite": uses(
+            "writeSomeData",
             "dataBuffer",
             "offset",
             "_tempDataBuffer",

@@ -103,6 +103,13 @@ class Polled(_Own):
             self._buffer()
             super().writeSequence(iovec)
 
+    def keep(self, data: bytes) -> None:
+        """Send bytes in one of the next passes, behind what waits."""
+        if self._sends_at_once:
+            self._keep(data)
+        else:
+            self.write(data)
+
     def registerProducer(self, producer: Any, streaming: bool) -> None:
         """Twisted's own, which pauses a producer when more than `bufferSize` bytes wait.
 

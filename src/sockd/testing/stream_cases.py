@@ -10,7 +10,7 @@ from twisted.internet.threads import deferToThread
 
 from sockd.access.peer import Peer
 from sockd.net.listener import Listener
-from sockd.service import STREAM_TRANSPORTS, Kind
+from sockd.service import Kind
 from sockd.testing.instances import connect, make_context
 from sockd.testing.memory import Client, Loop
 from sockd.testing.running import until
@@ -39,6 +39,11 @@ class StreamDoor:
     kind: Kind
     sample: StreamSample
     role: str = ""
+
+    @property
+    def _transports(self) -> tuple[str, ...]:
+        stream = self.kind.door(self.role).stream
+        return () if stream is None else stream.transports
 
     def _client(self) -> Client:
         takes = ENDLESS_BYTES if self.sample.finish == "endless" else None
@@ -87,7 +92,7 @@ class StreamDoor:
         """The same bytes come back over every transport."""
         answers = {
             transport: await self._talk_over(transport, way, folder)
-            for transport in STREAM_TRANSPORTS
+            for transport in self._transports
         }
         assert len(set(answers.values())) == 1, answers
 
@@ -112,7 +117,7 @@ class StreamDoor:
 
     async def leave_over_sockets(self, is_reset: bool, folder: Path) -> None:
         """A client that leaves within its request leaves nothing behind; others are served."""
-        for transport in STREAM_TRANSPORTS:
+        for transport in self._transports:
             await self._leave_over(transport, is_reset, folder)
 
     async def _leave_over(self, transport: str, is_reset: bool, folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""`sock chat` on a real terminal: tmux is the terminal, so its screen is read as users do."""
+"""`sock` on a real terminal: tmux is the terminal, so its screen is read as users do."""
 
 from __future__ import annotations
 
@@ -79,15 +79,22 @@ class Screen:
 
 
 @contextmanager
-def on_screen(folder: Path, environment: Mapping[str, str], *arguments: str) -> Iterator[Screen]:
-    """`sock chat` on a terminal for as long as the block runs."""
+def on_screen(
+    folder: Path,
+    environment: Mapping[str, str],
+    *arguments: str,
+    command: str = "chat",
+    shows_errors: bool = False,
+) -> Iterator[Screen]:
+    """`sock chat`, or another command, on a terminal for as long as the block runs."""
     screen = Screen(f"sockd-{os.getpid()}-{next(_NUMBERS)}", folder)
     folder.mkdir()
-    command = shlex.join([SOCK, "chat", *arguments])
+    called = shlex.join([SOCK, command, *arguments])
+    errors = "" if shows_errors else "2>errors"
     script = folder / "script"
     script.write_text(
-        f"cd {shlex.quote(str(folder))}; tmux wait-for go; stty -a >before\n"
-        f"sh -c 'echo $$ >pid; exec \"$@\"' sh {command} 2>errors\n"
+        f"trap : INT; cd {shlex.quote(str(folder))}; tmux wait-for go; stty -a >before\n"
+        f"sh -c 'echo $$ >pid; exec \"$@\"' sh {called} {errors}\n"
         "code=$?; stty -a >after; echo $code >ending; mv ending ended; tmux wait-for never\n"
     )
     size = ("-x", str(COLUMNS), "-y", str(LINES))

@@ -305,6 +305,23 @@ def test_who_takes_nothing_is_told_from_who_takes_slowly(world: World) -> None:
     assert text(results, TimedOut) == "host:7 took nothing more within 3 s"
 
 
+def test_who_takes_of_what_the_kernel_has_takes_slowly(world: World) -> None:
+    """The kernel has room again when much of what it has is gone: on a slow way after minutes."""
+    world.channel.room = False
+    world.stream.write(b"much")
+    world.channel.socket.close()
+    world.channel.socket, other = socket.socketpair()
+    with other:
+        for _ in range(2):
+            world.channel.socket.send(bytes(1000))
+        results = world.ask(world.stream.drained())
+        other.recv(1000)
+        world.clock.advance(3)
+        assert not results
+        world.clock.advance(3)
+        assert text(results, TimedOut) == "host:7 took nothing more within 3 s"
+
+
 def test_where_nothing_can_be_sent_an_answer_is_still_read(world: World) -> None:
     world.channel.room = False
     world.stream.write(b"much")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import getpass
 import os
 import re
-import sys
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -24,7 +23,7 @@ from sockd.client.chat.state import State, folder_of
 from sockd.client.chat.told import Level, Notice
 from sockd.client.errors import TimedOut, UsageFault
 from sockd.client.exits import Exit
-from sockd.client.process import Run
+from sockd.client.process import Run, is_terminal
 from sockd.client.targets import Target, Transport
 from sockd.formats import ports
 from sockd.formats.chat.names import MAX_NICKNAME
@@ -101,11 +100,6 @@ def _front(run: Run, state: State) -> Front:
     from sockd.client.chat.terminal import Terminal
 
     return Terminal(state.history())
-
-
-def is_terminal() -> bool:
-    """Whether somebody types, and looks."""
-    return sys.stdin.isatty() and sys.stdout.isatty()
 
 
 def login_name() -> str:

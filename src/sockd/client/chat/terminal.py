@@ -78,6 +78,7 @@ class Terminal:
             bottom_toolbar=self._toolbar,
             key_bindings=self._keys(),
             erase_when_done=True,
+            interrupt_exception=EOFError,  # a terminal that can nothing has its own ^C, not ours
         )
         self._session.app.terminal_size_polling_interval = None  # a signal tells
         self._session.default_buffer.on_text_changed += self._typed

@@ -9,7 +9,7 @@ import click
 from sockd.client.arguments import Command, asks
 from sockd.client.asking import Asking
 from sockd.client.exits import Exit
-from sockd.client.process import Run, run_process
+from sockd.client.process import Run, install_asyncio, is_terminal, run_process
 from sockd.client.start import targets
 from sockd.client.targets import Transport
 from sockd.formats import ports
@@ -52,10 +52,10 @@ def chat(
     if host or asking.path:
         usual = {Transport.UDP: ports.CHAT, Transport.TCP: ports.CHAT}
         [wanted] = targets([host] if host else [], asking, usual)
-    from sockd.client.chat.run import Wanted, is_terminal, talk
+    from sockd.client.chat.run import Wanted, talk
 
     if is_terminal() and not asking.as_json:
-        _install_asyncio()
+        install_asyncio()
 
     async def body(run: Run) -> Exit:
         return await talk(run, Wanted(wanted, nick or "", channels))
@@ -84,14 +84,3 @@ def _examine(asking: Asking, host: str | None) -> int:
         return await examine(run, *asked)
 
     return run_process(body, asking, tell(sys.stdout.buffer))
-
-
-def _install_asyncio() -> None:
-    """The line that is typed is read by asyncio, so the reactor stands on it."""
-    import asyncio
-
-    from twisted.internet import asyncioreactor
-
-    loop = asyncio.new_event_loop()
-    asyncio.set_event_loop(loop)  # before it is installed: else what waits for it hangs
-    asyncioreactor.install(loop)

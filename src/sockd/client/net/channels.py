@@ -26,7 +26,7 @@ MOST_READ = 64 * 1024
 MOST_READS = 4
 """Reads in one turn: a fast sender must not keep the others from theirs."""
 _LINGER_NOT = struct.pack("ii", 1, 0)
-_NO_SIGNAL = getattr(socket, "MSG_NOSIGNAL", 0)
+NO_SIGNAL = getattr(socket, "MSG_NOSIGNAL", 0)
 """A socket that is reset is no closed pipe of standard output's: it does not end the process."""
 _LATER = (BlockingIOError, InterruptedError)
 
@@ -135,7 +135,7 @@ class SocketChannel:
         if self._is_closed or self._is_read_out:
             return False
         try:
-            data = self.socket.recv(MOST_READ)
+            data = self._receive()
         except _LATER:
             return False
         except BrokenPipeError:  # reset, but after its end had come
@@ -144,6 +144,8 @@ class SocketChannel:
             self._read_out()
             self.receiver.failed(self._fault(error))
             return False
+        if data is None:
+            return True
         if data:
             self.receiver.received(data)
             return True
@@ -154,6 +156,10 @@ class SocketChannel:
         else:
             self.receiver.finished(False)
         return False
+
+    def _receive(self) -> bytes | None:
+        """What has come; b"" at the end. None: ask again. Raises OSError."""
+        return self.socket.recv(MOST_READ)
 
     def doWrite(self) -> None:
         """There is room to write."""
@@ -235,13 +241,16 @@ class SocketChannel:
     def _send(self) -> None:
         try:
             while self._unsent:
-                with memoryview(self._unsent) as view:
-                    sent = self.socket.send(view, _NO_SIGNAL)
-                del self._unsent[:sent]
+                del self._unsent[: self._send_some()]
         except _LATER:
             pass
         except OSError as error:
             self._unwritable(error)
+
+    def _send_some(self) -> int:
+        """Send from the beginning of what waits; how much went. Raises OSError."""
+        with memoryview(self._unsent) as view:
+            return self.socket.send(view, NO_SIGNAL)
 
     def _unwritable(self, error: OSError) -> None:
         self.write_error = self._fault(error)

@@ -38,8 +38,9 @@ async def dial(
     on_read: Hook | None = None,
     lookups: Lookups = LOOKUPS,
     found: Found | None = None,
+    has_urgent: bool = False,
 ) -> Stream:
-    """Connect to a target of a stream transport, with TLS where it is TLS.
+    """Connect, by an `UrgentChannel` where there can be one and it `has_urgent`.
 
     All takes `asking.wait` seconds at most, from its name's turn to be looked up, if it is not
     `found`. Raises NameNotFound, Unreachable, TimedOut, BadCertificate; UsageFault for options.
@@ -51,8 +52,7 @@ async def dial(
         load(asking.ca, asking.certificate, asking.is_insecure)
     dialling = _Dialling(reactor, target, asking, lookups, found)
     reached = await dialling.reach()
-    channel: Channel = SocketChannel(reactor, reached.sock, str(target))
-    timing = reached.timing
+    timing, channel = reached.timing, _channel(reactor, reached.sock, target, has_urgent)
     if target.transport is Transport.TLS:
         channel, timing = await dialling.secure(channel, timing)
     stream = Stream(
@@ -69,6 +69,15 @@ async def dial(
     )
     channel.resume()
     return stream
+
+
+def _channel(reactor: Reactor, sock: socket.socket, target: Target, has_urgent: bool) -> Channel:
+    if has_urgent and target.transport is Transport.TCP:
+        from sockd.client.net.urgent import IS_HERE, UrgentChannel
+
+        if IS_HERE:
+            return UrgentChannel(reactor, sock, str(target))
+    return SocketChannel(reactor, sock, str(target))
 
 
 @frozen

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import socket
 import struct
 import sys
+import termios
 import time
 from collections.abc import Callable
 
@@ -21,6 +23,7 @@ MOST_BUFFERED = 256 * 1024
 Four of a channel's reads: a fast sender is not stopped for each of them."""
 _TCP_INFO = struct.Struct("=8x24I")
 """Linux, `struct tcp_info` up to `tcpi_total_retrans`."""
+_INT = struct.Struct("=i")
 _RTT, _RTTVAR, _RETRANSMITS = 15, 16, 23
 
 Hook = Callable[[bytes], object]
@@ -169,15 +172,15 @@ class Stream:
         TimedOut where the other side takes nothing.
         """
         while self.channel.waiting and self.channel.write_error is None:
-            waiting = self.channel.waiting
+            on_the_way = self.on_the_way
             room: Deferred[None] = Deferred(self._forget)
             self._room.append(room)
             try:
                 await self._until(room, self._deadline(wait), "took nothing more")
             except TimedOut:
-                if self.channel.waiting >= waiting:
+                if self.on_the_way >= on_the_way:
                     raise
-                # slowly, but it takes
+                # slowly, but it takes: the kernel wants more only when much has gone
         if self.channel.write_error is not None:
             raise self.channel.write_error
 
@@ -185,6 +188,14 @@ class Stream:
     def waiting(self) -> int:
         """Bytes that were written and that the kernel does not have yet."""
         return self.channel.waiting
+
+    @property
+    def on_the_way(self) -> int:
+        """Bytes that were written and that the other side's kernel has not acknowledged."""
+        try:
+            return self.channel.waiting + unacknowledged(self.channel.socket)
+        except (OSError, ValueError):  # it was closed
+            return 0
 
     def finish(self) -> None:
         """Say that nothing more is sent, after what waits; reading goes on."""
@@ -343,6 +354,12 @@ class Stream:
         self._is_closed = self._is_ended = True
         self._callback = None
         self._buffer.clear()
+
+
+def unacknowledged(sock: socket.socket) -> int:
+    """Bytes in the kernel that the other side has not acknowledged (SIOCOUTQ); our end is one."""
+    raw = fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, bytes(_INT.size))
+    return int(_INT.unpack(raw)[0])
 
 
 def _since(began_ns: int, at_ns: int | None) -> int | None:

@@ -13,17 +13,13 @@ connection was ready (after TLS) to when the last of them was there:
 
 from __future__ import annotations
 
-import fcntl
-import socket
-import struct
-import termios
 from collections.abc import Awaitable, Callable
 
 from attrs import define, field
 
 from sockd.client.errors import BadAnswer, ClientError, TimedOut
 from sockd.client.exits import Exit
-from sockd.client.net.streams import Stream
+from sockd.client.net.streams import Stream, unacknowledged
 from sockd.client.process import Run
 from sockd.client.reach import connect
 from sockd.client.report import Counts, Data, HostSummary, Interval, Outcome, Probe, Timing, Value
@@ -34,13 +30,6 @@ LOOK = 0.01
 """Seconds between two looks at whether the kernel's queue is empty: so exact is that moment."""
 BLOCK = 256 * 1024
 """Bytes of one write: more would only wait for a socket, less would be many calls."""
-_INT = struct.Struct("=i")
-
-
-def unacknowledged(sock: socket.socket) -> int:
-    """Bytes in the kernel that the other side has not acknowledged (SIOCOUTQ); our end is one."""
-    raw = fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, bytes(_INT.size))
-    return int(_INT.unpack(raw)[0])
 
 
 @define(eq=False)
@@ -197,7 +186,7 @@ async def _taken(host: FlowHost, stream: Stream, size: int) -> None:
         try:
             data = await stream.read(LOOK)
         except TimedOut:
-            left = stream.waiting + unacknowledged(stream.channel.socket)
+            left = stream.on_the_way
             if left < queued:  # it takes, if slowly
                 queued, end = left, reactor.seconds() + wait
             if not left and emptied_ns is None:

@@ -6,6 +6,7 @@ The thread reads a piece when one is wanted, and holds up no exit.
 from __future__ import annotations
 
 import os
+import select
 import threading
 from collections import deque
 from contextlib import suppress
@@ -56,6 +57,10 @@ class Input:
 
     reactor: Reactor
     descriptor: int = STANDARD_INPUT
+    name: str = "standard input"
+    """For messages."""
+    is_owned: bool = False
+    """Whether the descriptor is closed with it."""
     _wanted: threading.Semaphore = field(factory=lambda: threading.Semaphore(0), init=False)
     _is_wanted: bool = field(default=False, init=False)
     _thread: threading.Thread | None = field(default=None, init=False)
@@ -82,9 +87,15 @@ class Input:
 
     def close(self) -> None:
         """Nobody reads it any more: a thread that waits for a piece ends once it has got it."""
+        if not self._is_closed and self._thread is None:
+            self._let_go()
         self._is_closed = True
         if self._thread is not None:
             self._wanted.release()
+
+    def _let_go(self) -> None:
+        if self.is_owned:
+            os.close(self.descriptor)
 
     def _want(self) -> None:
         if not self._is_wanted:
@@ -96,18 +107,32 @@ class Input:
 
     def _work(self) -> None:
         """In the thread."""
+        try:
+            self._read_on()
+        finally:  # here, for nobody else knows when it is not read from
+            self._let_go()
+
+    def _read_on(self) -> None:
         while True:
             self._wanted.acquire()
+            if self.is_owned:
+                self._wait_for_writer()
             if self._is_closed:
                 return
             try:
                 data, fault = os.read(self.descriptor, PIECE), None
             except OSError as error:
-                data, fault = b"", UsageFault(f"cannot read standard input: {words(error)}")
+                data, fault = b"", UsageFault(f"cannot read {self.name}: {words(error)}")
             with suppress(RuntimeError):  # the reactor has ended meanwhile
                 self.reactor.callFromThread(self._came, data, fault)
             if not data:
                 return
+
+    def _wait_for_writer(self) -> None:
+        """A named pipe that nobody has opened yet to write to it seems to be at its end."""
+        poll = select.poll()
+        poll.register(self.descriptor, select.POLLIN)
+        poll.poll()
 
     def _came(self, data: bytes, fault: UsageFault | None) -> None:
         self._is_wanted = False
