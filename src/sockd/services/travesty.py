@@ -5,7 +5,7 @@ and makes up a new text from that: as long as one likes, in the manner of the ol
 sense. Words are what stands between white space. Each connection has a text of its own; with
 `preload` all of them have one to begin with.
 
-    $ echo 'the cat sat. the cat ran. the cat sat.' | sock travesty --generate 5 -
+    $ echo 'the cat sat and the cat ran and the dog sat' | sock travesty --generate 5 -
         ...
 
 A transfer is stopped at once by an urgent byte of TCP, which `sock travesty` sends at ^C. In an
