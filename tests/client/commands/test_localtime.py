@@ -26,6 +26,15 @@ def daemon(tmp_path_factory: pytest.TempPathFactory, tls_files: Files) -> Iterat
         yield found
 
 
+@pytest.fixture(autouse=True)
+def own_folder(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Socket files of other clients lie elsewhere. Its name is short, as theirs must be."""
+    with tempfile.TemporaryDirectory(prefix="lt") as folder:
+        monkeypatch.setenv("TMPDIR", folder)
+        monkeypatch.setattr(tempfile, "tempdir", None)
+        yield
+
+
 def left_over() -> set[Path]:
     """What lies where socket files of clients are made."""
     return set(Path(tempfile.gettempdir()).glob("sock*"))
