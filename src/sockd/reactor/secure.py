@@ -374,27 +374,19 @@ class SecurePort(Port):
 
     _type = "TLS"
 
-    def __init__(self, tls: TLSMemoryBIOFactory, *args: Any) -> None:
-        super().__init__(*args)
-        self._tls = tls
-
     def transport(self, *args: Any) -> SecureConnection:  # type: ignore[override]
         """A connection of this port."""
         connection = SecureConnection(*args)
-        connection._secure(self._tls)
+        connection._secure(self.factory)
         return connection
 
 
 class SecureConnector(tcp.Connector):
     """Connects, and speaks TLS from the beginning."""
 
-    def __init__(self, tls: TLSMemoryBIOFactory, *args: Any) -> None:
-        super().__init__(*args)
-        self._tls = tls
-
     def _makeTransport(self) -> Any:
         client = SecureClient(self.host, self.port, self.bindAddress, self, self.reactor)
-        client.factory = self._tls
+        client.factory = self.factory
         return client
 
 
@@ -408,11 +400,17 @@ def may_secure(transport: Any) -> bool:
     return type(transport) in _SECURE and transport.connected and not (waits or ends)
 
 
-def factory_of(
-    contexts: Any, is_client: bool, clock: Any, wrapped: Any = None
-) -> TLSMemoryBIOFactory:
+class SecureFactory(TLSMemoryBIOFactory):
+    """Twisted's TLS factory, whose protocols have TLS below them and not around them."""
+
+    def buildProtocol(self, addr: Any) -> Any:
+        """Twisted: the protocol for a peer."""
+        return self.wrappedFactory.buildProtocol(addr)
+
+
+def factory_of(contexts: Any, is_client: bool, clock: Any, wrapped: Any = None) -> SecureFactory:
     """The TLS factory of what `startTLS`, `listenSSL` and `connectSSL` get."""
-    return TLSMemoryBIOFactory(contexts, is_client, wrapped, clock)
+    return SecureFactory(contexts, is_client, wrapped, clock)
 
 
 def secure(transport: Any, factory: Any, is_client: bool) -> None:

@@ -158,7 +158,7 @@ class UvloopReactor(DatagramReactor, AsyncioSelectorReactor):
         if (secure := tls_on_socket()) is None:
             return super().listenSSL(port, factory, contextFactory, backlog, interface)
         tls = secure.factory_of(contextFactory, False, self, factory)
-        return self._listen(secure.SecurePort(tls, port, factory, backlog, interface, self))
+        return self._listen(secure.SecurePort(port, tls, backlog, interface, self))
 
     def connectSSL(
         self,
@@ -173,7 +173,7 @@ class UvloopReactor(DatagramReactor, AsyncioSelectorReactor):
         if (secure := tls_on_socket()) is None:
             return super().connectSSL(host, port, factory, contextFactory, timeout, bindAddress)
         tls = secure.factory_of(contextFactory, True, self, factory)
-        connector = secure.SecureConnector(tls, host, port, factory, timeout, bindAddress, self)
+        connector = secure.SecureConnector(host, port, tls, timeout, bindAddress, self)
         connector.connect()
         return connector
 
