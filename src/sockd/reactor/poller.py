@@ -22,8 +22,6 @@ class Poller:
     def __init__(self) -> None:
         self._epoll = epoll()
         self._watched: dict[int, Any] = {}
-        # the stack of this thread, to which Twisted's log looks for whose line it is
-        self._contexts: list[Any] = context.theContextTracker.currentContext().contexts
 
     def fileno(self) -> int:
         """Readable while something has happened."""
@@ -65,7 +63,9 @@ class Poller:
 
     def poll(self) -> None:
         """Let connections to which something has happened have their turn."""
-        watched, contexts = self._watched, self._contexts
+        watched = self._watched
+        # the stack of the thread that runs, to which Twisted's log looks for whose line it is
+        contexts: list[Any] = context.theContextTracker.currentContext().contexts
         for descriptor, event in self._epoll.poll(0, MOST_EVENTS):
             connection = watched.get(descriptor)
             if connection is None:
