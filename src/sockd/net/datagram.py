@@ -145,18 +145,18 @@ class Datagrams(DatagramProtocol):
         size = 0
         for raw in batch:
             size += len(raw[0])
-        counts, turns = self.context.guard.counts, self.context.world.turns
+        counts = self.context.guard.counts
         counts["datagrams_in"] += len(batch)
         counts["bytes_in"] += size
         if size >= self.quick_bytes:
             self._rest = batch
-            if not turns.take(self):
+            if not self.context.world.turns.take(self):
                 self.port.hold()
         elif len(batch) > 1:
             seconds = self.context.clock.seconds
             start = seconds()
             self._work(batch, None)
-            turns.charge(seconds() - start)
+            self.context.world.turns.charge(seconds() - start)
         else:
             self._work(batch, None)
 
@@ -188,16 +188,15 @@ class Datagrams(DatagramProtocol):
     def _work(self, batch: Sequence[Raw], until: float | None) -> int:
         """Answer, until then if that is given; how many of them it were."""
         refusal = self._local_refusal if self.port.is_local else self._refusal
-        hears_all = self.hears_all or self.context.limits.answer_broadcasts
         seconds = self.context.clock.seconds
         done = 0
         written: list[Answer] = []
         self._written = written
         try:
-            for raw in batch:
-                done += 1
-                if (reason := refusal(raw)) is None and type(raw[2]) is AskedOfMany:
-                    reason = None if hears_all else _TO_MANY
+            for done, raw in enumerate(batch, 1):
+                reason = refusal(raw)
+                if type(raw[2]) is AskedOfMany and not self._hears_many:
+                    reason = reason or _TO_MANY
                 if reason is not None:
                     self.context.guard.refuse(self._peer(raw), reason, self.entrance)
                     continue
@@ -212,6 +211,10 @@ class Datagrams(DatagramProtocol):
             self._written = None
             self._write(written)
         return done
+
+    @property
+    def _hears_many(self) -> bool:
+        return self.hears_all or self.context.limits.answer_broadcasts
 
     def _take(self, raw: Raw) -> None:
         self.received(Datagram(*raw))
