@@ -43,6 +43,8 @@ SENTENCES = {
     "peer_closed": "closed by the peer",
     "connection_lost": "connection lost",
     "tls_error": "TLS: {detail}",
+    "tls_records": "TLS: more than {limit} records without data",
+    "handshake_ended": "left before the TLS handshake was done",
     "system_error": "{detail}",
     "handshake_timeout": "no handshake within {limit}",
     "idle_timeout": "idle for {limit}",
