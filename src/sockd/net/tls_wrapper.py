@@ -255,10 +255,12 @@ class TLSProtocol(Sending):
         self._gathered = []
         self.connected = False
         reason, self._reason = self._reason or reason, None
+        if not self._has_outlet:
+            self._stopped()  # the transport does not know of it any more
         try:
             ProtocolWrapper.connectionLost(self, reason)
         finally:
-            self._tlsConnection = None
+            self._tlsConnection: Any = None
 
     # our end
 
