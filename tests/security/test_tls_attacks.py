@@ -13,8 +13,8 @@ import trustme
 from attrs import frozen
 
 from tests.daemons import two_hosts
-from tests.processes import PATIENCE, wait_until
-from tests.security.hosts import Watched, add_addresses, connect, on, paused, reset
+from tests.processes import wait_until
+from tests.security.hosts import Watched, add_addresses, connect, paused, reset
 from tests.security.tls_records import (
     NO_RENEGOTIATION,
     TLS_1_2,
