@@ -19,9 +19,7 @@ import struct
 from collections.abc import Callable
 from typing import Any, ClassVar, cast
 
-from OpenSSL import SSL
 from twisted.internet import unix
-from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.internet.interfaces import (
     IFileDescriptorReceiver,
     IHalfCloseableProtocol,
@@ -38,9 +36,9 @@ from sockd.access.peer import Peer
 from sockd.access.reasons import Reason, because
 from sockd.formats.faults import error_line
 from sockd.net.context import Context
+from sockd.net.ending import PEER_CLOSED, why
 from sockd.net.progress import is_lost, taken
 from sockd.net.states import NO_HOLD, STATES, Hold, State, state_of
-from sockd.reactor.records import EMPTY_RECORDS, TooManyRecords
 
 LINGER_SECONDS = 2.0
 """How long a closed peer may go on sending before it is cut off: were it cut off at once, the
@@ -53,9 +51,6 @@ TRANSPORTS = ("tcp", "tls", "unix")
 """What streams go over."""
 
 DONE = because("done")
-PEER_CLOSED = because("peer_closed")
-CONNECTION_LOST = because("connection_lost")
-HANDSHAKE_ENDED = because("handshake_ended")
 SERVICE_ERROR = because("service_error")
 DAEMON_STOPS = because("daemon_stops")
 
@@ -316,18 +311,11 @@ class Stream(Protocol):
                     self.context.clock.seconds() - self.since,
                     self.bytes_in,
                     self.bytes_out,
-                    self.reason or self._why(reason),
+                    self.reason or why(reason, is_open=self.is_open),
                 )
             self.contain(self.gone)
         finally:  # and at last: a daemon that waits for this may say that it has stopped
             guard.leave(self)
-
-    def _why(self, failure: Failure) -> Reason:
-        """Why it has ended, where not we have ended it."""
-        reason = _reason(failure)
-        if self._is_secure and not self.is_open and reason in (PEER_CLOSED, CONNECTION_LOST):
-            return HANDSHAKE_ENDED
-        return reason
 
     def pauseProducing(self) -> None:
         """Twisted: too much waits to be sent."""
@@ -390,19 +378,3 @@ class Stream(Protocol):
         credentials = self._socket().getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
         pid, uid, _ = struct.unpack("=iII", credentials)
         return Peer("", 0, pid, uid)
-
-
-def _reason(failure: Failure) -> Reason:
-    """Why a connection ended that we did not end."""
-    if failure.check(ConnectionDone):
-        return PEER_CLOSED
-    if failure.check(ConnectionLost):
-        return CONNECTION_LOST
-    if failure.check(TooManyRecords):
-        return because("tls_records", limit=EMPTY_RECORDS)
-    error = failure.value
-    if isinstance(error, SSL.Error) and error.args:
-        queue = error.args[0]
-        if isinstance(queue, list):  # OpenSSL's, of (library, function, reason)
-            return because("tls_error", detail=", ".join(str(entry[-1]) for entry in queue))
-    return because("system_error", detail=failure.getErrorMessage())
