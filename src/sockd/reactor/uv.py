@@ -29,7 +29,7 @@ from twisted.python.failure import Failure
 
 from sockd.reactor.accepting import LocalPort, Port
 from sockd.reactor.children import Children, Unignored
-from sockd.reactor.polled import Polled
+from sockd.reactor.polled import Polled, tls_on_socket
 from sockd.reactor.poller import Poller
 from sockd.reactor.stream import Client, Connection, LocalClient
 from sockd.reactor.threads import Asked
@@ -166,6 +166,37 @@ class UvloopReactor(DatagramReactor, TimedReactor):
     ) -> IConnector:
         """Connect over TCP."""
         connector = _Connector(host, port, factory, timeout, bindAddress, self)
+        connector.connect()
+        return connector
+
+    def listenSSL(
+        self,
+        port: Any,
+        factory: Any,
+        contextFactory: Any,
+        backlog: int = 50,
+        interface: str = "",
+    ) -> Any:
+        """Listen on TCP, for TLS."""
+        if (secure := tls_on_socket()) is None:
+            return super().listenSSL(port, factory, contextFactory, backlog, interface)
+        tls = secure.factory_of(contextFactory, False, self, factory)
+        return self._listen(secure.SecurePort(port, tls, backlog, interface, self))
+
+    def connectSSL(
+        self,
+        host: str,
+        port: int,
+        factory: Any,
+        contextFactory: Any,
+        timeout: float = 30.0,
+        bindAddress: Any = None,
+    ) -> Any:
+        """Connect over TCP, for TLS."""
+        if (secure := tls_on_socket()) is None:
+            return super().connectSSL(host, port, factory, contextFactory, timeout, bindAddress)
+        tls = secure.factory_of(contextFactory, True, self, factory)
+        connector = secure.SecureConnector(host, port, tls, timeout, bindAddress, self)
         connector.connect()
         return connector
 
