@@ -27,12 +27,15 @@ class Use(StrEnum):
     LOCAL = "peers over a Unix socket"
     CONNECTIONS = "connections"
     IP_CONNECTIONS = "connections over IP"
+    LOCAL_CONNECTIONS = "connections over a Unix socket"
     HANDSHAKES = "TLS, or a proxy's header"
     LINES = "lines over a connection"
     FRAMES = "framed messages over a connection"
     TEXTS = "texts over a connection"
     DATAGRAMS = "datagrams that come"
     AMPLIFIES = "answers over UDP that can be longer than the question"
+    UDP_ANSWERS = "answers over UDP"
+    LOCAL_ANSWERS = "datagrams over a Unix socket"
 
 
 def _some(_: object, attribute: Any, value: Rate) -> None:
@@ -85,8 +88,8 @@ class Limits:
     )
     trusted_users: tuple[User, ...] = option(
         (),
-        "users free of the limits and budgets that count per source, on a Unix socket",
-        applies={Use.LOCAL},
+        "users whose connections over a Unix socket are free of the limits that count per source",
+        applies={Use.LOCAL_CONNECTIONS},
         change=Change.NEW_CONNECTIONS,
     )
     max_connections: int = option(
@@ -199,6 +202,20 @@ class Limits:
         "answers that one source may get at once before reply_rate holds",
         validator=validators.ge(1),
         applies={Use.AMPLIFIES},
+        change=Change.NOW,
+    )
+    local_reply_rate: Rate = option(
+        Rate(100, 1),
+        "datagrams answered for one name of a Unix socket, ten times as many at once: services set "
+        'on one another are soon silent; "off": any number',
+        validator=_some,
+        applies={Use.LOCAL_ANSWERS},
+        change=Change.NOW,
+    )
+    answer_broadcasts: bool = option(
+        False,
+        "answer what was sent to a broadcast address or a multicast group, as every host there may",
+        applies={Use.UDP_ANSWERS},
         change=Change.NOW,
     )
     drain: Duration = option(

@@ -15,9 +15,9 @@ _IP_CONNECTIONS = _CONNECTIONS | {Use.IP, Use.IP_CONNECTIONS}
 _BY_TRANSPORT = {
     "tcp": _IP_CONNECTIONS,
     "tls": _IP_CONNECTIONS | {Use.HANDSHAKES},
-    "unix": _CONNECTIONS | {Use.LOCAL},
-    "udp": frozenset({Use.IP, Use.DATAGRAMS, Use.AMPLIFIES}),
-    "unixgram": frozenset({Use.LOCAL, Use.DATAGRAMS}),
+    "unix": _CONNECTIONS | {Use.LOCAL, Use.LOCAL_CONNECTIONS},
+    "udp": frozenset({Use.IP, Use.DATAGRAMS, Use.AMPLIFIES, Use.UDP_ANSWERS}),
+    "unixgram": frozenset({Use.LOCAL, Use.DATAGRAMS, Use.LOCAL_ANSWERS}),
     "multicast": frozenset[Use](),
 }
 
@@ -54,6 +54,10 @@ def _uses(door: Door, transport: str) -> frozenset[Use]:
     found -= {use for use, does in reads.items() if not does}
     if door.datagram is None or not door.datagram.amplifies:
         found -= {Use.AMPLIFIES}
+    if door.datagram is None or not door.datagram.answers:
+        found -= {Use.UDP_ANSWERS, Use.LOCAL_ANSWERS}
+    elif door.datagram.hears_all:
+        found -= {Use.UDP_ANSWERS}
     return found
 
 

@@ -85,9 +85,14 @@ def on_socket(connection: SSL.Connection, sock: socket.socket) -> SSL.Connection
     return connection
 
 
-def established(connection: Any) -> None:
-    """The handshake is done: from now on whatever is no data is noticed."""
+def established(connection: Any, takes_cut: bool) -> None:
+    """The handshake is done: from now on whatever is no data is noticed.
+
+    `takes_cut`: the end of the stream without TLS's own is as good as that.
+    """
     lib.SSL_set_info_callback(connection._ssl, _stir)
+    if takes_cut:
+        connection.set_options(SSL.OP_IGNORE_UNEXPECTED_EOF)
 
 
 def has_stirred(ssl: Any) -> bool:
@@ -108,28 +113,19 @@ def let_go(connection: Any) -> None:
         _stirred.discard(_address(connection._ssl))
 
 
-def fault(connection: Any, count: int) -> Exception | None:
-    """What a call that returned `count` has failed of; None: the end of the stream.
-
-    An OSError where the socket has failed, an SSL.Error for a fault in what came.
-    """
+def fault(connection: Any, count: int) -> Exception:
+    """What a call that returned `count` has failed of: see `fault_of`."""
     try:
         connection._raise_ssl_error(connection._ssl, count)
     except SSL.Error as error:
-        forget_errors()
-        return _known(error)
-    return None
+        return fault_of(error)
+    return fault_of(SSL.Error([]))
 
 
 def fault_of(error: SSL.Error) -> Exception:
-    """The same for what a handshake has raised; its end is an OSError."""
+    """What has gone wrong: an OSError of the socket or its end, an SSL.Error of what came."""
     forget_errors()
-    return _known(error) or ConnectionError("the peer has ended it")
-
-
-def _known(error: SSL.Error) -> Exception | None:
     if isinstance(error, SSL.SysCallError):
-        number, text = error.args
-        return None if number == -1 else OSError(number, text)
+        return OSError(*error.args)
     # OpenSSL 4 has nothing to say of an end without close_notify
-    return error if error.args and error.args[0] else None
+    return error if error.args and error.args[0] else ConnectionError("the peer has ended it")

@@ -23,8 +23,6 @@ class Poller:
         self._epoll = epoll()
         self._watched: dict[int, Any] = {}
         self._room: Any = None
-        # the stack of this thread, to which Twisted's log looks for whose line it is
-        self._contexts: list[Any] = context.theContextTracker.currentContext().contexts
 
     def fileno(self) -> int:
         """Readable while something has happened."""
@@ -75,7 +73,9 @@ class Poller:
 
     def poll(self) -> None:
         """Let connections to which something has happened have their turn."""
-        watched, contexts = self._watched, self._contexts
+        watched = self._watched
+        # the stack of the thread that runs, to which Twisted's log looks for whose line it is
+        contexts: list[Any] = context.theContextTracker.currentContext().contexts
         for descriptor, event in self._epoll.poll(0, MOST_EVENTS):
             connection = watched.get(descriptor)
             if connection is None:

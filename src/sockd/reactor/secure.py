@@ -156,17 +156,7 @@ class Secure(Polled):
         if error == ZERO_RETURN:
             self._peer_finished = True
             return main.CONNECTION_DONE
-        return self._fault(count)
-
-    def _fault(self, count: int) -> Any:
-        """Why the connection is over: its end without TLS's, or what OpenSSL complains of."""
-        fault = openssl.fault(self._tls, count)
-        if fault is not None:
-            return _reported(fault)
-        if getattr(self.protocol, "takes_cut", False):
-            self._peer_finished = True
-            return main.CONNECTION_DONE
-        return main.CONNECTION_LOST
+        return _reported(openssl.fault(self._tls, count))
 
     def readConnectionLost(self, reason: Failure) -> None:
         """The peer has finished."""
@@ -201,7 +191,7 @@ class Secure(Polled):
 
     def _established(self) -> None:
         self._is_established = True
-        openssl.established(self._tls)
+        openssl.established(self._tls, getattr(self.protocol, "takes_cut", False))
         self._want(self.wanted)
         self._decide()
         if IHandshakeListener.providedBy(self.protocol):
