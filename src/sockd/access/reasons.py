@@ -22,6 +22,7 @@ SENTENCES = {
     "max_connections": "max_connections = {limit}",
     "max_connections_per_source": "max_connections_per_source = {limit}",
     "connect_rate": "connect_rate = {limit}",
+    "total_connect_rate": "total_connect_rate = {limit}",
     # a proxy's header that is not believed
     "unlisted_proxy": "not one of the listed proxies",
     "proxy_queue": "{limit} connections wait for a header",
@@ -54,6 +55,10 @@ SENTENCES = {
     "write_timeout": "nothing taken for {limit}",
     "answer_timeout": "error: no answer within {limit}",
     "line_timeout": "error: no end of line within {limit}",
+    "frame_timeout": "no end of a message within {limit}",
+    "text_timeout": "error: no end of text within {limit}",
+    "total_timeout": "open for {limit}",
+    "min_rate": "slower than {limit}",
     "max_line": "error: line longer than {limit} bytes",
     "max_frame": "error: frame longer than {limit} bytes",
     "max_text": "error: text longer than {limit} bytes",
