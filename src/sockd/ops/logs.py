@@ -11,7 +11,7 @@ from threading import get_ident
 from time import time
 from typing import Any, Protocol
 
-from attrs import Factory, define
+from attrs import Factory, define, field
 from twisted.logger import ILogObserver, LogEvent, LogLevel, formatEvent
 from zope.interface import implementer
 
@@ -42,6 +42,9 @@ _DESCRIPTORS = re.compile(
 )
 
 
+_NOTHING: tuple[Any, tuple[()]] = (None, ())
+
+
 class Sink(Protocol):
     """Where lines go: an open text file, or what is like one."""
 
@@ -67,13 +70,17 @@ class LogWriter:
     """True where a table has told what runs and where it listens."""
     _descriptors_at: float = 0.0
     _is_failing: bool = False
-    _lines: list[str | tuple[Any, ...]] = Factory(list)
+    _opened: Callable[..., str] = field(init=False)
+    _lines: list[str | tuple[Callable[..., str], tuple[Any, ...]]] = Factory(list)
     """Lines, and what lines are to be made of: a function and its arguments."""
     _is_due: bool = False
     """Whether the reactor will call `_flush_due`."""
     _reactor: Any = None
     """The reactor while it runs, whose thread is `_thread`."""
     _thread: int = 0
+
+    def __attrs_post_init__(self) -> None:
+        self._opened = self.format.opened
 
     def __call__(self, event: LogEvent) -> None:
         if self._reactor is not None and get_ident() != self._thread:
@@ -89,14 +96,14 @@ class LogWriter:
                     return
         elif self.is_below_a_table and event["event"] in ("listening", "started"):
             return
-        self._add(self._line(self.format.line, event))
+        self._add(self._line(self.format.line, (event,)))
         if event.get("log_level", _INFO) is not _INFO:
             self.flush()
 
     def opened(self, service: str, connection: int, local: Composed, peer: Peer) -> None:
         """As `events.opened`, which calls this where nobody else hears."""
         # made when it is written: many in a row take half the time of as many one by one
-        self._lines.append((self.format.opened, time(), service, connection, local, peer))
+        self._lines.append((self._opened, (time(), service, connection, local, peer)))
         if not self._is_due:
             self._wait()
 
@@ -112,13 +119,14 @@ class LogWriter:
         reason: Composed,
     ) -> None:
         """As `events.closed`. It joins the line before it where that is of the same connection."""
-        lines, form = self._lines, self.format
-        end = (duration, bytes_in, bytes_out, reason)
-        last = lines[-1] if lines else ""
-        if last and last[0] is form.opened and last[3] == connection:
-            lines[-1] = (form.both, *last[1:], *end)
+        lines = self._lines
+        make, opening = lines[-1] if lines and not isinstance(lines[-1], str) else _NOTHING
+        if make is self._opened and opening[2] == connection:
+            lines[-1] = (self.format.both, (opening, duration, bytes_in, bytes_out, reason))
         else:
-            lines.append((form.closed, time(), service, connection, local, peer, *end))
+            who = (service, connection, local, peer)
+            end = (time(), *who, duration, bytes_in, bytes_out, reason)
+            lines.append((self.format.closed, end))
         if not self._is_due or len(self._lines) >= LINES_COLLECTED:
             self._wait()
 
@@ -165,7 +173,7 @@ class LogWriter:
         if not waiting:
             return
         try:
-            lines = [line if isinstance(line, str) else line[0](*line[1:]) for line in waiting]
+            lines = [line if isinstance(line, str) else line[0](*line[1]) for line in waiting]
         except Exception:  # noqa: BLE001 - whatever it is: one cannot be made, and the others can
             lines = [line if isinstance(line, str) else self._line(*line) for line in waiting]
         try:
@@ -174,7 +182,7 @@ class LogWriter:
         except (OSError, ValueError) as error:
             self._complain(error)
 
-    def _line(self, make: Callable[..., str], *args: Any) -> str:
+    def _line(self, make: Callable[..., str], args: tuple[Any, ...]) -> str:
         """A line; where it cannot be made, one that says so: the others are not lost with it."""
         try:
             return make(*args)
