@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from twisted.internet.defer import Deferred, succeed
 
 from sockd.access.state import DaemonState
-from sockd.net.datagram import MAX_ANSWER, MAX_OWED, Replies, Sender
+from sockd.net.datagram import MAX_ANSWER, MAX_OWED, Replies
+from sockd.net.sender import Sender
 from sockd.reactor.wire import Datagram
 from sockd.service import Kind
 from tests.helpers import FOUND, LogRecorder, make_context, make_world, open_port

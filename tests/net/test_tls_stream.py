@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from attrs import evolve
 from OpenSSL import SSL
 from twisted.internet.address import IPv4Address
 
@@ -32,7 +33,7 @@ class TLSClient(Client):
         factory = tls.TLSFactory(tls.Connections(tls.load(listen.terms)), context.clock)
         self.guard = context.guard
         stream: Any = (FOUND.kinds[kind] if isinstance(kind, str) else kind).stream
-        door = ConnectionFactory(context, stream, ENTRANCE, factory.wrap)
+        door = ConnectionFactory(context, stream, evolve(ENTRANCE, transport="tls"), factory.wrap)
         address = IPv4Address("TCP", *ASKER)
         super().__init__(context.world.reactor, door.buildProtocol(address))
         self.tls = SSL.Connection(SSL.Context(SSL.TLS_CLIENT_METHOD), None)

@@ -32,6 +32,9 @@ SOURCES_KEPT = 10_000
 """Sources whose rate is remembered at once; the one heard longest ago is forgotten first."""
 HOSTS_KEPT = 4096
 """Hosts for which the rules' answer is remembered, and no more: sources can be forged."""
+LOCAL_BURST_SECONDS = 10.0
+"""What a local name may be answered at once, in seconds of its rate: whoever asks for the lines of
+a file, one after the other, is not kept waiting; a loop comes to its end."""
 SWEEP_SECONDS = 1.0
 """How often open connections are looked at: timeouts are exact to this, and are free between."""
 SWEEP_AT_ONCE = 500
@@ -128,6 +131,7 @@ class Guard:
         self._per_source: dict[str, int] = {}
         self._connects = Buckets(1, 1, SOURCES_KEPT)
         self._answers = Buckets(1, 1, SOURCES_KEPT)
+        self._local_answers = Buckets(1, 1, SOURCES_KEPT)
         self._reports = Buckets(REPORTS_PER_SECOND, REPORTS_PER_SECOND, 1)
         self._unreported = 0
         self._sweep_call: IDelayedCall | None = None
@@ -147,6 +151,12 @@ class Guard:
         self._answers = _refitted(
             self._answers, limits.reply_rate.per_second, float(limits.reply_burst)
         )
+        rate = limits.local_reply_rate
+        self._local_answers = _refitted(
+            self._local_answers,
+            rate.per_second,
+            max(1.0, rate.per_second * LOCAL_BURST_SECONDS),
+        )
         # made here, so that refusing costs nothing
         self._full = because("max_connections", limit=limits.max_connections)
         self._source_full = because(
@@ -154,6 +164,7 @@ class Guard:
         )
         self._too_fast = because("connect_rate", limit=str(limits.connect_rate))
         self._over_budget = because("reply_rate", limit=str(limits.reply_rate))
+        self._over_local_budget = because("local_reply_rate", limit=str(limits.local_reply_rate))
         self._count_sources()
 
     def _count_sources(self) -> None:
@@ -298,6 +309,15 @@ class Guard:
             return None
         source = source_key(host, *DATAGRAM_SOURCE_BITS)
         return None if self._answers.take(source, self.clock.seconds()) else self._over_budget
+
+    def local_reply_refusal(self, name: str) -> Reason | None:
+        """Why a Unix socket of this name may not have one more answer.
+
+        By name, and not by user: two services that were set on each other answer to one name each,
+        whoever began with it, and nobody else's budget is spent.
+        """
+        is_left = self._local_answers.take(name, self.clock.seconds())
+        return None if is_left else self._over_local_budget
 
     # what was refused
 

@@ -30,6 +30,8 @@ class Use(StrEnum):
     LINES = "lines over a connection"
     DATAGRAMS = "datagrams that come"
     AMPLIFIES = "answers over UDP that can be longer than the question"
+    UDP_ANSWERS = "answers over UDP"
+    LOCAL_ANSWERS = "datagrams over a Unix socket"
 
 
 def _some(_: object, attribute: Any, value: Rate) -> None:
@@ -151,6 +153,20 @@ class Limits:
         "answers that one source may get at once before reply_rate holds",
         validator=validators.ge(1),
         applies={Use.AMPLIFIES},
+        change=Change.NOW,
+    )
+    local_reply_rate: Rate = option(
+        Rate(100, 1),
+        "datagrams answered for one name of a Unix socket, ten times as many at once: services set "
+        'on one another are soon silent; "off": any number',
+        validator=_some,
+        applies={Use.LOCAL_ANSWERS},
+        change=Change.NOW,
+    )
+    answer_broadcasts: bool = option(
+        False,
+        "answer what was sent to a broadcast address or a multicast group, as every host there may",
+        applies={Use.UDP_ANSWERS},
         change=Change.NOW,
     )
     drain: Duration = option(

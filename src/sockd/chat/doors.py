@@ -20,7 +20,7 @@ from sockd.formats.chat.events import MAX_EVENT
 from sockd.formats.frames import FrameBuffer
 from sockd.listen.sockets import aim
 from sockd.net.context import Context
-from sockd.net.datagram import Datagram, Datagrams
+from sockd.net.datagram import ANY_SIZE, Datagram, Datagrams
 from sockd.net.states import Hold
 from sockd.net.stream import Stream
 from sockd.reactor.ancillary import Wanted
@@ -102,6 +102,8 @@ class _Sending:
 class UdpDoor(Datagrams):
     """Datagrams: each member is sent its own."""
 
+    hears_all = True
+    quick_bytes = ANY_SIZE
     wants_told = Wanted.INTERFACE
     context: Context[Any, ChatServer]
 

@@ -15,8 +15,8 @@ _BY_TRANSPORT = {
     "tcp": _IP_CONNECTIONS,
     "tls": _IP_CONNECTIONS | {Use.HANDSHAKES},
     "unix": frozenset({Use.LOCAL, Use.CONNECTIONS, Use.LINES}),
-    "udp": frozenset({Use.IP, Use.DATAGRAMS, Use.AMPLIFIES}),
-    "unixgram": frozenset({Use.LOCAL, Use.DATAGRAMS}),
+    "udp": frozenset({Use.IP, Use.DATAGRAMS, Use.AMPLIFIES, Use.UDP_ANSWERS}),
+    "unixgram": frozenset({Use.LOCAL, Use.DATAGRAMS, Use.LOCAL_ANSWERS}),
     "multicast": frozenset[Use](),
 }
 
@@ -49,6 +49,10 @@ def _uses(door: Door, transport: str) -> frozenset[Use]:
         found -= {Use.LINES}
     if door.datagram is None or not door.datagram.amplifies:
         found -= {Use.AMPLIFIES}
+    if door.datagram is None or not door.datagram.answers:
+        found -= {Use.UDP_ANSWERS, Use.LOCAL_ANSWERS}
+    elif door.datagram.hears_all:
+        found -= {Use.UDP_ANSWERS}
     return found
 
 

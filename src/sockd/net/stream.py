@@ -27,10 +27,8 @@ from twisted.internet.interfaces import (
     IHalfCloseableProtocol,
     IHandshakeListener,
     IPushProducer,
-    ISystemHandle,
 )
 from twisted.internet.protocol import Protocol, connectionDone
-from twisted.protocols.tls import TLSMemoryBIOProtocol
 from twisted.python.failure import Failure
 from zope.interface import alsoProvides, implementer
 
@@ -42,6 +40,7 @@ from sockd.formats.faults import error_line
 from sockd.net.context import Context
 from sockd.net.progress import is_lost, taken
 from sockd.net.states import NO_HOLD, STATES, Hold, State, state_of
+from sockd.reactor.records import EMPTY_RECORDS, TooManyRecords
 
 LINGER_SECONDS = 2.0
 """How long a closed peer may go on sending before it is cut off: were it cut off at once, the
@@ -56,6 +55,7 @@ TRANSPORTS = ("tcp", "tls", "unix")
 DONE = because("done")
 PEER_CLOSED = because("peer_closed")
 CONNECTION_LOST = because("connection_lost")
+HANDSHAKE_ENDED = because("handshake_ended")
 SERVICE_ERROR = because("service_error")
 DAEMON_STOPS = because("daemon_stops")
 
@@ -69,7 +69,10 @@ class Stream(Protocol):
     produces: ClassVar[bool] = True
     """False for services that write once: they need not be told to wait."""
     lingers: ClassVar[bool] = True
-    """False for services that speak only: closing them need not wait for what the peer sends."""
+    """False for services that speak only: closing them need not wait for what the peer sends. Over
+    TLS it does: the peer's end of TLS would meet a closed socket, and take the answer with it."""
+    takes_cut: ClassVar[bool] = True
+    """For TLS: TCP's end without TLS's own before it is a peer that has finished, too."""
     reads_lines: ClassVar[bool] = False
     """True: `max_line` and `line_timeout` bound what the peer sends. `Requests` sets it."""
     hears: ClassVar[bool] = True
@@ -146,7 +149,7 @@ class Stream(Protocol):
         if self.is_closing:
             return
         self._begin_to_close(reason)
-        if self.lingers and not self.peer_finished and not self._is_secure:
+        if (self.lingers or self._is_secure) and self.is_open and not self.peer_finished:
             self._linger_until = self.context.clock.seconds() + LINGER_SECONDS
             self._linger_bytes = self.bytes_in + LINGER_BYTES
             self.transport.loseWriteConnection()
@@ -169,6 +172,9 @@ class Stream(Protocol):
         """Deliver what is written, and end; wait for nothing else."""
         if not self.is_closing:
             self._begin_to_close(reason)
+            if self._is_secure and self.is_open:
+                # its end after ours, which TLS would wait for, is not
+                self.transport.loseWriteConnection()
         self.transport.loseConnection()
 
     def _begin_to_close(self, reason: Reason) -> None:
@@ -237,7 +243,7 @@ class Stream(Protocol):
     # Twisted's side
 
     def connectionMade(self) -> None:
-        self._is_secure = isinstance(self.transport, TLSMemoryBIOProtocol)
+        self._is_secure = self.entrance.transport == "tls"
         guard = self.context.guard
         if not self.peer.host:
             if type(self.transport) is unix.Server:
@@ -310,11 +316,18 @@ class Stream(Protocol):
                     self.context.clock.seconds() - self.since,
                     self.bytes_in,
                     self.bytes_out,
-                    self.reason or _reason(reason),
+                    self.reason or self._why(reason),
                 )
             self.contain(self.gone)
         finally:  # and at last: a daemon that waits for this may say that it has stopped
             guard.leave(self)
+
+    def _why(self, failure: Failure) -> Reason:
+        """Why it has ended, where not we have ended it."""
+        reason = _reason(failure)
+        if self._is_secure and not self.is_open and reason in (PEER_CLOSED, CONNECTION_LOST):
+            return HANDSHAKE_ENDED
+        return reason
 
     def pauseProducing(self) -> None:
         """Twisted: too much waits to be sent."""
@@ -370,10 +383,8 @@ class Stream(Protocol):
     # the socket below
 
     def _socket(self) -> socket.socket:
-        below: Any = self.transport
-        while isinstance(below, TLSMemoryBIOProtocol):
-            below = below.transport
-        return cast(socket.socket, cast(ISystemHandle, below).getHandle())
+        # not `getHandle`, which is OpenSSL's part where TLS is spoken
+        return cast(socket.socket, self.transport.socket)
 
     def _local_peer(self) -> Peer:
         credentials = self._socket().getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
@@ -387,6 +398,8 @@ def _reason(failure: Failure) -> Reason:
         return PEER_CLOSED
     if failure.check(ConnectionLost):
         return CONNECTION_LOST
+    if failure.check(TooManyRecords):
+        return because("tls_records", limit=EMPTY_RECORDS)
     error = failure.value
     if isinstance(error, SSL.Error) and error.args:
         queue = error.args[0]

@@ -61,6 +61,15 @@ class Told(NamedTuple):
     """The address in the datagram's header: one of ours, a multicast group or a broadcast."""
 
 
+class AskedOfMany(NamedTuple):
+    """The address that an answer leaves from, as ancillary data, of a datagram that was not sent to
+    it, but to a broadcast address or a multicast group: others may have got it as well."""
+
+    level: int
+    kind: int
+    data: bytes
+
+
 class Beside(NamedTuple):
     """What the port itself needs to know of a datagram."""
 
@@ -91,15 +100,20 @@ def ask(sock: socket.socket, wants: Wanted) -> bool:
 
 def read(messages: Iterable[Ancillary]) -> Beside:
     """What the port needs. Descriptors that came too are closed."""
-    asked = pid = uid = lost = None
+    asked: Ancillary | None = None
+    pid = uid = lost = None
     for level, kind, data in messages:
         if level == socket.IPPROTO_IP and kind == _IP_PKTINFO:
-            _, ours, _ = _IN_PKTINFO.unpack_from(data)
+            _, ours, header = _IN_PKTINFO.unpack_from(data)
             asked = (level, kind, _IN_PKTINFO.pack(0, ours, bytes(4)))
+            if header != ours:
+                asked = AskedOfMany(*asked)
         elif level == socket.IPPROTO_IPV6 and kind == _IPV6_PKTINFO:
             # in6_pktinfo: address, interface; nothing can be sent from a group
-            address = bytes(16) if data[0] == 0xFF else data[:16]
-            asked = (level, kind, address + data[16:20])
+            if data[0] == 0xFF:
+                asked = AskedOfMany(level, kind, bytes(16) + data[16:20])
+            else:
+                asked = (level, kind, data[:20])
         elif level == socket.SOL_SOCKET and kind == _SO_RXQ_OVFL:
             (lost,) = struct.unpack_from("=I", data)
         elif level == socket.SOL_SOCKET and kind == socket.SCM_CREDENTIALS:

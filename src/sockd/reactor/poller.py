@@ -22,8 +22,7 @@ class Poller:
     def __init__(self) -> None:
         self._epoll = epoll()
         self._watched: dict[int, Any] = {}
-        # the stack of this thread, to which Twisted's log looks for whose line it is
-        self._contexts: list[Any] = context.theContextTracker.currentContext().contexts
+        self._room: Any = None
 
     def fileno(self) -> int:
         """Readable while something has happened."""
@@ -51,6 +50,15 @@ class Poller:
                 with suppress(OSError):
                     self._epoll.unregister(descriptor)
 
+    @property
+    def room(self) -> Any:
+        """Where TLS decrypts a record to, for a moment: one for all connections."""
+        if self._room is None:
+            from sockd.reactor.openssl import new_room
+
+            self._room = new_room()
+        return self._room
+
     def watched(self, event: int) -> list[Any]:
         """The connections that are watched for it."""
         return [connection for connection in self._watched.values() if connection.wanted & event]
@@ -65,7 +73,9 @@ class Poller:
 
     def poll(self) -> None:
         """Let connections to which something has happened have their turn."""
-        watched, contexts = self._watched, self._contexts
+        watched = self._watched
+        # the stack of the thread that runs, to which Twisted's log looks for whose line it is
+        contexts: list[Any] = context.theContextTracker.currentContext().contexts
         for descriptor, event in self._epoll.poll(0, MOST_EVENTS):
             connection = watched.get(descriptor)
             if connection is None:
@@ -74,13 +84,13 @@ class Poller:
             try:
                 if (
                     event & _READABLE
-                    and connection.wanted & EPOLLIN
+                    and connection.watched_for & EPOLLIN
                     and (why := connection.doRead())
                 ):
                     connection.ends(why, True)
                 elif (
                     event & _WRITABLE
-                    and connection.wanted & EPOLLOUT
+                    and connection.watched_for & EPOLLOUT
                     and (why := connection.doWrite())
                 ):
                     connection.ends(why, False)
