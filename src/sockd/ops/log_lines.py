@@ -10,7 +10,7 @@ from json.encoder import encode_basestring_ascii as quoted
 from math import isfinite
 from operator import itemgetter
 from string import Formatter
-from typing import Any, TypeAlias, cast
+from typing import TypeAlias, cast
 
 from attrs import frozen
 from twisted.logger import LogEvent, LogLevel, formatEvent
@@ -151,7 +151,7 @@ def _second(unix_seconds: int) -> str:
 Opening: TypeAlias = tuple[float, str, int, Composed, Peer]
 """The time, and what `events.opened` is told."""
 
-# the two lines of every connection: what `as_text` and `as_json` come to, in a quarter of their time
+# the two lines of every connection: what `as_text` and `as_json` come to, in less of their time
 
 
 def _opened_sentence(service: str, peer: Peer) -> str:
