@@ -71,7 +71,7 @@ def test_lines_for_a_reader_that_stalls_are_dropped_and_counted_in_their_place(
         drain.write(f"{number:99}\n")
         drain.flush()
     # the report is the next to come, when what waits has been read
-    lines = []
+    lines: list[str] = []
     while not lines or "dropped" not in lines[-1]:
         lines += read_lines(pipe.reader, "\n")
     drain.write("again\n")
