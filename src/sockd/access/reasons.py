@@ -131,7 +131,7 @@ def _is_whole(reason: Reason, _: Attribute[Mapping[str, Any]], values: Mapping[s
         raise ValueError(f"{reason.name} has the fields {sorted(_FIELDS[reason.name])}")
 
 
-@frozen
+@frozen(cache_hash=True)  # log lines of connections are looked up by it
 class Reason:
     """A row of the table, filled in: `str` is its sentence. Raises ValueError for what is none."""
 
