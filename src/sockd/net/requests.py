@@ -161,6 +161,7 @@ class Requests(Stream):
             pieces.close()
         awaited, self._awaited = self._awaited, None
         if awaited is not None:
+            awaited.addErrback(_nobodys)  # within a turn nobody has heard of it yet
             awaited.cancel()
         if self._made is None:
             self._go_on()
@@ -354,6 +355,10 @@ class Requests(Stream):
             self.fail(because(self.buffer.fault, limit=self.buffer.limit))
         elif self._has_ended:
             self.close()
+
+
+def _nobodys(_: Failure) -> None:
+    """What became of an answer that nobody waits for."""
 
 
 class Once(Requests):

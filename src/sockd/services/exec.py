@@ -29,21 +29,22 @@ from functools import partial
 from typing import Any
 
 from attrs import frozen, validators
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IPushProducer
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from sockd import events
-from sockd.access.reasons import because
+from sockd.access.reasons import Reason, because
 from sockd.formats import ports
 from sockd.formats.crlf import CrlfEnds
 from sockd.formats.quotes import builtin_quotes
 from sockd.formats.template import Template
 from sockd.net.child import Child
+from sockd.net.children import why_not
 from sockd.net.context import Context
 from sockd.net.program import NoProgram, Program, group_of, locate, missing_tools, unfit
-from sockd.net.states import Hold
+from sockd.net.states import Hold, State
 from sockd.net.stream import Stream
 from sockd.options.option import OptionError, option
 from sockd.options.units import Duration, Size
@@ -192,11 +193,14 @@ class Programs:
             raise ValueError(NEEDS_ROOT)
         self.running: set[ClientProgram] = set()
         self._clock = context.clock
+        self._children = context.world.children
         self._reaped: Deferred[None] | None = None
         self.quotes: tuple[bytes, ...] = ()
         path = _located(options)
         self.program = _program(path or "", options)
         warnings = list(self.program.weaknesses()) if not context.world.gives_up_root else []
+        if why := why_not():
+            warnings.append(because("runaways", detail=why))
         if path is None:
             why = f"there is no program {options.command[0]!r}"
             warnings = [because("no_program", detail=why)]
@@ -208,18 +212,24 @@ class Programs:
         """End every program that still runs. Fires when they are reaped and that is reported."""
         for child in tuple(self.running):
             child.kill()
-        if not self.running:
-            return succeed(None)
         if self._reaped is None:
             self._reaped = Deferred()
             late = self._clock.callLater(STOP_SECONDS, self._reaped.callback, None)
             self._reaped.addCallback(lambda _: late.cancel() if late.active() else None)
+            self._rest()
         return self._reaped
 
     def ended(self, child: ClientProgram) -> None:
         """A program has been reaped."""
         self.running.discard(child)
-        if not self.running and self._reaped is not None and not self._reaped.called:
+        self._rest()
+
+    def _rest(self) -> None:
+        if not self.running and self._reaped is not None:
+            self._children.when_buried().addCallback(self._over)
+
+    def _over(self, _: None) -> None:
+        if self._reaped is not None and not self._reaped.called:
             self._reaped.callback(None)
 
 
@@ -258,6 +268,10 @@ class ClientProgram(Child):
             return  # nobody is to get it, and nothing else would bound what waits
         self._stream.write(self._ends.convert(data) if self.context.options.crlf else data)
 
+    def pipe_failed(self, error: OSError) -> None:
+        self._stream.fail(because("no_process", detail=error.strerror))
+        super().pipe_failed(error)
+
     def ended(self, status: str) -> None:
         self.context.shared.ended(self)
         self._stream.program_ended(self._ends.rest(), status)
@@ -287,6 +301,7 @@ class ExecStream(Stream):
         if self._child is None:
             self._early += data
         elif self._child.is_running:
+            self.requests += 1  # progress: so much of its input it has had
             self._child.process.write(data)
 
     def finished(self) -> None:
@@ -313,8 +328,18 @@ class ExecStream(Stream):
 
     @property
     def answer_timeout(self) -> float:
-        """None of its own while the program runs, which has `max_time`."""
-        return super().answer_timeout if self._time is None else math.inf
+        """None of its own while the program runs, which has `max_time`, and takes its input."""
+        if self._time is None:
+            return super().answer_timeout
+        # the client may have left: its end stands behind what is not read
+        return self.context.limits.write_timeout if Hold.CHILD in self.holds else math.inf
+
+    def timed_out(self, state: State, limit: float) -> None:
+        """It has taken nothing of its input, nor said anything, or no program is there."""
+        if self._child is None or state.name != "working":
+            super().timed_out(state, limit)
+        else:
+            self._end(because("input_timeout", limit=Duration(limit)))
 
     def program_ended(self, rest: bytes, status: str) -> None:
         """The program is reaped and its output is at its end."""
@@ -358,7 +383,10 @@ class ExecStream(Stream):
 
     def _too_long(self) -> None:
         self._time = None
-        self.close(because("max_time"))
+        self._end(because("max_time"))
+
+    def _end(self, reason: Reason) -> None:
+        self.close(reason)
         if self._child is not None:
             self._child.end()
 
