@@ -320,6 +320,9 @@ class Requests(Stream):
 
     def _await(self, awaited: Deferred[Any]) -> None:
         """Not before all that comes first is written: the answer may be there already."""
+        if not self._is_counted:
+            self.drop()  # it was lost while it asked
+            return
         awaited.addCallbacks(
             self._answered, self._unanswered, callbackArgs=(awaited,), errbackArgs=(awaited,)
         )
