@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import resource
 from itertools import count
 from pathlib import Path
@@ -11,7 +10,8 @@ import pytest
 import pytest_twisted
 
 from sockd.access.peer import Peer
-from sockd.formats.factors import SCRATCH, factors
+from sockd.formats.factors import factors
+from sockd.net.factoring import SCRATCH
 from sockd.services.factor import LOOK_SECONDS, Worker
 from tests.helpers import LogRecorder, open_port, until
 from tests.services.factoring import BUSY, HARD, HARD_LINE, LARGE, LATE, OTHER_LARGE, Place
@@ -169,9 +169,9 @@ async def test_a_worker_that_is_ended_leaves_no_file(how: str, log: LogRecorder)
 def open_files(pid: int) -> list[str]:
     """What a process has open."""
     found = []
-    for number in os.listdir(f"/proc/{pid}/fd"):
+    for link in Path(f"/proc/{pid}/fd").iterdir():
         try:
-            found.append(str(Path(f"/proc/{pid}/fd/{number}").readlink()))
+            found.append(str(link.readlink()))
         except FileNotFoundError:  # it has closed it
             continue
     return found

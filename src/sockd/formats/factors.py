@@ -1,23 +1,12 @@
-"""Prime factors of integers, and the lines that ask for them.
-
-`python -m sockd.formats.factors` is the worker for large numbers: it says that it is ready, reads a
-number a line and answers its factors a line, until its input ends. It is a process of its own, so
-that it can be killed.
-"""
+"""Prime factors of integers, and the lines that ask for them."""
 
 from __future__ import annotations
 
 import math
-import os
 import re
-import sys
 
 SMALL = 2**64
 """Numbers below this are factored at once; the slowest of them takes about a millisecond."""
-READY = b"ready\n"
-"""What the worker says first."""
-SCRATCH = "/tmp/siqs"
-"""How the file begins that the library keeps in the midst of a large number, and then removes."""
 _MOST_DIGITS = 4000
 """Of a number whose factors are looked at: as many as a daemon can be told to take."""
 _LONGEST_ANSWER = 7
@@ -89,18 +78,3 @@ def is_prime(number: int) -> bool:
         else:
             return False
     return True
-
-
-def work() -> None:
-    """Answer numbers from standard input on standard output, a line each."""
-    # what the library prints, should it give up, is no answer
-    answers = os.dup(1)
-    os.dup2(2, 1)
-    factors(6)
-    os.write(answers, READY)
-    for line in sys.stdin.buffer:
-        os.write(answers, factors(int(line)) + b"\n")
-
-
-if __name__ == "__main__":
-    work()

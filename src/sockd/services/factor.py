@@ -37,11 +37,12 @@ from sockd.access.prefixes import source_key
 from sockd.access.reasons import because
 from sockd.access.shares import Shares
 from sockd.formats import ports
-from sockd.formats.factors import READY, SCRATCH, SMALL, factors, parse_number
+from sockd.formats.factors import SMALL, factors, parse_number
 from sockd.formats.faults import error_line
 from sockd.net.child import SAID_BYTES, Child
 from sockd.net.context import Context
 from sockd.net.datagram import Replies
+from sockd.net.factoring import READY, SCRATCH
 from sockd.net.program import Program, missing_tools
 from sockd.net.progress import has_finished
 from sockd.net.requests import Requests
@@ -110,7 +111,7 @@ class Worker(Child):
 
     def __init__(self, context: Context[FactorOptions, Factoring], factoring: Factoring) -> None:
         program = Program(
-            argv=(sys.executable, "-B", "-m", "sockd.formats.factors"),
+            argv=(sys.executable, "-B", "-m", "sockd.net.factoring"),
             cpu_seconds=WORKER_CPU_SECONDS,
             memory_bytes=context.options.memory,
             descriptors=WORKER_DESCRIPTORS,
