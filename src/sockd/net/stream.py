@@ -37,7 +37,7 @@ from sockd.access.reasons import Reason, because
 from sockd.formats.faults import error_line
 from sockd.net.context import Context
 from sockd.net.ended import PEER_CLOSED, why_ended
-from sockd.net.progress import delivered, is_lost, taken
+from sockd.net.progress import ask_for_life, delivered, has_finished, is_lost, taken
 from sockd.net.states import NO_HOLD, Hold, Overdue, Times
 
 LINGER_SECONDS = 2.0
@@ -346,9 +346,13 @@ class Stream(Protocol):
         elif self._linger_until is not None and now >= self._linger_until:
             self._linger_until = None
             self.transport.loseConnection()
-        elif (self.peer_finished or self.holds) and not self.is_closing and is_lost(self._socket()):
+        elif (self.peer_finished or self.holds) and not self.is_closing:
             # nothing is read, so nothing else would tell
-            self.abort(PEER_CLOSED)
+            sock = self._socket()
+            if is_lost(sock):
+                self.abort(PEER_CLOSED)
+            elif self.peer_finished or has_finished(sock):
+                ask_for_life(sock)
 
     def _end(self, overdue: Overdue) -> None:
         if overdue.is_abrupt:
