@@ -342,7 +342,7 @@ class Stream(Protocol):
             times = self._times = Times(self.since)
         overdue = times.overdue(self, self.context.limits, now)
         if overdue is not None:
-            self._end(overdue)
+            self.timed_out(overdue)
         elif self._linger_until is not None and now >= self._linger_until:
             self._linger_until = None
             self.transport.loseConnection()
@@ -354,7 +354,8 @@ class Stream(Protocol):
             elif self.peer_finished or has_finished(sock):
                 ask_for_life(sock)
 
-    def _end(self, overdue: Overdue) -> None:
+    def timed_out(self, overdue: Overdue) -> None:
+        """Its time is over, in one way or another."""
         if overdue.is_abrupt:
             self.abort(overdue.reason)
         elif overdue.is_told:
