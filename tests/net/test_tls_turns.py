@@ -77,11 +77,11 @@ def test_nothing_is_read_while_something_waits(tls_files: Files) -> None:
 class Held(Stream):
     """Takes nothing more after the first byte, until it is told to."""
 
-    text = b""
+    heard = b""
 
     def received(self, data: bytes) -> None:
-        self.text += data
-        if len(self.text) == 1:
+        self.heard += data
+        if len(self.heard) == 1:
             self.hold(Hold.WORK)
 
 
@@ -92,11 +92,11 @@ def test_a_pause_stops_decryption_and_what_comes_afterwards_is_in_order(tls_file
     client = TLSClient(HELD, tls_files)
     client.shake_hands()
     client.send(client.said_in_records(text_of(MANY)))
-    assert client.stream.text == text_of(1)
+    assert client.stream.heard == text_of(1)
     assert not client.is_read_from
     client.stream.release(Hold.WORK)
     client.loop.settle()
-    assert client.stream.text == text_of(MANY)
+    assert client.stream.heard == text_of(MANY)
     assert client.is_read_from
 
 
@@ -109,7 +109,7 @@ def test_an_end_behind_what_waits_is_told_after_it(tls_files: Files) -> None:
     assert not client.stream.peer_finished
     client.stream.release(Hold.WORK)
     client.carry()
-    assert client.stream.text == text_of(MANY)
+    assert client.stream.heard == text_of(MANY)
     assert client.is_closed
 
 
@@ -122,7 +122,7 @@ def test_tcps_end_behind_what_waits_is_told_after_it(tls_files: Files) -> None:
     assert not client.stream.peer_finished
     client.stream.release(Hold.WORK)
     client.carry()
-    assert client.stream.text == text_of(MANY)
+    assert client.stream.heard == text_of(MANY)
     assert client.is_closed
 
 

@@ -10,19 +10,19 @@ from sockd.access.reasons import Reason, because
 from sockd.reactor.records import EMPTY_RECORDS, TooManyRecords
 
 PEER_CLOSED = because("peer_closed")
-CONNECTION_LOST = because("connection_lost")
-HANDSHAKE_ENDED = because("handshake_ended")
-TLS_RECORDS = because("tls_records", limit=EMPTY_RECORDS)
+_CONNECTION_LOST = because("connection_lost")
+_HANDSHAKE_ENDED = because("handshake_ended")
+_TLS_RECORDS = because("tls_records", limit=EMPTY_RECORDS)
 
 
-def why(failure: Failure, *, is_open: bool) -> Reason:
-    """The reason for what a transport says. One that was not open was in its TLS handshake."""
+def why_ended(failure: Failure, *, is_open: bool) -> Reason:
+    """What Twisted says of it, as a reason. One that was not open was in its TLS handshake."""
     if failure.check(ConnectionDone, ConnectionLost):
         if not is_open:
-            return HANDSHAKE_ENDED
-        return PEER_CLOSED if failure.check(ConnectionDone) else CONNECTION_LOST
+            return _HANDSHAKE_ENDED
+        return PEER_CLOSED if failure.check(ConnectionDone) else _CONNECTION_LOST
     if failure.check(TooManyRecords):
-        return TLS_RECORDS
+        return _TLS_RECORDS
     error = failure.value
     if isinstance(error, SSL.Error) and error.args:
         queue = error.args[0]
