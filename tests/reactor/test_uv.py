@@ -149,6 +149,10 @@ class Faulty(FileDescriptor):
 
     def doRead(self) -> None:
         self.calls += 1
+        if self.calls > 1:  # it would not come to an end
+            self.stopReading()
+            self.stopWriting()
+            return
         raise SystemExit("seven")
 
     doWrite = doRead
@@ -169,10 +173,10 @@ async def test_a_descriptor_that_raises_system_exit_is_removed_and_told_once(
         theirs.send(b"x")
         faulty = Faulty(ours)
         begin(faulty)
-        await until(lambda: faulty.told)
+        await until(lambda: faulty.told or faulty.calls > 1)
         assert faulty not in {*REACTOR.getReaders(), *REACTOR.getWriters()}
+    assert faulty.calls == 1
     [reason] = faulty.told
     assert reason.check(SystemExit)
-    assert faulty.calls == 1
     [fault] = log.flush_faults()
     assert fault["log_failure"].check(SystemExit)

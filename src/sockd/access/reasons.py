@@ -69,6 +69,7 @@ SENTENCES = {
     # a program that a connection ran
     "program_ended": "the program ended ({status})",
     "max_time": "max_time",
+    "input_timeout": "the program took nothing for {limit}",
     "max_children": "error: busy",
     "no_process": "error: busy ({detail})",
     # an address that is not listened on
@@ -105,6 +106,7 @@ SENTENCES = {
         "bursts may lose datagrams; raise net.core.rmem_max"
     ),
     "no_program": "{detail}: quotations are sent instead",
+    "runaways": "programs that leave their group are not ended: {detail}",
     "no_urgent_data": "no urgent data on {where}: clients stop a text by ABORT alone",
     "no_worker": '{detail}: numbers of 2^64 and more are answered "error: busy"',
     "processes_of_root": "processes does not bind a program that runs as root: give it a user",
@@ -131,7 +133,7 @@ def _is_whole(reason: Reason, _: Attribute[Mapping[str, Any]], values: Mapping[s
         raise ValueError(f"{reason.name} has the fields {sorted(_FIELDS[reason.name])}")
 
 
-@frozen
+@frozen(cache_hash=True)  # log lines of connections are looked up by it
 class Reason:
     """A row of the table, filled in: `str` is its sentence. Raises ValueError for what is none."""
 

@@ -18,6 +18,7 @@ from sockd.listen.listen import Listen
 from sockd.listen.runtime import make_runtime_directory
 from sockd.listen.socket_files import Identity, InUseError, SocketFileError, bind_file
 from sockd.options.runtime import runtime_directory
+from sockd.reactor.sockaddr import interface_number, to_bind
 
 _SO_RCVBUFFORCE = 33
 """Linux: a receive buffer beyond net.core.rmem_max, for those who may (CAP_NET_ADMIN)."""
@@ -122,10 +123,12 @@ def aim(sock: socket.socket, interface: str, ttl: int) -> None:
 
 
 def _interface_index(address: str) -> int:
-    wanted = socket.inet_pton(socket.AF_INET6, address).hex()
+    host, _, scope = address.partition("%")
+    wanted = socket.inet_pton(socket.AF_INET6, host).hex()
+    number = interface_number(scope)
     for line in _IPV6_ADDRESSES.read_text("ascii").splitlines():
         found, index, *_ = line.split()
-        if found == wanted:
+        if found == wanted and number in (0, int(index, 16)):
             return int(index, 16)
     raise OSError(errno.EADDRNOTAVAIL, os.strerror(errno.EADDRNOTAVAIL))
 
@@ -177,7 +180,7 @@ def _bind_address(sock: socket.socket, listen: Listen) -> None:
         sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         if listen.host == "::" and _is_ipv6_off():
             raise ListenError(listen, "IPv6 is off on this host", errno.EADDRNOTAVAIL)
-    sock.bind((listen.host, listen.port))
+    sock.bind(to_bind(listen.host, listen.port))
 
 
 def _bind_path(sock: socket.socket, listen: Listen) -> Identity:
@@ -262,6 +265,8 @@ def _why(listen: Listen, error: OSError) -> str:
     reason = error.strerror or str(error)
     if error.errno == errno.EADDRINUSE:
         return f"address in use{_holder(listen)}"
+    if error.errno == errno.EINVAL and listen.host.startswith("fe80:"):
+        return f"{reason}: it is on every interface; name one, as in [{listen.host}%eth0]"
     if error.errno == errno.EACCES and not listen.path and listen.port < 1024:
         return f"{reason}: ports below 1024 need root or CAP_NET_BIND_SERVICE"
     if error.errno == errno.ENOENT:
@@ -294,6 +299,7 @@ def _is_at(connection: object, listen: Listen) -> bool:
         return address == listen.path
     if not address or getattr(connection, "status", "") not in ("LISTEN", "NONE"):
         return False
+    host = listen.host.partition("%")[0]
     return address.port == listen.port and (
-        address.ip == listen.host or address.ip in WILDCARDS or listen.host in WILDCARDS
+        address.ip == host or address.ip in WILDCARDS or host in WILDCARDS
     )

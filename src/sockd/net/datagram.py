@@ -193,7 +193,8 @@ class Datagrams(DatagramProtocol):
         written: list[Answer] = []
         self._written = written
         try:
-            for done, raw in enumerate(batch, 1):
+            for raw in batch:
+                done += 1
                 reason = refusal(raw)
                 if type(raw[2]) is AskedOfMany and not self._hears_many:
                     reason = reason or _TO_MANY

@@ -12,19 +12,20 @@ from sockd.reactor.records import EMPTY_RECORDS, TooManyRecords
 PEER_CLOSED = because("peer_closed")
 _CONNECTION_LOST = because("connection_lost")
 _HANDSHAKE_ENDED = because("handshake_ended")
+_TLS_RECORDS = because("tls_records", limit=EMPTY_RECORDS)
 
 
-def why_ended(failure: Failure, *, in_handshake: bool) -> Reason:
-    """What Twisted says of it, as a reason; `in_handshake`: before TLS was there."""
-    if failure.check(ConnectionDone):
-        return _HANDSHAKE_ENDED if in_handshake else PEER_CLOSED
-    if failure.check(ConnectionLost):
-        return _HANDSHAKE_ENDED if in_handshake else _CONNECTION_LOST
+def why_ended(failure: Failure, *, is_open: bool) -> Reason:
+    """What Twisted says of it, as a reason. One that was not open was in its TLS handshake."""
+    if failure.check(ConnectionDone, ConnectionLost):
+        if not is_open:
+            return _HANDSHAKE_ENDED
+        return PEER_CLOSED if failure.check(ConnectionDone) else _CONNECTION_LOST
     if failure.check(TooManyRecords):
-        return because("tls_records", limit=EMPTY_RECORDS)
+        return _TLS_RECORDS
     error = failure.value
     if isinstance(error, SSL.Error) and error.args:
         queue = error.args[0]
-        if isinstance(queue, list):  # OpenSSL's, of (library, function, reason)
+        if isinstance(queue, list) and queue:  # OpenSSL's, of (library, function, reason)
             return because("tls_error", detail=", ".join(str(entry[-1]) for entry in queue))
     return because("system_error", detail=failure.getErrorMessage())

@@ -27,6 +27,7 @@ from sockd.listen.listen import Listen
 from sockd.listen.socket_files import Identity, file_identity, remove_own, set_mode
 from sockd.listen.sockets import ListenError, bound_file
 from sockd.net.context import Context
+from sockd.reactor.sockaddr import bound_to
 
 RETRY_SECONDS = 30.0
 """Between two tries to bind an address that may be missing."""
@@ -47,7 +48,7 @@ def entrance_of(listen: Listen, sock: socket.socket | None = None) -> Entrance:
     elif sock is not None and sock.family == socket.AF_UNIX:
         path = sock.getsockname()
     elif sock is not None and listen.transport != "multicast":
-        host, port = sock.getsockname()[:2]
+        host, port = bound_to(sock)
     return Entrance(
         listen.transport,
         host,

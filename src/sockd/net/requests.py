@@ -161,6 +161,7 @@ class Requests(Stream):
             pieces.close()
         awaited, self._awaited = self._awaited, None
         if awaited is not None:
+            awaited.addErrback(_nobodys)  # within a turn nobody has heard of it yet
             awaited.cancel()
         if self._made is None:
             self._go_on()
@@ -324,6 +325,9 @@ class Requests(Stream):
 
     def _await(self, awaited: Deferred[Any]) -> None:
         """Not before all that comes first is written: the answer may be there already."""
+        if not self._is_counted:
+            self.drop()  # it was lost while it asked
+            return
         awaited.addCallbacks(
             self._answered, self._unanswered, callbackArgs=(awaited,), errbackArgs=(awaited,)
         )
@@ -359,6 +363,10 @@ class Requests(Stream):
             self.fail(because(self.buffer.fault, limit=self.buffer.limit))
         elif self._has_ended:
             self.close()
+
+
+def _nobodys(_: Failure) -> None:
+    """What became of an answer that nobody waits for."""
 
 
 class Once(Requests):

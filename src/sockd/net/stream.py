@@ -37,7 +37,7 @@ from sockd.access.reasons import Reason, because
 from sockd.formats.faults import error_line
 from sockd.net.context import Context
 from sockd.net.ended import PEER_CLOSED, why_ended
-from sockd.net.progress import delivered, is_lost, taken
+from sockd.net.progress import ask_for_life, delivered, has_finished, is_lost, taken
 from sockd.net.states import NO_HOLD, Hold, Overdue, Times
 
 LINGER_SECONDS = 2.0
@@ -313,8 +313,7 @@ class Stream(Protocol):
                     self.context.clock.seconds() - self.since,
                     self.bytes_in,
                     self.bytes_out,
-                    self.reason
-                    or why_ended(reason, in_handshake=self._is_secure and not self.is_open),
+                    self.reason or why_ended(reason, is_open=self.is_open),
                 )
             self.contain(self.gone)
         finally:  # and at last: a daemon that waits for this may say that it has stopped
@@ -343,15 +342,20 @@ class Stream(Protocol):
             times = self._times = Times(self.since)
         overdue = times.overdue(self, self.context.limits, now)
         if overdue is not None:
-            self._end(overdue)
+            self.timed_out(overdue)
         elif self._linger_until is not None and now >= self._linger_until:
             self._linger_until = None
             self.transport.loseConnection()
-        elif (self.peer_finished or self.holds) and not self.is_closing and is_lost(self._socket()):
+        elif (self.peer_finished or self.holds) and not self.is_closing:
             # nothing is read, so nothing else would tell
-            self.abort(PEER_CLOSED)
+            sock = self._socket()
+            if is_lost(sock):
+                self.abort(PEER_CLOSED)
+            elif self.peer_finished or has_finished(sock):
+                ask_for_life(sock)
 
-    def _end(self, overdue: Overdue) -> None:
+    def timed_out(self, overdue: Overdue) -> None:
+        """Its time is over, in one way or another."""
         if overdue.is_abrupt:
             self.abort(overdue.reason)
         elif overdue.is_told:

@@ -50,7 +50,9 @@ class Sending(TLSMemoryBIOProtocol):
     _is_full = False
     """Whether the transport takes no more."""
     _is_choked = False
-    """Whether it does not take what was answered to records without data either."""
+    """Whether what is answered to records without data waits, too: no more of them are read."""
+    _untaken = 0
+    """How many such records have come since the transport took no more."""
     _has_outlet = False
     _gathered: list[bytes]
     _gathered_bytes = 0
@@ -131,6 +133,7 @@ class Sending(TLSMemoryBIOProtocol):
 
     def _drained(self) -> None:
         self._is_full = self._is_choked = False
+        self._untaken = 0
         if self._producer is not None:
             self._producer.resumeProducing()
         self._settle()

@@ -135,7 +135,6 @@ class TLSProtocol(Sending):
             self._deliver(data)
         if not (self._lostTLSConnection or self._aborted):
             self._flushSendBIO()
-            self._is_choked = self._is_choked and self._is_full
 
     def _count_empty(self) -> None:
         """OpenSSL wants more: what it still owed were records without data."""
@@ -143,7 +142,10 @@ class TLSProtocol(Sending):
             self._empty += self._owed
             if self._empty > EMPTY_RECORDS:
                 self._tlsShutdownFinished(Failure(TooManyRecords()))
-            self._is_choked = True  # until the answers to them are taken
+            elif self._is_full:
+                # with data between them they are no fault, but their answers wait, too
+                self._untaken += self._owed
+                self._is_choked = self._untaken > EMPTY_RECORDS
         self._owed = 0
 
     def _deliver(self, data: bytes) -> None:
@@ -255,10 +257,12 @@ class TLSProtocol(Sending):
         self._gathered = []
         self.connected = False
         reason, self._reason = self._reason or reason, None
+        if not self._has_outlet:
+            self._stopped()  # the transport does not know of it any more
         try:
             ProtocolWrapper.connectionLost(self, reason)
         finally:
-            self._tlsConnection = None
+            self._tlsConnection: Any = None
 
     # our end
 

@@ -20,7 +20,7 @@ from twisted.internet.interfaces import IAddress, IDelayedCall, IListeningPort, 
 from twisted.logger import Logger
 from zope.interface import implementer
 
-from sockd.reactor import unreached
+from sockd.reactor import sockaddr, unreached
 from sockd.reactor.ancillary import NOTHING, Told, Wanted
 from sockd.reactor.audience import Audience
 from sockd.reactor.clocks import ClockReading
@@ -260,11 +260,10 @@ class DatagramPort(Turns):
 
     def getHost(self) -> IAddress:
         """Where it listens."""
-        name = self.socket.getsockname()
         if self.is_local:
-            return UNIXAddress(name)
+            return UNIXAddress(self.socket.getsockname())
         kind = IPv6Address if self.socket.family == socket.AF_INET6 else IPv4Address
-        return kind("UDP", *name[:2])
+        return kind("UDP", *sockaddr.bound_to(self.socket))
 
     def startListening(self) -> None:
         """Begin to read."""

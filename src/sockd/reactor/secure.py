@@ -66,9 +66,10 @@ class Secure(Polled):
     """Whether OpenSSL has to write before it can go on."""
     _peer_finished = False
     _has_said_end = False
-    _reads = 0
-    _is_busy = False
-    """Whether more than one record came at a time, the last time that was tried."""
+    _room: Any = None
+    """Where a record is decrypted to, for a moment: one for all connections."""
+    _until_probe = _PROBES
+    """So many reads more, the last of which tries whether there are more records."""
     _empty = 0
     """Records without data, beyond those with."""
     _dropped = 0
@@ -81,6 +82,7 @@ class Secure(Polled):
         self.factory = factory
         self._tls = openssl.on_socket(factory._creatorCallable(self), self.socket)
         self._ssl = self._tls._ssl
+        self._room = self.reactor.poller.room
         self._sends_at_once = False
 
     # ISSLTransport, INegotiated, ISystemHandle
@@ -110,13 +112,13 @@ class Secure(Polled):
         """From the poller: a turn of this connection. Returns why it is over, if it is."""
         if not self._is_established:
             return self._shake_hands()
-        room = self.reactor.poller.room
+        room = self._room
         count = SSL_read(self._ssl, room, RECORD_BYTES)
         if count <= 0:
             return self._without_data(count)
         data, why = unpack(room, count), None
-        self._reads += 1
-        if self._is_busy or count == RECORD_BYTES or not self._reads % _PROBES:
+        self._until_probe -= 1
+        if not self._until_probe or count == RECORD_BYTES:
             data, why = self._more(data)
         if self._empty:
             self._empty -= 1
@@ -128,7 +130,7 @@ class Secure(Polled):
 
     def _more(self, data: bytes) -> tuple[bytes, Any]:
         """Read on, up to a turn; returns all of it, and why the connection is over, if it is."""
-        room, why = self.reactor.poller.room, None
+        room, why = self._room, None
         parts, size = [data], len(data)
         while len(parts) < TURN_RECORDS and size < TURN_BYTES:
             count = SSL_read(self._ssl, room, RECORD_BYTES)
@@ -137,8 +139,11 @@ class Secure(Polled):
                 break
             parts.append(unpack(room, count))
             size += count
-        self._is_busy = len(parts) > 1
-        return (b"".join(parts) if self._is_busy else data), why
+        if len(parts) == 1:
+            self._until_probe = _PROBES
+            return data, why
+        self._until_probe = 1
+        return b"".join(parts), why
 
     def _without_data(self, count: int) -> Any:
         """A read that gave nothing. Returns why the connection is over, if it is."""
@@ -209,10 +214,12 @@ class Secure(Polled):
             return
         if not isinstance(data, bytes):
             raise TypeError("Data must be bytes")
-        sent = self._encrypt(data)
-        if sent < len(data):
+        size = len(data)
+        sent = SSL_write(self._ssl, data, size) if 0 < size <= RECORD_BYTES else 0
+        if sent != size and (sent := self._encrypt(data, max(sent, 0))) != size:
             self._keep(data[sent:])
-        elif self._is_counted:
+            return
+        if self._is_counted:
             self._count(sent)
 
     def writeSequence(self, iovec: Iterable[bytes]) -> None:
@@ -225,8 +232,10 @@ class Secure(Polled):
         sent = self._encrypt(data[:TURN_BYTES])
         return main.CONNECTION_LOST if self._has_failed else sent
 
-    def _encrypt(self, data: Any) -> int:
+    def _encrypt(self, data: Any, sent: int = 0) -> int:
         """Give bytes to OpenSSL, record by record; returns how many the kernel has taken.
+
+        The first `sent` of them it has already.
 
         A record that it has taken in part is OpenSSL's: it must be given the same bytes again,
         and more behind them at most, which is so, since they are the first that wait.
@@ -234,7 +243,7 @@ class Secure(Polled):
         size = len(data)
         if not size:
             return 0
-        view, sent = from_buffer(data), 0
+        view = from_buffer(data)
         while sent < size:
             count = SSL_write(self._ssl, view + sent, min(size - sent, RECORD_BYTES))
             if count <= 0:
@@ -317,7 +326,7 @@ class Secure(Polled):
         finally:
             # the descriptor may be another connection's by now
             openssl.let_go(self._tls)
-            self._tls = self._ssl = self.factory = None
+            self._tls = self._ssl = self._room = self.factory = None
 
     def _want(self, wanted: int) -> None:
         """As without TLS, but for what OpenSSL has to do first."""
