@@ -208,6 +208,47 @@ def test_a_line_that_drips_is_ended_after_line_timeout(tmp_path: Path) -> None:
         assert set(ended.values()) == {b"error: no end of line within 2s\r\n"}
 
 
+DRIPS = {
+    "text_timeout": ("wrap", b"error: no end of text within 2s\r\n"),
+    "min_rate": ("echo", None),
+    "total_timeout": ("discard", b""),
+}
+"""What bounds a byte now and then, a service that is sent it, and what its client is told."""
+
+
+@pytest.mark.parametrize("bound", DRIPS)
+def test_a_byte_now_and_then_holds_nothing_for_ever(tmp_path: Path, bound: str) -> None:
+    """A hundred clients that are never idle: gone, and for the reason that was set."""
+    service, told = DRIPS[bound]
+    text = config(service, **{bound: '"1k/2s"' if bound == "min_rate" else '"2s"'})
+    with Watched(tmp_path, text) as daemon, ExitStack() as stack:
+        left = {stack.enter_context(daemon.connect(service)): b"" for _ in range(100)}
+        heard = set()
+        until = time.monotonic() + 6 + SLACK
+        while left and time.monotonic() < until:
+            for sock in tuple(left):
+                sock.settimeout(0.001)
+                with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+                    sock.send(b"x")
+                with contextlib.suppress(TimeoutError):
+                    if data := receive_some(sock):
+                        left[sock] += data
+                    else:
+                        heard.add(left.pop(sock))
+        assert not left
+        assert told is None or heard == {told}
+        wait_until(lambda: len(daemon.events("closed")) == 100, "all gone")
+        assert {one["reason"] for one in daemon.events("closed")} == {bound}
+
+
+def receive_some(sock: socket.socket) -> bytes:
+    """What is there; nothing where the other end has gone."""
+    try:
+        return sock.recv(1000)
+    except ConnectionResetError:
+        return b""
+
+
 def test_a_silent_client_is_gone_after_idle_timeout(tmp_path: Path) -> None:
     """A connection without a byte in either direction is closed, and not before."""
     services = ("echo", "discard", "reverse", "ack", "said", "factor", "wrap")
