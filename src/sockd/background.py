@@ -16,16 +16,17 @@ from sockd.config.settings import Settings
 from sockd.daemon.daemon import Daemon, StartError, make_world
 from sockd.daemon.trial import try_binding
 from sockd.net.context import World
-from sockd.ops.log_file import LogFile, SyslogFile
+from sockd.ops.log_drain import Drain
+from sockd.ops.log_file import LogFile, Sink, SyslogFile, output
 from sockd.ops.log_lines import FORMATS
-from sockd.ops.logs import LogWriter, Sink
+from sockd.ops.logs import LogWriter
 from sockd.run import on_uvloop
 
 
 def _open_log(name: str | None, foreground: bool) -> Sink:
     """The file that twistd would log to."""
     if name == "-" or (foreground and not name):
-        return sys.stdout
+        return output(sys.stdout)
     return LogFile(name or "twistd.log")
 
 
@@ -51,7 +52,7 @@ class _TwistdDaemon(Daemon):
             if self._parent.get("syslog")
             else _open_log(log_file, foreground)
         )
-        writer = LogWriter(file, self._log_format)
+        writer = LogWriter(Drain(file), self._log_format)
         writer.collect(self.world.reactor)
         writer.reopen_at_signal(self.world.reactor)
         parent.setComponent(ILogObserver, writer)

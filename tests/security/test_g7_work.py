@@ -135,7 +135,8 @@ def test_a_program_has_a_clean_environment(tmp_path: Path) -> None:
     text = exec_config("/usr/bin/env", environment='{ MORE = "1" }')
     with Watched(tmp_path, text, environment=secret) as daemon:
         answer = ask(daemon.connect("run"), b"").decode()
-    names = dict(line.split("=", 1) for line in answer.splitlines())
+        names = dict(line.split("=", 1) for line in answer.splitlines())
+        assert names.pop("SOCKD_PROGRAM").startswith(f"{daemon.pid}.")
     assert names.pop("REMOTE_PORT").isdecimal()
     assert names == {
         "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/usr/games",

@@ -130,6 +130,7 @@ class Guard:
         self._sessions: dict[Session, str | None] = {}
         self._per_source: dict[str, int] = {}
         self._connects = Buckets(1, 1, SOURCES_KEPT)
+        self._connects_in_all = Buckets(1, 1, 1)
         self._answers = Buckets(1, 1, SOURCES_KEPT)
         self._local_answers = Buckets(1, 1, SOURCES_KEPT)
         self._reports = Buckets(REPORTS_PER_SECOND, REPORTS_PER_SECOND, 1)
@@ -148,6 +149,11 @@ class Guard:
         self._source = lru_cache(HOSTS_KEPT)(self._look_at_host)
         rate = limits.connect_rate
         self._connects = _refitted(self._connects, rate.per_second, max(1.0, rate.count))
+        total = limits.total_connect_rate
+        self._is_rated = not total.is_off
+        self._connects_in_all = _refitted(
+            self._connects_in_all, total.per_second, max(1.0, total.count)
+        )
         self._answers = _refitted(
             self._answers, limits.reply_rate.per_second, float(limits.reply_burst)
         )
@@ -163,6 +169,7 @@ class Guard:
             "max_connections_per_source", limit=limits.max_connections_per_source
         )
         self._too_fast = because("connect_rate", limit=str(limits.connect_rate))
+        self._too_many = because("total_connect_rate", limit=str(limits.total_connect_rate))
         self._over_budget = because("reply_rate", limit=str(limits.reply_rate))
         self._over_local_budget = because("local_reply_rate", limit=str(limits.local_reply_rate))
         self._count_sources()
@@ -171,8 +178,9 @@ class Guard:
         """Count the open connections of each source: who is trusted may have changed."""
         self._per_source.clear()
         for session in self._sessions:
-            host = session.peer.host
-            self._sessions[session] = source = self._source(host) if host else None
+            peer = session.peer
+            source = self._source(peer.host) if peer.host else self._user(peer.uid)
+            self._sessions[session] = source
             if source is not None:
                 self._per_source[source] = self._per_source.get(source, 0) + 1
 
@@ -182,17 +190,19 @@ class Guard:
         """Why this peer may not connect now; None if it may. Counts the attempt."""
         if len(self._sessions) >= self.limits.max_connections:
             return self._full
-        if not peer.host:
-            return self.user_refusal(peer.uid)
-        if (reason := self._rule_against(peer.host)) is not None:
+        host = peer.host
+        reason = self._rule_against(host) if host else self.user_refusal(peer.uid)
+        if reason is not None:
             return reason
-        source = self._source(peer.host)
-        if source is None:
-            return None
-        if self._per_source.get(source, 0) >= self.limits.max_connections_per_source:
-            return self._source_full
-        if not self._connects.take(source, self.clock.seconds()):
-            return self._too_fast
+        source = self._source(host) if host else self._user(peer.uid)
+        if source is not None:
+            if self._per_source.get(source, 0) >= self.limits.max_connections_per_source:
+                return self._source_full
+            if not self._connects.take(source, self.clock.seconds()):
+                return self._too_fast
+        # at last: who is refused anyway takes nothing from the others
+        if self._is_rated and not self._connects_in_all.take("", self.clock.seconds()):
+            return self._too_many
         return None
 
     def user_refusal(self, uid: int | None) -> Reason | None:
@@ -202,8 +212,8 @@ class Guard:
 
     def admit(self, session: Session) -> None:
         """Count an admitted connection until it has left."""
-        host = session.peer.host
-        source = self._source(host) if host else None
+        peer = session.peer
+        source = self._source(peer.host) if peer.host else self._user(peer.uid)
         if source is not None:
             self._per_source[source] = self._per_source.get(source, 0) + 1
         self._sessions[session] = source
@@ -227,6 +237,13 @@ class Guard:
     def _look_at_host(self, host: str) -> str | None:
         """What a host's connections are counted under; None if they are not."""
         return None if self._is_trusted(host) else source_key(host, *CONNECTION_SOURCE_BITS)
+
+    def _user(self, uid: int | None) -> str | None:
+        """What the connections of a user over Unix sockets are counted under; None if not at all.
+
+        The user is the kernel's word; those that it does not tell apart are one source.
+        """
+        return None if uid in self.limits.trusted_users else f"user {uid}"
 
     def when_ended(self, sessions: Iterable[Session]) -> Deferred[None]:
         """Fires when none of these connections is open any more."""
@@ -338,4 +355,4 @@ def _refitted(buckets: Buckets, rate: float, burst: float) -> Buckets:
     """The same buckets where they have this rate already, else new ones."""
     if (buckets.rate, buckets.burst) == (rate, burst):
         return buckets
-    return Buckets(rate, burst, SOURCES_KEPT)
+    return Buckets(rate, burst, buckets.size)

@@ -320,6 +320,7 @@ class GroupDoor(UdpDoor):
 class StreamDoor(Stream):
     """A connection: events, each behind its length. It is who speaks; its end logs off."""
 
+    reads_frames = True
     context: Context[Any, ChatServer]
     lost = 0
     """Events that it was not sent, because it did not read those before."""
@@ -346,6 +347,7 @@ class StreamDoor(Stream):
         """Its turn: what has come, until the time is over. A flood must not keep others waiting."""
         clock, server = self.context.clock, self.context.shared
         while self._buffer.has_request and not self.is_closing:
+            self.requests += 1
             server.received(self.place, self._buffer.take())
             if clock.seconds() >= until:
                 break
@@ -362,6 +364,10 @@ class StreamDoor(Stream):
     @property
     def is_working(self) -> bool:
         return Hold.WORK in self.holds
+
+    @property
+    def is_partial(self) -> bool:
+        return self._buffer.is_partial
 
     def finished(self) -> None:
         if not self.is_working:

@@ -82,6 +82,8 @@ class Port(_Accepts, tcp.Port):
     """Twisted's own TCP port, with quicker connections."""
 
     transport = Connection
+    may_secure = True
+    """Whether its connections can speak TLS themselves."""
 
 
 class LocalPort(_Accepts, unix.Port):
