@@ -22,9 +22,11 @@ ALL_HOSTS, ALL_NODES = "224.0.0.1", "ff02::1"
 @pytest.fixture(scope="module")
 def host() -> Iterator[str]:
     """A host with a card that takes what it sends to everybody."""
-    with namespace() as name:
-        run("ip", "-n", name, "link", "add", "card", "type", "dummy")
-        run("ip", "-n", name, "link", "set", "card", "multicast", "on", "up")
+    with namespace() as name, namespace() as other:
+        pair = f"link add card netns {name} type veth peer name cable netns {other}"
+        run("ip", *pair.split())
+        run("ip", "-n", name, "link", "set", "card", "up")
+        run("ip", "-n", other, "link", "set", "cable", "up")
         run("ip", "-n", name, "addr", "add", f"{OWN}/24", "broadcast", NETWORK, "dev", "card")
         give(name, "fe80::66/64", "card")
         yield name
