@@ -18,7 +18,15 @@ import trustme
 
 from tests.daemons import children, namespace, run
 from tests.processes import wait_until
-from tests.security.hosts import Watched, closed_at, connect, on, send_unread, small_clients
+from tests.security.hosts import (
+    Watched,
+    closed_at,
+    connect,
+    most_memory,
+    on,
+    send_unread,
+    small_clients,
+)
 
 CLIENTS = 200
 MOST_PER_CLIENT = 256 * 1024
@@ -164,16 +172,6 @@ def test_a_program_waits_for_a_client_that_never_reads_and_ends_with_it(
         assert most_memory(daemon, 0.5) - before <= 60 * MOST_PER_CLIENT
         wait_until(lambda: len(daemon.events("closed")) == 60, "all gone", 2 + SLACK)
         wait_until(lambda: not children(daemon.pid), "their programs too", 5 + SLACK)
-
-
-def most_memory(daemon: Watched, seconds: float) -> int:
-    """The most that the daemon holds at once within the time."""
-    until = time.monotonic() + seconds
-    most = 0
-    while time.monotonic() < until:
-        most = max(most, daemon.memory())
-        time.sleep(0.02)
-    return most
 
 
 LINE_SERVICES = ("reverse", "ack", "said", "factor")
