@@ -49,7 +49,7 @@ from sockd.reactor.stream import Client, Connection
 AFTER_END_BYTES = 1024 * 1024
 """Bytes that a peer may send after we have ended, while its own end is waited for."""
 PROBES = 8
-"""After so many reads it is tried whether more than one record waits, which costs a system call..."""
+"""After so many reads it is tried whether more than one record waits: a system call..."""
 MOST_PROBES = 128
 """...and after twice as many each time that none did, up to so many."""
 
