@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 from pathlib import Path
 from typing import Any, NoReturn
@@ -16,16 +15,17 @@ from sockd.config.settings import Settings
 from sockd.daemon.daemon import Daemon, StartError, make_world
 from sockd.daemon.trial import try_binding
 from sockd.net.context import World
-from sockd.ops.log_file import LogFile, SyslogFile
+from sockd.ops.log_drain import Drain
+from sockd.ops.log_file import LogFile, Sink, SyslogFile, output
 from sockd.ops.log_lines import FORMATS
-from sockd.ops.logs import LogWriter, Sink
+from sockd.ops.logs import LogWriter
 from sockd.run import on_uvloop
 
 
 def _open_log(name: str | None, foreground: bool) -> Sink:
     """The file that twistd would log to."""
     if name == "-" or (foreground and not name):
-        return sys.stdout
+        return output(sys.stdout)
     return LogFile(name or "twistd.log")
 
 
@@ -44,14 +44,13 @@ class _TwistdDaemon(Daemon):
         if log_file == "-" and not foreground:
             return  # twistd says itself that this cannot be
         if self._parent.get("logger"):
-            signal.signal(signal.SIGUSR1, lambda *_: None)
             return  # the user's own observer writes the log
         file = (
             SyslogFile(self._parent["prefix"])
             if self._parent.get("syslog")
             else _open_log(log_file, foreground)
         )
-        writer = LogWriter(file, self._log_format)
+        writer = LogWriter(Drain(file), self._log_format)
         writer.collect(self.world.reactor)
         writer.reopen_at_signal(self.world.reactor)
         parent.setComponent(ILogObserver, writer)

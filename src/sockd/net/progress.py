@@ -26,9 +26,26 @@ def taken(sock: socket.socket) -> int:
 
     TCP: bytes acknowledged. A Unix socket: what waits in the peer's queue (`SIOCOUTQ`).
     """
+    return _waiting(sock) if sock.family == socket.AF_UNIX else _acknowledged(sock)
+
+
+def delivered(sock: socket.socket, written: int) -> int:
+    """How many bytes the peer has taken, of so many that were written for it.
+
+    TCP: bytes acknowledged, those of TLS itself among them. A Unix socket: what no longer waits in
+    the peer's queue.
+    """
     if sock.family == socket.AF_UNIX:
-        waiting = fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, b"\0" * 4)
-        return int(struct.unpack("=i", waiting)[0])
+        return written - _waiting(sock)
+    return _acknowledged(sock)
+
+
+def _waiting(sock: socket.socket) -> int:
+    waiting = fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, b"\0" * 4)
+    return int(struct.unpack("=i", waiting)[0])
+
+
+def _acknowledged(sock: socket.socket) -> int:
     info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO_BYTES)
     return int(struct.unpack_from("=Q", info, _BYTES_ACKED)[0])
 

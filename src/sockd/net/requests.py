@@ -212,6 +212,11 @@ class Requests(Stream):
         return self.buffer.is_partial
 
     @property
+    def text(self) -> int:  # type: ignore[override]  # a number on the class of who reads none
+        """Which text it is that has begun and is not whole; 0: none, as without texts."""
+        return int(getattr(self.buffer, "text", 0))
+
+    @property
     def is_working(self) -> bool:
         """The peer waits for us."""
         return self._awaited is not None or self._has_work

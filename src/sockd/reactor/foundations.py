@@ -279,20 +279,38 @@ _TABLE: dict[str, dict[str, Shape]] = {
     },
     "twisted.internet.base": {
         "ReactorBase._signalsFactory": takes(),
+        "ReactorBase.callLater": uses("_newTimedCalls", "_cancelCallLater", "_moveCallLaterSooner"),
+        "ReactorBase._cancelCallLater": uses("_cancellations"),
+        "ReactorBase.timeout": uses("_insertNewDelayedCalls", "_pendingTimedCalls", "seconds"),
+        "ReactorBase.runUntilCurrent": uses(
+            "_insertNewDelayedCalls", "_pendingTimedCalls", "_cancellations"
+        ),
     },
     "twisted.internet.posixbase": {
         "PosixReactorBase._signalsFactory": uses("_signalsFactory", "_MultiSignalHandling"),
         "PosixReactorBase._supportedAddressFamilies": has("__contains__"),
+        "PosixReactorBase.callLater": uses("_newTimedCalls"),
+        "PosixReactorBase.spawnProcess": uses("PTYProcess", "Process"),
+        "_DisconnectSelectableMixin._disconnectSelectable": takes(
+            "selectable", "why", "isRead", "faildict"
+        ),
+        "_NO_FILEDESC": has("args"),
     },
     "twisted.internet.asyncioreactor": {
         "AsyncioSelectorReactor": stands_on("PosixReactorBase"),
         "AsyncioSelectorReactor.__init__": uses("_asyncioEventloop"),
-        "AsyncioSelectorReactor.addReader": uses("_asyncioEventloop", "add_reader"),
-        "AsyncioSelectorReactor.addWriter": uses("_asyncioEventloop", "add_writer"),
+        "AsyncioSelectorReactor.addReader": uses("add_reader", "_readOrWrite"),
+        "AsyncioSelectorReactor.addWriter": uses("add_writer", "_readOrWrite"),
+        "AsyncioSelectorReactor._readOrWrite": uses("_disconnectSelectable", "doRead", "doWrite"),
+        "AsyncioSelectorReactor.callLater": takes("delay", "callable"),
+        "AsyncioSelectorReactor._moveCallLaterSooner": uses("_reschedule"),
+        "AsyncioSelectorReactor._reschedule": takes(),
+        "AsyncioSelectorReactor._onTimer": uses("runUntilCurrent", "_reschedule"),
         "AsyncioSelectorReactor.run": uses("_asyncioEventloop", "run_forever"),
     },
     "twisted.internet.process": {
-        "reapAllProcesses": takes(),
+        "reapProcessHandlers": has("get", "__contains__"),
+        "_BaseProcess.reapProcess": uses("waitpid", "WNOHANG", "processEnded"),
     },
     "twisted.python.context": {
         "ContextTracker.callWithContext": uses("contexts", "append", "pop"),

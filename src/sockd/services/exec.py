@@ -41,9 +41,8 @@ from sockd.net.children import why_not
 from sockd.net.commands import NEEDS_ROOT, QUOTE, ExecOptions, check, located, program_of
 from sockd.net.context import Context
 from sockd.net.program import Program
-from sockd.net.states import Hold, State
+from sockd.net.states import Hold, Overdue
 from sockd.net.stream import Stream
-from sockd.options.units import Duration
 from sockd.service import Exchange, Instance, Kind
 
 STOP_SECONDS = 2.0
@@ -201,12 +200,12 @@ class ExecStream(Stream):
         # the client may have left: its end stands behind what is not read
         return self.context.limits.write_timeout if Hold.CHILD in self.holds else math.inf
 
-    def timed_out(self, state: State, limit: float) -> None:
+    def timed_out(self, overdue: Overdue) -> None:
         """It has taken nothing of its input, nor said anything, or no program is there."""
-        if self._child is None or state.name != "working":
-            super().timed_out(state, limit)
+        if self._child is None or overdue.reason.name != "answer_timeout":
+            super().timed_out(overdue)
         else:
-            self._end(because("input_timeout", limit=Duration(limit)))
+            self._end(because("input_timeout", **overdue.reason.values))
 
     def program_ended(self, rest: bytes, status: str) -> None:
         """The program is reaped and its output is at its end."""

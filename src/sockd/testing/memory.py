@@ -285,6 +285,7 @@ class MemoryPort:
         self.unreachable: set[Address] = set()
         self.connected = True
         self.socket = None
+        self.is_held = False
         protocol.makeConnection(self)  # type: ignore[arg-type]  # as DatagramPort, which it is not
 
     def ask(
@@ -334,6 +335,14 @@ class MemoryPort:
             return answers
         self.sent += [Sent(*answer) for answer in answers if answer[1] not in self.unreachable]
         return [answer for answer in answers if answer[1] in self.unreachable]
+
+    def hold(self) -> None:
+        """Hand on nothing for now."""
+        self.is_held = True
+
+    def release(self) -> None:
+        """Go on."""
+        self.is_held = False
 
     def stopListening(self) -> None:
         """Close."""

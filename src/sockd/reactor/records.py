@@ -1,0 +1,18 @@
+"""What TLS may cost: how much of it is decrypted in a turn, and what a peer sends for nothing."""
+
+from __future__ import annotations
+
+TURN_BYTES = 64 * 1024
+"""Bytes that one connection has decrypted in one turn: as much as a plain one reads."""
+TURN_RECORDS = 32
+"""Records in one turn: one of a byte costs as much work as one of a kilobyte."""
+EMPTY_RECORDS = 64
+"""Records without data (key updates, warnings, attempts to renegotiate) that a peer may send beyond
+those with data. An ordinary one updates its key once in many gigabytes."""
+
+
+class TooManyRecords(Exception):
+    """A peer has sent more records without data than an ordinary one does."""
+
+    def __init__(self) -> None:
+        super().__init__(f"more than {EMPTY_RECORDS} TLS records without data")
