@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 from pathlib import Path
 from typing import Any, NoReturn
@@ -45,7 +44,6 @@ class _TwistdDaemon(Daemon):
         if log_file == "-" and not foreground:
             return  # twistd says itself that this cannot be
         if self._parent.get("logger"):
-            signal.signal(signal.SIGUSR1, lambda *_: None)
             return  # the user's own observer writes the log
         file = (
             SyslogFile(self._parent["prefix"])

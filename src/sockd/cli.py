@@ -6,10 +6,15 @@ on the command line. Modules are imported by the command that needs them: `--hel
 
 from __future__ import annotations
 
+import sys
+
+from sockd.ops.signals import spare
+
+if sys.argv[1:2] == ["run"]:
+    spare()  # now, for what is imported below takes longer than Python to start
+
 import json
 import shutil
-import signal
-import sys
 from typing import TYPE_CHECKING, NoReturn
 
 import click
@@ -59,9 +64,7 @@ def run(
     log_format: str | None,
 ) -> None:
     """Run the daemon in the foreground, until ^C, with a configuration FILE or the built-in one."""
-    for number in (signal.SIGHUP, signal.SIGUSR1):
-        # until the daemon handles them they do nothing: whoever sends one does not mean to end it
-        signal.signal(number, lambda *_: None)
+    spare()
     from sockd.run import run_foreground
 
     settings = _load(file, config, only, assignments)

@@ -1,7 +1,8 @@
 """What the kernel tells beside a datagram, when it was asked to (Linux).
 
-Always: how many were lost; on a wildcard address, which address was asked; on a Unix socket, who
-sent it. What else a protocol can have is `Wanted`, and comes as `Told`.
+Always: how many were lost; on a wildcard address, which address was asked, and whether others were
+asked with it; on a Unix socket, who sent it. What else a protocol can have is `Wanted`, and comes
+as `Told`.
 """
 
 from __future__ import annotations
@@ -88,14 +89,28 @@ def ask(sock: socket.socket, wants: Wanted) -> bool:
     if sock.family not in sockaddr.SIZE:
         return False
     sock.setsockopt(socket.SOL_SOCKET, _SO_RXQ_OVFL, 1)
-    is_wildcard = sock.getsockname()[0] in ("0.0.0.0", "::")
-    if not (is_wildcard or Wanted.INTERFACE in wants):
+    host = sock.getsockname()[0]
+    if not (host in ("0.0.0.0", "::") or Wanted.INTERFACE in wants or _is_broadcast(host)):
         return False
     if sock.family == socket.AF_INET6:
         sock.setsockopt(socket.IPPROTO_IPV6, _IPV6_RECVPKTINFO, 1)
     else:
         sock.setsockopt(socket.IPPROTO_IP, _IP_PKTINFO, 1)
     return True
+
+
+def _is_broadcast(host: str) -> bool:
+    """Whether this is a broadcast address of a network of ours: it can be bound, too."""
+    if ":" in host:
+        return False
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect((host, 9))  # which sends nothing, and is refused without SO_BROADCAST
+        except PermissionError:
+            return True
+        except OSError:  # no way leads there
+            return False
+    return False
 
 
 def read(messages: Iterable[Ancillary]) -> Beside:

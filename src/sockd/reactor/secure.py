@@ -65,6 +65,8 @@ class Secure(Polled):
     _wants_write = False
     """Whether OpenSSL has to write before it can go on."""
     _peer_finished = False
+    _has_begun_end = False
+    """Whether close_notify is on its way, or sent."""
     _has_said_end = False
     _room: Any = None
     """Where a record is decrypted to, for a moment: one for all connections."""
@@ -132,7 +134,7 @@ class Secure(Polled):
         """Read on, up to a turn; returns all of it, and why the connection is over, if it is."""
         room, why = self._room, None
         parts, size = [data], len(data)
-        while len(parts) < TURN_RECORDS and size < TURN_BYTES:
+        while len(parts) < TURN_RECORDS and size <= TURN_BYTES - RECORD_BYTES:
             count = SSL_read(self._ssl, room, RECORD_BYTES)
             if count <= 0:
                 why = self._without_data(count)
@@ -277,7 +279,8 @@ class Secure(Polled):
 
     def _decide(self) -> None:
         super()._decide()
-        self._sends_at_once = self._sends_at_once and self._is_established
+        is_open = self._is_established and not (self.disconnecting or self._has_begun_end)
+        self._sends_at_once = self._sends_at_once and is_open
 
     # ends
 
@@ -285,12 +288,16 @@ class Secure(Polled):
         """End it: what was written, our end, and the peer's, which is waited for."""
         if self._is_established or not self.connected or self.disconnecting:
             super().loseConnection()
+            self._sends_at_once = False  # what is said after it is nobody's
         elif self._waits():
             self.disconnecting = 1  # after the handshake
+            self.startReading()
         else:
             self.abortConnection()
 
     def _postLoseConnection(self) -> Any:
+        if self.producer is not None:
+            return None  # it may say more, until it is unregistered
         if not self._say_end():
             self.startWriting()
             return None
@@ -308,6 +315,8 @@ class Secure(Polled):
 
     def _say_end(self) -> bool:
         """Send close_notify; False where the socket does not take it now."""
+        self._sends_at_once = False
+        self._has_begun_end = True
         if not self._has_said_end:
             result = SSL_shutdown(self._ssl)
             if result < 0 and SSL_get_error(self._ssl, result) == WANTS_WRITE:
@@ -324,9 +333,11 @@ class Secure(Polled):
         try:
             super().connectionLost(verdict or reason)
         finally:
-            # the descriptor may be another connection's by now
-            openssl.let_go(self._tls)
             self._tls = self._ssl = self._room = self.factory = None
+
+    def _closeSocket(self, orderly: bool) -> None:
+        openssl.let_go(self._tls)  # the descriptor is another connection's soon
+        super()._closeSocket(orderly)
 
     def _want(self, wanted: int) -> None:
         """As without TLS, but for what OpenSSL has to do first."""
@@ -414,8 +425,13 @@ def factory_of(contexts: Any, is_client: bool, clock: Any, wrapped: Any = None) 
 
 def secure(transport: Any, factory: Any, is_client: bool) -> None:
     """Have a connection for which `may_secure` holds speak TLS from now on."""
-    transport.__class__ = _SECURE[type(transport)]
-    transport._secure(factory)
+    kind = type(transport)
+    transport.__class__ = _SECURE[kind]
+    try:
+        transport._secure(factory)
+    except BaseException:
+        transport.__class__ = kind
+        raise
     if not (transport._may_be_watched or is_client):
         return  # it begins when `connectionMade` is over
     if why := transport._shake_hands():
