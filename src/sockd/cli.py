@@ -4,12 +4,20 @@ Exit codes: 0 all is well; 1 a mistake in the configuration, or the daemon canno
 on the command line. Modules are imported by the command that needs them: `--help` is quick.
 """
 
+# ruff: noqa: E402 - what comes first is first
 from __future__ import annotations
+
+import sys
+
+from sockd.ops.signals import spare
+from sockd.ops.standard import open_missing
+
+open_missing()
+if sys.argv[1:2] == ["run"]:
+    spare()  # now, for what is imported below takes longer than Python to start
 
 import json
 import shutil
-import signal
-import sys
 from typing import TYPE_CHECKING, NoReturn
 
 import click
@@ -59,9 +67,7 @@ def run(
     log_format: str | None,
 ) -> None:
     """Run the daemon in the foreground, until ^C, with a configuration FILE or the built-in one."""
-    for number in (signal.SIGHUP, signal.SIGUSR1):
-        # until the daemon handles them they do nothing: whoever sends one does not mean to end it
-        signal.signal(number, lambda *_: None)
+    spare()
     from sockd.run import run_foreground
 
     settings = _load(file, config, only, assignments)

@@ -19,6 +19,7 @@ from sockd.ops.log_drain import Drain
 from sockd.ops.log_file import output
 from sockd.ops.log_lines import FORMATS
 from sockd.ops.logs import LogWriter
+from sockd.ops.signals import REQUESTS, ignore
 from sockd.ops.table import all_rows, client_command, table
 from sockd.reactor import entry
 from sockd.reactor.foundations import UnknownTwisted
@@ -113,8 +114,7 @@ def _serve(daemon: Daemon, reactor: Any) -> int:
         daemon.stopService()
         sys.stderr.write(f"{NO_REACTOR}{error.strerror}\n")
         return 1
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1):
-        signal.signal(number, signal.SIG_IGN)  # one that comes now would change the exit code
+    ignore(signal.SIGINT, signal.SIGTERM, *REQUESTS)  # one that comes now would change the code
     return 0
 
 

@@ -315,6 +315,16 @@ def closed_at(sock: socket.socket, seconds: float) -> float:
             return time.monotonic() - start
 
 
+def most_memory(daemon: Watched, seconds: float) -> int:
+    """The most that the daemon holds at once within the time."""
+    until = time.monotonic() + seconds
+    most = 0
+    while time.monotonic() < until:
+        most = max(most, daemon.memory())
+        time.sleep(0.02)
+    return most
+
+
 # other programs
 
 

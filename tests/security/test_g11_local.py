@@ -7,6 +7,7 @@ import re
 import socket
 import stat
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -146,3 +147,46 @@ def test_of_two_daemons_that_start_at_once_one_has_the_socket_file(tmp_path: Pat
         owner.process.terminate()
         assert owner.process.wait(PATIENCE) == 0
         assert [one.name for one in tmp_path.iterdir() if one.is_file() or one.is_socket()] == []
+
+
+CROWD = """
+import os, socket, sys
+path, count = sys.argv[1], int(sys.argv[2])
+os.setgroups([])
+os.setuid(int(sys.argv[3]))
+socks = []
+for _ in range(count):
+    sock = socket.socket(socket.AF_UNIX)
+    sock.settimeout(60)
+    sock.connect(path)
+    socks.append(sock)
+served = 0
+for sock in socks:
+    try:
+        sock.sendall(b"abc\\n")
+        served += sock.recv(100) == b"cba\\r\\n"
+    except OSError:
+        pass
+print("served", served, flush=True)
+sys.stdin.read()
+"""
+"""Connections of one user, held until it is told to end."""
+
+
+def test_one_user_cannot_take_the_places_of_another(folder: Path) -> None:
+    """A hundred connections of one user, and there is still room for the next one."""
+    text = config(":mode=666") + "[defaults]\nmax_connections = 50\n"
+    command = [sys.executable, "-c", CROWD, str(folder / "run" / "stream.sock"), "100"]
+    with Watched(folder, text) as daemon, ExitStack() as stack:
+        for user in (NOBODY, NOBODY - 1):
+            crowd = stack.enter_context(
+                subprocess.Popen(
+                    [*command, str(user)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+                )
+            )
+            assert crowd.stdout is not None
+            assert crowd.stdout.readline() == b"served 20\n"
+        refused = daemon.wait_for("refused", peer_uid=NOBODY)
+        assert (refused["reason"], refused["limit"]) == ("max_connections_per_source", 20)
+        assert ask(folder, "stream", 0)[0] == b"wasraW/eporuE\r\n"
+        stack.close()

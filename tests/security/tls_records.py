@@ -19,6 +19,8 @@ from OpenSSL import SSL
 TLS_1_2, TLS_1_3 = SSL.TLS1_2_VERSION, SSL.TLS1_3_VERSION
 ALERT, HANDSHAKE, DATA = 21, 22, 23
 """What is in a record."""
+HEADER = 5
+"""Bytes before that."""
 WARNING = 1
 CLOSE_NOTIFY, USER_CANCELED, NO_RENEGOTIATION = 0, 90, 100
 KEY_UPDATE = b"\x18\0\0\1"
@@ -196,7 +198,7 @@ def _nothing() -> Iterator[None]:
 
 
 def client_hello(version: int = TLS_1_3) -> bytes:
-    """The first records of a client."""
+    """The first record of a client."""
     context = SSL.Context(SSL.TLS_CLIENT_METHOD)
     context.set_min_proto_version(version)
     context.set_max_proto_version(version)
@@ -207,8 +209,3 @@ def client_hello(version: int = TLS_1_3) -> bytes:
     except SSL.WantReadError:
         return tls.bio_read(65_536)
     raise AssertionError("a handshake of one side")
-
-
-def message(record: bytes) -> bytes:
-    """The message that is in a record in the clear."""
-    return record[5:]

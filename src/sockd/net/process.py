@@ -75,6 +75,9 @@ class ChildProcess(Process):
             reactor, argv[0], argv, environment, None, protocol, childFDs=DESCRIPTORS.copy()
         )
         self._is_begun = True
+        # sockd's reactor listens for no signal when a child ends
+        if watch := getattr(reactor, "watch_child", None):
+            watch(self.pid)
 
     def cannot_watch(self, error: OSError) -> None:
         """From a pipe."""

@@ -96,8 +96,12 @@ class UvloopReactor(DatagramReactor, TimedReactor):
     def spawnProcess(self, *args: Any, **kwargs: Any) -> Any:
         """Start a child."""
         child = super().spawnProcess(*args, **kwargs)
-        self._children.watch(child.pid)
+        self.watch_child(child.pid)
         return child
+
+    def watch_child(self, pid: int | None) -> None:
+        """Have a child reaped when it ends that was made by itself (`process.Process`)."""
+        self._children.watch(pid)
 
     # IReactorFDSet; what is polled is watched there
 
