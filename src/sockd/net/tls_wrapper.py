@@ -29,6 +29,10 @@ from sockd.reactor.records import EMPTY_RECORDS, TURN_BYTES, TURN_RECORDS, TooMa
 LIGHT_BYTES = 128
 """What has come is decrypted at once up to this: it costs little more than to read it. More has to
 wait for a turn, as all work has that others wait for."""
+HANDSHAKE_BYTES = 16 * 1024
+"""Bytes that are read, and fed to OpenSSL, at a time before the handshake is done: it keeps a
+message of 128 KiB until that is whole, and the most room that it ever needed for what it was fed.
+"""
 AFTER_END_BYTES = 1024 * 1024
 """Bytes that a peer may send after we have ended, while its own end is waited for."""
 
@@ -69,6 +73,7 @@ class TLSProtocol(Sending):
     def makeConnection(self, transport: Any) -> None:
         """Twisted: the connection is there. The handshake begins."""
         self._records = Records()
+        transport.bufferSize = HANDSHAKE_BYTES  # of Twisted's: what is read at a time
         super().makeConnection(transport)
 
     # what comes
@@ -96,11 +101,10 @@ class TLSProtocol(Sending):
         """Decrypt as much as one turn may, and hand it on."""
         self._is_in_turn = True
         try:
-            if not self._is_behind:
-                self._feed()
             if not self._handshakeDone:
-                self._owed, self._is_whole = 0, False  # handshakes are no records without data
-                self._checkHandshakeStatus()
+                self._shake_hands()
+            elif not self._is_behind:
+                self._feed(TURN_BYTES)
             if self._handshakeDone and not self._is_deaf:
                 if self._appSendBuffer:
                     self._unbufferPendingWrites()
@@ -109,9 +113,16 @@ class TLSProtocol(Sending):
             self._is_in_turn = False
         self._settle()
 
-    def _feed(self) -> None:
+    def _shake_hands(self) -> None:
+        self._feed(HANDSHAKE_BYTES)
+        self._owed, self._is_whole = 0, False  # handshakes are no records without data
+        self._checkHandshakeStatus()
+        if self._handshakeDone:
+            self.transport.bufferSize = TURN_BYTES
+
+    def _feed(self, most: int) -> None:
         data, start = self._rest, self._rest_at
-        stop = min(len(data), start + TURN_BYTES)
+        stop = min(len(data), start + most)
         end, ended = self._records.advance(data, start, stop, TURN_RECORDS)
         is_all = end == len(data)
         self._tlsConnection.bio_write(data if is_all and not start else memoryview(data)[start:end])
