@@ -195,10 +195,8 @@ class Datagrams(DatagramProtocol):
         try:
             for raw in batch:
                 done += 1
-                reason = refusal(raw)
-                if type(raw[2]) is AskedOfMany and not self._hears_many:
-                    reason = reason or _TO_MANY
-                if reason is not None:
+                is_for_us = type(raw[2]) is not AskedOfMany or self._hears_many
+                if (reason := refusal(raw) if is_for_us else _TO_MANY) is not None:
                     self.context.guard.refuse(self._peer(raw), reason, self.entrance)
                     continue
                 try:

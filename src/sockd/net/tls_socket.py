@@ -20,7 +20,11 @@ class OnSocket(Protocol):
     def makeConnection(self, transport: Any) -> None:
         """Twisted: the connection is there."""
         inner: Any = self._inner
-        if not transport.secure(self._factory):
-            inner = self._factory.wrap(inner)
+        try:
+            if not transport.secure(self._factory):
+                inner = self._factory.wrap(inner)
+        except BaseException:
+            transport.abortConnection()  # nothing is said in the clear
+            raise
         transport.protocol = inner
         inner.makeConnection(transport)

@@ -48,8 +48,10 @@ from sockd.reactor.stream import Client, Connection
 
 AFTER_END_BYTES = 1024 * 1024
 """Bytes that a peer may send after we have ended, while its own end is waited for."""
-_PROBES = 8
-"""Every so many reads it is tried whether more than one record waits: a try costs a system call."""
+PROBES = 8
+"""After so many reads it is tried whether more than one record waits: a system call..."""
+MOST_PROBES = 128
+"""...and after twice as many each time that none did, up to so many."""
 
 
 class Secure(Polled):
@@ -65,10 +67,13 @@ class Secure(Polled):
     _wants_write = False
     """Whether OpenSSL has to write before it can go on."""
     _peer_finished = False
+    _has_begun_end = False
+    """Whether close_notify is on its way, or sent."""
     _has_said_end = False
     _room: Any = None
     """Where a record is decrypted to, for a moment: one for all connections."""
-    _until_probe = _PROBES
+    _probe_after = PROBES
+    _until_probe = PROBES
     """So many reads more, the last of which tries whether there are more records."""
     _empty = 0
     """Records without data, beyond those with."""
@@ -126,13 +131,15 @@ class Secure(Polled):
             self._dropped += len(data)
             return why or (main.CONNECTION_DONE if self._dropped > AFTER_END_BYTES else None)
         self.protocol.dataReceived(data)
-        return why if self.connected and not self._aborting else None
+        if why is None or not self.connected or self._aborting:
+            return None
+        return why
 
     def _more(self, data: bytes) -> tuple[bytes, Any]:
         """Read on, up to a turn; returns all of it, and why the connection is over, if it is."""
         room, why = self._room, None
         parts, size = [data], len(data)
-        while len(parts) < TURN_RECORDS and size < TURN_BYTES:
+        while len(parts) < TURN_RECORDS and size <= TURN_BYTES - RECORD_BYTES:
             count = SSL_read(self._ssl, room, RECORD_BYTES)
             if count <= 0:
                 why = self._without_data(count)
@@ -140,9 +147,10 @@ class Secure(Polled):
             parts.append(unpack(room, count))
             size += count
         if len(parts) == 1:
-            self._until_probe = _PROBES
+            self._until_probe = self._probe_after
+            self._probe_after = min(2 * self._probe_after, MOST_PROBES)
             return data, why
-        self._until_probe = 1
+        self._until_probe, self._probe_after = 1, PROBES
         return b"".join(parts), why
 
     def _without_data(self, count: int) -> Any:
@@ -277,7 +285,8 @@ class Secure(Polled):
 
     def _decide(self) -> None:
         super()._decide()
-        self._sends_at_once = self._sends_at_once and self._is_established
+        is_open = self._is_established and not (self.disconnecting or self._has_begun_end)
+        self._sends_at_once = self._sends_at_once and is_open
 
     # ends
 
@@ -285,12 +294,16 @@ class Secure(Polled):
         """End it: what was written, our end, and the peer's, which is waited for."""
         if self._is_established or not self.connected or self.disconnecting:
             super().loseConnection()
+            self._sends_at_once = False  # what is said after it is nobody's
         elif self._waits():
             self.disconnecting = 1  # after the handshake
+            self.startReading()
         else:
             self.abortConnection()
 
     def _postLoseConnection(self) -> Any:
+        if self.producer is not None:
+            return None  # it may say more, until it is unregistered
         if not self._say_end():
             self.startWriting()
             return None
@@ -308,6 +321,8 @@ class Secure(Polled):
 
     def _say_end(self) -> bool:
         """Send close_notify; False where the socket does not take it now."""
+        self._sends_at_once = False
+        self._has_begun_end = True
         if not self._has_said_end:
             result = SSL_shutdown(self._ssl)
             if result < 0 and SSL_get_error(self._ssl, result) == WANTS_WRITE:
@@ -324,9 +339,11 @@ class Secure(Polled):
         try:
             super().connectionLost(verdict or reason)
         finally:
-            # the descriptor may be another connection's by now
-            openssl.let_go(self._tls)
             self._tls = self._ssl = self._room = self.factory = None
+
+    def _closeSocket(self, orderly: bool) -> None:
+        openssl.let_go(self._tls)  # the descriptor is another connection's soon
+        super()._closeSocket(orderly)
 
     def _want(self, wanted: int) -> None:
         """As without TLS, but for what OpenSSL has to do first."""
@@ -414,8 +431,13 @@ def factory_of(contexts: Any, is_client: bool, clock: Any, wrapped: Any = None) 
 
 def secure(transport: Any, factory: Any, is_client: bool) -> None:
     """Have a connection for which `may_secure` holds speak TLS from now on."""
-    transport.__class__ = _SECURE[type(transport)]
-    transport._secure(factory)
+    kind = type(transport)
+    transport.__class__ = _SECURE[kind]
+    try:
+        transport._secure(factory)
+    except BaseException:
+        transport.__class__ = kind
+        raise
     if not (transport._may_be_watched or is_client):
         return  # it begins when `connectionMade` is over
     if why := transport._shake_hands():
