@@ -34,7 +34,7 @@ VICTIM = "10.77.0.100"
 class Factoring(Watched):
     """A daemon that may keep its worker."""
 
-    spare_descriptors = 3
+    spare_descriptors = 4
 
 
 def ask(sock: socket.socket, number: bytes) -> None:
