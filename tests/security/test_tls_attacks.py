@@ -207,7 +207,7 @@ NOTHING: dict[str, tuple[str, int, Make, int]] = {
 
 Chargen reads nothing of a client that does not read."""
 ENDED = ({"tls_records", "tls_error"}, {"tls_records"})
-"""Reasons: OpenSSL has limits for some of it, and for two key updates while a record is half sent."""
+"""Reasons: OpenSSL has limits for some of it, and for key updates while a record is half sent."""
 
 
 @pytest.mark.parametrize("what", NOTHING)
