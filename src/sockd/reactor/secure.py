@@ -24,12 +24,10 @@ from twisted.internet.interfaces import (
     INegotiated,
     ISSLTransport,
 )
-from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from sockd.reactor import openssl
-from sockd.reactor.accepting import Port
 from sockd.reactor.openssl import (
     RECORD_BYTES,
     WANTS_READ,
@@ -48,8 +46,10 @@ from sockd.reactor.stream import Client, Connection
 
 AFTER_END_BYTES = 1024 * 1024
 """Bytes that a peer may send after we have ended, while its own end is waited for."""
-_PROBES = 8
-"""Every so many reads it is tried whether more than one record waits: a try costs a system call."""
+PROBES = 8
+"""After so many reads it is tried whether more than one record waits: a system call..."""
+MOST_PROBES = 128
+"""...and after twice as many each time that none did, up to so many."""
 
 
 class Secure(Polled):
@@ -70,7 +70,8 @@ class Secure(Polled):
     _has_said_end = False
     _room: Any = None
     """Where a record is decrypted to, for a moment: one for all connections."""
-    _until_probe = _PROBES
+    _probe_after = PROBES
+    _until_probe = PROBES
     """So many reads more, the last of which tries whether there are more records."""
     _empty = 0
     """Records without data, beyond those with."""
@@ -128,7 +129,9 @@ class Secure(Polled):
             self._dropped += len(data)
             return why or (main.CONNECTION_DONE if self._dropped > AFTER_END_BYTES else None)
         self.protocol.dataReceived(data)
-        return why if self.connected and not self._aborting else None
+        if why is None or not self.connected or self._aborting:
+            return None
+        return why
 
     def _more(self, data: bytes) -> tuple[bytes, Any]:
         """Read on, up to a turn; returns all of it, and why the connection is over, if it is."""
@@ -142,9 +145,10 @@ class Secure(Polled):
             parts.append(unpack(room, count))
             size += count
         if len(parts) == 1:
-            self._until_probe = _PROBES
+            self._until_probe = self._probe_after
+            self._probe_after = min(2 * self._probe_after, MOST_PROBES)
             return data, why
-        self._until_probe = 1
+        self._until_probe, self._probe_after = 1, PROBES
         return b"".join(parts), why
 
     def _without_data(self, count: int) -> Any:
@@ -377,62 +381,3 @@ class SecureClient(Secure, Client):
         tcp.Client._connectDone(self)
         if self.connected and (why := self._shake_hands()):
             self.ends(why, True)
-
-
-class SecurePort(Port):
-    """A TCP port whose connections speak TLS from the beginning."""
-
-    _type = "TLS"
-
-    def transport(self, *args: Any) -> SecureConnection:  # type: ignore[override]
-        """A connection of this port."""
-        connection = SecureConnection(*args)
-        connection._secure(self.factory)
-        return connection
-
-
-class SecureConnector(tcp.Connector):
-    """Connects, and speaks TLS from the beginning."""
-
-    def _makeTransport(self) -> Any:
-        client = SecureClient(self.host, self.port, self.bindAddress, self, self.reactor)
-        client.factory = self.factory
-        return client
-
-
-_SECURE = {Connection: SecureConnection, Client: SecureClient}
-
-
-def may_secure(transport: Any) -> bool:
-    """Whether TLS can begin on its socket: it is TCP, connected, and nothing waits to be sent."""
-    waits = transport.dataBuffer or transport._tempDataLen
-    ends = transport.disconnecting or transport._writeDisconnecting or transport._aborting
-    return type(transport) in _SECURE and transport.connected and not (waits or ends)
-
-
-class SecureFactory(TLSMemoryBIOFactory):
-    """Twisted's TLS factory, whose protocols have TLS below them and not around them."""
-
-    def buildProtocol(self, addr: Any) -> Any:
-        """Twisted: the protocol for a peer."""
-        return self.wrappedFactory.buildProtocol(addr)
-
-
-def factory_of(contexts: Any, is_client: bool, clock: Any, wrapped: Any = None) -> SecureFactory:
-    """The TLS factory of what `startTLS`, `listenSSL` and `connectSSL` get."""
-    return SecureFactory(contexts, is_client, wrapped, clock)
-
-
-def secure(transport: Any, factory: Any, is_client: bool) -> None:
-    """Have a connection for which `may_secure` holds speak TLS from now on."""
-    kind = type(transport)
-    transport.__class__ = _SECURE[kind]
-    try:
-        transport._secure(factory)
-    except BaseException:
-        transport.__class__ = kind
-        raise
-    if not (transport._may_be_watched or is_client):
-        return  # it begins when `connectionMade` is over
-    if why := transport._shake_hands():
-        transport.ends(why, True)
