@@ -4,12 +4,15 @@ Exit codes: 0 all is well; 1 a mistake in the configuration, or the daemon canno
 on the command line. Modules are imported by the command that needs them: `--help` is quick.
 """
 
+# ruff: noqa: E402 - what comes first is first
 from __future__ import annotations
 
 import sys
 
 from sockd.ops.signals import spare
+from sockd.ops.standard import open_missing
 
+open_missing()
 if sys.argv[1:2] == ["run"]:
     spare()  # now, for what is imported below takes longer than Python to start
 

@@ -14,6 +14,7 @@ from twisted.application.service import IService
 from twisted.python import usage
 
 from sockd.ops.signals import spare
+from sockd.ops.standard import open_missing
 
 if TYPE_CHECKING:
     from sockd.config.settings import Settings
@@ -46,6 +47,7 @@ class _CommonOptions(usage.Options):
     def parseOptions(self, options: Sequence[str] | None = None) -> None:
         """Read the command line. What cannot be read ends with 2, as with `sockd`."""
         spare()
+        open_missing()
         try:
             super().parseOptions(options)
         except usage.UsageError as error:

@@ -50,10 +50,13 @@ def test_the_chat_is_found_so_and_nothing_else_is() -> None:
     assert {name for name, kind in KINDS.items() if not kind.answers} == {"discard"}
 
 
-def test_who_may_not_ask_at_all_is_told_so_first(log: LogRecorder) -> None:
-    port = probe(deny=["198.51.100.0/24"])
-    assert port.ask(b"x", ("198.51.100.1", 40_000), asked=MANY) == []
-    assert reasons(log) == ["deny"]
+def test_it_spends_nobodys_budget(log: LogRecorder) -> None:
+    port = probe(reply_burst=1)
+    for _ in range(3):
+        assert port.ask(b"x", asked=MANY) == []
+    assert port.ask(b"x", asked=ALONE) == [b"xx"]
+    assert port.ask(b"x", asked=ALONE) == []
+    assert reasons(log) == [*["to_many"] * 3, "reply_rate"]
 
 
 @pytest.mark.parametrize("name", sorted(KINDS.keys() - {"discard", "chat"}))

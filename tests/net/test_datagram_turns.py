@@ -6,6 +6,7 @@ from typing import Any
 
 from sockd.net.datagram import ANY_SIZE, Replies
 from sockd.net.turns import PASS_SECONDS
+from sockd.reactor.mmsg import BATCH
 from sockd.reactor.wire import Datagram
 from sockd.service import Kind
 from tests.helpers import LogRecorder, make_context, make_world, open_port
@@ -14,7 +15,6 @@ from tests.net.test_turns import Errand, measure
 
 COST = PASS_SECONDS / 8
 """Seconds that a datagram here costs."""
-BATCH = 32
 
 
 class Work(Replies):
@@ -40,6 +40,12 @@ class Short(Work):
     """A service whose short questions are quick."""
 
     quick_bytes = 10
+
+
+class Flooded(Work):
+    """Said to be quick."""
+
+    quick_bytes = ANY_SIZE
 
 
 def opened(protocol: type[Replies], world: Any = None) -> MemoryPort:
@@ -122,10 +128,12 @@ def test_what_is_quick_is_answered_at_once_however_many_wait() -> None:
     assert len(short.sent) == 19
 
 
-def test_what_was_quick_counts_in_the_pass_as_well() -> None:
+def test_a_flood_of_what_is_quick_counts_in_the_pass_as_well() -> None:
     world = make_world()
-    short = opened(Short, world)
-    short.ask_at_once(*batch(9))
+    flooded = opened(Flooded, world)
+    flooded.ask_at_once(*batch(BATCH - 1))
+    assert world.turns.are_free
+    flooded.ask_at_once(*batch(BATCH))
     assert not world.turns.are_free
 
 

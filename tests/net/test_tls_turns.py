@@ -7,14 +7,16 @@ from typing import Any
 
 import pytest
 import trustme
-from twisted.internet.protocol import Protocol
+from twisted.internet.protocol import Protocol, connectionDone
+from twisted.python.failure import Failure
 
 from sockd.net.states import Hold
 from sockd.net.stream import Stream
 from sockd.reactor.records import EMPTY_RECORDS, TURN_BYTES, TURN_RECORDS
 from sockd.service import Kind
 from tests.helpers import LogRecorder, until
-from tests.net.tls_clients import TLSClient, WireClient, wrapped
+from tests.memory import Loop
+from tests.net.tls_clients import TLSClient, WireClient, factory_of, wrapped
 
 Files = tuple[Path, ...]
 MANY = 1000
@@ -25,9 +27,13 @@ class Ear(Protocol):
 
     def __init__(self) -> None:
         self.heard: list[list[bytes]] = [[]]
+        self.why: list[object] = []
 
     def dataReceived(self, data: bytes) -> None:
         self.heard[-1].append(data)
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        self.why.append(type(reason.value))
 
     @property
     def text(self) -> bytes:
@@ -144,15 +150,47 @@ class Faulty(Ear):
             raise ZeroDivisionError("by design")
 
 
-def test_a_protocol_that_fails_in_a_later_turn_is_ended_as_in_the_first(tls_files: Files) -> None:
+def test_a_protocol_that_fails_in_a_later_turn_is_ended_as_in_the_first(
+    tls_files: Files, log: LogRecorder
+) -> None:
     client = wrapped(tls_files, faulty := Faulty())
     client.socket.inbox.append(client.said_in_records(text_of(MANY)))
-    client.loop._turn()
-    with pytest.raises(ZeroDivisionError):
-        client.loop.settle()
     client.loop.settle()
     assert client.is_closed
     assert len(faulty.text) == TURN_RECORDS + 1
+    assert faulty.why == [ZeroDivisionError]
+    [fault] = log.flush_faults()
+    assert fault["log_failure"].check(ZeroDivisionError)
+
+
+class Slow(Ear):
+    """Takes a millisecond for each record."""
+
+    loop: Any
+
+    def dataReceived(self, data: bytes) -> None:
+        super().dataReceived(data)
+        self.loop.rightNow += 0.001
+
+
+def test_the_turns_of_all_connections_are_shared_out_over_the_passes(tls_files: Files) -> None:
+    """Where a pass has spent its time, what comes is not decrypted in it."""
+    loop = Loop()
+    factory = factory_of(tls_files, loop)
+    ears = [Slow() for _ in range(10)]
+    clients = []
+    for ear in ears:
+        ear.loop = loop
+        clients.append(WireClient(loop, factory.wrap(ear)))
+        clients[-1].shake_hands()
+    loop.settle()
+    for client in clients:
+        client.socket.inbox.append(client.said_in_records(text_of(100)))
+    while any(len(ear.text) < 100 for ear in ears):
+        before = sum(len(ear.text) for ear in ears)
+        loop._turn()
+        assert 0 < sum(len(ear.text) for ear in ears) - before <= 2 * TURN_RECORDS
+    assert all(ear.text == text_of(100) for ear in ears)
 
 
 # records of nothing

@@ -67,7 +67,7 @@ def test_a_name_that_leads_to_another_daemons_service_starts_no_loop_without_end
 
     Echo and its like hand it to and fro; others answer what the other has said, an answer each.
     """
-    (one, here), (other, there) = daemons
+    (one, here), (_, there) = daemons
     for number in range(BALLS):
         own = tmp_path / f"{number}"
         set_going(one, here / f"{kind}.sock", there / f"{kind}.sock", own)

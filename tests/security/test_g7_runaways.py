@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import socket
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 from tests.daemons import children, run, two_hosts
-from tests.processes import wait_until
+from tests.processes import is_gone, wait_until
 from tests.security.hosts import Watched, add_addresses, connect, is_alive, reset
 
 CONFIG = """
@@ -45,10 +46,11 @@ def test_what_has_left_its_group_ends_with_its_client(tmp_path: Path) -> None:
         hidden = stack.enter_context(connect(other, address, "10.77.0.2"))
         [lost] = starts(hidden, f"exec env -i setsid -f sh -c 'echo $$; {SILENT}'")
         wait_until(lambda: set(runaways) <= set(children(daemon.pid)), "they have come to it")
-        for number, sock in enumerate(socks):
-            reset(sock)
-            wait_until(lambda number=number: not is_alive(runaways[number]), "its own has ended")
-            assert all(is_alive(pid) for pid in runaways[number + 1 :])
+        while socks:
+            reset(socks.pop())
+            own = runaways.pop()
+            wait_until(partial(is_gone, own), "its own has ended")
+            assert all(is_alive(pid) for pid in runaways)
         wait_until(lambda: not is_alive(lost), "and so has one that hid whose it was")
         wait_until(lambda: children(daemon.pid) == [], "none is left, no zombie either")
         stack.close()

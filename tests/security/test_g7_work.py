@@ -24,7 +24,7 @@ from tests.security.hosts import Watched, is_alive, paused, reset
 DIGITS = 95
 WAITING = 16
 SLACK = 30.0
-WORKER_DESCRIPTORS = 3
+WORKER_DESCRIPTORS = 4
 TCP = 'listen = ["tcp:0:interface=127.0.0.1"]\n'
 
 

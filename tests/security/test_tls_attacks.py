@@ -206,8 +206,11 @@ NOTHING: dict[str, tuple[str, int, Make, int]] = {
 """What is sent, and how much of it: beyond what a connection may cost, where it is answered.
 
 Chargen reads nothing of a client that does not read."""
-ENDED = ("tls_records", "tls_error")
-"""Reasons: ours, and OpenSSL's, which has limits for some of it."""
+ENDED = {"tls_records", "tls_error"}
+"""Reasons: ours, and OpenSSL's, which has limits for some of it. Nor does it go on where a second
+update is asked for while the answer to the first waits behind a record that nobody takes."""
+OURS = {"key updates to echo", "key updates that ask for none"}
+"""What only we have a limit for."""
 
 
 @pytest.mark.parametrize("what", NOTHING)
@@ -241,8 +244,8 @@ def test_who_sends_records_of_nothing_is_ended_and_costs_little(site: Site, what
         print(figure())  # noqa: T201 - what a reader of a failure wants
         assert (most - before) // count <= MOST_PER_CLIENT
         reasons = {one["reason"] for one in daemon.events("closed")[1:]}
-        assert reasons in [{reason} for reason in ENDED]
-        assert "key updates" not in what or reasons == {"tls_records"}
+        assert reasons <= ENDED
+        assert what not in OURS or reasons == {"tls_records"}
 
 
 def drain(socks: Iterable[socket]) -> None:

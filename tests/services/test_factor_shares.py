@@ -132,6 +132,19 @@ async def test_the_place_of_who_has_left_is_the_first_that_is_taken_back() -> No
     assert [client.received for client in others] == [b"", b""]
 
 
+@pytest_twisted.ensureDeferred
+async def test_a_place_of_who_has_left_is_given_to_another_of_its_source() -> None:
+    place = Place(max_waiting=2, deadline="1m")
+    _, gone, _ = (place.client(HARD_LINE) for _ in range(3))
+    assert place.client(HARD_LINE).received == BUSY
+    place.loop.advance(LOOK_SECONDS)
+    gone.end()
+    place.loop.advance(LOOK_SECONDS)
+    assert place.client(HARD_LINE).received == b""
+    assert place.client(HARD_LINE).received == BUSY
+    assert gone.received == BUSY
+
+
 # the worker
 
 

@@ -125,19 +125,38 @@ def set_mode(path: str, identity: Identity, mode: int) -> bool:
 
     A file of several names is left: one of them may have been given to somebody else's socket.
     """
+    with _own(path, identity) as file:
+        if file is not None:
+            file.chmod(mode)
+    return file is not None
+
+
+def give(path: str, identity: Identity, uid: int, gid: int) -> None:
+    """Make the file that was bound here, if it is still there, a user's. Raises OSError."""
+    with _own(path, identity) as file:
+        if file is not None:
+            os.chown(file, uid, gid)
+
+
+@contextmanager
+def _own(path: str, identity: Identity) -> Iterator[Path | None]:
+    """A path by which to change the file that was bound here; None if it is not there any more.
+
+    A file of several names is an OSError.
+    """
     with _directory(path) as (directory, name):
         file = os.open(name, _FILE, dir_fd=directory)
         try:
             found = os.fstat(file)
             if (found.st_dev, found.st_ino) != identity or not stat.S_ISSOCK(found.st_mode):
-                return False
+                yield None
+                return
             if found.st_nlink != 1:
                 raise OSError(errno.EMLINK, os.strerror(errno.EMLINK))
             # what is open, whatever its name leads to now: Linux has no other way without links
-            Path(f"/proc/self/fd/{file}").chmod(mode)
+            yield Path(f"/proc/self/fd/{file}")
         finally:
             os.close(file)
-    return True
 
 
 def file_identity(path: str) -> Identity:

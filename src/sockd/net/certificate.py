@@ -37,7 +37,7 @@ class Certificate:
         self._report = report
         self._files = tls.stamps(terms)
         self._connections = tls.Connections(tls.load(terms))
-        self._factory = tls.TLSFactory(self._connections, world.reactor)
+        self._factory = tls.TLSFactory(self._connections, world.reactor, world.turns)
         self._check: LoopingCall | None = None
         self._complaint = ""
 

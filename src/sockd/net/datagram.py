@@ -24,6 +24,7 @@ from sockd.net.faults import Faults
 from sockd.options.units import Duration
 from sockd.reactor.ancillary import NOTHING, AskedOfMany, Told, Wanted
 from sockd.reactor.datagram import DatagramPort
+from sockd.reactor.mmsg import BATCH
 from sockd.reactor.sockaddr import Address
 from sockd.reactor.wire import Answer, Destination
 from sockd.reactor.wire import Datagram as Raw
@@ -152,13 +153,13 @@ class Datagrams(DatagramProtocol):
             self._rest = batch
             if not self.context.world.turns.take(self):
                 self.port.hold()
-        elif len(batch) > 1:
+        elif len(batch) < BATCH:
+            self._together(self._look_at, batch)
+        else:  # a flood: of fewer it would cost more to look at the clock than it tells
             seconds = self.context.clock.seconds
             start = seconds()
-            self._work(batch, None)
+            self._together(self._look_at, batch)
             self.context.world.turns.charge(seconds() - start)
-        else:
-            self._work(batch, None)
 
     def stopProtocol(self) -> None:
         self.context.world.turns.leave(self)
@@ -167,8 +168,9 @@ class Datagrams(DatagramProtocol):
 
     def turn(self, until: float) -> None:
         """From `Turns`: answer until then, in seconds of the clock."""
-        batch, self._rest = self._rest, ()
-        self._rest = batch[self._work(batch, until) :]
+        self._together(self._look_until, until)
+        if self.transport is None:  # a service has closed it
+            return
         if self._rest:
             self.port.hold()
             self.context.world.turns.wait(self)
@@ -177,41 +179,47 @@ class Datagrams(DatagramProtocol):
             self._rested()
 
     def contain(self, call: Callable[..., Any], *args: Any) -> None:
-        """From `Turns`."""
-        call(*args)  # which keeps each datagram's fault to itself
+        """From `Turns`: a fault of a datagram is known by then, and this is another one."""
+        try:
+            call(*args)
+        except Exception:  # noqa: BLE001 - it must not strand those that wait behind it
+            self._faults.crash(Peer("", 0))
 
     def _rested(self) -> None:
         idle, self._idle = self._idle, []
         for waiting in idle:
             waiting.callback(None)
 
-    def _work(self, batch: Sequence[Raw], until: float | None) -> int:
-        """Answer, until then if that is given; how many of them it were."""
-        refusal = self._local_refusal if self.port.is_local else self._refusal
-        seconds = self.context.clock.seconds
-        done = 0
+    def _together(self, work: Callable[..., None], *args: Any) -> None:
+        """Work, and send together what is sent meanwhile."""
         written: list[Answer] = []
         self._written = written
         try:
-            for raw in batch:
-                done += 1
-                reason = refusal(raw)
-                if type(raw[2]) is AskedOfMany and not self._hears_many:
-                    reason = reason or _TO_MANY
-                if reason is not None:
-                    self.context.guard.refuse(self._peer(raw), reason, self.entrance)
-                    continue
-                try:
-                    self._take(raw)
-                except Exception:  # noqa: BLE001 - whatever a service raises, the others go on
-                    self._faults.crash(self._peer(raw))
-                if until is not None and seconds() >= until:
-                    break
+            work(*args)
         finally:
             # what ends more than a datagram, such as SystemExit, must not leave the port mute
             self._written = None
             self._write(written)
-        return done
+
+    def _look_at(self, batch: Sequence[Raw]) -> None:
+        refusal = self._local_refusal if self.port.is_local else self._refusal
+        for raw in batch:
+            is_for_us = raw[2] is None or type(raw[2]) is not AskedOfMany or self._hears_many
+            if (reason := refusal(raw) if is_for_us else _TO_MANY) is not None:
+                self.context.guard.refuse(self._peer(raw), reason, self.entrance)
+                continue
+            try:
+                self._take(raw)
+            except Exception:  # noqa: BLE001 - whatever a service raises, the others go on
+                self._faults.crash(self._peer(raw))
+
+    def _look_until(self, until: float) -> None:
+        batch, self._rest = self._rest, ()
+        for done, raw in enumerate(batch, 1):
+            self._look_at((raw,))
+            if self.context.clock.seconds() >= until:
+                self._rest = batch[done:]
+                break
 
     @property
     def _hears_many(self) -> bool:

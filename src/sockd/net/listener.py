@@ -24,7 +24,7 @@ from sockd.access.reasons import because
 from sockd.formats.hostport import host_port
 from sockd.listen.address import WILDCARDS
 from sockd.listen.listen import Listen
-from sockd.listen.socket_files import Identity, file_identity, remove_own, set_mode
+from sockd.listen.socket_files import Identity, file_identity, give, remove_own, set_mode
 from sockd.listen.sockets import ListenError, bound_file
 from sockd.net.context import Context
 from sockd.reactor.sockaddr import bound_to
@@ -148,6 +148,14 @@ class Listener:
         if sock is not None:
             sock.close()
         return None if port is None else maybeDeferred(port.stopListening)
+
+    def give(self, uid: int, gid: int) -> None:
+        """Make its socket file this user's, who the process becomes and who removes it."""
+        try:
+            if self._identity is not None:
+                give(self.listen.path, self._identity, uid, gid)
+        except OSError as error:
+            self._report("skipped", reason=because("file_left", detail=error.strerror))
 
     def take_over(self, other: Listener) -> None:
         """The socket is this listener's, and so is its file: the other only closes."""

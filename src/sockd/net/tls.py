@@ -18,6 +18,7 @@ from zope.interface import implementer
 
 from sockd.listen.terms import Terms
 from sockd.net.tls_wrapper import TLSProtocol
+from sockd.net.turns import Turns
 from sockd.options.files import read_file
 
 MAX_FILE = 1024 * 1024
@@ -122,8 +123,11 @@ class TLSFactory(TLSMemoryBIOFactory):
 
     protocol = TLSProtocol
 
-    def __init__(self, connections: Connections, clock: IReactorTime) -> None:
+    def __init__(
+        self, connections: Connections, clock: IReactorTime, turns: Turns | None = None
+    ) -> None:
         super().__init__(connections, False, Factory(), clock)
+        self.turns = turns or Turns(clock)
 
     def wrap(self, inner: IProtocol) -> TLSProtocol:
         """The TLS protocol around a service's."""

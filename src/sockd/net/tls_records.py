@@ -9,10 +9,11 @@ HEADER_BYTES = 5
 class Records:
     """Follows a stream of records, piece by piece. Nothing is judged: that is OpenSSL's."""
 
-    _missing = 0
-    """Bytes of the present record that have not come yet."""
-    _header = b""
-    """What has come of a header that is not whole."""
+    __slots__ = ("_header", "_missing")
+
+    def __init__(self) -> None:
+        self._missing = 0  # bytes of the present record that have not come yet
+        self._header = b""  # what has come of a header that is not whole
 
     @property
     def are_whole(self) -> bool:

@@ -9,13 +9,15 @@ So a pause of the service's stops decryption too. To a service it is what TLS on
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
 from OpenSSL import SSL
 from twisted.internet.error import ConnectionLost
-from twisted.internet.interfaces import IDelayedCall, IHalfCloseableProtocol
+from twisted.internet.interfaces import IHalfCloseableProtocol
 from twisted.internet.protocol import connectionDone
+from twisted.logger import Logger
 from twisted.protocols.policies import ProtocolWrapper
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -24,6 +26,13 @@ from sockd.net.tls_records import Records
 from sockd.net.tls_sending import BIO_BYTES, Sending
 from sockd.reactor.records import EMPTY_RECORDS, TURN_BYTES, TURN_RECORDS, TooManyRecords
 
+LIGHT_BYTES = 128
+"""What has come is decrypted at once up to this: it costs little more than to read it. More has to
+wait for a turn, as all work has that others wait for."""
+HANDSHAKE_BYTES = 16 * 1024
+"""Bytes that are read, and fed to OpenSSL, at a time before the handshake is done: it keeps a
+message of 128 KiB until that is whole, and the most room that it ever needed for what it was fed.
+"""
 AFTER_END_BYTES = 1024 * 1024
 """Bytes that a peer may send after we have ended, while its own end is waited for."""
 
@@ -31,6 +40,8 @@ AFTER_END_BYTES = 1024 * 1024
 @implementer(IHalfCloseableProtocol)
 class TLSProtocol(Sending):
     """TLS around one protocol, whose transport it is."""
+
+    factory: Any
 
     _peer_finished = False
     """Whether the peer has ended its half: nothing is read any more."""
@@ -54,7 +65,6 @@ class TLSProtocol(Sending):
     """Records without data, beyond those with."""
     _cut_waits = False
     """Whether TCP's end has come behind what waits."""
-    _turn_call: IDelayedCall | None = None
 
     _is_reading = True
     _is_paused = False
@@ -63,6 +73,7 @@ class TLSProtocol(Sending):
     def makeConnection(self, transport: Any) -> None:
         """Twisted: the connection is there. The handshake begins."""
         self._records = Records()
+        transport.bufferSize = HANDSHAKE_BYTES  # of Twisted's: what is read at a time
         super().makeConnection(transport)
 
     # what comes
@@ -77,7 +88,10 @@ class TLSProtocol(Sending):
             self._settle()
             return
         self._rest = data
-        self._turn()
+        if len(data) <= LIGHT_BYTES:
+            self._turn()
+        elif not self.factory.turns.take(self):
+            self._settle()
 
     @property
     def _is_deaf(self) -> bool:
@@ -87,11 +101,10 @@ class TLSProtocol(Sending):
         """Decrypt as much as one turn may, and hand it on."""
         self._is_in_turn = True
         try:
-            if not self._is_behind:
-                self._feed()
             if not self._handshakeDone:
-                self._owed, self._is_whole = 0, False  # handshakes are no records without data
-                self._checkHandshakeStatus()
+                self._shake_hands()
+            elif not self._is_behind:
+                self._feed(TURN_BYTES)
             if self._handshakeDone and not self._is_deaf:
                 if self._appSendBuffer:
                     self._unbufferPendingWrites()
@@ -100,9 +113,16 @@ class TLSProtocol(Sending):
             self._is_in_turn = False
         self._settle()
 
-    def _feed(self) -> None:
+    def _shake_hands(self) -> None:
+        self._feed(HANDSHAKE_BYTES)
+        self._owed, self._is_whole = 0, False  # handshakes are no records without data
+        self._checkHandshakeStatus()
+        if self._handshakeDone:
+            self.transport.bufferSize = TURN_BYTES
+
+    def _feed(self, most: int) -> None:
         data, start = self._rest, self._rest_at
-        stop = min(len(data), start + TURN_BYTES)
+        stop = min(len(data), start + most)
         end, ended = self._records.advance(data, start, stop, TURN_RECORDS)
         is_all = end == len(data)
         self._tlsConnection.bio_write(data if is_all and not start else memoryview(data)[start:end])
@@ -164,8 +184,8 @@ class TLSProtocol(Sending):
             return
         waits = bool(self._rest) or self._is_behind
         is_held = self._is_paused or self._is_choked
-        if waits and not is_held and self._turn_call is None and not self._is_in_turn:
-            self._turn_call = self.factory._clock.callLater(0, self._next_turn)
+        if waits and not (is_held or self._is_in_turn):
+            self.factory.turns.wait(self)
         elif self._cut_waits and not waits:
             self._cut_waits = False
             self.readConnectionLost()
@@ -179,15 +199,20 @@ class TLSProtocol(Sending):
             else:
                 self.transport.pauseProducing()
 
-    def _next_turn(self) -> None:
-        self._turn_call = None
-        if self._is_deaf or self._is_paused or self._is_choked:
-            return
-        try:
+    def turn(self, until: float) -> None:
+        """From `Turns`: decrypt what waits. A turn is so many records, however long they take."""
+        waits = bool(self._rest) or self._is_behind
+        if waits and not (self._is_deaf or self._is_paused or self._is_choked):
             self._turn()
-        except BaseException:
-            self.abortConnection()  # as a reactor does with what `dataReceived` raises
-            raise
+
+    def contain(self, call: Callable[..., Any], *args: Any) -> None:
+        """From `Turns`: as a reactor does with what `dataReceived` raises."""
+        try:
+            call(*args)
+        except Exception:  # noqa: BLE001 - whatever a protocol raises, the others do not notice
+            self._reason = Failure()
+            Logger().failure("Unhandled Error", self._reason)
+            self.abortConnection()
 
     def pauseProducing(self) -> None:
         """The service wants nothing more for now."""
@@ -248,10 +273,10 @@ class TLSProtocol(Sending):
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Twisted: the connection is over."""
-        for call in (self._turn_call, self._gather_call):
-            if call is not None:
-                call.cancel()
-        self._turn_call = self._gather_call = None
+        self.factory.turns.leave(self)
+        if self._gather_call is not None:
+            self._gather_call.cancel()
+            self._gather_call = None
         self._lostTLSConnection = True
         self._rest = b""
         self._gathered = []

@@ -48,8 +48,10 @@ from sockd.reactor.stream import Client, Connection
 
 AFTER_END_BYTES = 1024 * 1024
 """Bytes that a peer may send after we have ended, while its own end is waited for."""
-_PROBES = 8
-"""Every so many reads it is tried whether more than one record waits: a try costs a system call."""
+PROBES = 8
+"""After so many reads it is tried whether more than one record waits: a system call..."""
+MOST_PROBES = 128
+"""...and after twice as many each time that none did, up to so many."""
 
 
 class Secure(Polled):
@@ -70,7 +72,8 @@ class Secure(Polled):
     _has_said_end = False
     _room: Any = None
     """Where a record is decrypted to, for a moment: one for all connections."""
-    _until_probe = _PROBES
+    _probe_after = PROBES
+    _until_probe = PROBES
     """So many reads more, the last of which tries whether there are more records."""
     _empty = 0
     """Records without data, beyond those with."""
@@ -128,7 +131,9 @@ class Secure(Polled):
             self._dropped += len(data)
             return why or (main.CONNECTION_DONE if self._dropped > AFTER_END_BYTES else None)
         self.protocol.dataReceived(data)
-        return why if self.connected and not self._aborting else None
+        if why is None or not self.connected or self._aborting:
+            return None
+        return why
 
     def _more(self, data: bytes) -> tuple[bytes, Any]:
         """Read on, up to a turn; returns all of it, and why the connection is over, if it is."""
@@ -142,9 +147,10 @@ class Secure(Polled):
             parts.append(unpack(room, count))
             size += count
         if len(parts) == 1:
-            self._until_probe = _PROBES
+            self._until_probe = self._probe_after
+            self._probe_after = min(2 * self._probe_after, MOST_PROBES)
             return data, why
-        self._until_probe = 1
+        self._until_probe, self._probe_after = 1, PROBES
         return b"".join(parts), why
 
     def _without_data(self, count: int) -> Any:

@@ -22,47 +22,43 @@ class TimedReactor(AsyncioSelectorReactor):
     """Twisted's reactor on a loop of asyncio's, which wakes it for the first of its timers."""
 
     _wakes_at = inf
-    """When the loop is to wake it, in the reactor's seconds."""
+    """When the loop is to wake it, in the reactor's seconds; 0: at once, or it is awake."""
     _handle: Any = None
     """Of the loop, for that."""
-    _runs_timers = False
-    """Afterwards it is looked once, whatever they have asked for."""
 
     def callLater(
         self, delay: float, callable: Callable[..., Any], *args: object, **kwargs: object
     ) -> DelayedCall:
         """Call a function in so many seconds."""
         call = PosixReactorBase.callLater(self, delay, callable, *args, **kwargs)
-        if not self._runs_timers and call.time < self._wakes_at:
+        if call.time < self._wakes_at:
             self._reschedule()
         return call
 
     def _cancelCallLater(self, delayedCall: DelayedCall) -> None:
         super()._cancelCallLater(delayedCall)
-        kept = len(self._newTimedCalls) + len(self._pendingTimedCalls)
-        if self._cancellations > max(MOST_CANCELLED, kept >> 1):
-            # they are thrown away after those that are due, of which there may be none for long
-            self._wake(0)
+        if self._cancellations > MOST_CANCELLED and self._wakes_at:
+            kept = len(self._newTimedCalls) + len(self._pendingTimedCalls)
+            if self._cancellations > kept >> 1:
+                # they are thrown away after those that are due, of which there may be none for long
+                self._wake(0.0)
 
     def _reschedule(self) -> None:
         delay = self.timeout()
-        if delay is not None:
+        if delay is not None and self._wakes_at:
             self._wake(delay)
 
     def _wake(self, delay: float) -> None:
-        if self._runs_timers:
-            return
         if self._handle is not None:
             self._handle.cancel()
-        self._wakes_at = self.seconds() + delay
+        self._wakes_at = self.seconds() + delay if delay else 0.0
         self._handle = self._asyncioEventloop.call_later(ceil(delay * 1000) / 1000, self._onTimer)
 
     def _onTimer(self) -> None:
         self._handle = None
-        self._runs_timers = True
+        self._wakes_at = 0.0
         try:
             self.runUntilCurrent()
         finally:
-            self._runs_timers = False
-            self._wakes_at = inf
+            self._wakes_at = inf  # now it is looked once, whatever they have asked for
             self._reschedule()

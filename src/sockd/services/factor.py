@@ -203,12 +203,13 @@ class Factoring:
         """Whether there is a place for one more of this source, perhaps one that is taken back."""
         if self._job is None or len(self._waiting) < self._context.options.max_waiting:
             return True
+        own = self._waiting.of(source)
         greedy = self._waiting.greedy(source, self._job.source)
-        if greedy is None:
+        if greedy is None and not any(job.has_left for job in own):
             return False
-        jobs = self._waiting.of(greedy)
+        jobs = own if greedy is None else self._waiting.of(greedy)
         job = next((job for job in reversed(jobs) if job.has_left), jobs[-1])
-        self._waiting.remove(greedy, job)
+        self._waiting.remove(job.source, job)
         job.answer.callback(error_line("busy"))
         # what that has brought about may have taken the place
         return len(self._waiting) < self._context.options.max_waiting
