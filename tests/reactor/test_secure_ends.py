@@ -52,7 +52,7 @@ async def test_our_end_waits_for_the_peer_s_whose_words_are_dropped(version: int
         assert await deferToThread(peer.receive_all) == b"bye"
         peer.send(peer.writer.data(b"never heard"))
         await turns(20)
-        assert protocol.lost is None
+        assert not protocol.lost
         close_notify(peer)
         await until(lambda: protocol.lost)
         assert protocol.lost.check(ConnectionDone)
@@ -68,7 +68,7 @@ async def test_a_peer_that_does_not_end_may_say_so_much_more() -> None:
         for _ in range(AFTER_END_BYTES // record):
             await deferToThread(peer.send, peer.writer.data(bytes(record)))
         await turns(50)
-        assert protocol.lost is None
+        assert not protocol.lost
         peer.send(peer.writer.data(b"x"))
         await until(lambda: protocol.lost)
         assert protocol.lost.check(ConnectionDone)
