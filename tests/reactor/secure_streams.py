@@ -66,6 +66,18 @@ class Halves(Shaken):
         self.ended.append("write")
 
 
+class Cut(Noting):
+    """For whom TCP's end is as good as that of TLS."""
+
+    takes_cut = True
+
+
+class CutHalves(Halves):
+    """As above, by halves."""
+
+    takes_cut = True
+
+
 class Made(ClientFactory):
     """Has protocols made, or nobody, and knows which of its connections are over."""
 

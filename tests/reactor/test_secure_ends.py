@@ -16,6 +16,8 @@ from twisted.internet.threads import deferToThread
 from sockd.reactor.secure import AFTER_END_BYTES
 from tests.helpers import LogRecorder, held_by, until
 from tests.reactor.secure_streams import (
+    Cut,
+    CutHalves,
     Halves,
     Noting,
     Shaken,
@@ -30,7 +32,7 @@ from tests.reactor.secure_streams import (
     try_hands,
 )
 from tests.reactor.streams import MEGABYTE, TEXT, turns
-from tests.security.tls_records import TLS_1_2, TLS_1_3, TLSPeer, client_hello
+from tests.security.tls_records import TLS_1_2, TLS_1_3, TLSPeer
 
 pytestmark = pytest.mark.uvloop
 
@@ -165,18 +167,6 @@ async def test_what_waits_is_sent_after_the_peer_s_end() -> None:
         assert protocol.lost.check(ConnectionDone)
 
 
-class Cut(Noting):
-    """For whom TCP's end is as good as that of TLS."""
-
-    takes_cut = True
-
-
-class CutHalves(Halves):
-    """As above, by halves."""
-
-    takes_cut = True
-
-
 @pytest.mark.parametrize(
     ("make", "reason"), [(Noting, ConnectionLost), (Halves, ConnectionLost), (Cut, ConnectionDone)]
 )
@@ -306,87 +296,6 @@ async def test_a_fault_in_the_end_of_a_half_ends_it_for_that_reason(log: LogReco
         await until(lambda: protocol.lost)
         assert protocol.lost.check(Boom)
     assert len(log.flush_faults()) == 1
-
-
-# the end before and in the handshake
-
-
-@pytest.mark.parametrize("make", [Shaken, Halves, CutHalves])
-@pytest.mark.parametrize("part", [0, 1, 5, 100, -1], ids=str)
-@pytest_twisted.ensureDeferred
-async def test_a_peer_that_ends_its_half_before_or_in_the_handshake_is_lost(
-    part: int, make: Any
-) -> None:
-    async with secure_port(make) as port:
-        with dialled(port.address) as sock:
-            protocol = await port.first()
-            hello = client_hello()
-            sock.sendall(hello[: part % len(hello)])
-            sock.shutdown(socket.SHUT_WR)
-            await until(lambda: protocol.lost)
-            assert protocol.lost.check(ConnectionLost)
-            assert not getattr(protocol, "ended", [])
-            assert await deferToThread(tcp_end, sock) in ("end", "reset")
-
-
-@pytest_twisted.ensureDeferred
-async def test_a_server_that_ends_its_half_before_the_handshake_is_lost() -> None:
-    async with calling(Shaken) as (sock, protocol, factory):
-        sock.shutdown(socket.SHUT_WR)
-        await until(lambda: protocol.lost)
-        assert protocol.lost.check(ConnectionLost)
-        await until(lambda: factory.lost)
-
-
-# what came is no TLS
-
-
-@pytest.mark.parametrize("make", [Shaken, Halves])
-@pytest.mark.parametrize("data", [b"GET / HTTP/1.0\r\n\r\n", b"\0" * 100, b"\x16\x03\x01\xff\xff"])
-@pytest_twisted.ensureDeferred
-async def test_what_is_no_tls_is_told_in_openssl_s_words(data: bytes, make: Any) -> None:
-    async with secure_port(make) as port:
-        with dialled(port.address) as sock:
-            sock.sendall(data)
-            protocol = await port.first()
-            await until(lambda: protocol.lost)
-            assert protocol.lost.check(SSL.Error)
-            assert protocol.lost.value.args[0]
-            assert await deferToThread(tcp_end, sock) in ("end", "reset")
-
-
-@pytest_twisted.ensureDeferred
-async def test_a_server_that_speaks_no_tls_is_told_in_openssl_s_words() -> None:
-    async with calling(Shaken) as (sock, protocol, _):
-        sock.sendall(b"220 mail.example ESMTP\r\n")
-        await until(lambda: protocol.lost)
-        assert protocol.lost.check(SSL.Error)
-
-
-@VERSIONS
-@pytest_twisted.ensureDeferred
-async def test_a_record_that_was_changed_on_its_way_ends_it_after_those_before(
-    version: int,
-) -> None:
-    async with talking(Noting, version) as (peer, protocol):
-        good, bad = peer.writer.data(b"good"), bytearray(peer.writer.data(b"bad"))
-        bad[-1] ^= 1
-        peer.send(good, bytes(bad), b"junk")
-        await until(lambda: protocol.lost)
-        assert protocol.received == b"good"
-        assert protocol.lost.check(SSL.Error)
-
-
-@pytest_twisted.ensureDeferred
-async def test_other_bytes_behind_the_peer_s_end_are_nobody_s() -> None:
-    async with talking(Halves) as (peer, protocol):
-        close_notify(peer)
-        await until(lambda: protocol.ended)
-        peer.send(b"junk" * 1000)
-        await turns(10)
-        assert protocol.lost is None
-        protocol.wire.write(b"answer")
-        assert await deferToThread(peer.receive) == b"answer"
 
 
 # the descriptor

@@ -34,16 +34,16 @@ else:
 
 @cache
 def tls_on_socket() -> Any:
-    """`sockd.reactor.secure`, for whom it is too much until it is needed; None where pyOpenSSL is
+    """`sockd.reactor.securing`, for whom it is too much until it is needed; None where pyOpenSSL is
     not as it must be, which is said once."""
     from sockd.reactor import openssl
 
     if wrong := openssl.missing():
         _log.warn("TLS is Twisted's own, which is slower: {wrong}", wrong=wrong)
         return None
-    from sockd.reactor import secure
+    from sockd.reactor import securing
 
-    return secure
+    return securing
 
 
 class Polled(_Own):
@@ -151,10 +151,10 @@ class Polled(_Own):
 
     def startTLS(self, contextFactory: Any, normal: bool = True) -> None:
         """Go on in TLS: straight on the socket where that can be, else Twisted's own on top."""
-        if (secure := tls_on_socket()) is not None and secure.may_secure(self):
+        if (securing := tls_on_socket()) is not None and securing.may_secure(self):
             is_client = self._tlsClientDefault == normal
-            factory = secure.factory_of(contextFactory, is_client, self.reactor)
-            secure.secure(self, factory, is_client)
+            factory = securing.factory_of(contextFactory, is_client, self.reactor)
+            securing.secure(self, factory, is_client)
             return
         self._buffer()
         super().startTLS(contextFactory, normal)
@@ -165,9 +165,9 @@ class Polled(_Own):
 
         False, and nothing is changed, where that cannot be. Raises what the factory raises.
         """
-        if (secure := tls_on_socket()) is None or not secure.may_secure(self):
+        if (securing := tls_on_socket()) is None or not securing.may_secure(self):
             return False
-        secure.secure(self, factory, False)
+        securing.secure(self, factory, False)
         return True
 
     def connectionLost(self, reason: Failure) -> None:

@@ -8,7 +8,8 @@ TURN_RECORDS = 32
 """Records in one turn: one of a byte costs as much work as one of a kilobyte."""
 EMPTY_RECORDS = 64
 """Records without data (key updates, warnings, attempts to renegotiate) that a peer may send beyond
-those with data; on the socket our answers to them count, too. An ordinary one updates its key once in many gigabytes."""
+those with data; on the socket our answers to them count, too. An ordinary one updates its key once
+in many gigabytes."""
 
 
 class TooManyRecords(Exception):

@@ -182,10 +182,10 @@ class UvloopReactor(DatagramReactor, TimedReactor):
         interface: str = "",
     ) -> Any:
         """Listen on TCP, for TLS."""
-        if (secure := tls_on_socket()) is None:
+        if (securing := tls_on_socket()) is None:
             return super().listenSSL(port, factory, contextFactory, backlog, interface)
-        tls = secure.factory_of(contextFactory, False, self, factory)
-        return self._listen(secure.SecurePort(port, tls, backlog, interface, self))
+        tls = securing.factory_of(contextFactory, False, self, factory)
+        return self._listen(securing.SecurePort(port, tls, backlog, interface, self))
 
     def connectSSL(
         self,
@@ -197,10 +197,10 @@ class UvloopReactor(DatagramReactor, TimedReactor):
         bindAddress: Any = None,
     ) -> Any:
         """Connect over TCP, for TLS."""
-        if (secure := tls_on_socket()) is None:
+        if (securing := tls_on_socket()) is None:
             return super().connectSSL(host, port, factory, contextFactory, timeout, bindAddress)
-        tls = secure.factory_of(contextFactory, True, self, factory)
-        connector = secure.SecureConnector(host, port, tls, timeout, bindAddress, self)
+        tls = securing.factory_of(contextFactory, True, self, factory)
+        connector = securing.SecureConnector(host, port, tls, timeout, bindAddress, self)
         connector.connect()
         return connector
 
