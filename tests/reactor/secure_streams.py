@@ -16,7 +16,7 @@ from attrs import define
 from OpenSSL import SSL
 from twisted.internet.defer import maybeDeferred
 from twisted.internet.interfaces import IHalfCloseableProtocol, IHandshakeListener
-from twisted.internet.protocol import ClientFactory, Factory
+from twisted.internet.protocol import ClientFactory
 from twisted.internet.ssl import CertificateOptions
 from twisted.internet.threads import deferToThread
 from zope.interface import implementer
@@ -66,6 +66,32 @@ class Halves(Shaken):
         self.ended.append("write")
 
 
+class Cut(Noting):
+    """For whom TCP's end is as good as that of TLS."""
+
+    takes_cut = True
+
+
+class CutHalves(Halves):
+    """As above, by halves."""
+
+    takes_cut = True
+
+
+class Made(ClientFactory):
+    """Has protocols made, or nobody, and knows which of its connections are over."""
+
+    def __init__(self, make: Callable[[], Any]) -> None:
+        self._make = make
+        self.lost: list[Any] = []
+
+    def buildProtocol(self, addr: Any) -> Any:
+        return self._make()
+
+    def clientConnectionLost(self, connector: Any, reason: Any) -> None:
+        self.lost.append(reason)
+
+
 @define(eq=False)
 class Secured:
     """A port for TLS, and the protocols that it has made."""
@@ -94,8 +120,7 @@ class Secured:
 async def secure_port(make: Callable[[], Any], contexts: Any = None) -> AsyncIterator[Secured]:
     """A port on the running reactor."""
     secured = Secured(make)
-    factory = Factory()
-    factory.buildProtocol = lambda _: secured.made()  # type: ignore[method-assign]
+    factory = Made(secured.made)
     contexts = contexts or server_context()
     secured.port = REACTOR.listenSSL(0, factory, contexts, interface="127.0.0.1")
     try:
@@ -158,14 +183,10 @@ def trusting() -> CertificateOptions:
 @asynccontextmanager
 async def calling(
     make: Callable[[], Any], contexts: Any = None
-) -> AsyncIterator[tuple[socket.socket, Any, ClientFactory]]:
+) -> AsyncIterator[tuple[socket.socket, Any, Made]]:
     """A connection that we make: the peer's socket, which has not spoken, and the protocol."""
     protocol = make()
-    factory = ClientFactory.forProtocol(lambda: protocol)
-    factory.lost = []  # type: ignore[attr-defined]
-    factory.clientConnectionLost = (  # type: ignore[method-assign]
-        lambda connector, reason: factory.lost.append(reason)  # type: ignore[attr-defined]
-    )
+    factory = Made(lambda: protocol)
     with socket.create_server(("127.0.0.1", 0)) as server:
         REACTOR.connectSSL(*server.getsockname(), factory, contexts or trusting())
         server.settimeout(PATIENCE)
@@ -176,7 +197,7 @@ async def calling(
         yield sock, protocol, factory
         if protocol.lost is None:
             protocol.wire.abortConnection()
-    await until(lambda: protocol.lost and factory.lost)  # type: ignore[attr-defined]
+    await until(lambda: protocol.lost and factory.lost)
 
 
 def shake_hands(sock: socket.socket) -> ssl.SSLSocket:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import select
 import socket
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import pytest
@@ -139,7 +140,7 @@ async def test_a_requested_update_is_answered_and_both_go_on() -> None:
     async with talking(Noting) as (peer, protocol):
         for turn in range(3):
             peer.send(peer.writer13.key_update(), peer.writer.data(b"x"))
-            await until(lambda turn=turn: len(protocol.received) == turn + 1)
+            await until(partial(lambda count: len(protocol.received) == count, turn + 1))
             protocol.wire.write(b"answer")
             assert await deferToThread(peer.receive) == b"answer"
 

@@ -24,6 +24,15 @@ _FUNCTIONS = (
     "SSL_shutdown",
     "SSL_write",
 )
+_ATTRIBUTES = (
+    "_context",
+    "_from_ssl",
+    "_into_ssl",
+    "_raise_ssl_error",
+    "_socket",
+    "_ssl",
+    "set_options",
+)
 
 
 def missing() -> str:
@@ -32,7 +41,7 @@ def missing() -> str:
         if not hasattr(lib, name):
             return f"OpenSSL._util.lib has no {name}"
     connection = SSL.Connection(SSL.Context(SSL.TLS_METHOD), None)
-    for name in ("_ssl", "_socket", "_into_ssl", "_from_ssl", "_context", "_raise_ssl_error"):
+    for name in _ATTRIBUTES:
         if not hasattr(connection, name):
             return f"OpenSSL.SSL.Connection has no {name}"
     return ""
