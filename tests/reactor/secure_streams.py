@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import socket
 import ssl
-import tempfile
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, contextmanager, suppress
-from functools import cache
 from typing import Any
 
-import trustme
 from attrs import Factory as Fresh
 from attrs import define
 from OpenSSL import SSL
@@ -25,7 +22,7 @@ from tests.helpers import until
 from tests.memory import REACTOR
 from tests.processes import PATIENCE
 from tests.reactor.streams import Keeping
-from tests.reactor.twins import server_context
+from tests.reactor.twins import foreign_server, server_context
 from tests.security.tls_records import TLS_1_3, TLSPeer
 
 
@@ -155,24 +152,6 @@ def dialled(address: Any, buffer: int = 0) -> Any:
         sock.connect(address)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, True)
         yield sock
-
-
-@cache
-def authority() -> trustme.CA:
-    """Who has signed for foreign servers."""
-    return trustme.CA()
-
-
-@cache
-def foreign_server() -> ssl.SSLContext:
-    """Python's own TLS as a server."""
-    issued = authority().issue_cert("localhost")
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    with tempfile.NamedTemporaryFile() as file:
-        file.write(issued.private_key_and_cert_chain_pem.bytes())
-        file.flush()
-        context.load_cert_chain(file.name)
-    return context
 
 
 def trusting() -> CertificateOptions:

@@ -167,7 +167,7 @@ FLOODS = st.builds(
 """More than one read brings, at a protocol that does not answer."""
 SECURE = st.builds(
     Script,
-    transport=st.just("tls"),
+    transport=st.sampled_from(["tls", "ssl", "ssl client"]),
     # a second fault, in what TLS hands on at the end, keeps that from the protocol
     received=st.lists(IN_CALLBACKS.filter(is_for_tls), max_size=1).map(tuple),
     lost=AT_END.filter(is_for_tls),

@@ -27,7 +27,6 @@ from tests.helpers import LogRecorder, until
 from tests.reactor.secure_streams import (
     Noting,
     Shaken,
-    authority,
     calling,
     dialled,
     secure_port,
@@ -35,7 +34,7 @@ from tests.reactor.secure_streams import (
     tcp_end,
     try_hands,
 )
-from tests.reactor.twins import server_context
+from tests.reactor.twins import authority, server_context
 from tests.security.tls_records import TLSPeer
 
 pytestmark = pytest.mark.uvloop

@@ -30,9 +30,9 @@ from sockd.reactor.stream import Connection
 from tests.helpers import LogRecorder, until
 from tests.memory import REACTOR
 from tests.processes import PATIENCE
-from tests.reactor.secure_streams import Shaken, dialled, foreign_server, secure_port, try_hands
+from tests.reactor.secure_streams import Shaken, dialled, secure_port, try_hands
 from tests.reactor.streams import TEXT, Port
-from tests.reactor.twins import server_context
+from tests.reactor.twins import foreign_server, server_context
 from tests.security.tls_records import TLSPeer
 
 pytestmark = pytest.mark.uvloop
