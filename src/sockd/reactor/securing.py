@@ -57,7 +57,10 @@ def factory_of(contexts: Any, is_client: bool, clock: Any, wrapped: Any = None) 
 
 
 def secure(transport: Any, factory: Any, is_client: bool) -> None:
-    """Have a connection for which `may_secure` holds speak TLS from now on."""
+    """Have a connection for which `may_secure` holds speak TLS from now on.
+
+    The handshake begins when the caller is done, as with Twisted's own: nothing is told in between.
+    """
     kind = type(transport)
     transport.__class__ = _SECURE[kind]
     try:
@@ -65,7 +68,5 @@ def secure(transport: Any, factory: Any, is_client: bool) -> None:
     except BaseException:
         transport.__class__ = kind
         raise
-    if not (transport._may_be_watched or is_client):
-        return  # it begins when `connectionMade` is over
-    if why := transport._shake_hands():
-        transport.ends(why, True)
+    transport._wants_write = is_client  # who speaks first
+    transport._want(transport.wanted)
