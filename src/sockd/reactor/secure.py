@@ -62,6 +62,8 @@ class Secure(Polled):
     _ssl: Any = None
     """OpenSSL's own part of that."""
     _is_established = False
+    _gathers = False
+    """Whether what is written goes out in the next pass, joined."""
     _wants_write = False
     """Whether OpenSSL has to write before it can go on."""
     _peer_finished = False
@@ -83,6 +85,7 @@ class Secure(Polled):
     def _secure(self, factory: Any) -> None:
         """Speak TLS from now on. Raises what the factory raises, and OSError."""
         self.factory = factory
+        self._gathers = getattr(factory, "gathers", False)
         self._tls = openssl.on_socket(factory._creatorCallable(self), self.socket)
         self._ssl = self._tls._ssl
         self._room = self.reactor.poller.room
@@ -283,7 +286,8 @@ class Secure(Polled):
 
     def _decide(self) -> None:
         super()._decide()
-        is_open = self._is_established and not (self.disconnecting or self._has_begun_end)
+        ends = self.disconnecting or self._has_begun_end
+        is_open = self._is_established and not (ends or self._gathers)
         self._sends_at_once = self._sends_at_once and is_open
 
     # ends

@@ -46,6 +46,9 @@ def may_secure(transport: Any) -> bool:
 class SecureFactory(TLSMemoryBIOFactory):
     """Twisted's TLS factory, whose protocols have TLS below them and not around them."""
 
+    gathers = True
+    """Programs of others may write bytes one by one, of which each would be a record."""
+
     def buildProtocol(self, addr: Any) -> Any:
         """Twisted: the protocol for a peer."""
         return self.wrappedFactory.buildProtocol(addr)
