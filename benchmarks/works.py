@@ -245,7 +245,7 @@ WORKS = (
             roster.C_TLS: None,
             roster.GO: None,
             roster.UVLOOP_PROTOCOLS: None,
-            roster.TWISTED: 2.5,
+            roster.TWISTED: 1,
             roster.SOCKD_EPOLL: None,
         },
     ),

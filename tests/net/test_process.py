@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import pytest_twisted
+from twisted.internet.process import ProcessReader, ProcessWriter
 
 from sockd.net.process import has_ended
 from tests.helpers import LogRecorder, connect, make_context, until
@@ -96,7 +97,7 @@ class Full:
 
     def _unless_full(self, watch: Callable[[Any], None]) -> Callable[[Any], None]:
         def add(what: Any) -> None:
-            if type(what).__module__ == "sockd.net.process":
+            if isinstance(what, ProcessReader | ProcessWriter):
                 if self.room <= 0:
                     raise OSError(errno.ENOSPC, "No space left on device")
                 self.room -= 1

@@ -10,7 +10,7 @@ import pytest
 import pytest_twisted
 
 from sockd.net import progress
-from sockd.net.progress import ask_for_life, has_finished, is_lost
+from sockd.net.progress import ask_for_life, delivered, has_finished, is_lost
 from tests.daemons import namespace, run
 from tests.helpers import until
 from tests.processes import PATIENCE, wait_until
@@ -87,3 +87,17 @@ async def test_a_client_that_has_ended_its_half_while_we_work_is_asked_for_signs
         wire.end()
         await until(lambda: sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE))
         assert session.is_open
+
+
+def test_what_the_peer_has_taken_is_told_apart_from_what_waits(host: str) -> None:
+    peer, ours = tcp_pair(host)
+    with peer, ours:
+        before = delivered(ours, 0)
+        ours.sendall(bytes(1000))
+        wait_until(lambda: delivered(ours, 1000) - before == 1000, "its kernel has it")
+    peer, ours = socket.socketpair(socket.AF_UNIX)
+    with peer, ours:
+        ours.sendall(bytes(1000))
+        waiting = delivered(ours, 1000)
+        peer.recv(1000)
+        assert waiting < delivered(ours, 1000) == 1000

@@ -54,7 +54,8 @@ def begin():
 reactor.callWhenRunning(begin)
 reactor.run()
 """
-LEAST_PINGS = 50
+LEAST_PINGS = 20
+"""Thousands on an idle machine, and hundreds on epoll's; 2 where no thread ever lets go."""
 
 
 class Reads(FileDescriptor):
@@ -92,9 +93,8 @@ async def test_what_threads_ask_for_is_taken_in_turns_with_what_comes_in() -> No
 
 
 @pytest.mark.uvloop
-@pytest.mark.parametrize("reactor", ["uvloop", "epoll"])
-def test_input_is_served_while_threads_ask_for_more_than_is_done(reactor: str) -> None:
-    [pings] = said(CROWD, reactor)
+def test_input_is_served_while_threads_ask_for_more_than_is_done() -> None:
+    [pings] = said(CROWD, "uvloop")
     assert int(pings) >= LEAST_PINGS
 
 

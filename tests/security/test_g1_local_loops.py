@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 
 from sockd.service import find
-from tests.processes import PATIENCE, wait_until
+from tests.processes import PATIENCE, finish, wait_until
 from tests.security.hosts import Watched, paused
 
 SILENT = {"discard"}
@@ -91,3 +92,27 @@ def test_others_are_answered_while_and_after_a_loop_is_on(
         for number in range(BURST // 2):
             asker.sendto(b"%d" % number, str(here / "echo.sock"))
             assert asker.recv(100) == b"%d" % number
+
+
+DISGUISE = """
+import os, socket, subprocess, sys
+here, alias, name = sys.argv[1:]
+mount = lambda *words: subprocess.run(["mount", *words], check=True)
+mount("--bind", here, alias)
+mount("-t", "tmpfs", "tmpfs", here)
+with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+    sock.bind(f"{here}/{name}")
+    sock.sendto(b"42", f"{alias}/{name}")
+"""
+
+
+def test_a_name_of_the_daemons_own_is_not_answered(
+    daemons: list[tuple[Watched, Path]], tmp_path: Path
+) -> None:
+    """Where the sender lives the name is its own; the daemon's answer would come to itself."""
+    (one, here), _ = daemons
+    disguised = ("unshare", "-m", sys.executable, "-c", DISGUISE)
+    done = finish([*disguised, str(here), str(tmp_path), "time.sock"])
+    assert done.returncode == 0, done.stderr
+    one.wait_for("refused", service="time", reason="own_name")
+    assert not [event for event in one.events("refused") if event["reason"] == "own_process"]

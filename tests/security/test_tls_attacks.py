@@ -215,9 +215,9 @@ OURS = {"key updates to echo", "key updates that ask for none"}
 
 @pytest.mark.parametrize("what", NOTHING)
 def test_who_sends_records_of_nothing_is_ended_and_costs_little(site: Site, what: str) -> None:
-    """Ten clients of a source do so, most of which read nothing: they are no ordinary ones."""
+    """Four clients of a source do so, most of which read nothing: they are no ordinary ones."""
     service, version, make, records = NOTHING[what]
-    daemon, count = site.daemon, EACH // 2
+    daemon, count = site.daemon, EACH // 5
     with ExitStack() as stack:
         warm = site.peers(service, 1, version)[0]
         warm.send(warm.writer.data(b"x"))

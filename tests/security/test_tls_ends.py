@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from itertools import count
 from pathlib import Path
 from random import Random
@@ -15,6 +14,7 @@ from typing import Any
 
 import pytest
 import trustme
+from attrs import frozen
 
 from tests.processes import PATIENCE, wait_until
 from tests.security.hosts import Watched, most_memory, reset
@@ -60,15 +60,32 @@ def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
         yield daemon
 
 
-def ended(daemon: Watched, sock: socket, seconds: float = PATIENCE) -> dict[str, Any]:
-    """What the log says of the end of this client."""
-    return daemon.wait_for("closed", seconds, peer_port=sock.getsockname()[1])
+@frozen
+class Visit:
+    """A connection to a service in TLS, and what the log says of it."""
+
+    daemon: Watched
+    sock: socket
+    port: int
+    before: int
+    """Events that were there already: ports are used again."""
+
+    def told(self, name: str) -> list[dict[str, Any]]:
+        """The events of this name that are about it."""
+        events = self.daemon.events()[self.before :]
+        return [one for one in events if (one["event"], one.get("peer_port")) == (name, self.port)]
+
+    def ended(self, seconds: float = PATIENCE) -> dict[str, Any]:
+        """How it has ended."""
+        return wait_until(lambda: self.told("closed"), "it is ended", seconds)[0]
 
 
-def was_opened(daemon: Watched, sock: socket) -> bool:
-    """Whether the log says that its handshake was done."""
-    port = sock.getsockname()[1]
-    return any(one["peer_port"] == port for one in daemon.events("opened"))
+@contextmanager
+def visit(daemon: Watched, service: str) -> Iterator[Visit]:
+    """Connect to a service in TLS."""
+    before = len(daemon.events())
+    with daemon.connect(service, "tls") as sock:
+        yield Visit(daemon, sock, sock.getsockname()[1], before)
 
 
 def assert_serves(daemon: Watched) -> None:
@@ -98,37 +115,38 @@ def test_who_leaves_before_the_handshake_is_done_has_an_ended_handshake_in_the_l
     daemon: Watched, beginning: str, leave: Callable[[socket], None]
 ) -> None:
     """At once: it was never there, and no service has said all that it had to say."""
-    with daemon.connect("echo", "tls") as sock:
-        port = sock.getsockname()[1]
-        sock.sendall(BEGINNINGS[beginning])
-        leave(sock)
-        event = daemon.wait_for("closed", peer_port=port)
-        assert event["reason"] == "handshake_ended"
-        assert all(one["peer_port"] != port for one in daemon.events("opened"))
+    with visit(daemon, "echo") as one:
+        one.sock.sendall(BEGINNINGS[beginning])
+        leave(one.sock)
+        assert one.ended()["reason"] == "handshake_ended"
+        assert not one.told("opened")
 
 
-@pytest.mark.parametrize("beginning", BEGINNINGS)
-def test_a_handshake_that_goes_on_for_too_long_is_ended(daemon: Watched, beginning: str) -> None:
+def test_a_handshake_that_goes_on_for_too_long_is_ended(daemon: Watched) -> None:
     """Whatever has come of it, and though a byte comes now and then."""
-    text = BEGINNINGS[beginning]
-    with daemon.connect("echo", "tls") as sock:
-        port, until = sock.getsockname()[1], time.monotonic() + HANDSHAKE_SECONDS + SLACK
+    with ExitStack() as stack:
+        visits = {text: stack.enter_context(visit(daemon, "echo")) for text in BEGINNINGS.values()}
         sent = count()
 
         def drip() -> bool:
             at = next(sent)
-            with suppress(OSError):
-                sock.sendall(text[at : at + 1] if at < len(text) - 1 else b"")
-            return any(one["peer_port"] == port for one in daemon.events("closed"))
+            for text, one in visits.items():
+                with suppress(OSError):
+                    one.sock.sendall(text[at : at + 1] if at < len(text) - 1 else b"")
+            return all(one.told("closed") for one in visits.values())
 
-        wait_until(drip, "it is ended", until - time.monotonic())
-        event = ended(daemon, sock)
-    assert event["reason"] == "handshake_timeout"
-    assert event["duration"] >= HANDSHAKE_SECONDS
+        wait_until(drip, "all are ended", HANDSHAKE_SECONDS + SLACK)
+        for one in visits.values():
+            assert one.ended()["reason"] == "handshake_timeout"
+            assert one.ended()["duration"] >= HANDSHAKE_SECONDS
 
 
+@pytest.mark.uvloop
 def test_a_hundred_beginnings_of_the_longest_hello_cost_little(daemon: Watched) -> None:
-    """OpenSSL takes messages of 128 KiB before it has looked at one."""
+    """OpenSSL takes messages of 128 KiB before it has looked at one.
+
+    Around that, TLS as a protocol has buffers of its own, which come to 300 kB at most.
+    """
     record = b"\x16\x03\x01\x40\x00"
     hello = record + b"\x01\x01\xff\xff" + bytes(16_380) + (record + bytes(16_384)) * 6
     with ExitStack() as stack:
@@ -160,11 +178,10 @@ NO_HELLO = {
 @pytest.mark.parametrize("garbage", NO_HELLO)
 def test_garbage_instead_of_a_hello_ends_the_connection(daemon: Watched, garbage: str) -> None:
     """It is TLS's fault that the log tells, and nobody else's trouble."""
-    with daemon.connect("echo", "tls") as sock:
-        sock.sendall(NO_HELLO[garbage])
-        event = ended(daemon, sock)
-        assert event["reason"] == "tls_error"
-        assert not was_opened(daemon, sock)
+    with visit(daemon, "echo") as one:
+        one.sock.sendall(NO_HELLO[garbage])
+        assert one.ended()["reason"] == "tls_error"
+        assert not one.told("opened")
     assert_serves(daemon)
 
 
@@ -214,28 +231,28 @@ def test_garbage_between_records_ends_the_connection(
     daemon: Watched, garbage: str, version: int
 ) -> None:
     """What was said before it is answered, and what comes after it is not."""
-    with daemon.connect("echo", "tls") as sock:
-        peer = TLSPeer(sock, version)
+    with visit(daemon, "echo") as one:
+        peer = TLSPeer(one.sock, version)
         peer.send(peer.writer.data(b"hello"))
         assert peer.receive() == b"hello"
         with suppress(OSError):
             peer.send(GARBAGE[garbage](peer), peer.writer.data(b"more"))
-        assert ended(daemon, sock)["reason"] == "tls_error"
-        assert was_opened(daemon, sock)
+        assert one.ended()["reason"] == "tls_error"
+        assert one.told("opened")
     assert_serves(daemon)
 
 
 @VERSIONS
 def test_a_second_handshake_in_tls_1_2_is_refused(daemon: Watched, version: int) -> None:
     """TLS 1.3 has none; in 1.2 one attempt is no fault, and changes nothing."""
-    with daemon.connect("echo", "tls") as sock:
-        peer = TLSPeer(sock, version)
+    with visit(daemon, "echo") as one:
+        peer = TLSPeer(one.sock, version)
         again = client_hello(version)[HEADER:]
         peer.send(peer.writer.record(HANDSHAKE, again), peer.writer.data(b"more"))
         if version == TLS_1_3:
-            assert ended(daemon, sock)["reason"] == "tls_error"
+            assert one.ended()["reason"] == "tls_error"
         else:
-            assert kinds_of_records(sock, 2) == [ALERT, DATA]
+            assert kinds_of_records(one.sock, 2) == [ALERT, DATA]
 
 
 def kinds_of_records(sock: socket, number: int) -> list[int]:
@@ -255,12 +272,12 @@ def kinds_of_records(sock: socket, number: int) -> list[int]:
 @VERSIONS
 def test_what_comes_after_close_notify_is_nobodys(daemon: Watched, version: int) -> None:
     """Neither data nor garbage; what came before is answered, to its end."""
-    with daemon.connect("reverse", "tls") as sock:
-        peer = TLSPeer(sock, version)
+    with visit(daemon, "reverse") as one:
+        peer = TLSPeer(one.sock, version)
         first = (peer.writer.data(b"olleh"), peer.writer.alert(CLOSE_NOTIFY))
         peer.send(*first, peer.writer.data(b" dna\n"), b"garbage")
         assert peer.receive_all() == b"hello\r\n"
-        event = ended(daemon, sock)
+        event = one.ended()
     assert event["reason"] == "done"
     assert event["bytes_in"] == 5
 
@@ -268,13 +285,13 @@ def test_what_comes_after_close_notify_is_nobodys(daemon: Watched, version: int)
 @VERSIONS
 def test_a_record_that_tcp_ends_within_is_no_data(daemon: Watched, version: int) -> None:
     """What came whole is answered."""
-    with daemon.connect("reverse", "tls") as sock:
-        peer = TLSPeer(sock, version)
+    with visit(daemon, "reverse") as one:
+        peer = TLSPeer(one.sock, version)
         peer.send(peer.writer.data(b"olleh"), peer.writer.data(b" dna")[:-3])
-        sock.shutdown(SHUT_WR)
+        one.sock.shutdown(SHUT_WR)
         with suppress(OSError):
             assert peer.receive_all() == b"hello\r\n"
-        assert ended(daemon, sock)["bytes_in"] == 5
+        assert one.ended()["bytes_in"] == 5
 
 
 def data(peer: TLSPeer) -> bytes:
@@ -292,9 +309,8 @@ def test_a_finished_connection_takes_little_more(
     daemon: Watched, make: Callable[[TLSPeer], bytes]
 ) -> None:
     """A client that sends on and on after the service's end is cut off after a megabyte or 2 s."""
-    with daemon.connect("daytime", "tls") as sock:
-        port = sock.getsockname()[1]
-        peer = TLSPeer(sock)
+    with visit(daemon, "daytime") as one:
+        peer = TLSPeer(one.sock)
         assert len(peer.receive_all()) == 26
         sent = 0
         with suppress(OSError):
@@ -302,31 +318,30 @@ def test_a_finished_connection_takes_little_more(
                 record = make(peer)
                 peer.send(record)
                 sent += len(record)
-        event = daemon.wait_for("closed", peer_port=port)
+        event = one.ended()
     print(f"{sent} bytes, {event['duration']} s")  # noqa: T201 - what a reader of a failure wants
     assert sent < AFTER_END
     assert event["duration"] < SLACK
 
 
 @VERSIONS
-@pytest.mark.parametrize("drips", [False, True], ids=["silent", "dripping"])
 def test_a_finished_connection_does_not_wait_long_for_its_client(
-    daemon: Watched, version: int, drips: bool
+    daemon: Watched, version: int
 ) -> None:
     """Who neither ends nor leaves is left, whether it says something now and then or not."""
-    with daemon.connect("daytime", "tls") as sock:
-        peer = TLSPeer(sock, version)
-        assert len(peer.receive_all()) == 26
-        port = sock.getsockname()[1]
+    with visit(daemon, "daytime") as silent, visit(daemon, "daytime") as dripping:
+        peers = [TLSPeer(one.sock, version) for one in (silent, dripping)]
+        for peer in peers:
+            assert len(peer.receive_all()) == 26
 
-        def is_over() -> bool:
-            if drips:
-                with suppress(OSError):
-                    peer.send(peer.writer.data(b"x"))
-            return any(one["peer_port"] == port for one in daemon.events("closed"))
+        def are_over() -> bool:
+            with suppress(OSError):
+                peers[1].send(peers[1].writer.data(b"x"))
+            return bool(silent.told("closed") and dripping.told("closed"))
 
-        wait_until(is_over, "it is over", 2 + SLACK)
-        assert ended(daemon, sock)["reason"] == "done"
+        wait_until(are_over, "both are over", 2 + SLACK)
+        for one in (silent, dripping):
+            assert one.ended()["reason"] == "done"
 
 
 # a long way to the client's Finished

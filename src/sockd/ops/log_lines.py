@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from json.encoder import encode_basestring_ascii as quoted
 from math import isfinite
 from operator import itemgetter
 from string import Formatter
-from typing import TypeAlias, cast
+from typing import Any, TypeAlias, cast
 
 from attrs import frozen
 from twisted.logger import LogEvent, LogLevel, formatEvent
@@ -150,6 +150,8 @@ def _second(unix_seconds: int) -> str:
 
 Opening: TypeAlias = tuple[float, str, int, Composed, Peer]
 """The time, and what `events.opened` is told."""
+Waiting: TypeAlias = str | tuple[Callable[..., str], tuple[Any, ...]]
+"""A line, or what one is to be made of: a function and its arguments."""
 
 # the two lines of every connection: what `as_text` and `as_json` come to, in less of their time
 
@@ -203,6 +205,10 @@ def _both_text(
     return f"{_stamp(opened)} {begin}\n{_stamp(closed)} {end}\n"
 
 
+def _many_text(waiting: Sequence[Waiting]) -> list[str]:
+    return [one if isinstance(one, str) else one[0](*one[1]) for one in waiting]
+
+
 def _opened_json(moment: float, service: str, connection: int, local: Composed, peer: Peer) -> str:
     return (
         f'{{"time": "{_stamp(int(moment * 1000))}", "level": "info", "event": "opened", '
@@ -237,49 +243,63 @@ def _both_json(
     opening: Opening, duration: float, bytes_in: int, bytes_out: int, reason: Composed
 ) -> str:
     moment, service, connection, local, peer = opening
-    known = _known(service, local, reason)
-    if peer.via is not None or not (place := _place(peer.host)) or not known:
-        return _opened_json(*opening) + _closed_json(
-            moment + duration,
-            *(service, connection, local, peer, duration, bytes_in, bytes_out, reason),
+    end = (moment + duration, service, connection, local, peer)
+    return _opened_json(*opening) + _closed_json(*end, duration, bytes_in, bytes_out, reason)
+
+
+_NONE_BEFORE: tuple[str, Any, Any, str] = ("", None, None, "")
+
+
+def _many_json(waiting: Sequence[Waiting]) -> list[str]:
+    lines: list[str] = []
+    add, before = lines.append, _NONE_BEFORE
+    common: tuple[str, str, str, str, str] | None = None
+    for one in waiting:
+        if isinstance(one, str):
+            add(one)
+            continue
+        make, told = one
+        if make is not _both_json:
+            add(make(*told))
+            continue
+        (moment, service, number, local, peer), duration, came, left, reason = told
+        now = (service, local, reason, peer.host)
+        if now != before:
+            before, common = now, _in_common(*now)
+        if common is None or peer.via is not None:
+            add(make(*told))
+            continue
+        name, who, fields, why, last = common
+        # each number is made text once: that is most of what lines cost
+        port, number, came, left = str(peer.port), str(number), str(came), str(left)
+        add(
+            f'{{"time": "{_stamp(int(moment * 1000))}", "level": "info", "event": "opened", '
+            f'"message": "{name}: connection from {who}{port}", "connection": {number}'
+            f'{fields}{port}, "service": "{name}"}}\n'
+            f'{{"time": "{_stamp(int((moment + duration) * 1000))}", "level": "info", '
+            f'"event": "closed", "message": "{name}: {who}{port} closed after {duration:.3f} s, '
+            f'{came} bytes in, {left} bytes out: {why}", '
+            f'"bytes_in": {came}, "bytes_out": {left}, "connection": {number}, '
+            f'"duration": {duration!r}{fields}{port}{last}'
         )
-    name, local_parts, why, last = known
-    who, peer_parts = place
-    # each number is made text once: that is most of what lines cost
-    port, number = str(peer.port), str(connection)
-    came, left = str(bytes_in), str(bytes_out)
-    return (
-        f'{{"time": "{_stamp(int(moment * 1000))}", "level": "info", "event": "opened", '
-        f'"message": "{name}: connection from {who}{port}", "connection": {number}'
-        f'{local_parts}{peer_parts}{port}, "service": "{name}"}}\n'
-        f'{{"time": "{_stamp(int((moment + duration) * 1000))}", "level": "info", '
-        f'"event": "closed", "message": "{name}: {who}{port} closed after {duration:.3f} s, '
-        f'{came} bytes in, {left} bytes out: {why}", '
-        f'"bytes_in": {came}, "bytes_out": {left}, "connection": {number}, '
-        f'"duration": {duration!r}{local_parts}{peer_parts}{port}{last}'
-    )
+    return lines
 
 
 @lru_cache(_PARTS_KEPT)
-def _known(service: str, local: Composed, reason: Composed) -> tuple[str, str, str, str] | None:
+def _in_common(
+    service: str, local: Composed, reason: Composed, host: str
+) -> tuple[str, str, str, str, str] | None:
     """What is the same in JSON of many connections; None where a message could be too long.
 
-    The service, the local address, the reason in the message, and all behind the peer.
+    The service, who it was for in a message, fields up to the port, the reason, what comes last.
     """
-    name, why = _shown(service), _shown(str(reason))
-    if len(name) + len(why) > MAX_LINE // 2:
+    name, why, place = _shown(service), _shown(str(reason)), _shown(host)
+    if not place or len(name) + len(why) + len(place) > MAX_LINE // 2:
         return None
+    who = host_port(place, 0)[:-1]
+    fields = f'{_parts("local", local)}, "peer_address": {quoted(place)}, "peer_port": '
     last = f'{_parts("reason", reason)}, "service": {quoted(name)}}}\n'
-    return quoted(name)[1:-1], _parts("local", local), quoted(why)[1:-1], last
-
-
-@lru_cache(_PARTS_KEPT)
-def _place(host: str) -> tuple[str, str] | None:
-    """An address as it stands before a port in a message, and in fields; None where it is none."""
-    if not host or len(host) > MAX_LINE // 4:
-        return None
-    who = host_port(_shown(host), 0)[:-1]
-    return quoted(who)[1:-1], f', "peer_address": {quoted(_shown(host))}, "peer_port": '
+    return quoted(name)[1:-1], quoted(who)[1:-1], fields, quoted(why)[1:-1], last
 
 
 def _peer_parts(peer: Peer) -> str:
@@ -304,10 +324,12 @@ class Format:
     """The line of `events.closed`."""
     both: Callable[[Opening, float, int, int, Composed], str]
     """Both lines, of a connection in whose time nothing else was said."""
+    many: Callable[[Sequence[Waiting]], list[str]]
+    """Lines of all that waits. Raises what one of them raises."""
 
 
 FORMATS = {
-    "text": Format(as_text, _opened_text, _closed_text, _both_text),
-    "json": Format(as_json, _opened_json, _closed_json, _both_json),
+    "text": Format(as_text, _opened_text, _closed_text, _both_text, _many_text),
+    "json": Format(as_json, _opened_json, _closed_json, _both_json, _many_json),
 }
 """The log formats, by name."""

@@ -20,7 +20,7 @@ from sockd.access.reasons import because
 from sockd.events import Composed, Peer
 from sockd.ops.log_drain import Drain
 from sockd.ops.log_file import LogFile, Sink
-from sockd.ops.log_lines import Format, is_ours
+from sockd.ops.log_lines import Format, Waiting, is_ours
 
 FLUSH_SECONDS = 0.01
 """How long a line may wait for others to be written with: a write for each would cost as much as
@@ -61,8 +61,7 @@ class LogWriter:
     """True where a table has told what runs and where it listens."""
     _descriptors_at: float = 0.0
     _opened: Callable[..., str] = field(init=False)
-    _lines: list[str | tuple[Callable[..., str], tuple[Any, ...]]] = Factory(list)
-    """Lines, and what lines are to be made of: a function and its arguments."""
+    _lines: list[Waiting] = Factory(list)
     _is_due: bool = False
     """Whether the reactor will call `_flush_due`."""
     _reactor: Any = None
@@ -186,7 +185,7 @@ class LogWriter:
         if not waiting:
             return
         try:
-            lines = [line if isinstance(line, str) else line[0](*line[1]) for line in waiting]
+            lines = self.format.many(waiting)
         except Exception:  # noqa: BLE001 - whatever it is: one cannot be made, and the others can
             lines = [line if isinstance(line, str) else self._line(*line) for line in waiting]
         self.file.write("".join(lines))

@@ -316,7 +316,7 @@ _TABLE: dict[str, dict[str, Shape]] = {
         "AsyncioSelectorReactor.addReader": uses("add_reader", "_readOrWrite"),
         "AsyncioSelectorReactor.addWriter": uses("add_writer", "_readOrWrite"),
         "AsyncioSelectorReactor._readOrWrite": uses("_disconnectSelectable", "doRead", "doWrite"),
-        "AsyncioSelectorReactor.callLater": takes("delay", "callable"),
+        "AsyncioSelectorReactor.callLater": uses("callLater", "_reschedule"),
         "AsyncioSelectorReactor._moveCallLaterSooner": uses("_reschedule"),
         "AsyncioSelectorReactor._reschedule": takes(),
         "AsyncioSelectorReactor._onTimer": uses("runUntilCurrent", "_reschedule"),

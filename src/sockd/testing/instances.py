@@ -97,10 +97,20 @@ def make_world(loop: Any = None, **changes: Any) -> World:
             # clients here live in the daemon's process, which it does not answer
             "state": DaemonState(own_pid=lambda: 0),
             # children are real: the running reactor hears of them
-            "children": children_of(running_reactor() if isinstance(loop, Loop) else loop),
+            "children": children_of(_RUNNING if isinstance(loop, Loop) else loop),
             **changes,
         }
     )
+
+
+class _Running:
+    """The running reactor, which is there only where something asks for it."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(running_reactor(), name)
+
+
+_RUNNING = _Running()
 
 
 def make_settings(kind: Kind | str, listen: Sequence[str] = (), **table: Any) -> InstanceSettings:
