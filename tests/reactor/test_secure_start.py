@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 import socket
 import ssl
 from collections.abc import AsyncIterator
@@ -215,6 +216,32 @@ class Producing(Mail):
 
     def stopProducing(self) -> None:
         self.may_write = False
+
+
+@pytest.mark.parametrize("is_tls", [True, False])
+@pytest_twisted.ensureDeferred
+async def test_nothing_is_told_within_the_call_however_quick_the_peer_is(is_tls: bool) -> None:
+    seen: list[Any] = []
+
+    class Patient(Mail):
+        def begin(self) -> None:
+            select.select([self.wire.socket], [], [], PATIENCE)  # its hello is there
+            super().begin()
+            seen.append((self.is_shaken, self.lost))
+
+    def talk(sock: socket.socket) -> None:
+        sock.sendall(b"STARTTLS\r\n")
+        assert sock.recv(8) == b"220 go\r\n"
+        if is_tls:
+            trusting().wrap_socket(sock).close()
+        else:
+            sock.sendall(b"EHLO example\r\n")
+
+    async with mailing(Patient) as port:
+        with dialled(port.address) as sock:
+            await deferToThread(talk, sock)
+            await until(lambda: port.protocols[0].lost)
+    assert seen == [(False, None)]
 
 
 @pytest_twisted.ensureDeferred

@@ -68,7 +68,6 @@ def secure(transport: Any, factory: Any, is_client: bool) -> None:
     except BaseException:
         transport.__class__ = kind
         raise
-    if not (transport._may_be_watched or is_client):
-        return  # it begins when `connectionMade` is over
-    if why := transport._shake_hands():
-        transport.ends(why, True)
+    # it begins in the next pass: nothing is told to a protocol within its own call
+    transport._wants_write = is_client
+    transport._want(transport.wanted)
