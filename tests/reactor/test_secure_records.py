@@ -163,7 +163,7 @@ async def test_an_update_that_is_requested_while_a_write_waits_disturbs_nothing(
         await until(lambda: protocol.received)
         protocol.wire.write(b"the end")
         protocol.wire.loseConnection()
-        assert await deferToThread(peer.receive_all) == TEXT + b"the end"
+        assert bool(await deferToThread(peer.receive_all) == TEXT + b"the end")
 
 
 @pytest_twisted.ensureDeferred

@@ -179,7 +179,7 @@ async def test_where_something_waits_to_be_sent_tls_is_twisted_s_own_behind_it()
     async with mailing(Loud) as port:
         with dialled(port.address, SMALL) as sock:
             said, peer = await deferToThread(upgrade, sock, len(TEXT))
-            assert said == TEXT
+            assert bool(said == TEXT)
             wire = port.protocols[0].wire
             assert type(wire) is Connection
             assert isinstance(wire.protocol, TLSMemoryBIOProtocol)
@@ -255,7 +255,7 @@ async def test_a_producer_goes_over_to_tls_too() -> None:
         with dialled(port.address, SMALL) as sock:
             _, peer = await deferToThread(upgrade, sock)
             assert type(port.protocols[0].wire) is SecureConnection
-            assert await deferToThread(read, peer) == b"secret" + TEXT
+            assert bool(await deferToThread(read, peer) == b"secret" + TEXT)
         await until(lambda: port.protocols[0].lost)
         assert port.protocols[0].lost.check(ConnectionDone)
 
