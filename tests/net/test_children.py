@@ -126,6 +126,18 @@ async def test_children_that_are_no_programs_are_left_alone() -> None:
 
 
 @pytest_twisted.ensureDeferred
+async def test_children_in_a_session_of_their_own_from_before_the_first_program_stay() -> None:
+    with subprocess.Popen(["sleep", "1000"], start_new_session=True) as other:
+        child = Place().shell(RUN_AWAY)
+        await until(lambda: child.status)
+        runaway = int(child.output)
+        await until(lambda: not is_alive(runaway))
+        assert other.poll() is None
+        other.kill()
+        assert other.wait() == -9
+
+
+@pytest_twisted.ensureDeferred
 async def test_orphans_come_to_us_while_programs_run_and_no_longer() -> None:
     wanted: list[bool] = []
     adopt = children_module.adopt_orphans

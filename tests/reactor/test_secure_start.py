@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 import socket
 import ssl
 from collections.abc import AsyncIterator
@@ -180,7 +181,7 @@ async def test_where_something_waits_to_be_sent_tls_is_twisted_s_own_behind_it()
     async with mailing(Loud) as port:
         with dialled(port.address, SMALL) as sock:
             said, peer = await deferToThread(upgrade, sock, len(TEXT))
-            assert said == TEXT
+            assert bool(said == TEXT)
             wire = port.protocols[0].wire
             assert type(wire) is Connection
             assert isinstance(wire.protocol, TLSMemoryBIOProtocol)
@@ -219,6 +220,32 @@ class Producing(Mail):
         self.may_write = False
 
 
+@pytest.mark.parametrize("is_tls", [True, False])
+@pytest_twisted.ensureDeferred
+async def test_nothing_is_told_within_the_call_however_quick_the_peer_is(is_tls: bool) -> None:
+    seen: list[Any] = []
+
+    class Patient(Mail):
+        def begin(self) -> None:
+            select.select([self.wire.socket], [], [], PATIENCE)  # its hello is there
+            super().begin()
+            seen.append((self.is_shaken, self.lost))
+
+    def talk(sock: socket.socket) -> None:
+        sock.sendall(b"STARTTLS\r\n")
+        assert sock.recv(8) == b"220 go\r\n"
+        if is_tls:
+            trusting().wrap_socket(sock).close()
+        else:
+            sock.sendall(b"EHLO example\r\n")
+
+    async with mailing(Patient) as port:
+        with dialled(port.address) as sock:
+            await deferToThread(talk, sock)
+            await until(lambda: port.protocols[0].lost)
+    assert seen == [(False, None)]
+
+
 @pytest_twisted.ensureDeferred
 async def test_a_producer_goes_over_to_tls_too() -> None:
     def read(peer: ssl.SSLSocket) -> bytes:
@@ -230,7 +257,7 @@ async def test_a_producer_goes_over_to_tls_too() -> None:
         with dialled(port.address, SMALL) as sock:
             _, peer = await deferToThread(upgrade, sock)
             assert type(port.protocols[0].wire) is SecureConnection
-            assert await deferToThread(read, peer) == b"secret" + TEXT
+            assert bool(await deferToThread(read, peer) == b"secret" + TEXT)
         await until(lambda: port.protocols[0].lost)
         assert port.protocols[0].lost.check(ConnectionDone)
 

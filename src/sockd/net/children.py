@@ -56,6 +56,8 @@ class Children:
         self._running: set[int] = set()
         self._sessions: dict[int, int] = {}
         """The program that leads a session, by the number of its process."""
+        self._others: set[int] = set()
+        """Children that were there before: of what became the daemon, or of its application."""
         self._runaways: dict[int, _Runaway] = {}
         self._look_call: IDelayedCall | None = None
         self._waiting: list[Deferred[None]] = []
@@ -71,6 +73,8 @@ class Children:
     def begin(self) -> int:
         """A program is about to be started: its number."""
         if not self._running and not self._runaways:
+            with suppress(OSError):  # no descriptor to read the list: then those of the last time
+                self._others = set(_children())
             adopt_orphans(True)
         number = next(self._numbers)
         self._running.add(number)
@@ -115,12 +119,15 @@ class Children:
         here = os.getsid(0)  # no program gets into the daemon's own session
         try:
             found = _children()
+            self._others.intersection_update(found)
         except OSError:  # there is no descriptor to read the list: there may be one later
             found = list(self._runaways)
         self._runaways = {
             pid: self._runaways.get(pid) or _Runaway(set(self._running))
             for pid in found
-            if pid not in reapProcessHandlers and _session(pid) not in (here, 0)
+            if pid not in self._others
+            and pid not in reapProcessHandlers
+            and _session(pid) not in (here, 0)
         }
         for pid, runaway in tuple(self._runaways.items()):
             if has_ended(pid):

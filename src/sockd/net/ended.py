@@ -7,12 +7,11 @@ from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.python.failure import Failure
 
 from sockd.access.reasons import Reason, because
-from sockd.reactor.records import EMPTY_RECORDS, TooManyRecords
+from sockd.reactor.records import TooManyRecords
 
 PEER_CLOSED = because("peer_closed")
 _CONNECTION_LOST = because("connection_lost")
 _HANDSHAKE_ENDED = because("handshake_ended")
-_TLS_RECORDS = because("tls_records", limit=EMPTY_RECORDS)
 
 
 def why_ended(failure: Failure, *, is_open: bool) -> Reason:
@@ -21,9 +20,9 @@ def why_ended(failure: Failure, *, is_open: bool) -> Reason:
         if not is_open:
             return _HANDSHAKE_ENDED
         return PEER_CLOSED if failure.check(ConnectionDone) else _CONNECTION_LOST
-    if failure.check(TooManyRecords):
-        return _TLS_RECORDS
     error = failure.value
+    if isinstance(error, TooManyRecords):
+        return because("tls_records", limit=error.limit)
     if isinstance(error, SSL.Error) and error.args:
         queue = error.args[0]
         if isinstance(queue, list) and queue:  # OpenSSL's, of (library, function, reason)

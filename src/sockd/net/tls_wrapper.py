@@ -161,7 +161,7 @@ class TLSProtocol(Sending):
         if self._owed > 0:
             self._empty += self._owed
             if self._empty > EMPTY_RECORDS:
-                self._tlsShutdownFinished(Failure(TooManyRecords()))
+                self._tlsShutdownFinished(Failure(TooManyRecords(EMPTY_RECORDS)))
             elif self._is_full:
                 # with data between them they are no fault, but their answers wait, too
                 self._untaken += self._owed

@@ -191,22 +191,53 @@ def _closed_text(
 def _both_text(
     opening: Opening, duration: float, bytes_in: int, bytes_out: int, reason: Composed
 ) -> str:
-    moment, service, _, _, peer = opening
-    who = str(peer)
-    begin = f"{service}: connection from {who}"
-    end = (
-        f"{service}: {who} closed after {duration:.3f} s, "
-        f"{bytes_in} bytes in, {bytes_out} bytes out: {reason}"
-    )
-    both = begin + end  # one look at both, whether there is anything to escape
-    if not both.isprintable() or "\\" in both or len(both) > MAX_LINE:
-        begin, end = _shown(begin), _shown(end)
-    opened, closed = int(moment * 1000), int((moment + duration) * 1000)
-    return f"{_stamp(opened)} {begin}\n{_stamp(closed)} {end}\n"
+    moment, service, connection, local, peer = opening
+    end = (moment + duration, service, connection, local, peer)
+    return _opened_text(*opening) + _closed_text(*end, duration, bytes_in, bytes_out, reason)
+
+
+_NONE_BEFORE: tuple[str, Any, str] = ("", None, "")
 
 
 def _many_text(waiting: Sequence[Waiting]) -> list[str]:
-    return [one if isinstance(one, str) else one[0](*one[1]) for one in waiting]
+    lines: list[str] = []
+    add, before = lines.append, _NONE_BEFORE
+    common: tuple[str, str, str] | None = None
+    for one in waiting:
+        if isinstance(one, str):
+            add(one)
+            continue
+        make, told = one
+        if make is not _both_text:
+            add(make(*told))
+            continue
+        (moment, service, _, _, peer), duration, came, left, reason = told
+        now = (service, reason, peer.host)
+        if now != before:
+            before, common = now, _shown_once(*now)
+        if common is None:
+            add(make(*told))
+            continue
+        name, who, why = common
+        who = f"{who}{peer.port}"
+        add(
+            f"{_stamp(int(moment * 1000))} {name}: connection from {who}\n"
+            f"{_stamp(int((moment + duration) * 1000))} {name}: {who} closed after "
+            f"{duration:.3f} s, {came} bytes in, {left} bytes out: {why}\n"
+        )
+    return lines
+
+
+@lru_cache(_PARTS_KEPT)
+def _shown_once(service: str, reason: Composed, host: str) -> tuple[str, str, str] | None:
+    """What is the same in messages of many connections; None where one could be too long.
+
+    The service, who it was for up to the port, and the reason.
+    """
+    name, why, place = _shown(service), _shown(str(reason)), _shown(host)
+    if not place or len(name) + len(why) + len(place) > MAX_LINE // 2:
+        return None
+    return name, host_port(place, 0)[:-1], why
 
 
 def _opened_json(moment: float, service: str, connection: int, local: Composed, peer: Peer) -> str:
@@ -247,12 +278,12 @@ def _both_json(
     return _opened_json(*opening) + _closed_json(*end, duration, bytes_in, bytes_out, reason)
 
 
-_NONE_BEFORE: tuple[str, Any, Any, str] = ("", None, None, "")
+_NOTHING_BEFORE: tuple[str, Any, Any, str] = ("", None, None, "")
 
 
 def _many_json(waiting: Sequence[Waiting]) -> list[str]:
     lines: list[str] = []
-    add, before = lines.append, _NONE_BEFORE
+    add, before = lines.append, _NOTHING_BEFORE
     common: tuple[str, str, str, str, str] | None = None
     for one in waiting:
         if isinstance(one, str):
@@ -293,13 +324,12 @@ def _in_common(
 
     The service, who it was for in a message, fields up to the port, the reason, what comes last.
     """
-    name, why, place = _shown(service), _shown(str(reason)), _shown(host)
-    if not place or len(name) + len(why) + len(place) > MAX_LINE // 2:
+    if (shown := _shown_once(service, reason, host)) is None:
         return None
-    who = host_port(place, 0)[:-1]
-    fields = f'{_parts("local", local)}, "peer_address": {quoted(place)}, "peer_port": '
-    last = f'{_parts("reason", reason)}, "service": {quoted(name)}}}\n'
-    return quoted(name)[1:-1], quoted(who)[1:-1], fields, quoted(why)[1:-1], last
+    name, who, why = (quoted(part)[1:-1] for part in shown)
+    fields = f'{_parts("local", local)}, "peer_address": {quoted(_shown(host))}, "peer_port": '
+    last = f'{_parts("reason", reason)}, "service": "{name}"}}\n'
+    return name, who, fields, why, last
 
 
 def _peer_parts(peer: Peer) -> str:

@@ -11,9 +11,14 @@ EMPTY_RECORDS = 64
 those with data; on the socket our answers to them count, too. An ordinary one updates its key once
 in many gigabytes."""
 
+HANDSHAKE_RECORDS = 1024
+"""Records of a handshake. Ordinary ones have ten; one with the longest chain of certificates that
+OpenSSL takes (100 kB), in the shortest records that may be asked for (512 bytes), 200."""
+
 
 class TooManyRecords(Exception):
     """A peer has sent more records without data than an ordinary one does."""
 
-    def __init__(self) -> None:
-        super().__init__(f"more than {EMPTY_RECORDS} TLS records without data")
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"more than {limit} TLS records without data")
+        self.limit = limit

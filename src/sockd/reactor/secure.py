@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from select import EPOLLIN, EPOLLOUT
-from typing import Any
+from typing import Any, cast
 
 from OpenSSL import SSL
 from twisted.internet import main, tcp
@@ -28,6 +28,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from sockd.reactor import openssl
+from sockd.reactor.handshake import Handshake, Next
 from sockd.reactor.openssl import (
     RECORD_BYTES,
     WANTS_READ,
@@ -61,7 +62,11 @@ class Secure(Polled):
     """The SSL.Connection; None once the connection is over."""
     _ssl: Any = None
     """OpenSSL's own part of that."""
+    _handshake: Handshake | None = None
+    """Until that is over."""
     _is_established = False
+    _gathers = False
+    """Whether what is written goes out in the next pass, joined."""
     _wants_write = False
     """Whether OpenSSL has to write before it can go on."""
     _peer_finished = False
@@ -83,8 +88,10 @@ class Secure(Polled):
     def _secure(self, factory: Any) -> None:
         """Speak TLS from now on. Raises what the factory raises, and OSError."""
         self.factory = factory
-        self._tls = openssl.on_socket(factory._creatorCallable(self), self.socket)
+        self._gathers = getattr(factory, "gathers", False)
+        self._tls = factory._creatorCallable(self)
         self._ssl = self._tls._ssl
+        self._handshake = Handshake(self._tls, self.socket)
         self._room = self.reactor.poller.room
         self._sends_at_once = False
 
@@ -157,7 +164,7 @@ class Secure(Polled):
         if openssl.has_stirred(self._ssl):
             self._empty += 1
             if self._empty > EMPTY_RECORDS:
-                return TooManyRecords()
+                return TooManyRecords(EMPTY_RECORDS)
         if error == WANTS_READ:
             return None
         if error == WANTS_WRITE:  # a key update is to be answered
@@ -186,22 +193,24 @@ class Secure(Polled):
     # the handshake
 
     def _shake_hands(self) -> Any:
+        """A turn of it. Returns why the connection is over, if it is."""
         try:
-            self._wants_write = False
-            self._tls.do_handshake()
-        except SSL.WantReadError:
-            pass
-        except SSL.WantWriteError:
-            self._wants_write = True
+            needs = cast(Handshake, self._handshake).step()
         except SSL.Error as error:
             return None if self._aborting else _reported(openssl.fault_of(error))
-        else:
-            return None if self._aborting else self._established()
+        except (OSError, TooManyRecords) as error:
+            return None if self._aborting else _reported(error)
+        if self._aborting:
+            return None
+        if needs is Next.NOTHING:
+            return self._established()
+        self._wants_write = needs is Next.WRITES
         self._want(self.wanted)
         return None
 
     def _established(self) -> None:
-        self._is_established = True
+        openssl.on_socket(self._tls, self.socket)
+        self._is_established, self._handshake, self._wants_write = True, None, False
         openssl.established(self._tls, getattr(self.protocol, "takes_cut", False))
         self._want(self.wanted)
         self._decide()
@@ -283,7 +292,8 @@ class Secure(Polled):
 
     def _decide(self) -> None:
         super()._decide()
-        is_open = self._is_established and not (self.disconnecting or self._has_begun_end)
+        ends = self.disconnecting or self._has_begun_end
+        is_open = self._is_established and not (ends or self._gathers)
         self._sends_at_once = self._sends_at_once and is_open
 
     # ends
@@ -337,7 +347,7 @@ class Secure(Polled):
         try:
             super().connectionLost(verdict or reason)
         finally:
-            self._tls = self._ssl = self._room = self.factory = None
+            self._tls = self._ssl = self._room = self._handshake = self.factory = None
 
     def _closeSocket(self, orderly: bool) -> None:
         openssl.let_go(self._tls)  # the descriptor is another connection's soon

@@ -46,6 +46,9 @@ def may_secure(transport: Any) -> bool:
 class SecureFactory(TLSMemoryBIOFactory):
     """Twisted's TLS factory, whose protocols have TLS below them and not around them."""
 
+    gathers = True
+    """Programs of others may write bytes one by one, of which each would be a record."""
+
     def buildProtocol(self, addr: Any) -> Any:
         """Twisted: the protocol for a peer."""
         return self.wrappedFactory.buildProtocol(addr)
@@ -57,10 +60,7 @@ def factory_of(contexts: Any, is_client: bool, clock: Any, wrapped: Any = None) 
 
 
 def secure(transport: Any, factory: Any, is_client: bool) -> None:
-    """Have a connection for which `may_secure` holds speak TLS from now on.
-
-    The handshake begins when the caller is done, as with Twisted's own: nothing is told in between.
-    """
+    """Have a connection for which `may_secure` holds speak TLS from now on."""
     kind = type(transport)
     transport.__class__ = _SECURE[kind]
     try:
@@ -68,5 +68,6 @@ def secure(transport: Any, factory: Any, is_client: bool) -> None:
     except BaseException:
         transport.__class__ = kind
         raise
-    transport._wants_write = is_client  # who speaks first
+    # it begins in the next pass: nothing is told to a protocol within its own call
+    transport._wants_write = is_client
     transport._want(transport.wanted)
