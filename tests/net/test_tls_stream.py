@@ -25,6 +25,17 @@ def test_a_connection_is_open_once_its_handshake_is_done(
     assert client.text == b"hello"
 
 
+def test_a_client_that_offers_protocols_is_served_by_none_of_them(
+    tls_files: tuple[Path, ...],
+) -> None:
+    client = TLSClient("echo", tls_files)
+    client.tls.set_alpn_protos([b"h2", b"http/1.1"])
+    client.shake_hands()
+    client.say(b"hello")
+    assert client.text == b"hello"
+    assert client.tls.get_alpn_proto_negotiated() == b""
+
+
 def test_a_client_that_has_finished_sending_gets_its_answer_and_an_end(
     tls_files: tuple[Path, ...],
 ) -> None:

@@ -63,12 +63,18 @@ def load(terms: Terms) -> SSL.Context:
             caCerts=authorities,
         ).getContext()
         context.set_min_proto_version(SSL.TLS1_2_VERSION)
+        context.set_alpn_select_callback(_no_protocol)
         context.check_privatekey()
     except SSL.Error as error:
         raise ValueError(_refused(terms, error)) from None
     except (TypeError, ValueError):
         raise ValueError(f"{terms.key}: TLS has no use for a key of its kind") from None
     return context
+
+
+def _no_protocol(_: SSL.Connection, offered: list[bytes]) -> Any:
+    """A client that offers protocols (ALPN) is served all the same; Twisted would refuse it."""
+    return SSL.NO_OVERLAPPING_PROTOCOLS
 
 
 def _refused(terms: Terms, error: SSL.Error) -> str:
