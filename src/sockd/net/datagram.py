@@ -222,7 +222,7 @@ class Datagrams(DatagramProtocol):
         batch, self._rest = self._rest, ()
         done = 0
         try:
-            for done, raw in enumerate(batch, 1):
+            for done, raw in enumerate(batch, 1):  # noqa: B007 - `finally` uses it
                 self._look_at((raw,))
                 if self.context.clock.seconds() >= until:
                     break
