@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from sockd.net.datagram import ANY_SIZE, Replies
 from sockd.net.turns import PASS_SECONDS
 from sockd.reactor.mmsg import BATCH
@@ -23,6 +25,8 @@ class Work(Replies):
     def answer(self, data: bytes) -> bytes:
         if data == b"raise":
             raise ZeroDivisionError("by design")
+        if data == b"exit":
+            raise SystemExit(1)
         self.context.world.reactor.rightNow += COST
         return data
 
@@ -75,6 +79,15 @@ def test_a_pass_works_on_datagrams_as_long_as_on_all_else_and_the_rest_waits() -
     assert 0 < answered[0] <= PASS_SECONDS / COST
     assert max(passes) <= PASS_SECONDS + COST
     assert [sent.to[0] for sent in port.sent] == [f"198.51.{n}.1" for n in range(BATCH)]
+
+
+def test_what_ends_more_than_a_datagram_leaves_the_port_open_and_the_others_their_answers() -> None:
+    port = opened(Work)
+    with pytest.raises(SystemExit):
+        port.ask_at_once(*batch(1, b"exit"), *batch(3))
+    loop_of(port).settle()
+    assert [sent.data for sent in port.sent] == [b"x"] * 3
+    assert not port.is_held
 
 
 def test_the_ports_of_all_services_share_the_work_of_a_pass() -> None:

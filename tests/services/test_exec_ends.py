@@ -10,8 +10,8 @@ import pytest_twisted
 from twisted.internet.defer import Deferred, fail
 from twisted.internet.threads import deferToThread
 
+from sockd.net.child import STOP_SECONDS
 from sockd.net.stream import DAEMON_STOPS
-from sockd.services import exec as exec_service
 from tests.helpers import LogRecorder, connect, make_context, make_world, until
 from tests.services.programs import fill_up, reaped, running, session_of
 
@@ -79,7 +79,7 @@ async def test_a_program_that_cannot_be_killed_does_not_keep_a_stop() -> None:
     child.kill = lambda: None
     done: list[None] = []
     context.shared.stop().addCallback(done.append)
-    client.loop.advance(exec_service.STOP_SECONDS - 0.1)
+    client.loop.advance(STOP_SECONDS - 0.1)
     assert done == []
     client.loop.advance(0.1)
     assert done == [None]

@@ -174,7 +174,8 @@ async def test_a_worker_that_is_ended_leaves_no_file(how: str, log: LogRecorder)
     elif how == "left":
         client.vanish()
     else:
-        place.factoring.stop()
+        await place.factoring.stop()
+        assert log.events("child-reaped")
     await until(lambda: log.events("child-reaped"))
     assert file not in scratch_files()
 

@@ -20,6 +20,8 @@ from sockd.net.program import Program, environment
 
 KILL_SECONDS = 5.0
 """From the polite signal (TERM) to the last one (KILL)."""
+STOP_SECONDS = 2.0
+"""How long a stop waits until killed children are reaped: one that became another user may live."""
 SAID_BYTES = 1024
 """Bytes of a child's standard error that are logged; the rest is dropped."""
 

@@ -168,7 +168,12 @@ class Datagrams(DatagramProtocol):
 
     def turn(self, until: float) -> None:
         """From `Turns`: answer until then, in seconds of the clock."""
-        self._together(self._look_until, until)
+        try:
+            self._together(self._look_until, until)
+        finally:
+            self._turn_is_over()
+
+    def _turn_is_over(self) -> None:
         if self.transport is None:  # a service has closed it
             return
         if self._rest:
@@ -215,11 +220,14 @@ class Datagrams(DatagramProtocol):
 
     def _look_until(self, until: float) -> None:
         batch, self._rest = self._rest, ()
-        for done, raw in enumerate(batch, 1):
-            self._look_at((raw,))
-            if self.context.clock.seconds() >= until:
-                self._rest = batch[done:]
-                break
+        done = 0
+        try:
+            for done, raw in enumerate(batch, 1):  # noqa: B007 - `finally` uses it
+                self._look_at((raw,))
+                if self.context.clock.seconds() >= until:
+                    break
+        finally:
+            self._rest = batch[done:]
 
     @property
     def _hears_many(self) -> bool:

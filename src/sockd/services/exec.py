@@ -39,7 +39,7 @@ from sockd.access.reasons import Reason, because
 from sockd.formats import ports
 from sockd.formats.crlf import CrlfEnds
 from sockd.formats.quotes import builtin_quotes
-from sockd.net.child import Child
+from sockd.net.child import STOP_SECONDS, Child
 from sockd.net.children import why_not
 from sockd.net.commands import NEEDS_ROOT, QUOTE, ExecOptions, check, located, program_of
 from sockd.net.context import Context
@@ -47,9 +47,6 @@ from sockd.net.program import Program
 from sockd.net.states import Hold, Overdue
 from sockd.net.stream import Stream
 from sockd.service import Exchange, Instance, Kind
-
-STOP_SECONDS = 2.0
-"""How long a stop waits until killed programs are reaped: one that became another user may live."""
 
 
 class Programs:

@@ -27,7 +27,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from attrs import define, frozen, validators
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IDelayedCall
 
 from sockd import events
@@ -39,7 +39,7 @@ from sockd.access.shares import Shares
 from sockd.formats import ports
 from sockd.formats.factors import SMALL, factors, parse_number
 from sockd.formats.faults import error_line
-from sockd.net.child import SAID_BYTES, Child
+from sockd.net.child import SAID_BYTES, STOP_SECONDS, Child
 from sockd.net.context import Context
 from sockd.net.datagram import Replies
 from sockd.net.factoring import READY, SCRATCH
@@ -158,6 +158,7 @@ class Worker(Child):
                 file.unlink()
         why = f"the worker ended ({status})" if self.is_ready else "busy"
         self._factoring.done(self, error_line(why))
+        self._factoring.reaped(self)
 
 
 def _scratch_files(pid: int) -> list[Path]:
@@ -182,6 +183,8 @@ class Factoring:
         self._waiting: Shares[_Job] = Shares()
         self._job: _Job | None = None
         self._worker: Worker | None = None
+        self._unreaped: set[Worker] = set()
+        self._all_reaped: Deferred[None] = Deferred()
         self._deadline: IDelayedCall | None = None
         self._look_call: IDelayedCall | None = None
         self._is_stopped = False
@@ -226,8 +229,11 @@ class Factoring:
             job.answer.callback(answer)
         self._next()
 
-    def stop(self) -> None:
-        """End the worker; who still waits is told that it is busy, and so is who comes yet."""
+    def stop(self) -> Deferred[None]:
+        """End the worker; who still waits is told that it is busy, and so is who comes yet.
+
+        Fires when it is reaped, and its file gone.
+        """
         self._is_stopped = True
         jobs = [] if self._job is None else [self._job]
         jobs += self._waiting.clear()
@@ -235,6 +241,16 @@ class Factoring:
         for job in jobs:
             if not job.answer.called:  # what one is told may have cancelled another
                 job.answer.callback(error_line("busy"))
+        if not self._unreaped:
+            return succeed(None)
+        late = self._context.clock.callLater(STOP_SECONDS, self._all_reaped.callback, None)
+        return self._all_reaped.addCallback(lambda _: late.cancel() if late.active() else None)
+
+    def reaped(self, worker: Worker) -> None:
+        """A worker is no more, and its file neither."""
+        self._unreaped.discard(worker)
+        if self._is_stopped and not self._unreaped and not self._all_reaped.called:
+            self._all_reaped.callback(None)
 
     def _next(self) -> None:
         while self._job is None and len(self._waiting):
@@ -253,6 +269,7 @@ class Factoring:
         worker = Worker(self._context, self)
         worker.start({"PYTHONPATH": ":".join(path for path in sys.path if path)})
         self._worker = worker
+        self._unreaped.add(worker)
         return worker
 
     def _ask(self, worker: Worker, job: _Job) -> None:
