@@ -117,7 +117,8 @@ def test_a_file_that_cannot_be_written_is_complained_of_once(
     writer = LogWriter(Drain(file, PATIENCE), TEXT)
     for _ in range(100):
         writer(event_of("lost"))
-    assert stderr.getvalue() == f"sockd: the log cannot be written: {error}\n"
+    why = error.args[-1]
+    assert stderr.getvalue() == f"sockd: the log cannot be written: {why}\n"
     file.is_full = False
     writer(event_of("there is room again"))
     assert file.getvalue().endswith(" there is room again\n")

@@ -139,7 +139,8 @@ class Drain:
     def _complain(self, error: Exception) -> None:
         if not self._is_failing:
             self._is_failing = True
+            why = (isinstance(error, OSError) and error.strerror) or error
             try:
-                sys.__stderr__.write(f"sockd: the log cannot be written: {error}\n")  # type: ignore[union-attr]
+                sys.__stderr__.write(f"sockd: the log cannot be written: {why}\n")  # type: ignore[union-attr]
             except (OSError, ValueError, AttributeError):
                 return  # there is nobody left to tell
