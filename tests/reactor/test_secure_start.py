@@ -7,7 +7,6 @@ import socket
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from select import select
 from typing import Any
 
 import pytest
@@ -260,21 +259,6 @@ async def test_a_producer_goes_over_to_tls_too() -> None:
             assert bool(await deferToThread(read, peer) == b"secret" + TEXT)
         await until(lambda: port.protocols[0].lost)
         assert port.protocols[0].lost.check(ConnectionDone)
-
-
-@pytest_twisted.ensureDeferred
-async def test_nothing_is_told_before_the_call_is_over() -> None:
-    async with mailing() as port:
-        with dialled(port.address) as sock:
-            protocol = await port.first()
-            protocol.wire.pauseProducing()
-            sock.sendall(b"no TLS at all, and it is there already")
-            assert await deferToThread(select, [protocol.wire.socket], [], [], PATIENCE) != NOBODY
-            protocol.wire.resumeProducing()
-            protocol.begin()
-            assert (protocol.lost, protocol.is_shaken) == (None, False)
-            await until(lambda: protocol.lost)
-            assert protocol.lost.check(SSL.Error)
 
 
 @pytest_twisted.ensureDeferred
