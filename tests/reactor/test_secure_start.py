@@ -39,7 +39,6 @@ from tests.security.tls_records import TLSPeer
 pytestmark = pytest.mark.uvloop
 
 SMALL = 8192
-NOBODY: Any = ([], [], [])
 
 
 class Mail(Shaken):

@@ -88,7 +88,7 @@ def test_two_hundred_clients_that_never_read_cost_little(
         socks = on(host, partial(small_clients, address, CLIENTS))
         for sock in socks:
             stack.enter_context(sock)
-        send_unread(socks, UNREAD[service])
+        send_unread(daemon, socks, UNREAD[service])
         if service == "wrap":
             for sock in socks[::2]:
                 sock.shutdown(socket.SHUT_WR)
@@ -113,7 +113,7 @@ def test_a_client_that_never_reads_is_gone_after_write_timeout(tmp_path: Path, h
             socks = on(host, partial(small_clients, address, 10))
             for sock in socks:
                 stack.enter_context(sock)
-            send_unread(socks, data)
+            send_unread(daemon, socks, data)
             for sock in socks if service == "wrap" else []:
                 sock.shutdown(socket.SHUT_WR)
         everybody = 10 * len(UNREAD)
@@ -168,7 +168,7 @@ def test_a_program_waits_for_a_client_that_never_reads_and_ends_with_it(
             socks = on(host, partial(small_clients, daemon.address(name, "tcp"), 30))
             for sock in socks:
                 stack.enter_context(sock)
-            send_unread(socks, bytes(1024 * 1024))
+            send_unread(daemon, socks, bytes(1024 * 1024))
         assert most_memory(daemon, 0.5) - before <= 60 * MOST_PER_CLIENT
         wait_until(lambda: len(daemon.events("closed")) == 60, "all gone", 2 + SLACK)
         wait_until(lambda: not children(daemon.pid), "their programs too", 5 + SLACK)

@@ -3,9 +3,10 @@
 As inetd's `nowait`: what the client sends is the program's input, what the program prints is sent
 to the client. Programs run side by side, each in a session of its own, in a clean environment; when
 the client leaves, or the program takes nothing of its input for `write_timeout`, the program and
-what it started are ended; when it ends by itself what it started is, too, in its group or not. Its
-environment has `REMOTE_ADDR`, `REMOTE_PORT` and `SOCKD_SERVICE`, and `SOCKD_PROGRAM`, by which we
-find what it started. What it prints on standard error goes to the log.
+what it started are ended. It ends by itself when it has left and nothing that it started holds its
+output any more; what it started otherwise ends with it, in its group or not. Its environment has
+`REMOTE_ADDR`, `REMOTE_PORT` and `SOCKD_SERVICE`, and `SOCKD_PROGRAM`, by which we find what it
+started. What it prints on standard error goes to the log.
 
 A program has bounds on its time, memory, descriptors and files. It runs without any capability, and
 cannot gain one: not through setuid programs either, such as `sudo`. A program that runs as root has
