@@ -85,6 +85,13 @@ def test_a_loop_spends_nobody_elses_budget() -> None:
     assert port.ask(b"x", ("/asker", 0)) == [b"xx"]
 
 
+def test_who_had_the_same_name_before_spends_nobody_elses_budget() -> None:
+    """A socket keeps the name that it was bound to, though its file has gone elsewhere since."""
+    port = probe(is_local=True, local_reply_rate="1/s")
+    assert sum(len(port.ask(b"x", uid=1001)) for _ in range(20)) == 10
+    assert port.ask(b"x", uid=1000) == [b"xx"]
+
+
 def test_who_asks_no_faster_than_the_rate_is_always_answered() -> None:
     port = probe(is_local=True, local_reply_rate="1/s")
     loop = port.protocol.context.world.reactor  # type: ignore[attr-defined]

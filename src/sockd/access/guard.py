@@ -327,13 +327,14 @@ class Guard:
         source = source_key(host, *DATAGRAM_SOURCE_BITS)
         return None if self._answers.take(source, self.clock.seconds()) else self._over_budget
 
-    def local_reply_refusal(self, name: str) -> Reason | None:
-        """Why a Unix socket of this name may not have one more answer.
+    def local_reply_refusal(self, name: str, uid: int | None) -> Reason | None:
+        """Why a user's Unix socket of this name may not have one more answer.
 
-        By name, and not by user: two services that were set on each other answer to one name each,
-        whoever began with it, and nobody else's budget is spent.
+        By name: two services that were set on each other answer to one name each, whoever began
+        with it. By user too: several can have the same name, one after the other, and nobody is to
+        spend another's budget.
         """
-        is_left = self._local_answers.take(name, self.clock.seconds())
+        is_left = self._local_answers.take(f"{uid} {name}", self.clock.seconds())
         return None if is_left else self._over_local_budget
 
     # what was refused

@@ -206,8 +206,8 @@ class Limits:
     )
     local_reply_rate: Rate = option(
         Rate(100, 1),
-        "datagrams answered for one name of a Unix socket, ten times as many at once: services set "
-        'on one another are soon silent; "off": any number',
+        "datagrams answered for one name of a Unix socket of a user, ten times as many at once: "
+        'services set on one another are soon silent; "off": any number',
         validator=_some,
         applies={Use.LOCAL_ANSWERS},
         change=Change.NOW,

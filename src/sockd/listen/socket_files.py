@@ -22,7 +22,7 @@ from pathlib import Path
 from sockd.options.runtime import runtime_directory
 
 OTHER_FILE = "there is a file that is not a socket; it is left alone"
-BEING_BOUND = "another process is binding it at this moment"
+BEING_BOUND = "another process is binding it at this moment: it holds {lock}, beside it"
 _CHANGED = "the directory was changed while it was bound"
 _LOCK_TRIES = 10
 """How often a lock is tried anew that was removed, by who had it, when we got it."""
@@ -186,13 +186,13 @@ def _lock(directory: int, name: str) -> Iterator[None]:
             fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             os.close(held)
-            raise SocketFileError(BEING_BOUND) from None
+            raise SocketFileError(BEING_BOUND.format(lock=lock)) from None
         there = _look(directory, lock)
         if there is not None and os.path.samestat(there, os.fstat(held)):
             break
         os.close(held)  # who had it has removed it, and the next one has made another
     else:
-        raise SocketFileError(BEING_BOUND)
+        raise SocketFileError(BEING_BOUND.format(lock=lock))
     try:
         yield
     finally:

@@ -255,7 +255,7 @@ class Datagrams(DatagramProtocol):
             return _OWN_NAME
         guard = self.context.guard
         if (reason := guard.user_refusal(uid)) is None and self.answers:
-            return guard.local_reply_refusal(path)
+            return guard.local_reply_refusal(path, uid)
         return reason
 
     def _write(self, answers: Sequence[Answer]) -> None:
