@@ -137,7 +137,11 @@ def _bounds(result: Result) -> list[str]:
     """What our own figures are to be, and whether they are."""
     if not (ours := result.rows[0]).samples:
         return []
-    words = {"p99": ("p99", 1e3, "ms"), "memory": ("memory", 1e6, "MB")}
+    words = {
+        "p99": ("p99", 1e3, "ms"),
+        "memory": ("memory", 1e6, "MB"),
+        "rate": ("each", 1e3, "kB"),
+    }
     lines = []
     for name, most in result.work.bounds.items():
         what, unit, symbol = words[name]

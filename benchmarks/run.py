@@ -15,7 +15,7 @@ from attrs import define, evolve, field, frozen
 from benchmarks.machine import Cores
 from benchmarks.processes import Child, Failed, free_port, started
 from benchmarks.roster import BUILT, Peer
-from benchmarks.works import IDLE, Work
+from benchmarks.works import Work
 
 START_SECONDS = 10.0
 """Until a server listens."""
@@ -200,7 +200,7 @@ class Bench:
                 grown = server.resident() - before
                 if grown <= 0:
                     raise Failed(f"resident memory did not grow: {grown} bytes")
-                return Sample(grown / IDLE)
+                return Sample(grown / work.idle)
 
     @contextmanager
     def serving(self, kind: str, peer: Peer) -> Iterator[tuple[Child, int]]:

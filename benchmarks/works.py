@@ -17,12 +17,15 @@ LOGGED = 0.85
 IDLE = 10_000
 """Connections that are opened and then do nothing."""
 
+TLS_IDLE = 2_000
+"""The same in TLS."""
+
 CHATTERS = 20_000
 """Users of a chat, of whom a thousand are in one channel."""
 
 
-Figure = Literal["p99", "memory"]
-"""Microseconds; bytes."""
+Figure = Literal["p99", "memory", "rate"]
+"""Microseconds; bytes; bytes of each, where memory is measured."""
 
 
 @frozen
@@ -43,6 +46,8 @@ class Work:
     keeps the load so busy that the server has to wait for it."""
     is_watched: bool = False
     """Whether the load looks itself what the server takes of its core while it measures."""
+    idle: int = IDLE
+    """Connections that do nothing, where their memory is measured."""
     bounds: dict[Figure, float] = field(factory=dict)
     """The most that our own figures are to be, whatever others' are."""
 
@@ -223,9 +228,23 @@ WORKS = (
         "messages/s",
         {
             roster.C_TLS: None,
-            roster.GO: None,
+            roster.GO: 0.75,
             roster.UVLOOP_PROTOCOLS: None,
             roster.ASYNCIO_PROTOCOLS: None,
+            roster.TWISTED: 2.5,
+            roster.SOCKD_EPOLL: None,
+        },
+    ),
+    Work(
+        "tls-pipelined",
+        "TLS echo, 50 connections, 32 records of 64 bytes at a time",
+        "tls-echo",
+        ("tls-pipelined",),
+        "messages/s",
+        {
+            roster.C_TLS: None,
+            roster.GO: None,
+            roster.UVLOOP_PROTOCOLS: None,
             roster.TWISTED: 1,
             roster.SOCKD_EPOLL: None,
         },
@@ -238,8 +257,8 @@ WORKS = (
         "handshakes/s",
         {
             roster.C_TLS: None,
-            roster.GO: None,
-            roster.UVLOOP_PROTOCOLS: None,
+            roster.GO: 0.75,
+            roster.UVLOOP_PROTOCOLS: 0.95,
             roster.ASYNCIO_PROTOCOLS: None,
             roster.TWISTED: 1,
             roster.SOCKD_EPOLL: None,
@@ -260,6 +279,23 @@ WORKS = (
             roster.GO: None,
         },
         "memory",
+    ),
+    Work(
+        "tls-idle",
+        f"{TLS_IDLE:,} idle connections in TLS: memory of each",
+        "tls-echo",
+        ("tls-idle", "--connections", str(TLS_IDLE)),
+        "bytes/connection",
+        {
+            roster.TWISTED: 1,
+            roster.SOCKD_EPOLL: None,
+            roster.UVLOOP_PROTOCOLS: None,
+            roster.C_TLS: None,
+            roster.GO: None,
+        },
+        "memory",
+        idle=TLS_IDLE,
+        bounds={"rate": 30e3},
     ),
     _chat(10, {roster.C: None, roster.PERL_CHAT: None}),
     _chat(100, {roster.C: None, roster.PERL_CHAT: None}),

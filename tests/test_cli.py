@@ -195,13 +195,13 @@ def test_check_as_json_tells_every_mistake_with_its_place_apart(tmp_path: Path) 
     }
 
 
-def test_check_as_json_names_a_file_that_cannot_be_read(tmp_path: Path) -> None:
+def test_check_as_json_names_a_file_whose_name_is_no_text(tmp_path: Path) -> None:
     file = tmp_path / "none\udc80.toml"
     done = run(SOCKD, "check", "--json", str(file))
     assert done.returncode == 1
     [mistake] = json.loads(done.stdout)["mistakes"]
     assert (mistake["file"], mistake["line"]) == (str(file), None)
-    assert mistake["message"] == "No such file or directory"
+    assert mistake["message"] == "the name of the file is not UTF-8"
 
 
 def test_check_as_json_tells_what_cannot_be_bound(tmp_path: Path, taken: int) -> None:

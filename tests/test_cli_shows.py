@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
 import tomllib
 from pathlib import Path
 
@@ -112,3 +113,16 @@ def test_where_no_kind_is_near_all_are_named() -> None:
         " factor, fortune, greet, localtime, quote, reverse, said, time, travesty, urgent, "
         "welcome, wrap\n"
     )
+
+
+@pytest.mark.parametrize(
+    "command", ["check", "check --json", "config", "services", "services echo"]
+)
+def test_output_that_cannot_be_written_is_told_without_a_traceback(command: str) -> None:
+    full = Path("/dev/full")
+    with full.open("w") as output:
+        result = subprocess.run(
+            [SOCKD, *command.split()], stdout=output, stderr=subprocess.PIPE, check=False, text=True
+        )
+    assert result.returncode == 1
+    assert result.stderr == "sockd: cannot write the output: no space left on device\n"

@@ -34,6 +34,8 @@ static const char HELP[] =
     "  idle           open the connections, ask once on each, say \"ready\", hold them until\n"
     "                 stdin ends\n"
     "  tls-echo       pingpong in TLS\n"
+    "  tls-pipelined  pipelined in TLS, each line a record of its own\n"
+    "  tls-idle       idle in TLS\n"
     "  tls-handshake  connect, full handshake, orderly end, again\n"
     "  chat           one of --members of a channel speaks, --window messages outstanding; what all\n"
     "                 of them are sent is counted, and read by that one only\n"
@@ -45,9 +47,9 @@ static const char HELP[] =
     "options\n"
     "  --host ADDRESS     IPv4 address of the server (127.0.0.1)\n"
     "  --port PORT        its port\n"
-    "  --connections N    (50; idle 10000)\n"
+    "  --connections N    (50; idle 10000, tls-idle 2000)\n"
     "  --size BYTES       of a message or a line, with its CRLF (64; bulk 65536; chat 128)\n"
-    "  --lines N          lines in a chunk (32; pipelined only)\n"
+    "  --lines N          lines in a chunk (32; pipelined and tls-pipelined only)\n"
     "  --reverse          the answer to expect is the line reversed, not the line\n"
     "  --expect-bytes N   bytes of an answer in mode connect (any number above 0)\n"
     "  --sources N        UDP sockets that ask (8)\n"
@@ -72,6 +74,8 @@ static const struct mode {
     {"udp", "datagrams/s", run_udp, 0, 64, 1, false, false},
     {"idle", "connections/s", run_idle, 10000, 64, 1, false, false},
     {"tls-echo", "messages/s", run_talk, 50, 64, 1, true, false},
+    {"tls-pipelined", "messages/s", run_talk, 50, 64, 32, true, false},
+    {"tls-idle", "connections/s", run_idle, 2000, 64, 1, true, false},
     {"tls-handshake", "handshakes/s", run_connect, 50, 64, 1, true, false},
     {"chat", "datagrams/s", run_chat, 0, 128, 1, false, false},
     {"chat-load", "datagrams/s", run_chat_load, 0, 128, 1, false, false},

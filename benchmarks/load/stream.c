@@ -18,7 +18,7 @@
 enum { VARIANTS = 7 };
 
 struct texts {
-    size_t length;
+    size_t length, line;
     char *questions[VARIANTS], *answers[VARIANTS];
 };
 
@@ -82,10 +82,24 @@ SSL *open_tls(SSL_CTX *context, int fd)
     return tls;
 }
 
+/* A held connection, its handshake done. Its records wait until they are flushed, so that those of
+   many lines cost one call to the system. */
+static SSL *shake_hands(SSL_CTX *context, int fd)
+{
+    SSL *tls = open_tls(context, fd);
+    BIO *buffer = BIO_new(BIO_f_buffer()), *wire = SSL_get_rbio(tls);
+    if (!buffer || !BIO_up_ref(wire))
+        tls_failed("buffer");
+    SSL_set0_wbio(tls, BIO_push(buffer, wire));
+    if (SSL_do_handshake(tls) != 1)
+        tls_failed("handshake");
+    return tls;
+}
+
 static struct texts make_texts(const struct options *options)
 {
     size_t size = (size_t)options->size, length = size * (size_t)options->lines;
-    struct texts texts = {.length = length};
+    struct texts texts = {.length = length, .line = size};
     for (size_t v = 0; v < VARIANTS; v++) {
         char *question = texts.questions[v] = allocate(length, 1);
         char *answer = texts.answers[v] = allocate(length, 1);
@@ -112,7 +126,9 @@ static void ask(struct connection *c, const struct texts *texts)
         size_t left = texts->length - c->sent;
         ssize_t count;
         if (c->tls) {
-            count = SSL_write(c->tls, question + c->sent, (int)left);
+            /* a record for each line */
+            size_t most = texts->line - c->sent % texts->line;
+            count = SSL_write(c->tls, question + c->sent, (int)(left < most ? left : most));
             if (count <= 0 && SSL_get_error(c->tls, (int)count) == SSL_ERROR_WANT_WRITE)
                 return;
             if (count <= 0)
@@ -126,6 +142,8 @@ static void ask(struct connection *c, const struct texts *texts)
         }
         c->sent += (size_t)count;
     }
+    if (c->tls && BIO_flush(SSL_get_wbio(c->tls)) <= 0 && !BIO_should_retry(SSL_get_wbio(c->tls)))
+        tls_failed("flush");
 }
 
 /* Read what there is of the answer and check it; true when the answer is whole. */
@@ -182,11 +200,8 @@ void run_talk(const struct options *options, struct tally *tally)
         c->turn = (unsigned)i;
         c->fd = make_stream(0);
         connect_stream(c->fd, options);
-        if (context) {
-            c->tls = open_tls(context, c->fd);
-            if (SSL_do_handshake(c->tls) != 1)
-                tls_failed("handshake");
-        }
+        if (context)
+            c->tls = shake_hands(context, c->fd);
         /* edges, so that the hot loop never has to change what is watched */
         watch(poll, c->fd, EPOLLIN | EPOLLOUT | EPOLLET, c);
         if (fcntl(c->fd, F_SETFL, O_NONBLOCK))
@@ -220,6 +235,7 @@ void run_idle(const struct options *options, struct tally *tally)
 {
     struct texts texts = make_texts(options);
     struct timeval patience = {.tv_sec = PATIENCE};
+    SSL_CTX *context = options->tls ? tls_context() : NULL;
     need_descriptors(options->connections);
     struct connection *connections = allocate((size_t)options->connections, sizeof *connections);
     tally->begin = now();
@@ -230,6 +246,8 @@ void run_idle(const struct options *options, struct tally *tally)
         c->fd = make_stream(0);
         connect_stream(c->fd, options);
         setsockopt(c->fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+        if (context)
+            c->tls = shake_hands(context, c->fd);
         begin_turn(c, &texts, asked);
         if (!hear(c, &texts))
             errx(1, "no answer in %d seconds on connection %d", PATIENCE, i + 1);

@@ -2,8 +2,9 @@
 
    cc -O2 -o tls tls.c -lssl -lcrypto
 
-   CERTIFICATE names a file that holds the key and the certificate. Everything else is OpenSSL's
-   default, the two session tickets of each handshake among it: sockd sends them too. */
+   CERTIFICATE names a file that holds the key and the certificate. It reads ahead, as a limit of what
+   can be had; everything else is OpenSSL's default, the two session tickets of each handshake among
+   it: sockd sends them too. */
 
 #define _GNU_SOURCE
 #include "loopback.h"
@@ -36,6 +37,7 @@ static SSL_CTX *make_context(void)
         SSL_CTX_use_PrivateKey_file(context, file, SSL_FILETYPE_PEM) != 1)
         errx(1, "CERTIFICATE is to be a file with a key and a certificate");
     SSL_CTX_set_min_proto_version(context, TLS1_3_VERSION);
+    SSL_CTX_set_read_ahead(context, 1); /* else each record is read by two calls to the system */
     SSL_CTX_set_mode(context, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
     return context;
 }
@@ -83,12 +85,17 @@ static bool echo(struct connection *c)
     int result = 1;
     if (c->unsent && !flush(c, c->unsent, c->unsent_length, &result))
         return goes_on(c, result);
-    while ((result = SSL_read(c->tls, chunk, sizeof chunk)) > 0) {
-        int length = result;
-        if (!flush(c, chunk, length, &result))
-            return goes_on(c, result);
+    for (;;) {
+        int length = 0, sent = 1;
+        /* what came in many records leaves in one */
+        while (length < CHUNK && (result = SSL_read(c->tls, chunk + length, CHUNK - length)) > 0)
+            length += result;
+        bool more = length == CHUNK || goes_on(c, result);
+        if (length && !flush(c, chunk, length, &sent))
+            return more && goes_on(c, sent);
+        if (length < CHUNK)
+            return more;
     }
-    return goes_on(c, result);
 }
 
 static void watch(int poll, int fd, uint32_t events, struct connection *c)

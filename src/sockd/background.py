@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-import signal
+import pwd
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -15,17 +16,20 @@ from twisted.python import usage
 from sockd.config.settings import Settings
 from sockd.daemon.daemon import Daemon, StartError, make_world
 from sockd.daemon.trial import try_binding
+from sockd.listen.runtime import give_runtime_directory
 from sockd.net.context import World
-from sockd.ops.log_file import LogFile, SyslogFile
+from sockd.ops.log_drain import Drain
+from sockd.ops.log_file import LogFile, Sink, SyslogFile, output
 from sockd.ops.log_lines import FORMATS
-from sockd.ops.logs import LogWriter, Sink
+from sockd.ops.logs import LogWriter
+from sockd.options.runtime import runtime_directory
 from sockd.run import on_uvloop
 
 
 def _open_log(name: str | None, foreground: bool) -> Sink:
     """The file that twistd would log to."""
     if name == "-" or (foreground and not name):
-        return sys.stdout
+        return output(sys.stdout)
     return LogFile(name or "twistd.log")
 
 
@@ -44,14 +48,15 @@ class _TwistdDaemon(Daemon):
         if log_file == "-" and not foreground:
             return  # twistd says itself that this cannot be
         if self._parent.get("logger"):
-            signal.signal(signal.SIGUSR1, lambda *_: None)
             return  # the user's own observer writes the log
-        file = (
-            SyslogFile(self._parent["prefix"])
-            if self._parent.get("syslog")
-            else _open_log(log_file, foreground)
-        )
-        writer = LogWriter(file, self._log_format)
+        if self._parent.get("syslog"):
+            file: Sink = SyslogFile(self._parent["prefix"])
+        else:
+            try:
+                file = _open_log(log_file, foreground)
+            except OSError as error:
+                sys.exit(f"sockd: --logfile {error.filename}: {error.strerror}")
+        writer = LogWriter(Drain(file), self._log_format)
         writer.collect(self.world.reactor)
         writer.reopen_at_signal(self.world.reactor)
         parent.setComponent(ILogObserver, writer)
@@ -61,6 +66,9 @@ class _TwistdDaemon(Daemon):
             super().privilegedStartService()
         except StartError as error:
             self._give_up(str(error))
+        uid, gid = self._parent["uid"], self._parent["gid"]
+        if uid and os.getuid() == 0:
+            self.hand_over(uid, pwd.getpwuid(uid).pw_gid if gid is None else gid)
 
     def _give_up(self, why: str) -> NoReturn:
         text = f"{why}\nsockd: not started"
@@ -74,14 +82,33 @@ class _TwistdDaemon(Daemon):
         sys.exit(text)  # to standard error, which is the log
 
 
+def _mistakes(parent: Any) -> Iterator[str]:
+    """What twistd would show a traceback for, when everything has started."""
+    if (uid := parent["uid"]) is not None:
+        try:
+            pwd.getpwuid(uid)
+        except KeyError:
+            yield f"sockd: --uid {uid}: there is no user of this number on this host"
+    folder = Path(parent["rundir"])
+    if not folder.is_dir():
+        yield f"sockd: --rundir {folder}: there is no such directory"
+    elif parent["pidfile"] and not (where := (folder / parent["pidfile"]).parent).is_dir():
+        yield f"sockd: --pidfile {parent['pidfile']}: {where} is not there"
+
+
 def makeService(options: Any) -> IService:
     """Twisted's plugin: the service of `twistd sockd` and of `twistd sockd-NAME`."""
     settings: Settings = options["settings"]
+    if mistakes := list(_mistakes(options.parent)):
+        sys.exit("\n".join([*mistakes, "sockd: not started"]))
+    uid = options.parent["uid"]
+    if uid and os.getuid() == 0:  # it may be that user's, from the last time
+        give_runtime_directory(runtime_directory(os.environ, os.getuid()), uid, 0, 0)
     if not options.parent["nodaemon"] and (failures := try_binding(settings)):
         # twistd shows 100 bytes of what goes wrong after it has become a daemon; this is before
         sys.exit("\n".join([*failures, "sockd: not started"]))
     settings = on_uvloop(settings)  # not before: -r, if it is given, has installed another one
     from twisted.internet import reactor
 
-    world = make_world(settings, reactor, gives_up_root=bool(options.parent["uid"]))
+    world = make_world(settings, reactor, gives_up_root=bool(uid))
     return _TwistdDaemon(settings, world, options)

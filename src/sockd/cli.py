@@ -4,12 +4,21 @@ Exit codes: 0 all is well; 1 a mistake in the configuration, or the daemon canno
 on the command line. Modules are imported by the command that needs them: `--help` is quick.
 """
 
+# ruff: noqa: E402 - what comes first is first
 from __future__ import annotations
 
-import json
-import shutil
-import signal
 import sys
+
+from sockd.ops.signals import spare
+from sockd.ops.standard import open_missing
+
+open_missing()
+if sys.argv[1:2] == ["run"]:
+    spare()  # now, for what is imported below takes longer than Python to start
+
+import json
+import os
+import shutil
 from typing import TYPE_CHECKING, NoReturn
 
 import click
@@ -59,9 +68,7 @@ def run(
     log_format: str | None,
 ) -> None:
     """Run the daemon in the foreground, until ^C, with a configuration FILE or the built-in one."""
-    for number in (signal.SIGHUP, signal.SIGUSR1):
-        # until the daemon handles them they do nothing: whoever sends one does not mean to end it
-        signal.signal(number, lambda *_: None)
+    spare()
     from sockd.run import run_foreground
 
     settings = _load(file, config, only, assignments)
@@ -99,10 +106,10 @@ def check(
 
     settings = _load(file, config, only, assignments, as_json=as_json)
     if not as_json:
-        click.echo(check_text(settings), nl=False)
+        _tell(check_text(settings))
     failures = try_binding(settings) if bind else []
     if as_json:
-        click.echo(check_json(settings, failures))
+        _tell(f"{check_json(settings, failures)}\n")
         sys.exit(bool(failures))
     if failures:
         sys.exit("\n".join(["sockd: some addresses cannot be bound", *failures]))
@@ -123,7 +130,7 @@ def services(name: str | None) -> None:
     found = find()
     if name is None:
         width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
-        click.echo(overview(found, width), nl=False)
+        _tell(overview(found, width))
         return
     instances = default_instances(found)
     kind = found.kinds.get(name) or (instances[name][0] if name in instances else None)
@@ -131,8 +138,8 @@ def services(name: str | None) -> None:
         miss = near_miss(name, sorted({*found.kinds, *instances}), or_all=True)
         raise click.UsageError(f"there is no kind of service {name!r}{miss}")
     if kind.name != name:
-        click.echo(f"{name} is an instance of {kind.name}.\n")
-    click.echo(describe(kind), nl=False)
+        _tell(f"{name} is an instance of {kind.name}.\n\n")
+    _tell(describe(kind))
 
 
 @main.command()
@@ -156,15 +163,26 @@ def config(
         from sockd.config.annotated import default_config
         from sockd.service import find
 
-        click.echo(default_config(find()), nl=False)
+        _tell(default_config(find()))
         return
     from sockd.config.effective import effective_json, effective_toml
 
     settings = _load(file, config, only, assignments, as_json=as_json)
     if as_json:
-        click.echo(json.dumps(effective_json(settings)))
+        _tell(f"{json.dumps(effective_json(settings))}\n")
     else:
-        click.echo(effective_toml(settings), nl=False)
+        _tell(effective_toml(settings))
+
+
+def _tell(text: str) -> None:
+    """Print what was asked for. A disk that is full is told, and no traceback."""
+    try:
+        click.echo(text, nl=False)
+    except BrokenPipeError:
+        raise  # click's: whoever read it has enough
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what waits is tried again at the end
+        sys.exit(f"sockd: cannot write the output: {(error.strerror or str(error)).lower()}")
 
 
 def _load(
@@ -191,7 +209,7 @@ def _give_up(error: ConfigError, as_json: bool) -> NoReturn:
     from sockd.ops.report import error_json, error_text
 
     if as_json:
-        click.echo(error_json(error))
+        _tell(f"{error_json(error)}\n")
     else:
         click.echo(error_text(error), err=True)
     sys.exit(2 if error.is_usage else 1)

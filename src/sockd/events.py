@@ -59,6 +59,13 @@ class Untold(int):
         return f" (and {int(self)} more since the last report)" if self else ""
 
 
+class Lines(int):
+    """How many lines there are."""
+
+    def __str__(self) -> str:
+        return f"{int(self)} line{'s' * (self != 1)}"
+
+
 SENTENCES = {
     "started": "sockd {version} runs {services} on the {reactor}",
     "stopped": "sockd has stopped",
@@ -102,6 +109,7 @@ SENTENCES = {
     "descriptors": "no descriptors are left (ulimit -n): new connections are closed",
     # the log itself
     "log-reopened": "the log goes on in {path}",
+    "log-dropped": "the log was not read in time: {lines} lost here",
     "log-kept": "the log goes on where it was: {reason}",
 }
 """The sentence of each event; its fields are the names in braces, and those of `UNSAID`."""

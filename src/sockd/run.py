@@ -15,8 +15,11 @@ from twisted.logger import globalLogBeginner
 from sockd import __version__
 from sockd.config.settings import Settings
 from sockd.daemon.daemon import Daemon, StartError, make_daemon
+from sockd.ops.log_drain import Drain
+from sockd.ops.log_file import output
 from sockd.ops.log_lines import FORMATS
 from sockd.ops.logs import LogWriter
+from sockd.ops.signals import REQUESTS, ignore
 from sockd.ops.table import all_rows, client_command, table
 from sockd.reactor import entry
 from sockd.reactor.foundations import UnknownTwisted
@@ -85,7 +88,8 @@ def run_foreground(settings: Settings, reactor_name: str | None, log_format: str
     from twisted.internet import reactor
 
     as_text = log_format == "text"
-    writer = LogWriter(sys.stdout, FORMATS[log_format], is_below_a_table=as_text)
+    file = Drain(output(sys.stdout))
+    writer = LogWriter(file, FORMATS[log_format], is_below_a_table=as_text)
     writer.collect(reactor)
     writer.reopen_at_signal(reactor)
     globalLogBeginner.beginLoggingTo([writer], redirectStandardIO=False)
@@ -96,7 +100,7 @@ def run_foreground(settings: Settings, reactor_name: str | None, log_format: str
         sys.stderr.write(f"{error}\nsockd: not started\n")
         return 1
     if as_text:
-        reactor.callWhenRunning(_print_table, daemon)
+        reactor.callWhenRunning(_print_table, daemon, writer)
     return _serve(daemon, reactor)
 
 
@@ -110,16 +114,14 @@ def _serve(daemon: Daemon, reactor: Any) -> int:
         daemon.stopService()
         sys.stderr.write(f"{NO_REACTOR}{error.strerror}\n")
         return 1
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1):
-        signal.signal(number, signal.SIG_IGN)  # one that comes now would change the exit code
+    ignore(signal.SIGINT, signal.SIGTERM, *REQUESTS)  # one that comes now would change the code
     return 0
 
 
-def _print_table(daemon: Daemon) -> None:
+def _print_table(daemon: Daemon, writer: LogWriter) -> None:
     rows = all_rows(daemon.instances)
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
-    sys.stdout.write(
+    writer.say(
         f"sockd {__version__} runs {daemon.count} on the {type(daemon.world.reactor).__name__}; "
         f"^C stops it\n\n{table(rows, width, client_command())}\n"
     )
-    sys.stdout.flush()

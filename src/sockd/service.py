@@ -21,7 +21,8 @@ from twisted.internet.defer import Deferred
 from sockd.access.limits import Limits
 from sockd.listen.strings import expand
 from sockd.net.context import Context
-from sockd.net.datagram import Datagrams, Sender
+from sockd.net.datagram import Datagrams
+from sockd.net.sender import Sender
 from sockd.net.stream import Stream
 
 DATAGRAM_TRANSPORTS = ("udp", "unixgram")

@@ -13,6 +13,9 @@ from typing import TYPE_CHECKING, NoReturn
 from twisted.application.service import IService
 from twisted.python import usage
 
+from sockd.ops.signals import spare
+from sockd.ops.standard import open_missing
+
 if TYPE_CHECKING:
     from sockd.config.settings import Settings
 
@@ -43,6 +46,8 @@ class _CommonOptions(usage.Options):
 
     def parseOptions(self, options: Sequence[str] | None = None) -> None:
         """Read the command line. What cannot be read ends with 2, as with `sockd`."""
+        spare()
+        open_missing()
         try:
             super().parseOptions(options)
         except usage.UsageError as error:

@@ -52,13 +52,6 @@ def test_whoever_comes_and_goes_max_connections_holds(comings: list[bool]) -> No
         assert len(context.guard.sessions) == len(inside)
 
 
-def test_local_clients_have_no_source_and_the_same_total() -> None:
-    context = make_context("echo", max_connections=30)
-    clients = [knock("echo", context, Peer("", 0, uid=1000)) for _ in range(40)]
-    assert [client.is_closed for client in clients if client] == [False] * 30 + [True] * 10
-    assert len(context.guard.sessions) == 30
-
-
 def test_one_source_has_twenty_connections_and_another_is_served() -> None:
     context = make_context("echo")
     assert len(let_in(context, peers("198.51.100.1", 25))) == 20

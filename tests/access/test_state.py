@@ -17,6 +17,16 @@ def test_a_port_is_ours_until_the_last_socket_there_has_closed() -> None:
     assert 7 not in state.udp_ports
 
 
+def test_a_local_name_is_ours_until_the_last_socket_by_it_has_closed() -> None:
+    state = DaemonState()
+    state.open_local_name("/run/x")
+    state.open_local_name("/run/x")
+    state.close_local_name("/run/x")
+    assert "/run/x" in state.local_names
+    state.close_local_name("/run/x")
+    assert "/run/x" not in state.local_names
+
+
 def test_this_process_is_one_of_the_daemons() -> None:
     assert DaemonState().is_own_process(os.getpid())
     assert not DaemonState().is_own_process(os.getppid())

@@ -188,3 +188,24 @@ def test_what_only_set_names_stands_there() -> None:
 def test_a_mistake_shows_nothing_that_a_terminal_would_act_on() -> None:
     mistake = Mistake(Place("\x1b[2Jsockd.toml", 1), "service.\u202e", "got '\x07\n'")
     assert str(mistake) == "\\x1b[2Jsockd.toml:1: service.\\u202e: got '\\x07\\x0a'"
+
+
+SURROGATE = "\udcff"
+"""As Python has a byte 0xff of a command line or a file's name, which is no UTF-8."""
+
+
+@pytest.mark.parametrize("text", [f"service.said.x{SURROGATE}=1", f"service.said.x='{SURROGATE}'"])
+def test_an_assignment_that_is_not_utf_8_is_a_mistake(text: str) -> None:
+    with pytest.raises(ConfigError, match=r"--set .*\\udcff.*: not UTF-8") as error:
+        Document().set(text)
+    assert error.value.is_usage
+
+
+@pytest.mark.parametrize("name", [f"a{SURROGATE}.toml", f"conf.d/a{SURROGATE}.toml"])
+def test_a_file_whose_name_is_not_utf_8_is_a_mistake(name: str, tmp_path: Path) -> None:
+    (tmp_path / "conf.d").mkdir()
+    (tmp_path / "sockd.toml").write_text("[service.said]\n", "utf-8")
+    (tmp_path / name).write_text("[service.said]\n", "utf-8")
+    path = tmp_path / (name if "/" not in name else "sockd.toml")
+    with pytest.raises(ConfigError, match=r"\\udcff.toml: the name of the file is not UTF-8"):
+        read(path)

@@ -26,7 +26,7 @@ from sockd.config.uses import limits_for, uses_at
 from sockd.formats.template import Template
 from sockd.listen.strings import expand
 from sockd.options.files import FilePath
-from sockd.options.units import Duration, Maximum, Rate, Size, Timeout
+from sockd.options.units import Duration, Maximum, Pace, Rate, Size, Timeout
 from sockd.options.user import User
 from sockd.service import find
 
@@ -245,6 +245,8 @@ VALUES: dict[Any, st.SearchStrategy[Any]] = {
     FilePath: st.just(FilePath("")),
     Size: st.integers(0, 2**30).map(Size) | st.integers(0, 40).map(lambda bits: Size(1 << bits)),
     Rate: st.builds(Rate, st.integers(1, 10**6), DURATIONS) | st.just(Rate.parse("off")),
+    Pace: st.builds(Pace, st.integers(1, 2**30), st.integers(1, 10**6))
+    | st.just(Pace.parse("off")),
     User: st.integers(0, 65535).map(User),
     Template: st.lists(st.sampled_from(["{name}", "{{", "}}", "\\", '"', "é", "\x7f"])).map(
         lambda parts: Template("".join(parts))

@@ -33,13 +33,20 @@ IDLE = [
     ("echo", "udp:5:interface=127.0.0.1", {"connect_rate", "idle_timeout", "write_timeout"}),
     ("echo", "udp:5:interface=127.0.0.1", {"log_connections", "reply_rate", "trusted"}),
     ("beacon", "multicast:224.0.0.9:5", {"max_connections", "trusted", "receive_buffer"}),
-    ("wrap", "unix:/tmp/x", {"trusted", "max_connections_per_source", "connect_rate"}),
+    ("echo", "udp:5:interface=127.0.0.1", {"total_connect_rate", "total_timeout", "min_rate"}),
+    ("echo", "tcp:5", {"text_timeout", "trusted_users"}),
+    ("wrap", "unix:/tmp/x", {"trusted", "line_timeout"}),
+    ("localtime", "unixgram:/tmp/x", {"trusted_users"}),
     ("said", "unix:/tmp/x", {"handshake_timeout"}),
 ]
 # and what has
 BUSY = [
     ("time", "udp:5:interface=127.0.0.1", {"reply_rate", "reply_burst", "trusted", "allow"}),
     ("said", "unix:/tmp/x", {"max_line", "line_timeout", "allow_users", "max_connections"}),
+    ("wrap", "unix:/tmp/x", {"trusted_users", "max_connections_per_source", "connect_rate"}),
+    ("wrap", "unix:/tmp/x", {"text_timeout", "total_timeout", "min_rate", "total_connect_rate"}),
+    ("travesty", "tcp:5", {"text_timeout", "line_timeout", "min_rate"}),
+    ("chat", "tcp:5", {"line_timeout"}),
     ("reverse", "tcp:5", {"max_line", "line_timeout", "deny", "connect_rate"}),
     ("said", "haproxy:tcp:5:proxies=127.0.0.1", {"handshake_timeout"}),
     ("echo", "unixgram:/tmp/x", {"allow_users", "receive_buffer"}),
@@ -51,6 +58,9 @@ VALUES = {
     "allow_users": "[0]",
     "log_connections": "false",
     "connect_rate": "'9/s'",
+    "total_connect_rate": "'9/s'",
+    "trusted_users": "[0]",
+    "min_rate": "'9/s'",
     "reply_rate": "'9/s'",
 }
 

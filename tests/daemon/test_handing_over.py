@@ -18,6 +18,7 @@ from sockd.config.settings import InstanceSettings
 from sockd.daemon.daemon import StartError
 from sockd.listen import sockets
 from sockd.listen.listen import Listen
+from sockd.listen.socket_files import Identity
 from sockd.listen.sockets import ListenError
 from sockd.net import listener
 from sockd.net.listener import Listener
@@ -112,12 +113,14 @@ class Absent:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.is_absent = True
-        monkeypatch.setattr(listener, "bound", self.bound)
+        monkeypatch.setattr(listener, "bound_file", self.bound_file)
 
-    def bound(self, listen: Listen, beside: Sequence[socket.socket] = ()) -> socket.socket:
+    def bound_file(
+        self, listen: Listen, beside: Sequence[socket.socket] = ()
+    ) -> tuple[socket.socket, Identity | None]:
         if self.is_absent and listen.terms.optional:
             raise ListenError(listen, "no such address", errno.EADDRNOTAVAIL)
-        return sockets.bound(listen, beside)
+        return sockets.bound_file(listen, beside)
 
 
 def optional(instance: InstanceSettings, value: bool = True) -> InstanceSettings:

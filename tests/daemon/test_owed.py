@@ -13,7 +13,8 @@ from pytest_twisted import ensureDeferred
 from twisted.internet.defer import Deferred
 
 from sockd.config.settings import InstanceSettings
-from sockd.net.datagram import Replies, Sender
+from sockd.net.datagram import Replies
+from sockd.net.sender import Sender
 from sockd.service import Kind
 from tests.daemon.running import LOOPBACK, SAYS, apply, aside, daemon_of, says
 from tests.helpers import until

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sockd.listen.sockets import path_mistake
+from sockd.listen.socket_files import path_mistake
 
 NOBODY = 65_534
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from sockd.access.peer import Peer
@@ -57,3 +58,12 @@ async def run(script: str, **more: Any) -> Heard:
     child = shell(script, **more)
     await until(lambda: child.status)
     return child
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process runs: one that has ended and was not reaped does not."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text("ascii")
+    except (FileNotFoundError, ProcessLookupError):  # it may go between opening and reading
+        return False
+    return stat.rpartition(")")[2].split()[0] not in "ZX"

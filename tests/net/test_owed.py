@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from sockd.net.datagram import FAULTS_PER_SECOND, MAX_OWED, Replies
+from sockd.net.datagram import MAX_OWED, Replies
+from sockd.net.faults import FAULTS_PER_SECOND
 from sockd.service import Kind
 from tests.helpers import LogRecorder
 from tests.net.test_datagram import FRUGAL, PROBE, batch, later, probe

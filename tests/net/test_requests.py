@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 from asyncio import CancelledError
 from collections.abc import Iterator
 from itertools import pairwise
 
 from twisted.internet.defer import Deferred
+from twisted.internet.error import ConnectionLost
+from twisted.python.failure import Failure
 
 from sockd.formats.whole import TextBuffer
 from sockd.net.requests import (
@@ -176,3 +179,46 @@ def test_an_answer_that_fails_in_any_way_ends_its_client(log: LogRecorder) -> No
     client.loop.settle()
     assert client.is_closed
     assert len(log.flush_faults()) == 1
+
+
+class Broken(Later):
+    """Loses its client while it is asked, and fails when nobody waits any more."""
+
+    def answer(self, request: bytes) -> bytes | Deferred[bytes]:
+        self.transport.connectionLost(Failure(ConnectionLost()))
+        return super().answer(request)
+
+    def cancel(self, answer: Deferred[bytes]) -> None:
+        super().cancel(answer)
+        answer.errback(ZeroDivisionError("by design"))
+
+
+def test_an_answer_to_who_is_lost_while_it_asks_is_cancelled_and_its_failure_nobodys(
+    log: LogRecorder,
+) -> None:
+    kind = Kind(name="broken", doc="Loses its client.", stream=Broken)
+    client = connect(kind, make_context(kind))
+    client.send(b"one\n")
+    assert client.protocol.cancelled == 1
+    gc.collect()  # a Deferred that failed unseen says so when it is collected
+    assert log.flush_faults() == []
+
+
+class Dropped(Later):
+    """Forgets all when it has asked."""
+
+    def answer(self, request: bytes) -> bytes | Deferred[bytes]:
+        answer = super().answer(request)
+        self._awaited = answer if isinstance(answer, Deferred) else None
+        self.drop()
+        return b"dropped\n"
+
+
+def test_an_answer_that_is_dropped_in_its_turn_is_cancelled_and_nobodys(log: LogRecorder) -> None:
+    kind = Kind(name="dropped", doc="Drops its answers.", stream=Dropped)
+    client = connect(kind, make_context(kind))
+    client.send(b"one\n")
+    assert client.received == b"dropped\n"
+    client.protocol.pending.clear()
+    gc.collect()
+    assert log.flush_faults() == []

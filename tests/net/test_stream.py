@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from attrs import evolve
 from OpenSSL import SSL
 from twisted.internet.address import IPv4Address
 from twisted.internet.testing import StringTransport
@@ -106,7 +107,7 @@ def tls_client(tls_files: tuple[Path, ...], **table: Any) -> Client:
     listen = parse(f"tls:0:interface=127.0.0.1:privateKey={key}:certKey={certificate}")
     context = make_context(PROBE, **table)
     factory = tls.TLSFactory(tls.Connections(tls.load(listen.terms)), context.clock)
-    door = ConnectionFactory(context, Probe, ENTRANCE, factory.wrap)
+    door = ConnectionFactory(context, Probe, evolve(ENTRANCE, transport="tls"), factory.wrap)
     return Client(
         context.world.reactor, door.buildProtocol(IPv4Address("TCP", "192.0.2.7", 50_007))
     )

@@ -11,8 +11,10 @@ from typing import Any
 import pytest
 import pytest_twisted
 from twisted.internet.error import ConnectionAborted, ConnectionDone, ConnectionLost
+from twisted.internet.interfaces import ISSLTransport
 from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
+from zope.interface import alsoProvides, noLongerProvides
 
 from sockd.net.urgent import MOST_TOLD
 from sockd.net.urgent_transport import works_on
@@ -34,9 +36,9 @@ def arrives(heard: Hearing, peer: Sender) -> None:
 async def test_it_works_on_tcp_without_tls(tmp_path: Path) -> None:
     async with hearing() as (heard, _):
         assert works_on(heard.wire)
-        heard.wire.TLS = True
+        alsoProvides(heard.wire, ISSLTransport)
         assert not works_on(heard.wire)
-        heard.wire.TLS = False
+        noLongerProvides(heard.wire, ISSLTransport)
     assert not works_on(StringTransport())
     async with listening(Keeping, str(tmp_path / "sock")) as port:
         with dialled(port.address):

@@ -11,7 +11,6 @@ import signal
 import stat
 import sys
 from collections.abc import Iterator
-from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -23,11 +22,13 @@ from twisted.logger import (
     Logger,
 )
 
-from sockd.ops.log_file import LogFile
+from sockd.ops.log_drain import Drain
+from sockd.ops.log_file import LogFile, Output
 from sockd.ops.logs import DESCRIPTORS_SECONDS, LogWriter
 from tests.helpers import LogRecorder
 from tests.memory import NOON
 from tests.ops.samples import JSON, TEXT, event_of
+from tests.processes import PATIENCE
 
 
 class Broken(io.StringIO):
@@ -113,10 +114,11 @@ def test_a_file_that_cannot_be_written_is_complained_of_once(
 ) -> None:
     stderr, file = io.StringIO(), Broken(error)
     monkeypatch.setattr(sys, "__stderr__", stderr)
-    writer = LogWriter(file, TEXT)
+    writer = LogWriter(Drain(file, PATIENCE), TEXT)
     for _ in range(100):
         writer(event_of("lost"))
-    assert stderr.getvalue() == f"sockd: the log cannot be written: {error}\n"
+    why = error.args[-1]
+    assert stderr.getvalue() == f"sockd: the log cannot be written: {why}\n"
     file.is_full = False
     writer(event_of("there is room again"))
     assert file.getvalue().endswith(" there is room again\n")
@@ -128,12 +130,11 @@ def test_a_file_that_cannot_be_written_is_complained_of_once(
 def test_a_full_disk_costs_only_lines(monkeypatch: pytest.MonkeyPatch) -> None:
     stderr = io.StringIO()
     monkeypatch.setattr(sys, "__stderr__", stderr)
-    full = Path("/dev/full").open("w", encoding="utf-8")  # noqa: SIM115 - closing it fails too
-    writer = LogWriter(full, TEXT)
+    descriptor = os.open("/dev/full", os.O_WRONLY)
+    writer = LogWriter(Drain(Output(descriptor), PATIENCE), TEXT)
     for _ in range(1000):
         writer(event_of("lost" * 100))
-    with suppress(OSError):
-        full.close()
+    os.close(descriptor)
     writer(event_of("the file is closed"))
     assert len(stderr.getvalue().splitlines()) == 1
     assert "No space left on device" in stderr.getvalue()
@@ -142,18 +143,18 @@ def test_a_full_disk_costs_only_lines(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("stderr", [None, Broken(OSError(errno.EIO, "gone"))], ids=repr)
 def test_where_nobody_can_be_told_nobody_is(stderr: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "__stderr__", stderr)
-    LogWriter(Broken(OSError(errno.ENOSPC, "full")), TEXT)(event_of("lost"))
+    drain = Drain(Broken(OSError(errno.ENOSPC, "full")), PATIENCE)
+    LogWriter(drain, TEXT)(event_of("lost"))
 
 
-def test_a_character_that_a_file_does_not_have_is_escaped() -> None:
-    raw = io.BytesIO()
-    file = io.TextIOWrapper(raw, encoding="latin-1", newline="\n")
-    writer = LogWriter(file, TEXT)
-    writer(event_of("café"))
-    writer(event_of("café 日本"))
-    assert raw.getvalue().decode("latin-1").splitlines() == [
-        "2000-06-17T18:06:14.000Z café",
-        r"2000-06-17T18:06:14.000Z caf\xe9 \u65e5\u672c",
+def test_a_character_that_a_terminal_does_not_have_is_escaped(tmp_path: Path) -> None:
+    with (tmp_path / "file").open("w+b", buffering=0) as file:
+        writer = LogWriter(Output(file.fileno(), "latin-1"), TEXT)
+        writer(event_of("caf\xe9"))
+        writer(event_of("caf\xe9 \u65e5\u672c"))
+    assert (tmp_path / "file").read_text("latin-1").splitlines() == [
+        "2000-06-17T18:06:14.000Z caf\xe9",
+        "2000-06-17T18:06:14.000Z caf\xe9 \\u65e5\\u672c",
     ]
 
 

@@ -10,14 +10,18 @@ from typing import Any
 
 import pytest
 from attrs import Factory, define
+from hypothesis import given
+from hypothesis import strategies as st
 from twisted.internet.task import Clock
 from twisted.logger import LogLevel, LogPublisher
 
 from sockd import events
+from sockd.access.peer import Peer
 from sockd.access.reasons import Reason, because
-from sockd.ops.log_lines import Format
+from sockd.ops.log_lines import Format, Waiting
 from sockd.ops.logs import FLUSH_SECONDS, LINES_COLLECTED, LogWriter
 from tests.helpers import LogRecorder
+from tests.memory import NOON
 from tests.ops.samples import JSON, LOCAL, PEER, TEXT, event_of
 
 
@@ -167,6 +171,32 @@ def test_the_lines_of_a_short_connection_are_those_of_any(form: Format, reason: 
         written.append([re.sub(r"\d{4}-\S+Z", "", line) for line in lines])
     assert len(written[0]) == 2
     assert written[0] == written[1]
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["echo", "a\\b", "\x1b", "x" * 5000]),
+            st.sampled_from(
+                [PEER, Peer("::1", 7), Peer("", 0, 12, 34), Peer("", 0), PEER._replace(via=PEER)]
+            ),
+            st.floats(0, 1e9),
+            st.sampled_from([because("done"), because("tls_error", detail="\x9b")]),
+        )
+    )
+)
+def test_lines_of_many_connections_are_those_of_each(
+    connections: list[tuple[str, Peer, float, Reason]],
+) -> None:
+    for form in (TEXT, JSON):
+        waiting: list[Waiting] = []
+        alone = []
+        for number, (service, peer, duration, reason) in enumerate(connections):
+            opening = (NOON + number / 7, service, number, LOCAL, peer)
+            waiting.append((form.both, (opening, duration, 1, 2, reason)))
+            ending = (opening[0] + duration, *opening[1:], duration, 1, 2, reason)
+            alone += [form.opened(*opening), form.closed(*ending)]
+        assert "".join(form.many(waiting)) == "".join(alone)
 
 
 def test_two_connections_that_cross_have_each_line_at_its_time(

@@ -9,6 +9,7 @@ from sockd.options.units import (
     LONGEST_DURATION,
     Duration,
     Maximum,
+    Pace,
     Rate,
     Size,
     Timeout,
@@ -240,3 +241,40 @@ def test_what_is_not_a_maximum_is_refused(written: object) -> None:
 def test_what_is_not_a_timeout_is_refused(written: object) -> None:
     with pytest.raises(ValueError, match="expected a duration such as"):
         Timeout.parse(written)
+
+
+# paces
+
+
+@pytest.mark.parametrize(
+    ("written", "size", "per"),
+    [
+        ("1k/m", 1024, 60),
+        ("100/s", 100, 1),
+        ("64 KiB per 10s", 65_536, 10),
+        ("1.5k per minute", 1536, 60),
+        ("1/1h30m", 1, 5400),
+    ],
+)
+def test_a_pace_is_read_as_a_size_and_a_span(written: str, size: int, per: float) -> None:
+    pace = Pace.parse(written)
+    assert (pace.size, pace.per, pace.is_off) == (size, per, False)
+    assert Pace.parse(pace) is pace
+
+
+@pytest.mark.parametrize(
+    "written", ["1k", "k/s", "0/s", "-1/s", "1k/", "/s", "1/0s", "1.5/s", 5, None]
+)
+def test_what_is_not_a_pace_is_refused_with_an_example(written: object) -> None:
+    with pytest.raises(ValueError, match='expected a pace such as "1k/m" or "100/s", got '):
+        Pace.parse(written)
+
+
+@given(st.integers(1, LARGEST_SIZE), ANY_DURATION.filter(bool))
+def test_the_text_of_a_pace_reads_back(size: int, per: float) -> None:
+    assert Pace.parse(str(Pace(size, per))) == Pace(size, per)
+
+
+def test_a_pace_may_be_off() -> None:
+    assert str(Pace.parse("off")) == "off"
+    assert Pace.parse("OFF").is_off

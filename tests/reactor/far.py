@@ -75,7 +75,7 @@ class Far:
 
 def listener(family: socket.AddressFamily, path: str) -> socket.socket:
     """Where our side is dialled, or dials itself; `path` is for a Unix socket."""
-    sock = _small(socket.socket(family, socket.SOCK_STREAM))
+    sock = small(socket.socket(family, socket.SOCK_STREAM))
     sock.bind(path if family == socket.AF_UNIX else (HOSTS[family], 0))
     sock.listen(1)
     sock.setblocking(False)
@@ -84,7 +84,7 @@ def listener(family: socket.AddressFamily, path: str) -> socket.socket:
 
 def dial(listening: socket.socket) -> socket.socket:
     """A connection to it."""
-    sock = _small(socket.socket(listening.family, socket.SOCK_STREAM))
+    sock = small(socket.socket(listening.family, socket.SOCK_STREAM))
     sock.connect(listening.getsockname())
     return sock
 
@@ -97,8 +97,10 @@ def at_once(sock: socket.socket) -> socket.socket:
     return sock
 
 
-def secure(sock: socket.socket) -> ssl.SSLSocket:
+def secure(sock: socket.socket, server: ssl.SSLContext | None = None) -> ssl.SSLSocket:
     """TLS on it, which trusts anybody; the handshake is to be done."""
+    if server is not None:
+        return server.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
@@ -116,7 +118,7 @@ def shakes_hands(sock: ssl.SSLSocket) -> bool:
     return True
 
 
-def _small(sock: socket.socket) -> socket.socket:
+def small(sock: socket.socket) -> socket.socket:
     """With a buffer that is soon full."""
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER)
     if sock.family != socket.AF_UNIX:

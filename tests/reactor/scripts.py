@@ -27,7 +27,8 @@ class Script:
     """Who does what. After each group of steps the reactor turns until it rests."""
 
     transport: str = "tcp"
-    """tcp, tcp6, unix, tls; "client" is TCP where the reactor connects."""
+    """tcp, tcp6, unix; "client" is TCP where the reactor connects. "tls" is Twisted's TLS as a
+    protocol on both reactors, "ssl" what `listenSSL` makes, "ssl client" what `connectSSL` does."""
     half_closeable: bool = False
     made: tuple[Step, ...] = ()
     received: tuple[tuple[Step, ...], ...] = ()
@@ -36,6 +37,11 @@ class Script:
     write_lost: tuple[Step, ...] = ()
     lost: tuple[Step, ...] = ()
     groups: tuple[tuple[Step, ...], ...] = ()
+
+    @property
+    def is_secure(self) -> bool:
+        """Whether it is in TLS."""
+        return self.transport in ("tls", "ssl", "ssl client")
 
     @property
     def callbacks(self) -> tuple[tuple[Step, ...], ...]:
@@ -131,7 +137,7 @@ class Actor(Protocol):
 
     def do(self, step: Step) -> None:
         name, argument = step
-        if not (self.is_lost and self.script.transport == "tls"):  # Twisted's own raises then
+        if not (self.is_lost and self.script.is_secure):  # Twisted's own raises then
             getattr(self, name)(argument)
 
     def run(self, steps: Sequence[Step]) -> None:

@@ -167,7 +167,7 @@ FLOODS = st.builds(
 """More than one read brings, at a protocol that does not answer."""
 SECURE = st.builds(
     Script,
-    transport=st.just("tls"),
+    transport=st.sampled_from(["tls", "ssl", "ssl client"]),
     # a second fault, in what TLS hands on at the end, keeps that from the protocol
     received=st.lists(IN_CALLBACKS.filter(is_for_tls), max_size=1).map(tuple),
     lost=AT_END.filter(is_for_tls),
@@ -207,6 +207,22 @@ def determined(seen: Seen) -> dict[str, Any]:
     return found
 
 
+ABORTED = "ConnectionAborted: Connection was aborted locally using ITCPTransport.abortConnection."
+LOST = "ConnectionLost: Connection to the other side was lost in a non-clean fashion"
+
+
+def _said_alike(found: dict[str, Any]) -> dict[str, Any]:
+    """Twisted's TLS calls a client's abort a loss, and has other words for a loss."""
+
+    def alike(seen: tuple[Any, ...]) -> tuple[Any, ...]:
+        return tuple(
+            f"lost: {LOST}" if str(one).startswith((f"lost: {LOST}", f"lost: {ABORTED}")) else one
+            for one in seen
+        )
+
+    return {**found, "rests": [alike(one) for one in found["rests"]], "end": alike(found["end"])}
+
+
 def in_order(seen: tuple[Any, ...]) -> tuple[Any, ...]:
     """The two halves can end in one turn, in any order."""
     text = list(seen)
@@ -220,8 +236,11 @@ def differences(script: Script, stock: Seen, ours: Seen) -> list[str]:
     """What is not the same, in words."""
     found = []
     if not any(rule(script) for rule in UNDETERMINED):
-        for name, one in determined(stock).items():
-            other = determined(ours).get(name, one)
+        theirs, mine = determined(stock), determined(ours)
+        if script.is_secure:
+            theirs, mine = _said_alike(theirs), _said_alike(mine)
+        for name, one in theirs.items():
+            other = mine.get(name, one)
             if one != other:
                 found.append(f"{name}:\n  stock {one!r:.1000}\n  ours  {other!r:.1000}")
     for who, seen in (("stock", stock), ("ours", ours)):

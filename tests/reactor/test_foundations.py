@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from sockd.reactor import foundations
+from sockd.reactor import foundations, openssl
 from sockd.reactor.foundations import ABSENT, PARTS, Part, Shape
 from tests.processes import BIN, Running, run, running, tcp_says, udp_says
 
@@ -44,6 +44,13 @@ def test_the_documentation_has_each_part_with_its_reason() -> None:
     assert sorted(documented()) == sorted(part.name for part in PARTS)
 
 
+def test_the_documentation_has_each_part_of_pyopenssl_with_its_reason() -> None:
+    section = DOCS.read_text("utf-8").partition("## TLS\n")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| (`.+`) \| \S", section, re.MULTILINE)
+    told = [name.rpartition(".")[2] for row in rows for name in re.findall(r"`(.+?)`", row)]
+    assert sorted(told) == sorted((*openssl._FUNCTIONS, *openssl._ATTRIBUTES))
+
+
 def private_names() -> Iterator[str]:
     """Names with an underscore that the reactor's code uses and does not define itself."""
     trees = [ast.parse(file.read_text("utf-8")) for file in REACTOR.glob("*.py")]
@@ -62,7 +69,7 @@ def private_names() -> Iterator[str]:
 
 def test_every_private_part_that_the_reactor_s_code_names_is_looked_at() -> None:
     text = (REACTOR / "foundations.py").read_text("utf-8")
-    known = set(re.findall(r"\b_[a-zA-Z]+", text))
+    known = {*re.findall(r"\b_[a-zA-Z]+", text), *openssl._ATTRIBUTES}
     ours = {"_wire", "_sender", "_written", "_next", "_log"}  # of the ports, set in their methods
     assert set(private_names()) - known - stored_here() - ours == set()
 

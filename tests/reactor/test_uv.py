@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import socket
 import sys
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 import pytest_twisted
+from twisted.internet.abstract import FileDescriptor
 
 from tests.daemons import give, inside, namespace
 from tests.helpers import LogRecorder, until
 from tests.memory import REACTOR
+from tests.reactor.programs import said
 
 LINK_LOCAL = "fe80::77"
 PROGRAM = """
@@ -80,3 +85,98 @@ async def test_a_fault_in_a_callback_of_the_loop_is_in_the_log(log: LogRecorder)
     await until(log.faults)
     [fault] = log.flush_faults()
     assert fault["log_failure"].check(ArithmeticError)
+
+
+ITERATED = """
+import time
+from twisted.internet import protocol
+
+class Echo(protocol.Protocol):
+    def dataReceived(self, data):
+        self.transport.write(data)
+
+class Asks(protocol.Protocol):
+    heard = b""
+
+    def connectionMade(self):
+        self.transport.write(b"hello")
+
+    def dataReceived(self, data):
+        self.heard += data
+
+reactor.startRunning()
+port = reactor.listenTCP(0, protocol.Factory.forProtocol(Echo), interface="127.0.0.1")
+creator = protocol.ClientCreator(reactor, Asks)
+made = []
+creator.connectTCP("127.0.0.1", port.getHost().port).addCallback(made.append)
+until = time.monotonic() + 60
+while not made or made[0].heard != b"hello":
+    assert time.monotonic() < until
+    reactor.iterate()
+print("heard")
+
+done = []
+reactor.callLater(0, done.append, "timer")
+reactor.iterate()
+reactor.callFromThread(done.append, "thread")
+reactor.iterate()
+print(*done)
+
+reactor.iterate(0.01)
+reactor.callLater(0, reactor.crash)
+reactor.iterate(0.3)  # something else ends it, and it leaves nothing that ends the next run
+reactor.callLater(0.6, reactor.stop)
+reactor.addSystemEventTrigger("after", "shutdown", print, "stopped")
+reactor.run()
+print("over")
+"""
+
+
+@pytest.mark.uvloop
+@pytest.mark.parametrize("reactor", ["uvloop", "epoll"])
+def test_a_reactor_can_be_turned_by_hand_with_a_time_and_without(reactor: str) -> None:
+    assert said(ITERATED, reactor) == ["heard", "timer thread", "stopped", "over"]
+
+
+class Faulty(FileDescriptor):
+    """A descriptor that raises whatever is done with it."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        super().__init__(REACTOR)
+        self.fileno = sock.fileno  # type: ignore[method-assign]
+        self.calls = 0
+        self.told: list[Any] = []
+
+    def doRead(self) -> None:
+        self.calls += 1
+        if self.calls > 1:  # it would not come to an end
+            self.stopReading()
+            self.stopWriting()
+            return
+        raise SystemExit("seven")
+
+    doWrite = doRead
+
+    def connectionLost(self, reason: Any) -> None:
+        super().connectionLost(reason)
+        self.told.append(reason)
+
+
+@pytest.mark.uvloop
+@pytest.mark.parametrize("begin", [Faulty.startReading, Faulty.startWriting])
+@pytest_twisted.ensureDeferred
+async def test_a_descriptor_that_raises_system_exit_is_removed_and_told_once(
+    begin: Callable[[Faulty], None], log: LogRecorder
+) -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        theirs.send(b"x")
+        faulty = Faulty(ours)
+        begin(faulty)
+        await until(lambda: faulty.told or faulty.calls > 1)
+        assert faulty not in {*REACTOR.getReaders(), *REACTOR.getWriters()}
+    assert faulty.calls == 1
+    [reason] = faulty.told
+    assert reason.check(SystemExit)
+    [fault] = log.flush_faults()
+    assert fault["log_failure"].check(SystemExit)

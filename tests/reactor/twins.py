@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+import ssl
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -36,7 +37,7 @@ from twisted.python.failure import Failure
 from sockd.reactor.uv import UvloopReactor
 from tests.helpers import LogRecorder
 from tests.processes import PATIENCE
-from tests.reactor.far import FAMILIES, Far, at_once, dial, listener, secure, shakes_hands
+from tests.reactor.far import FAMILIES, Far, at_once, dial, listener, secure, shakes_hands, small
 from tests.reactor.scripts import Actor, Boom, Script, Step
 
 IDLE_TURNS = 3
@@ -157,6 +158,24 @@ def server_context() -> Any:
     return CertificateOptions(privateKey=key, certificate=certificate)
 
 
+@cache
+def authority() -> trustme.CA:
+    """Who has signed for foreign servers."""
+    return trustme.CA()
+
+
+@cache
+def foreign_server() -> ssl.SSLContext:
+    """Python's own TLS as a server."""
+    issued = authority().issue_cert("localhost")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    with tempfile.NamedTemporaryFile() as file:
+        file.write(issued.private_key_and_cert_chain_pem.bytes())
+        file.flush()
+        context.load_cert_chain(file.name)
+    return context
+
+
 class _Play:
     """A script on its way."""
 
@@ -230,19 +249,26 @@ class _Play:
         family = FAMILIES.get(transport, socket.AF_INET)
         listening = listener(family, f"{self.twin.folder.name}/{next(self.twin.names)}")
         factory: Any = _Factory(self.actor)
-        port = None
+        reactor = self.twin.reactor
+        port = server = None
         if transport == "client":
-            self.twin.reactor.connectTCP(*listening.getsockname(), factory)
+            reactor.connectTCP(*listening.getsockname(), factory)
             far = self._accept(listening)
+        elif transport == "ssl client":
+            reactor.connectSSL(*listening.getsockname(), factory, CertificateOptions())
+            far, server = self._accept(listening), foreign_server()
+        elif transport == "ssl":
+            port = reactor.listenSSL(0, factory, server_context(), interface="127.0.0.1")
+            far = dial(small(port.socket))
         else:
             if transport == "tls":
                 factory = TLSMemoryBIOFactory(server_context(), False, factory)
-            port = self.twin.reactor.adoptStreamPort(listening.fileno(), family, factory)
+            port = reactor.adoptStreamPort(listening.fileno(), family, factory)
             far = dial(listening)
         listening.close()
         far = at_once(far)
-        if transport == "tls":
-            far = secured = secure(far)
+        if self.script.is_secure:
+            far = secured = secure(far, server)
             self._turn_until(lambda: shakes_hands(secured))
         self.far = Far(far)
         self._turn_until(lambda: "made" in self.actor.seen)
@@ -312,7 +338,7 @@ class _Play:
         def is_over() -> bool:
             while self.far.read(1 << 20):
                 pass
-            if self.far.end and self.script.transport == "tls":
+            if self.far.end and self.script.is_secure:
                 self.far.close(None)  # TLS waits for the other side to end, too
             return self.actor.is_lost and bool(self.far.end)
 

@@ -20,6 +20,8 @@ from tests.daemons import Daemon, namespace, run, socket_on
 from tests.processes import Running, finish, running, wait_until
 
 WILD = """
+[defaults]
+answer_broadcasts = true
 [service.echo]
 listen = ["udp:10007:interface=*", "tcp:10007:interface=*"]
 [service.time]

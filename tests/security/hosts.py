@@ -80,6 +80,11 @@ class Watched(Daemon):
         """Time that its main thread has been on a processor, to the nanosecond."""
         return int(Path(f"/proc/{self.pid}/schedstat").read_text().split()[0]) / 1e9
 
+    def sleeps(self) -> bool:
+        """Whether its main thread waits for something to do: it works not, and was not stopped."""
+        state = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()[0]
+        return state == "S"
+
     def cpu_seconds(self) -> float:
         """CPU time used so far."""
         fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
@@ -271,18 +276,18 @@ def small_clients(address: tuple[str, int], count: int) -> list[socket.socket]:
     return socks
 
 
-def send_unread(socks: Sequence[socket.socket], data: bytes, seconds: float = 10.0) -> None:
-    """Send the data on every connection until none takes any more, and read nothing."""
+def send_unread(daemon: Watched, socks: Sequence[socket.socket], data: bytes) -> None:
+    """Send the data on every connection until the daemon takes no more, and read nothing."""
     left: dict[Any, memoryview] = dict.fromkeys(socks, memoryview(data))
-    until = time.monotonic() + seconds
+    until = time.monotonic() + PATIENCE
     with selectors.DefaultSelector() as selector:
         for sock in socks:
             sock.setblocking(False)
             selector.register(sock, selectors.EVENT_WRITE)
         while selector.get_map() and time.monotonic() < until:
             ready = selector.select(0.3)
-            if not ready:
-                return
+            if not ready and daemon.sleeps() and not selector.select(0):
+                return  # it does not want what is there; a daemon that stands still may yet
             for key, _ in ready:
                 one: Any = key.fileobj
                 try:
@@ -313,6 +318,16 @@ def closed_at(sock: socket.socket, seconds: float) -> float:
                 return time.monotonic() - start
         except ConnectionResetError:
             return time.monotonic() - start
+
+
+def most_memory(daemon: Watched, seconds: float) -> int:
+    """The most that the daemon holds at once within the time."""
+    until = time.monotonic() + seconds
+    most = 0
+    while time.monotonic() < until:
+        most = max(most, daemon.memory())
+        time.sleep(0.02)
+    return most
 
 
 # other programs

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import re
+import socket
 import stat
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
-from tests.processes import PATIENCE, wait_until
+from tests.processes import PATIENCE, running, wait_until
 from tests.security.hosts import Watched
 
 NOBODY = 65_534
@@ -44,14 +48,14 @@ def ask(folder: Path, kind: str, user: int, size: int = 0) -> tuple[bytes, str]:
     It is ended when it has heard so much. Without a size it leaves at the end, or, of datagrams,
     which have none, when it has heard nothing for a second.
     """
-    socket = folder / "run" / f"{kind}.sock"
+    path = folder / "run" / f"{kind}.sock"
     if kind == "stream":
-        address = f"UNIX-CONNECT:{socket}"
+        address = f"UNIX-CONNECT:{path}"
     else:
         own = folder / "own"
         own.mkdir(exist_ok=True)
         own.chmod(0o777)
-        address = f"UNIX-SENDTO:{socket},bind={own}/client-{user}.sock"
+        address = f"UNIX-SENDTO:{path},bind={own}/client-{user}.sock"
     become = ("setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups")
     patience = 1 if kind == "datagram" and not size else PATIENCE
     with subprocess.Popen(
@@ -110,3 +114,79 @@ def test_users_are_known_by_the_kernel_and_refused_by_name(folder: Path) -> None
         assert ask(folder, "stream", 0)[0] == b"wasraW/eporuE\r\n"
         assert len(ask(folder, "datagram", 0, SIZE)[0]) == SIZE
         wait_until(lambda: len(daemon.events("closed")) == 1, "the one that was let in has left")
+
+
+def test_of_two_daemons_that_start_at_once_one_has_the_socket_file(tmp_path: Path) -> None:
+    """The other one ends and says why, though a dead socket was there for both of them to find."""
+    path = tmp_path / "shared.sock"
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(str(path))
+    text = f'[service.reverse]\nlisten = ["unix:{path}"]\n'
+    daemons = []
+    for name in ("one", "other"):
+        (tmp_path / name).mkdir()
+        daemons.append(Watched(tmp_path / name, text))
+    with ExitStack() as stack:
+        started = [
+            stack.enter_context(
+                running(daemon.command, environment={"RUNTIME_DIRECTORY": str(daemon.runtime)})
+            )
+            for daemon in daemons
+        ]
+        for one in started:
+            one.wait_for(r'"event": "started"|cannot listen on')
+        owners = [one for one in started if '"event": "started"' in one.text()]
+        [loser] = [one for one in started if one not in owners]
+        assert loser.process.wait(PATIENCE) == 1
+        assert re.search("is binding it at this moment|another process listens there", loser.text())
+        with socket.socket(socket.AF_UNIX) as client:
+            client.connect(str(path))
+            client.sendall(b"whose\n")
+            assert client.recv(100) == b"esohw\r\n"
+        [owner] = owners
+        owner.process.terminate()
+        assert owner.process.wait(PATIENCE) == 0
+        assert [one.name for one in tmp_path.iterdir() if one.is_file() or one.is_socket()] == []
+
+
+CROWD = """
+import os, socket, sys
+path, count = sys.argv[1], int(sys.argv[2])
+os.setgroups([])
+os.setuid(int(sys.argv[3]))
+socks = []
+for _ in range(count):
+    sock = socket.socket(socket.AF_UNIX)
+    sock.settimeout(60)
+    sock.connect(path)
+    socks.append(sock)
+served = 0
+for sock in socks:
+    try:
+        sock.sendall(b"abc\\n")
+        served += sock.recv(100) == b"cba\\r\\n"
+    except OSError:
+        pass
+print("served", served, flush=True)
+sys.stdin.read()
+"""
+"""Connections of one user, held until it is told to end."""
+
+
+def test_one_user_cannot_take_the_places_of_another(folder: Path) -> None:
+    """A hundred connections of one user, and there is still room for the next one."""
+    text = config(":mode=666") + "[defaults]\nmax_connections = 50\n"
+    command = [sys.executable, "-c", CROWD, str(folder / "run" / "stream.sock"), "100"]
+    with Watched(folder, text) as daemon, ExitStack() as stack:
+        for user in (NOBODY, NOBODY - 1):
+            crowd = stack.enter_context(
+                subprocess.Popen(
+                    [*command, str(user)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+                )
+            )
+            assert crowd.stdout is not None
+            assert crowd.stdout.readline() == b"served 20\n"
+        refused = daemon.wait_for("refused", peer_uid=NOBODY)
+        assert (refused["reason"], refused["limit"]) == ("max_connections_per_source", 20)
+        assert ask(folder, "stream", 0)[0] == b"wasraW/eporuE\r\n"
+        stack.close()

@@ -18,7 +18,15 @@ import trustme
 
 from tests.daemons import children, namespace, run
 from tests.processes import wait_until
-from tests.security.hosts import Watched, closed_at, connect, on, send_unread, small_clients
+from tests.security.hosts import (
+    Watched,
+    closed_at,
+    connect,
+    most_memory,
+    on,
+    send_unread,
+    small_clients,
+)
 
 CLIENTS = 200
 MOST_PER_CLIENT = 256 * 1024
@@ -80,7 +88,7 @@ def test_two_hundred_clients_that_never_read_cost_little(
         socks = on(host, partial(small_clients, address, CLIENTS))
         for sock in socks:
             stack.enter_context(sock)
-        send_unread(socks, UNREAD[service])
+        send_unread(daemon, socks, UNREAD[service])
         if service == "wrap":
             for sock in socks[::2]:
                 sock.shutdown(socket.SHUT_WR)
@@ -105,7 +113,7 @@ def test_a_client_that_never_reads_is_gone_after_write_timeout(tmp_path: Path, h
             socks = on(host, partial(small_clients, address, 10))
             for sock in socks:
                 stack.enter_context(sock)
-            send_unread(socks, data)
+            send_unread(daemon, socks, data)
             for sock in socks if service == "wrap" else []:
                 sock.shutdown(socket.SHUT_WR)
         everybody = 10 * len(UNREAD)
@@ -160,20 +168,10 @@ def test_a_program_waits_for_a_client_that_never_reads_and_ends_with_it(
             socks = on(host, partial(small_clients, daemon.address(name, "tcp"), 30))
             for sock in socks:
                 stack.enter_context(sock)
-            send_unread(socks, bytes(1024 * 1024))
+            send_unread(daemon, socks, bytes(1024 * 1024))
         assert most_memory(daemon, 0.5) - before <= 60 * MOST_PER_CLIENT
         wait_until(lambda: len(daemon.events("closed")) == 60, "all gone", 2 + SLACK)
         wait_until(lambda: not children(daemon.pid), "their programs too", 5 + SLACK)
-
-
-def most_memory(daemon: Watched, seconds: float) -> int:
-    """The most that the daemon holds at once within the time."""
-    until = time.monotonic() + seconds
-    most = 0
-    while time.monotonic() < until:
-        most = max(most, daemon.memory())
-        time.sleep(0.02)
-    return most
 
 
 LINE_SERVICES = ("reverse", "ack", "said", "factor")
@@ -206,6 +204,47 @@ def test_a_line_that_drips_is_ended_after_line_timeout(tmp_path: Path) -> None:
                         one.send(b"7")
         assert len(ended) == len(socks)
         assert set(ended.values()) == {b"error: no end of line within 2s\r\n"}
+
+
+DRIPS = {
+    "text_timeout": ("wrap", b"error: no end of text within 2s\r\n"),
+    "min_rate": ("echo", None),
+    "total_timeout": ("discard", b""),
+}
+"""What bounds a byte now and then, a service that is sent it, and what its client is told."""
+
+
+@pytest.mark.parametrize("bound", DRIPS)
+def test_a_byte_now_and_then_holds_nothing_for_ever(tmp_path: Path, bound: str) -> None:
+    """A hundred clients that are never idle: gone, and for the reason that was set."""
+    service, told = DRIPS[bound]
+    text = config(service, **{bound: '"1k/2s"' if bound == "min_rate" else '"2s"'})
+    with Watched(tmp_path, text) as daemon, ExitStack() as stack:
+        left = {stack.enter_context(daemon.connect(service)): b"" for _ in range(100)}
+        heard = set()
+        until = time.monotonic() + 6 + SLACK
+        while left and time.monotonic() < until:
+            for sock in tuple(left):
+                sock.settimeout(0.001)
+                with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+                    sock.send(b"x")
+                with contextlib.suppress(TimeoutError):
+                    if data := receive_some(sock):
+                        left[sock] += data
+                    else:
+                        heard.add(left.pop(sock))
+        assert not left
+        assert told is None or heard == {told}
+        wait_until(lambda: len(daemon.events("closed")) == 100, "all gone")
+        assert {one["reason"] for one in daemon.events("closed")} == {bound}
+
+
+def receive_some(sock: socket.socket) -> bytes:
+    """What is there; nothing where the other end has gone."""
+    try:
+        return sock.recv(1000)
+    except ConnectionResetError:
+        return b""
 
 
 def test_a_silent_client_is_gone_after_idle_timeout(tmp_path: Path) -> None:

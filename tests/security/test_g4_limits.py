@@ -112,3 +112,25 @@ def serves_time(sock: socket.socket) -> bytes:
         return sock.recv(100)
     except ConnectionResetError:
         return b""
+
+
+def test_many_sources_together_are_no_flood_where_there_is_a_rate_in_all(tmp_path: Path) -> None:
+    """Each of thirty addresses stays below its own limits; who is too many is told apart."""
+    text = '[service.daytime]\nlisten = ["tcp:7001:interface=10.77.0.1"]\n'
+    text += '[service.echo]\nlisten = ["tcp:7002:interface=10.77.0.1"]\n'
+    text += '[defaults]\ntotal_connect_rate = "40/h"\n'
+    sources = [f"10.77.0.{number}" for number in range(100, 130)]
+    with (
+        two_hosts() as (first, second),
+        Watched(tmp_path, text, namespace=first) as daemon,
+    ):
+        add_addresses(second, sources)
+        answered = 0
+        for source in sources * 4:
+            with connect(second, ("10.77.0.1", 7001), source) as sock:
+                answered += bool(serves_time(sock))
+        assert answered in (40, 41)  # one more comes in 90 s
+        refused = daemon.wait_for("refused")
+        assert (refused["reason"], refused["limit"]) == ("total_connect_rate", "40/h")
+        with connect(second, ("10.77.0.1", 7002), sources[0]) as sock:  # another instance
+            assert serves(sock)

@@ -17,6 +17,7 @@ from tempfile import TemporaryDirectory
 
 from flint import fmpz
 
+from sockd.services.factor import WORKER_FILE_BYTES
 from tests.daemons import ask, children, receive_all
 from tests.processes import NOBODY, PATIENCE, is_gone, wait_until
 from tests.security.hosts import Watched, is_alive, paused, reset
@@ -24,7 +25,7 @@ from tests.security.hosts import Watched, is_alive, paused, reset
 DIGITS = 95
 WAITING = 16
 SLACK = 30.0
-WORKER_DESCRIPTORS = 3
+WORKER_DESCRIPTORS = 4
 TCP = 'listen = ["tcp:0:interface=127.0.0.1"]\n'
 
 
@@ -135,7 +136,8 @@ def test_a_program_has_a_clean_environment(tmp_path: Path) -> None:
     text = exec_config("/usr/bin/env", environment='{ MORE = "1" }')
     with Watched(tmp_path, text, environment=secret) as daemon:
         answer = ask(daemon.connect("run"), b"").decode()
-    names = dict(line.split("=", 1) for line in answer.splitlines())
+        names = dict(line.split("=", 1) for line in answer.splitlines())
+        assert names.pop("SOCKD_PROGRAM").startswith(f"{daemon.pid}.")
     assert names.pop("REMOTE_PORT").isdecimal()
     assert names == {
         "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/usr/games",
@@ -250,7 +252,7 @@ def test_a_program_has_no_capability_of_the_daemons(tmp_path: Path) -> None:
 
 
 def test_the_worker_has_no_capability_of_the_daemons(tmp_path: Path) -> None:
-    """Nor may it write a file."""
+    """Nor may it fill the disk."""
     with (
         Factoring(tmp_path, factor_config("1m"), prefix=AS_NOBODY) as daemon,
         daemon.connect("factor") as sock,
@@ -262,7 +264,7 @@ def test_the_worker_has_no_capability_of_the_daemons(tmp_path: Path) -> None:
         limits = Path(f"/proc/{worker}/limits").read_text("ascii")
     assert [int(status[f"Cap{which}"], 16) for which in ("Inh", "Prm", "Eff", "Amb")] == [0] * 4
     assert status["NoNewPrivs"] == "1"
-    assert re.search(r"^Max file size +0 +0 ", limits, re.M)
+    assert re.search(rf"^Max file size +{WORKER_FILE_BYTES} +{WORKER_FILE_BYTES} ", limits, re.M)
 
 
 def test_no_bound_is_above_the_daemons_own(tmp_path: Path) -> None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import resource
+import signal
 import socket
 import time
 from contextlib import ExitStack
@@ -10,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.daemons import descriptors
+from tests.daemons import children, descriptors
 from tests.processes import PATIENCE, wait_until
 from tests.security.hosts import Watched
 
@@ -28,6 +31,7 @@ kind = "exec"
 command = ["/bin/cat"]
 listen = ["tcp:0:interface=127.0.0.1"]
 """
+NUMBER, FACTORS = b"147573952589676412927\n", b"193707721 761838257287\r\n"
 
 
 def serves(sock: socket.socket) -> bool:
@@ -130,4 +134,30 @@ def test_at_the_limit_a_program_is_not_started_and_its_client_told_so(daemon: Wa
         with daemon.connect("run") as sock:
             sock.sendall(b"works again")
             assert sock.recv(100) == b"works again"
+        stack.close()
+
+
+def test_however_few_descriptors_are_left_a_child_is_there_or_its_client_is_told_busy(
+    daemon: Watched,
+) -> None:
+    """Between the first that is missing and the last, too: nothing is half begun, nothing left."""
+    with daemon, ExitStack() as stack:
+        # what the reactor opens with its first connection
+        assert serves(stack.enter_context(daemon.connect("echo")))
+        before = descriptors(daemon.pid)
+        for spare in range(1, 14):
+            limit = (before + spare, DESCRIPTORS)
+            resource.prlimit(daemon.pid, resource.RLIMIT_NOFILE, limit)
+            for service, right in (("run", NUMBER), ("factor", FACTORS)):
+                with daemon.connect(service) as sock:
+                    sock.settimeout(PATIENCE)
+                    with contextlib.suppress(ConnectionResetError, BrokenPipeError):
+                        sock.sendall(NUMBER)
+                        answer = sock.recv(100)
+                        assert answer in (b"", right) or answer.startswith(b"error: busy")
+                for worker in children(daemon.pid):
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(worker, signal.SIGKILL)
+                wait_until(lambda: descriptors(daemon.pid) <= before, "no pipe is left open")
+        wait_until(lambda: children(daemon.pid) == [], "no child is left")
         stack.close()

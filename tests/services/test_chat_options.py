@@ -55,7 +55,6 @@ FEW = "there are not as many groups behind it as channels"
         ({"first_group": "ff12::1"}, "first_group", "'ff12::1' is no multicast group of IPv4"),
         ({"first_group6": "225.1.0.1"}, "first_group6", "is no multicast group of IPv6"),
         ({"group_interface": "eth0"}, "group_interface", f"'eth0' {NO_ADDRESS}"),
-        ({"group_interface": "fe80::1%eth0"}, "group_interface", f"'fe80::1%eth0' {NO_ADDRESS}"),
         ({"first_group": "239.255.255.255"}, "first_group", FEW),
         ({"first_group6": LAST6}, "first_group6", FEW),
     ],
@@ -68,6 +67,10 @@ def test_what_does_not_go_together_is_refused_in_words(
     [(at, what)] = error.value.mistakes
     assert at == name
     assert why in what
+
+
+def test_groups_can_be_sent_to_by_an_address_that_is_on_one_interface() -> None:
+    check(ChatOptions(channels=TWO, group_interface="fe80::1%eth0"))
 
 
 def test_the_longest_list_of_groups_that_there_is_is_enough() -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import re
+import resource
 import time as c
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, available_timezones
 
 import pytest
 from attrs import define
@@ -185,6 +187,40 @@ def test_any_datagram_gets_a_time_or_an_error(question: bytes) -> None:
 def test_no_name_with_a_way_out_of_the_database_is_a_zone(name: str) -> None:
     assert not is_zone(f"../{name}")
     assert not is_zone(f"/{name}")
+
+
+@contextmanager
+def no_descriptors() -> Iterator[None]:
+    """This process can open nothing."""
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    lowest = os.open(os.devnull, os.O_RDONLY)
+    os.close(lowest)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+
+
+@pytest.mark.parametrize("zone", ["Pacific/Fakaofo", "Antarctica/Troll"])
+def test_a_zone_asked_for_while_descriptors_are_out_is_not_unknown_ever_after(zone: str) -> None:
+    with no_descriptors():
+        busy = local_time(zone.encode(), NOON)
+    assert busy == b"error: busy (Too many open files)"
+    there = datetime.fromtimestamp(NOON, ZoneInfo(zone))
+    assert local_time(zone.encode(), NOON) == there.ctime().encode()
+
+
+def test_a_zone_that_was_found_is_told_while_descriptors_are_out() -> None:
+    """However many others were asked for since."""
+    context = make_context("daytime", zone="Asia/Kathmandu")
+    others = [name.encode() for name in sorted(available_timezones() - {"Asia/Kathmandu"})[:100]]
+    told = [local_time(name, NOON) for name in others]
+    with no_descriptors():
+        assert [local_time(name, NOON) for name in others[-20:]] == told[-20:]
+        text = connect("daytime", context).received
+    there = datetime.fromtimestamp(NOON, ZoneInfo("Asia/Kathmandu"))
+    assert text == there.ctime().encode() + b"\r\n"
 
 
 # beacon

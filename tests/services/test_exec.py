@@ -44,7 +44,9 @@ async def test_the_environment_has_the_peer_and_the_service_and_nothing_of_the_d
     async with running("env", environment={"COLOUR": "blue"}) as (_, wire):
         _, port = wire.socket.getsockname()
         text = await deferToThread(wire.receive)
-    assert dict(line.split("=", 1) for line in text.decode().splitlines()) == {
+    names = dict(line.split("=", 1) for line in text.decode().splitlines())
+    assert names.pop("SOCKD_PROGRAM").startswith(f"{os.getpid()}.")
+    assert names == {
         "PATH": program.PATH,
         "LANG": "C.UTF-8",
         "TZ": "UTC",
@@ -325,7 +327,7 @@ def test_where_no_process_can_be_had_the_client_is_told(monkeypatch: pytest.Monk
     def no_process(*_: Any, **__: Any) -> Callable[[], None]:
         raise BlockingIOError(11, "Resource temporarily unavailable")
 
-    monkeypatch.setattr(context.world.reactor, "spawnProcess", no_process)
+    monkeypatch.setattr(os, "posix_spawnp", no_process)
     client = connect("exec", context)
     assert client.received == b"error: busy (Resource temporarily unavailable)\r\n"
     assert not context.shared.running

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+import pytest
 import pytest_twisted
 from twisted.internet.defer import Deferred, fail
 from twisted.internet.threads import deferToThread
 
+from sockd.net.child import STOP_SECONDS
 from sockd.net.stream import DAEMON_STOPS
-from sockd.services import exec as exec_service
 from tests.helpers import LogRecorder, connect, make_context, make_world, until
-from tests.services.programs import running
+from tests.services.programs import fill_up, reaped, running, session_of
 
 STUBBORN = ("sh", "-c", "trap '' TERM; echo ready; while :; do sleep 0.02; done")
 
@@ -77,7 +79,7 @@ async def test_a_program_that_cannot_be_killed_does_not_keep_a_stop() -> None:
     child.kill = lambda: None
     done: list[None] = []
     context.shared.stop().addCallback(done.append)
-    client.loop.advance(exec_service.STOP_SECONDS - 0.1)
+    client.loop.advance(STOP_SECONDS - 0.1)
     assert done == []
     client.loop.advance(0.1)
     assert done == [None]
@@ -103,5 +105,71 @@ async def test_what_a_program_prints_after_the_end_of_its_connection_is_dropped(
     [child] = context.shared.running
     child.outReceived(b"y\n" * 1000)
     assert stream.bytes_out == before
+    client.vanish()
+    await context.shared.stop()
+
+
+# input that is not taken
+
+
+@pytest.mark.parametrize("ends", ["closes", "stays", "ends its half"])
+@pytest_twisted.ensureDeferred
+async def test_a_client_does_not_keep_a_program_that_takes_nothing(
+    ends: str, log: LogRecorder
+) -> None:
+    """One that has closed looks like one that is there: its end stands behind what is not read."""
+    async with running("sleep", "1000", write_timeout="1s") as (instance, wire):
+        await fill_up(wire, await session_of(instance))
+        if ends == "closes":
+            wire.socket.close()
+        elif ends == "ends its half":
+            wire.end()
+        assert await reaped(log) == ["signal SIGTERM"]
+        await until(lambda: log.events("closed") or ends == "stays")
+        if ends != "stays":
+            assert [str(one["reason"]) for one in log.events("closed")] == [
+                "the program took nothing for 1s"
+            ]
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_program_that_takes_some_of_its_input_has_the_time_anew(tmp_path: Path) -> None:
+    file = tmp_path / "go"
+    script = 'until [ -e "$FILE" ]; do sleep 0.02; done; head -c 200000 >/dev/null; exec sleep 1000'
+    context = make_context(
+        "exec", command=["sh", "-c", script], environment={"FILE": str(file)}, write_timeout=10
+    )
+    client = connect("exec", context)
+    stream: Any = client.protocol
+    client.send(*[bytes(64 * 1024)] * 20)
+    held = stream.bytes_in
+    client.loop.advance(8)
+    assert not stream.is_closing
+    file.touch()
+
+    def goes_on() -> bool:
+        client.loop.settle()
+        return bool(stream.bytes_in > held)
+
+    await until(goes_on)
+    client.loop.advance(8)
+    assert not stream.is_closing
+    client.loop.advance(4)
+    assert stream.is_closing
+    assert stream.reason.name == "input_timeout"
+    client.vanish()
+    await context.shared.stop()
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_silent_program_whose_client_sends_little_has_its_whole_time() -> None:
+    context = make_context("exec", command=["sleep", "1000"], write_timeout=5, max_time=60)
+    client = connect("exec", context)
+    client.send(b"little")
+    client.loop.advance(59)
+    stream: Any = client.protocol
+    assert not stream.is_closing
+    client.loop.advance(2)
+    assert stream.reason.name == "max_time"
     client.vanish()
     await context.shared.stop()

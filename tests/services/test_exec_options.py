@@ -13,8 +13,9 @@ from sockd.access.reasons import because
 from sockd.config.document import ConfigError
 from sockd.formats.quotes import builtin_quotes
 from sockd.net import program
+from sockd.net.commands import ExecOptions, check
 from sockd.options.user import User
-from sockd.services.exec import ExecOptions, Programs, check
+from sockd.services.exec import Programs
 from tests.helpers import LogRecorder, connect, make_context
 from tests.processes import NOBODY
 

@@ -16,24 +16,11 @@ from flint import fmpz
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sockd.access.peer import Peer
 from sockd.formats.factors import SMALL, factors, parse_number
 from sockd.net import program
-from sockd.net.context import Context
 from sockd.net.datagram import MAX_OWED
-from sockd.services.factor import Factoring
-from tests.helpers import LogRecorder, connect, make_context, make_world, open_port, until
-from tests.memory import Client, Loop
-
-HARD = 300000000000000141592653589793238462643383319 * 700000000000000271828182845904523536028747351
-"""Two primes of 45 digits: minutes of work."""
-LARGE = b"147573952589676412927\r\n", b"193707721 761838257287\r\n"
-"""2^67 - 1, which the worker factors at once (F. N. Cole, 1903)."""
-OTHER_LARGE = b"18446744073709551617\n", b"274177 67280421310721\r\n"
-"""2^64 + 1 (the sixth Fermat number)."""
-LATE = b"error: not done within 5s\r\n"
-BUSY = b"error: busy\r\n"
-HARD_LINE = b"%d\n" % HARD
+from tests.helpers import LogRecorder, make_context, open_port, until
+from tests.services.factoring import BUSY, HARD_LINE, LARGE, LATE, OTHER_LARGE, Place
 
 # arithmetic
 
@@ -127,44 +114,6 @@ def test_any_line_is_a_number_or_one_of_three_mistakes(line: bytes) -> None:
 # the worker: a real process, on a loop whose time the test moves
 
 
-class Place:
-    """A factor instance, its clients, and the worker behind it."""
-
-    def __init__(self, **table: Any) -> None:
-        self.loop = Loop()
-        table = {"max_digits": 95, **table}
-        self.context: Context[Any, Any] = make_context("factor", make_world(self.loop), **table)
-        self.factoring: Factoring = self.context.shared
-
-    def client(self, *lines: bytes) -> Client:
-        """A client that has sent these lines."""
-        client = connect("factor", self.context, Peer("127.0.0.1", 50_007))
-        client.send(*lines)
-        return client
-
-    async def come_to(self, condition: Any) -> None:
-        """Let the worker and the loop go on until it is so."""
-
-        def settled() -> bool:
-            self.loop.settle()
-            return bool(condition())
-
-        await until(settled)
-
-    async def receive(self, client: Client, answer: bytes) -> None:
-        """Wait for an answer; what came must be this."""
-        await self.come_to(lambda: len(client.received) >= len(answer))
-        assert client.received == answer
-
-    @property
-    def worker(self) -> int:
-        """The process of the worker."""
-        worker = self.factoring._worker
-        assert worker is not None
-        assert worker.pid is not None
-        return worker.pid
-
-
 @pytest_twisted.ensureDeferred
 async def test_a_number_that_takes_too_long_is_given_up_and_its_worker_ended(
     log: LogRecorder,
@@ -248,6 +197,7 @@ async def test_answers_of_a_connection_come_in_the_order_of_its_lines() -> None:
 async def test_a_worker_that_dies_at_work_is_an_error_and_the_next_number_is_worked_on() -> None:
     place = Place()
     client, other = place.client(HARD_LINE), place.client(LARGE[0])
+    await place.come_to(lambda: place.is_ready)
     os.kill(place.worker, signal.SIGKILL)
     await place.receive(client, b"error: the worker ended (signal SIGKILL)\r\n")
     await place.receive(other, LARGE[1])
@@ -264,13 +214,15 @@ async def test_a_worker_that_dies_at_rest_is_replaced() -> None:
     await place.receive(client, LARGE[1] + OTHER_LARGE[1])
 
 
-def test_where_no_process_can_be_had_large_numbers_are_told_that_it_is_busy() -> None:
+def test_where_no_process_can_be_had_large_numbers_are_told_that_it_is_busy(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     place = Place()
 
     def no_process(*_: Any, **__: Any) -> Any:
         raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
 
-    place.loop.spawnProcess = no_process
+    monkeypatch.setattr(os, "posix_spawnp", no_process)
     assert place.client(LARGE[0] + b"42\n").received == BUSY + b"2 3 7\r\n"
 
 

@@ -9,7 +9,7 @@ from attrs import frozen
 from sockd.formats.hostport import host_port
 
 
-@frozen
+@frozen(cache_hash=True)  # log lines of connections are looked up by it
 class Entrance:
     """An address that an instance listens on, as it is bound: what logs and sessions say of it."""
 

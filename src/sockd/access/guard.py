@@ -32,6 +32,9 @@ SOURCES_KEPT = 10_000
 """Sources whose rate is remembered at once; the one heard longest ago is forgotten first."""
 HOSTS_KEPT = 4096
 """Hosts for which the rules' answer is remembered, and no more: sources can be forged."""
+LOCAL_BURST_SECONDS = 10.0
+"""What a local name may be answered at once, in seconds of its rate: whoever asks for the lines of
+a file, one after the other, is not kept waiting; a loop comes to its end."""
 SWEEP_SECONDS = 1.0
 """How often open connections are looked at: timeouts are exact to this, and are free between."""
 SWEEP_AT_ONCE = 500
@@ -127,7 +130,9 @@ class Guard:
         self._sessions: dict[Session, str | None] = {}
         self._per_source: dict[str, int] = {}
         self._connects = Buckets(1, 1, SOURCES_KEPT)
+        self._connects_in_all = Buckets(1, 1, 1)
         self._answers = Buckets(1, 1, SOURCES_KEPT)
+        self._local_answers = Buckets(1, 1, SOURCES_KEPT)
         self._reports = Buckets(REPORTS_PER_SECOND, REPORTS_PER_SECOND, 1)
         self._unreported = 0
         self._sweep_call: IDelayedCall | None = None
@@ -144,8 +149,19 @@ class Guard:
         self._source = lru_cache(HOSTS_KEPT)(self._look_at_host)
         rate = limits.connect_rate
         self._connects = _refitted(self._connects, rate.per_second, max(1.0, rate.count))
+        total = limits.total_connect_rate
+        self._is_rated = not total.is_off
+        self._connects_in_all = _refitted(
+            self._connects_in_all, total.per_second, max(1.0, total.count)
+        )
         self._answers = _refitted(
             self._answers, limits.reply_rate.per_second, float(limits.reply_burst)
+        )
+        rate = limits.local_reply_rate
+        self._local_answers = _refitted(
+            self._local_answers,
+            rate.per_second,
+            max(1.0, rate.per_second * LOCAL_BURST_SECONDS),
         )
         # made here, so that refusing costs nothing
         self._full = because("max_connections", limit=limits.max_connections)
@@ -153,15 +169,18 @@ class Guard:
             "max_connections_per_source", limit=limits.max_connections_per_source
         )
         self._too_fast = because("connect_rate", limit=str(limits.connect_rate))
+        self._too_many = because("total_connect_rate", limit=str(limits.total_connect_rate))
         self._over_budget = because("reply_rate", limit=str(limits.reply_rate))
+        self._over_local_budget = because("local_reply_rate", limit=str(limits.local_reply_rate))
         self._count_sources()
 
     def _count_sources(self) -> None:
         """Count the open connections of each source: who is trusted may have changed."""
         self._per_source.clear()
         for session in self._sessions:
-            host = session.peer.host
-            self._sessions[session] = source = self._source(host) if host else None
+            peer = session.peer
+            source = self._source(peer.host) if peer.host else self._user(peer.uid)
+            self._sessions[session] = source
             if source is not None:
                 self._per_source[source] = self._per_source.get(source, 0) + 1
 
@@ -171,17 +190,19 @@ class Guard:
         """Why this peer may not connect now; None if it may. Counts the attempt."""
         if len(self._sessions) >= self.limits.max_connections:
             return self._full
-        if not peer.host:
-            return self.user_refusal(peer.uid)
-        if (reason := self._rule_against(peer.host)) is not None:
+        host = peer.host
+        reason = self._rule_against(host) if host else self.user_refusal(peer.uid)
+        if reason is not None:
             return reason
-        source = self._source(peer.host)
-        if source is None:
-            return None
-        if self._per_source.get(source, 0) >= self.limits.max_connections_per_source:
-            return self._source_full
-        if not self._connects.take(source, self.clock.seconds()):
-            return self._too_fast
+        source = self._source(host) if host else self._user(peer.uid)
+        if source is not None:
+            if self._per_source.get(source, 0) >= self.limits.max_connections_per_source:
+                return self._source_full
+            if not self._connects.take(source, self.clock.seconds()):
+                return self._too_fast
+        # at last: who is refused anyway takes nothing from the others
+        if self._is_rated and not self._connects_in_all.take("", self.clock.seconds()):
+            return self._too_many
         return None
 
     def user_refusal(self, uid: int | None) -> Reason | None:
@@ -191,8 +212,8 @@ class Guard:
 
     def admit(self, session: Session) -> None:
         """Count an admitted connection until it has left."""
-        host = session.peer.host
-        source = self._source(host) if host else None
+        peer = session.peer
+        source = self._source(peer.host) if peer.host else self._user(peer.uid)
         if source is not None:
             self._per_source[source] = self._per_source.get(source, 0) + 1
         self._sessions[session] = source
@@ -216,6 +237,13 @@ class Guard:
     def _look_at_host(self, host: str) -> str | None:
         """What a host's connections are counted under; None if they are not."""
         return None if self._is_trusted(host) else source_key(host, *CONNECTION_SOURCE_BITS)
+
+    def _user(self, uid: int | None) -> str | None:
+        """What the connections of a user over Unix sockets are counted under; None if not at all.
+
+        The user is the kernel's word; those that it does not tell apart are one source.
+        """
+        return None if uid in self.limits.trusted_users else f"user {uid}"
 
     def when_ended(self, sessions: Iterable[Session]) -> Deferred[None]:
         """Fires when none of these connections is open any more."""
@@ -299,6 +327,16 @@ class Guard:
         source = source_key(host, *DATAGRAM_SOURCE_BITS)
         return None if self._answers.take(source, self.clock.seconds()) else self._over_budget
 
+    def local_reply_refusal(self, name: str, uid: int | None) -> Reason | None:
+        """Why a user's Unix socket of this name may not have one more answer.
+
+        By name: two services that were set on each other answer to one name each, whoever began
+        with it. By user too: several can have the same name, one after the other, and nobody is to
+        spend another's budget.
+        """
+        is_left = self._local_answers.take(f"{uid} {name}", self.clock.seconds())
+        return None if is_left else self._over_local_budget
+
     # what was refused
 
     def refuse(self, peer: Peer, reason: Reason, entrance: Entrance | None = None) -> None:
@@ -318,4 +356,4 @@ def _refitted(buckets: Buckets, rate: float, burst: float) -> Buckets:
     """The same buckets where they have this rate already, else new ones."""
     if (buckets.rate, buckets.burst) == (rate, burst):
         return buckets
-    return Buckets(rate, burst, SOURCES_KEPT)
+    return Buckets(rate, burst, buckets.size)

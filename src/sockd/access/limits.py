@@ -6,6 +6,7 @@ Each is a row: name, type with its unit, default, and the reason for the default
 
 from __future__ import annotations
 
+import math
 from enum import StrEnum
 from typing import Any
 
@@ -13,7 +14,7 @@ from attrs import frozen, validators
 
 from sockd.access.prefixes import Prefix, Rules, parse_prefix
 from sockd.options.option import Change, option
-from sockd.options.units import Duration, Maximum, Rate, Size, Timeout
+from sockd.options.units import Duration, Maximum, Pace, Rate, Size, Timeout
 from sockd.options.user import User
 
 LOOPBACK = (parse_prefix("127.0.0.0/8"), parse_prefix("::1"))
@@ -26,10 +27,15 @@ class Use(StrEnum):
     LOCAL = "peers over a Unix socket"
     CONNECTIONS = "connections"
     IP_CONNECTIONS = "connections over IP"
+    LOCAL_CONNECTIONS = "connections over a Unix socket"
     HANDSHAKES = "TLS, or a proxy's header"
     LINES = "lines over a connection"
+    FRAMES = "framed messages over a connection"
+    TEXTS = "texts over a connection"
     DATAGRAMS = "datagrams that come"
     AMPLIFIES = "answers over UDP that can be longer than the question"
+    UDP_ANSWERS = "answers over UDP"
+    LOCAL_ANSWERS = "datagrams over a Unix socket"
 
 
 def _some(_: object, attribute: Any, value: Rate) -> None:
@@ -40,6 +46,11 @@ def _some(_: object, attribute: Any, value: Rate) -> None:
 def _not_off(_: object, attribute: Any, value: Rate) -> None:
     if value.is_off:
         raise ValueError(f"'{attribute.name}' cannot be off: anybody could flood others through it")
+
+
+def _seconds(_: object, attribute: Any, value: Pace) -> None:
+    if value.per < 1:
+        raise ValueError(f"'{attribute.name}' is for a span of 1 s at least: {value} is not seen")
 
 
 @frozen
@@ -75,6 +86,12 @@ class Limits:
         applies={Use.LOCAL},
         change=Change.NEW_CONNECTIONS,
     )
+    trusted_users: tuple[User, ...] = option(
+        (),
+        "users whose connections over a Unix socket are free of the limits that count per source",
+        applies={Use.LOCAL_CONNECTIONS},
+        change=Change.NEW_CONNECTIONS,
+    )
     max_connections: int = option(
         1000,
         "open connections of the instance",
@@ -84,16 +101,25 @@ class Limits:
     )
     max_connections_per_source: Maximum = option(
         Maximum(20),
-        'open connections of one source: an IPv4 address, an IPv6 /64; "off": any number',
+        "open connections of one source: an IPv4 address, an IPv6 /64, or a user on a Unix socket; "
+        '"off": any number',
         validator=validators.ge(1),
-        applies={Use.IP_CONNECTIONS},
+        applies={Use.CONNECTIONS},
         change=Change.NEW_CONNECTIONS,
     )
     connect_rate: Rate = option(
         Rate(50, 1),
         'new connections of one source; as many may come at once; "off": any number',
         validator=_some,
-        applies={Use.IP_CONNECTIONS},
+        applies={Use.CONNECTIONS},
+        change=Change.NEW_CONNECTIONS,
+    )
+    total_connect_rate: Rate = option(
+        Rate(math.inf, 1),
+        "new connections of the instance in all, trusted ones too, so that many sources together "
+        'are no flood; as many may come at once; "off": any number',
+        validator=_some,
+        applies={Use.CONNECTIONS},
         change=Change.NEW_CONNECTIONS,
     )
     handshake_timeout: Duration = option(
@@ -105,9 +131,34 @@ class Limits:
     )
     line_timeout: Timeout = option(
         Timeout(60),
-        'from the first byte of a line to its end: slow drips hold no connection; "off": for ever',
+        "from the first byte of a line (or framed message) to its end: slow drips hold no "
+        'connection; "off": for ever',
         validator=validators.gt(0),
-        applies={Use.LINES},
+        applies={Use.LINES, Use.FRAMES},
+        change=Change.NOW,
+    )
+    text_timeout: Timeout = option(
+        Timeout(3600),
+        "from the first byte of a text, an upload, to its end, however steadily it comes; "
+        '"off": for ever',
+        validator=validators.gt(0),
+        applies={Use.TEXTS},
+        change=Change.NOW,
+    )
+    min_rate: Pace = option(
+        Pace(0, 1),
+        'bytes, in both directions together, that each span of time must bring, such as "1k/m", '
+        "unless the client waits for us: a byte now and then holds no connection; it ends "
+        'connections that are idle for so long, too; "off": as slow as one likes',
+        validator=_seconds,
+        applies={Use.CONNECTIONS},
+        change=Change.NOW,
+    )
+    total_timeout: Timeout = option(
+        Timeout(math.inf),
+        'a connection as a whole, whatever comes and goes over it; "off": for ever',
+        validator=validators.gt(0),
+        applies={Use.CONNECTIONS},
         change=Change.NOW,
     )
     idle_timeout: Timeout = option(
@@ -151,6 +202,20 @@ class Limits:
         "answers that one source may get at once before reply_rate holds",
         validator=validators.ge(1),
         applies={Use.AMPLIFIES},
+        change=Change.NOW,
+    )
+    local_reply_rate: Rate = option(
+        Rate(100, 1),
+        "datagrams answered for one name of a Unix socket of a user, ten times as many at once: "
+        'services set on one another are soon silent; "off": any number',
+        validator=_some,
+        applies={Use.LOCAL_ANSWERS},
+        change=Change.NOW,
+    )
+    answer_broadcasts: bool = option(
+        False,
+        "answer what was sent to a broadcast address or a multicast group, as every host there may",
+        applies={Use.UDP_ANSWERS},
         change=Change.NOW,
     )
     drain: Duration = option(

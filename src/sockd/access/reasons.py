@@ -22,6 +22,7 @@ SENTENCES = {
     "max_connections": "max_connections = {limit}",
     "max_connections_per_source": "max_connections_per_source = {limit}",
     "connect_rate": "connect_rate = {limit}",
+    "total_connect_rate": "total_connect_rate = {limit}",
     # a proxy's header that is not believed
     "unlisted_proxy": "not one of the listed proxies",
     "proxy_queue": "{limit} connections wait for a header",
@@ -35,6 +36,9 @@ SENTENCES = {
     "unspecified_source": "source is the unspecified address",
     "unnamed_socket": "the peer's socket has no name to answer to",
     "own_process": "the peer is this daemon",
+    "own_name": "the peer's name is that of a socket of this daemon",
+    "local_reply_rate": "local_reply_rate = {limit}",
+    "to_many": "sent to a broadcast address or a group",
     "reply_rate": "reply_rate = {limit}",
     "answers_owed": "{limit} answers outstanding",
     "long_answer": "an answer of {size} bytes to {asked} was not sent: too long",
@@ -43,12 +47,18 @@ SENTENCES = {
     "peer_closed": "closed by the peer",
     "connection_lost": "connection lost",
     "tls_error": "TLS: {detail}",
+    "tls_records": "TLS: more than {limit} records without data",
+    "handshake_ended": "left before the TLS handshake was done",
     "system_error": "{detail}",
     "handshake_timeout": "no handshake within {limit}",
     "idle_timeout": "idle for {limit}",
     "write_timeout": "nothing taken for {limit}",
     "answer_timeout": "error: no answer within {limit}",
     "line_timeout": "error: no end of line within {limit}",
+    "frame_timeout": "no end of a message within {limit}",
+    "text_timeout": "error: no end of text within {limit}",
+    "total_timeout": "open for {limit}",
+    "min_rate": "slower than {limit}",
     "max_line": "error: line longer than {limit} bytes",
     "max_frame": "error: frame longer than {limit} bytes",
     "max_text": "error: text longer than {limit} bytes",
@@ -59,6 +69,7 @@ SENTENCES = {
     # a program that a connection ran
     "program_ended": "the program ended ({status})",
     "max_time": "max_time",
+    "input_timeout": "the program took nothing for {limit}",
     "max_children": "error: busy",
     "no_process": "error: busy ({detail})",
     # an address that is not listened on
@@ -95,6 +106,7 @@ SENTENCES = {
         "bursts may lose datagrams; raise net.core.rmem_max"
     ),
     "no_program": "{detail}: quotations are sent instead",
+    "runaways": "programs that leave their group are not ended: {detail}",
     "no_urgent_data": "no urgent data on {where}: clients stop a text by ABORT alone",
     "no_worker": '{detail}: numbers of 2^64 and more are answered "error: busy"',
     "processes_of_root": "processes does not bind a program that runs as root: give it a user",
@@ -121,7 +133,7 @@ def _is_whole(reason: Reason, _: Attribute[Mapping[str, Any]], values: Mapping[s
         raise ValueError(f"{reason.name} has the fields {sorted(_FIELDS[reason.name])}")
 
 
-@frozen
+@frozen(cache_hash=True)  # log lines of connections are looked up by it
 class Reason:
     """A row of the table, filled in: `str` is its sentence. Raises ValueError for what is none."""
 

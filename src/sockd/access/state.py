@@ -19,6 +19,8 @@ class DaemonState:
     """UDP ports that the daemon listens on, with how many sockets: none is ever answered."""
     _udp_families: Counter[tuple[bool, int]] = Factory(Counter)
     """The same by whether it is over IPv6, and port."""
+    local_names: Counter[str] = Factory(Counter)
+    """Names of Unix sockets that the daemon takes datagrams at: none is ever answered."""
     sessions: int = 0
     """How many sessions there have been: the number of the latest."""
     _warned: set[str] = Factory(set)
@@ -35,6 +37,15 @@ class DaemonState:
             del self.udp_ports[port]
         self._udp_families.subtract([(False, port)] * ipv4 + [(True, port)] * ipv6)
         self._udp_families = +self._udp_families
+
+    def open_local_name(self, name: str) -> None:
+        """A Unix datagram socket of ours has this name."""
+        self.local_names[name] += 1
+
+    def close_local_name(self, name: str) -> None:
+        """It is closed."""
+        self.local_names[name] -= 1
+        self.local_names = +self.local_names
 
     def may_send_from(self, host: str, port: int) -> bool:
         """Whether a datagram from there can be one of the daemon's own: nobody sends over IPv4 from

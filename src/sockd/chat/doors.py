@@ -20,7 +20,7 @@ from sockd.formats.chat.events import MAX_EVENT
 from sockd.formats.frames import FrameBuffer
 from sockd.listen.sockets import aim
 from sockd.net.context import Context
-from sockd.net.datagram import Datagram, Datagrams
+from sockd.net.datagram import ANY_SIZE, Datagram, Datagrams
 from sockd.net.states import Hold
 from sockd.net.stream import Stream
 from sockd.reactor.ancillary import Wanted
@@ -102,6 +102,8 @@ class _Sending:
 class UdpDoor(Datagrams):
     """Datagrams: each member is sent its own."""
 
+    hears_all = True
+    quick_bytes = ANY_SIZE
     wants_told = Wanted.INTERFACE
     context: Context[Any, ChatServer]
 
@@ -318,6 +320,7 @@ class GroupDoor(UdpDoor):
 class StreamDoor(Stream):
     """A connection: events, each behind its length. It is who speaks; its end logs off."""
 
+    reads_frames = True
     context: Context[Any, ChatServer]
     lost = 0
     """Events that it was not sent, because it did not read those before."""
@@ -344,6 +347,7 @@ class StreamDoor(Stream):
         """Its turn: what has come, until the time is over. A flood must not keep others waiting."""
         clock, server = self.context.clock, self.context.shared
         while self._buffer.has_request and not self.is_closing:
+            self.requests += 1
             server.received(self.place, self._buffer.take())
             if clock.seconds() >= until:
                 break
@@ -360,6 +364,10 @@ class StreamDoor(Stream):
     @property
     def is_working(self) -> bool:
         return Hold.WORK in self.holds
+
+    @property
+    def is_partial(self) -> bool:
+        return self._buffer.is_partial
 
     def finished(self) -> None:
         if not self.is_working:

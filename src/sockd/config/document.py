@@ -22,6 +22,14 @@ MAX_FILE = 1024 * 1024
 """Bytes of the longest configuration file."""
 
 
+NOT_UTF8 = "not UTF-8"
+
+
+def is_utf8(text: str) -> bool:
+    """Whether a text of the command line is one, or has bytes (as surrogates) that are no UTF-8."""
+    return not any("\ud800" <= character <= "\udfff" for character in text)
+
+
 def dotted(key: Key) -> str:
     """`service.echo.listen[0]`; what is no bare key of TOML is in quotes: `service."a b"`."""
     text = ""
@@ -109,6 +117,8 @@ class Document:
 
     def set(self, assignment: str) -> None:
         """Lay `KEY.KEY=VALUE` over this one; VALUE is TOML, or a text where it is not."""
+        if not is_utf8(assignment):
+            raise ConfigError([Mistake(Place(f"--set {assignment}"), "", NOT_UTF8)])
         dotted, equals, text = assignment.partition("=")
         keys = [key.strip() for key in dotted.split(".")]
         where = Place(f"--set {assignment}")
@@ -164,6 +174,9 @@ def read(path: Path) -> Document:
     for file in files:
         document.files.append(str(file))
         where = Place(str(file), folder=str(file.parent.absolute()))
+        if not is_utf8(str(file)):
+            mistakes.append(Mistake(where, "", f"the name of the file is {NOT_UTF8}"))
+            continue
         try:
             # some editors begin a file with a mark (BOM) that is no part of the text
             text = read_file(str(file), MAX_FILE).decode("utf-8-sig")

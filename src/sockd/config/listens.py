@@ -10,7 +10,7 @@ from attrs import evolve
 
 from sockd.config.checker import Checker
 from sockd.config.document import Key
-from sockd.listen.sockets import path_mistake
+from sockd.listen.socket_files import path_mistake
 from sockd.listen.strings import Listen, expand
 from sockd.net import tls
 from sockd.options.files import absolute

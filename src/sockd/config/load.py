@@ -10,7 +10,16 @@ from typing import Any
 
 from sockd.config.annotated import default_config
 from sockd.config.build import build
-from sockd.config.document import ConfigError, Document, Mistake, Place, parse, read
+from sockd.config.document import (
+    NOT_UTF8,
+    ConfigError,
+    Document,
+    Mistake,
+    Place,
+    is_utf8,
+    parse,
+    read,
+)
 from sockd.config.settings import Settings
 from sockd.options.runtime import runtime_directory
 from sockd.service import Found, Kind
@@ -42,6 +51,8 @@ def load_alone(
     if kind_name not in found.kinds:
         why = found.broken.get(f"sockd.services.{kind_name}", "there is no such kind of service")
         raise ConfigError([Mistake(Place(), kind_name, why)])
+    if wrong := [text for text in listen if not is_utf8(text)]:
+        raise ConfigError([Mistake(Place(f"--listen {text}"), "", NOT_UTF8) for text in wrong])
     kind: Kind = found.kinds[kind_name]
     table: dict[str, Any] = {"kind": kind_name}
     if listen:

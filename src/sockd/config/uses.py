@@ -10,13 +10,14 @@ from sockd.access.limits import Limits, Use
 from sockd.listen.strings import Listen
 from sockd.service import Door, Kind
 
-_IP_CONNECTIONS = frozenset({Use.IP, Use.CONNECTIONS, Use.IP_CONNECTIONS, Use.LINES})
+_CONNECTIONS = frozenset({Use.CONNECTIONS, Use.LINES, Use.FRAMES, Use.TEXTS})
+_IP_CONNECTIONS = _CONNECTIONS | {Use.IP, Use.IP_CONNECTIONS}
 _BY_TRANSPORT = {
     "tcp": _IP_CONNECTIONS,
     "tls": _IP_CONNECTIONS | {Use.HANDSHAKES},
-    "unix": frozenset({Use.LOCAL, Use.CONNECTIONS, Use.LINES}),
-    "udp": frozenset({Use.IP, Use.DATAGRAMS, Use.AMPLIFIES}),
-    "unixgram": frozenset({Use.LOCAL, Use.DATAGRAMS}),
+    "unix": _CONNECTIONS | {Use.LOCAL, Use.LOCAL_CONNECTIONS},
+    "udp": frozenset({Use.IP, Use.DATAGRAMS, Use.AMPLIFIES, Use.UDP_ANSWERS}),
+    "unixgram": frozenset({Use.LOCAL, Use.DATAGRAMS, Use.LOCAL_ANSWERS}),
     "multicast": frozenset[Use](),
 }
 
@@ -45,10 +46,18 @@ def uses_at(kind: Kind, listens: Iterable[Listen]) -> frozenset[Use]:
 
 def _uses(door: Door, transport: str) -> frozenset[Use]:
     found = _BY_TRANSPORT[transport]
-    if door.stream is None or not door.stream.reads_lines:
-        found -= {Use.LINES}
+    reads = {
+        Use.LINES: door.stream is not None and door.stream.reads_lines,
+        Use.FRAMES: door.stream is not None and door.stream.reads_frames,
+        Use.TEXTS: door.stream is not None and door.stream.reads_texts,
+    }
+    found -= {use for use, does in reads.items() if not does}
     if door.datagram is None or not door.datagram.amplifies:
         found -= {Use.AMPLIFIES}
+    if door.datagram is None or not door.datagram.answers:
+        found -= {Use.UDP_ANSWERS, Use.LOCAL_ANSWERS}
+    elif door.datagram.hears_all:
+        found -= {Use.UDP_ANSWERS}
     return found
 
 

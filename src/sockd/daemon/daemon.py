@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from random import SystemRandom
 from typing import Any
 
@@ -20,11 +22,13 @@ from sockd.config.settings import InstanceSettings, Settings
 from sockd.daemon.instance import InstanceError, Preparation, RunningInstance, make_instance
 from sockd.daemon.plan import Identity, InstancePlan, Plan, plan
 from sockd.listen.listen import Listen
+from sockd.listen.runtime import give_runtime_directory
 from sockd.net.certificate import Certificate, Look
 from sockd.net.context import World
 from sockd.net.listener import Listener
 from sockd.net.names import Names
 from sockd.net.stream_listener import StreamListener
+from sockd.options.runtime import runtime_directory
 
 
 class StartError(Exception):
@@ -45,6 +49,15 @@ class Daemon(Service):
         """Bind everything. Raises StartError with every failure, and then nothing is bound."""
         super().privilegedStartService()
         self.apply(plan(None, self.settings))
+
+    def hand_over(self, uid: int, gid: int) -> None:
+        """Make socket files this user's, who the process is to become and who removes them."""
+        directory = runtime_directory(os.environ, os.getuid())
+        listeners = [one for _, running in self.instances for one in running.listeners]
+        for listener in listeners:
+            listener.give(uid, gid)
+        if any(str(Path(one.listen.path).parent) == directory for one in listeners):
+            give_runtime_directory(directory, 0, uid, gid)
 
     def apply(self, plan: Plan) -> None:
         """Do what a plan says: all of it, or nothing and StartError with a line for each reason."""

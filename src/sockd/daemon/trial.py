@@ -6,7 +6,8 @@ from contextlib import ExitStack
 
 from sockd.config.settings import Settings
 from sockd.listen.listen import Listen
-from sockd.listen.sockets import ListenError, bound, failures, file_identity, unlink_own
+from sockd.listen.socket_files import remove_own
+from sockd.listen.sockets import ListenError, bound_file, failures
 from sockd.net.listener import is_fatal
 
 
@@ -27,6 +28,6 @@ def try_binding(settings: Settings) -> list[str]:
 
 
 def _hold(listen: Listen, held: ExitStack) -> None:
-    held.enter_context(bound(listen))
-    if listen.path:
-        held.callback(unlink_own, listen.path, file_identity(listen.path))
+    sock, identity = bound_file(listen)
+    held.enter_context(sock)
+    held.callback(remove_own, listen.path, identity)

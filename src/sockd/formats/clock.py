@@ -15,30 +15,45 @@ _MONTHS = b"JanFebMarAprMayJunJulAugSepOctNovDec"
 _CTIME = re.compile(rb"[A-Z][a-z]{2} ([A-Z][a-z]{2}) ([ \d]\d) (\d\d):(\d\d):(\d\d) (\d{4})")
 _ZONE = re.compile(r"[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+)*", re.ASCII)
 
+_NO_ZONE = (FileNotFoundError, IsADirectoryError, NotADirectoryError, PermissionError)
+"""Errors that say something of the name; others say something of the moment."""
+
 
 class Zone(str):
     """The name of a time zone that exists, or nothing for the local one."""
 
-    __slots__ = ()
+    __slots__ = ("_held",)
+    _held: ZoneInfo | None
+    """Kept, so that it need not be read again: descriptors may be out by then."""
 
     @classmethod
     def parse(cls, value: object) -> Zone:
         """The zone of this name. Raises ValueError where there is none."""
-        if not isinstance(value, str) or (value and not is_zone(value)):
-            raise ValueError(f"unknown time zone {value!r}, expected one such as 'Europe/Warsaw'")
-        return cls(value)
+        try:
+            if not isinstance(value, str) or (value and not is_zone(value)):
+                wanted = "expected one such as 'Europe/Warsaw'"
+                raise ValueError(f"unknown time zone {value!r}, {wanted}")
+            zone = cls(value)
+            zone._held = _zone(value) if value else None
+        except OSError as error:
+            raise ValueError(f"time zone {value!r} cannot be read: {error.strerror}") from None
+        return zone
 
 
-@lru_cache(maxsize=64)
 def is_zone(name: str) -> bool:
-    """Whether the zone database has a zone of this name."""
+    """Whether the zone database has a zone of this name. Raises OSError where that cannot be told,
+    as while there are no descriptors left."""
+    return _zone(name) is not None
+
+
+@lru_cache(maxsize=64)  # which remembers no exception
+def _zone(name: str) -> ZoneInfo | None:
     if len(name) > MAX_ZONE or not _ZONE.fullmatch(name):
-        return False
+        return None
     try:
-        ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        return False
-    return True
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, *_NO_ZONE):
+        return None
 
 
 def read_ctime(text: bytes) -> datetime:
@@ -60,4 +75,4 @@ def local_ctime(unix_seconds: float, zone: str = "") -> str:
     """C's ctime, without a newline, of a Unix time in seconds: in a zone, or the local one."""
     second = int(unix_seconds // 1)
     # without a zone, a moment in local time
-    return ctime(datetime.fromtimestamp(second, ZoneInfo(zone) if zone else None))
+    return ctime(datetime.fromtimestamp(second, _zone(zone) if zone else None))

@@ -1,15 +1,9 @@
-"""Prime factors of integers, and the lines that ask for them.
-
-`python -m sockd.formats.factors` is the worker for large numbers: it reads a number a line and
-answers its factors a line, until its input ends. It is a process of its own, so that it can be
-killed.
-"""
+"""Prime factors of integers, and the lines that ask for them."""
 
 from __future__ import annotations
 
 import math
 import re
-import sys
 
 SMALL = 2**64
 """Numbers below this are factored at once; the slowest of them takes about a millisecond."""
@@ -84,15 +78,3 @@ def is_prime(number: int) -> bool:
         else:
             return False
     return True
-
-
-def work() -> None:
-    """Answer numbers from standard input on standard output, a line each."""
-    factors(6)
-    for line in sys.stdin.buffer:
-        sys.stdout.buffer.write(factors(int(line)) + b"\n")
-        sys.stdout.buffer.flush()
-
-
-if __name__ == "__main__":
-    work()

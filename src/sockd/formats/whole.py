@@ -12,7 +12,7 @@ class TextBuffer:
     __slots__ = ("_has_ended", "_text", "fault", "limit")
 
     is_partial = False
-    """A text has no time of its own in which it must be there: the connection's idle time holds."""
+    """A text is not a line: `text_timeout` holds for it."""
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
@@ -30,6 +30,11 @@ class TextBuffer:
     def has_request(self) -> bool:
         """Whether the text is whole."""
         return self._has_ended
+
+    @property
+    def text(self) -> int:
+        """1 while the text has begun and is not whole, else 0."""
+        return int(bool(self._text) and not self._has_ended)
 
     def feed(self, data: bytes) -> None:
         """Bytes that have come."""

@@ -16,3 +16,20 @@ def make_runtime_directory(name: str) -> None:
         raise NotADirectoryError(f"{name} is not a directory")
     if found.st_uid not in (0, os.getuid()) or found.st_mode & 0o022:
         raise PermissionError(f"{name} can be written by others")
+
+
+def give_runtime_directory(name: str, of: int, uid: int, gid: int) -> None:
+    """Make it a user's, where it is that of user `of`. Raises OSError.
+
+    A daemon that begins as root and becomes somebody else gives it away to have its files removed,
+    and takes it back at its next start: while root binds there it is nobody else's.
+    """
+    try:
+        directory = os.open(name, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:
+        return  # it is to be made, or what binds there says what is wrong
+    try:
+        if os.fstat(directory).st_uid == of:
+            os.chown(f"/proc/self/fd/{directory}", uid, gid)
+    finally:
+        os.close(directory)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import errno
 import os
 import socket
-import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,7 +16,9 @@ from pathlib import Path
 from sockd.listen.address import WILDCARDS
 from sockd.listen.listen import Listen
 from sockd.listen.runtime import make_runtime_directory
+from sockd.listen.socket_files import Identity, InUseError, SocketFileError, bind_file
 from sockd.options.runtime import runtime_directory
+from sockd.reactor.sockaddr import interface_number, to_bind
 
 _SO_RCVBUFFORCE = 33
 """Linux: a receive buffer beyond net.core.rmem_max, for those who may (CAP_NET_ADMIN)."""
@@ -26,7 +27,6 @@ _SO_RCVBUFFORCE = 33
 _IPV6_ADDRESSES = Path("/proc/self/net/if_inet6")
 """Linux: this host's IPv6 addresses, a line each; there even where all of /proc but processes is
 hidden."""
-OTHER_FILE = "there is a file that is not a socket; it is left alone"
 FIRST_HANDED_OVER = 3
 """The first descriptor that a service manager hands over (SD_LISTEN_FDS_START)."""
 
@@ -62,8 +62,15 @@ def bound(listen: Listen, beside: Sequence[socket.socket] = ()) -> socket.socket
     `beside` has sockets of our own that are to go once this one is there: what they hold between
     them and this one, such as the port of a wildcard, does not stop it.
     """
+    return bound_file(listen, beside)[0]
+
+
+def bound_file(
+    listen: Listen, beside: Sequence[socket.socket] = ()
+) -> tuple[socket.socket, Identity | None]:
+    """The same, and the identity of the file that was made, if one was."""
     if listen.systemd:
-        return _inherited(listen)
+        return _inherited(listen), None
     datagram = listen.address.is_datagram
     kind = socket.SOCK_DGRAM if datagram else socket.SOCK_STREAM
     family = socket.AF_UNIX if listen.path else _family(listen.host)
@@ -71,18 +78,22 @@ def bound(listen: Listen, beside: Sequence[socket.socket] = ()) -> socket.socket
         sock = socket.socket(family, kind | socket.SOCK_NONBLOCK)
     except OSError as error:
         raise ListenError(listen, error.strerror or str(error), error.errno or 0) from None
+    identity = None
     try:
-        with _sharing_ports(sock, beside):
-            _bind(sock, listen)
-            if not datagram:
-                sock.listen(listen.terms.backlog)
+        if listen.path:
+            identity = _bind_path(sock, listen)
+        else:
+            with _sharing_ports(sock, beside):
+                _bind(sock, listen)
+                if not datagram:
+                    sock.listen(listen.terms.backlog)
     except ListenError:
         sock.close()
         raise
     except OSError as error:
         sock.close()
         raise ListenError(listen, _why(listen, error), error.errno or 0) from None
-    return sock
+    return sock, identity
 
 
 def widen(sock: socket.socket, size: int) -> int:
@@ -112,10 +123,12 @@ def aim(sock: socket.socket, interface: str, ttl: int) -> None:
 
 
 def _interface_index(address: str) -> int:
-    wanted = socket.inet_pton(socket.AF_INET6, address).hex()
+    host, _, scope = address.partition("%")
+    wanted = socket.inet_pton(socket.AF_INET6, host).hex()
+    number = interface_number(scope)
     for line in _IPV6_ADDRESSES.read_text("ascii").splitlines():
         found, index, *_ = line.split()
-        if found == wanted:
+        if found == wanted and number in (0, int(index, 16)):
             return int(index, 16)
     raise OSError(errno.EADDRNOTAVAIL, os.strerror(errno.EADDRNOTAVAIL))
 
@@ -133,9 +146,7 @@ def _family(host: str) -> socket.AddressFamily:
 
 
 def _bind(sock: socket.socket, listen: Listen) -> None:
-    if listen.path:
-        _bind_path(sock, listen)
-    elif listen.transport == "multicast":
+    if listen.transport == "multicast":
         sock.bind(("", 0))
     else:
         _bind_address(sock, listen)
@@ -169,68 +180,23 @@ def _bind_address(sock: socket.socket, listen: Listen) -> None:
         sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         if listen.host == "::" and _is_ipv6_off():
             raise ListenError(listen, "IPv6 is off on this host", errno.EADDRNOTAVAIL)
-    sock.bind((listen.host, listen.port))
+    sock.bind(to_bind(listen.host, listen.port))
 
 
-def path_mistake(path: str) -> str:
-    """Why no socket file can be made at a path, or nothing. Nothing is changed.
-
-    A socket that is there is no mistake: whether it is dead shows only when it is to be replaced.
-    """
-    directory = Path(path).parent
-    if str(directory) == runtime_directory(os.environ, os.getuid()):
-        # a start makes it, and what leads to it
-        while not directory.exists() and directory != directory.parent:
-            directory = directory.parent
+def _bind_path(sock: socket.socket, listen: Listen) -> Identity:
+    parent = str(Path(listen.path).parent)
+    if parent == runtime_directory(os.environ, os.getuid()):
+        make_runtime_directory(parent)
     try:
-        if not stat.S_ISDIR(directory.stat().st_mode):
-            return f"{directory} is not a directory"
-        found = _file_at(path)
-    except FileNotFoundError:
-        return f"{directory} is not there"
-    except OSError as error:
-        return f"{directory}: {error.strerror}"
-    if not os.access(directory, os.W_OK | os.X_OK, effective_ids=True):
-        return f"{directory} cannot be written to"
-    if found is not None and not stat.S_ISSOCK(found.st_mode):
-        return OTHER_FILE
-    return ""
-
-
-def _file_at(path: str) -> os.stat_result | None:
-    try:
-        return Path(path).lstat()
-    except FileNotFoundError:
-        return None
-
-
-def _bind_path(sock: socket.socket, listen: Listen) -> None:
-    """Bind a socket file with its mode; a dead one in its place goes, a live one stays."""
-    path = Path(listen.path)
-    if str(path.parent) == runtime_directory(os.environ, os.getuid()):
-        make_runtime_directory(str(path.parent))
-    found = _file_at(listen.path)
-    if found is not None:
-        if not stat.S_ISSOCK(found.st_mode):
-            raise ListenError(listen, OTHER_FILE)
-        if _is_alive(listen.path, sock.type):
-            holder = _holder(listen)
-            who = "this daemon listens there already"
-            if holder != _BY_US:
-                who = f"another process listens there{holder}"
-            raise ListenError(listen, who)
-        path.unlink()
-    # the mode is right from the first moment, whatever the umask: never wider, then exact
-    os.fchmod(sock.fileno(), listen.terms.mode)
-    sock.bind(listen.path)
-    path.chmod(listen.terms.mode)
-
-
-def _is_alive(path: str, kind: int) -> bool:
-    with socket.socket(socket.AF_UNIX, kind | socket.SOCK_NONBLOCK) as probe:
-        number = probe.connect_ex(path)
-    # wrong type and a full queue are signs of life too: only a refusal says that nobody is there
-    return number != errno.ECONNREFUSED
+        return bind_file(sock, listen.path, listen.terms.mode, listen.terms.backlog)
+    except SocketFileError as error:
+        raise ListenError(listen, str(error)) from None
+    except InUseError:
+        holder = _holder(listen)
+        who = "this daemon listens there already"
+        if holder != _BY_US:
+            who = f"another process listens there{holder}"
+        raise ListenError(listen, who) from None
 
 
 def _inherited(listen: Listen) -> socket.socket:
@@ -299,6 +265,8 @@ def _why(listen: Listen, error: OSError) -> str:
     reason = error.strerror or str(error)
     if error.errno == errno.EADDRINUSE:
         return f"address in use{_holder(listen)}"
+    if error.errno == errno.EINVAL and listen.host.startswith("fe80:"):
+        return f"{reason}: it is on every interface; name one, as in [{listen.host}%eth0]"
     if error.errno == errno.EACCES and not listen.path and listen.port < 1024:
         return f"{reason}: ports below 1024 need root or CAP_NET_BIND_SERVICE"
     if error.errno == errno.ENOENT:
@@ -331,21 +299,7 @@ def _is_at(connection: object, listen: Listen) -> bool:
         return address == listen.path
     if not address or getattr(connection, "status", "") not in ("LISTEN", "NONE"):
         return False
+    host = listen.host.partition("%")[0]
     return address.port == listen.port and (
-        address.ip == listen.host or address.ip in WILDCARDS or listen.host in WILDCARDS
+        address.ip == host or address.ip in WILDCARDS or host in WILDCARDS
     )
-
-
-def unlink_own(path: str, identity: tuple[int, int] | None) -> None:
-    """Remove a socket file if it is still the one that was bound here. Raises OSError."""
-    try:
-        if identity is not None and file_identity(path) == identity:
-            Path(path).unlink()
-    except FileNotFoundError:
-        return
-
-
-def file_identity(path: str) -> tuple[int, int]:
-    """Device and inode of a file."""
-    found = os.lstat(path)
-    return (found.st_dev, found.st_ino)

@@ -16,6 +16,7 @@ from sockd.access.reasons import Reason, because
 from sockd.listen.terms import Terms
 from sockd.net import tls
 from sockd.net.context import World
+from sockd.net.tls_socket import OnSocket
 
 Look = Literal["same", "changed", "unusable"]
 """What a look at the files has come to."""
@@ -36,13 +37,17 @@ class Certificate:
         self._report = report
         self._files = tls.stamps(terms)
         self._connections = tls.Connections(tls.load(terms))
-        self._factory = tls.TLSFactory(self._connections, world.reactor)
+        self._factory = tls.TLSFactory(self._connections, world.reactor, world.turns)
         self._check: LoopingCall | None = None
         self._complaint = ""
 
     def wrap(self, inner: IProtocol) -> IProtocol:
         """The TLS protocol around a service's."""
         return self._factory.wrap(inner)
+
+    def wrap_on_socket(self, inner: IProtocol) -> IProtocol:
+        """The same for a transport that can speak TLS itself."""
+        return OnSocket(self._factory, inner)
 
     def watch(self) -> None:
         """Look at the files from time to time, as often as the daemon is set to."""

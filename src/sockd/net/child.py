@@ -6,7 +6,7 @@ import os
 import signal
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 from twisted.internet.error import ConnectionAborted, ProcessDone
 from twisted.internet.interfaces import IDelayedCall, IProcessTransport, IReactorTime
@@ -20,6 +20,8 @@ from sockd.net.program import Program, environment
 
 KILL_SECONDS = 5.0
 """From the polite signal (TERM) to the last one (KILL)."""
+STOP_SECONDS = 2.0
+"""How long a stop waits until killed children are reaped: one that became another user may live."""
 SAID_BYTES = 1024
 """Bytes of a child's standard error that are logged; the rest is dropped."""
 
@@ -27,25 +29,39 @@ SAID_BYTES = 1024
 class Child(ProcessProtocol):
     """One child process of a peer. Override `outReceived` and `ended`."""
 
+    starts_others: ClassVar[bool] = True
+    """False for one that starts no processes, so that none need be looked for."""
+
     def __init__(self, context: Context[Any, Any], peer: Peer | str, program: Program) -> None:
         self.context = context
         self.peer = peer
         self.program = program
         self.pid: int | None = None
+        self._number: int | None = None
         self._said = b""
         self._is_reaped = False
         self._kill: IDelayedCall | None = None
 
     def start(self, extra: Mapping[str, str]) -> None:
         """Start it. Raises OSError where the host has no room for one more process."""
-        argv = self.program.prepared_argv
-        self.context.world.reactor.spawnProcess(
-            self,
-            argv[0],
-            argv,
-            env=environment(extra),
-            childFDs={0: "w", 1: "r", 2: "r"},
-        )
+        children = self.context.world.children
+        if self.starts_others:
+            self._number = children.begin()
+            extra = {**extra, **children.mark(self._number)}
+        try:
+            process = children.spawn(self, self.program.prepared_argv, environment(extra))
+        except BaseException:
+            self._is_over()
+            raise
+        if process.unwatched is not None:
+            self.kill()
+            raise process.unwatched
+
+    def _is_over(self) -> None:
+        """It has been reaped, or was never there."""
+        pid, self.pid = self.pid, None
+        if self._number is not None:
+            self.context.world.children.ended(self._number, pid)
 
     @property
     def process(self) -> Any:
@@ -79,6 +95,8 @@ class Child(ProcessProtocol):
 
     def connectionMade(self) -> None:
         self.pid = self.process.pid
+        if self._number is not None and self.pid is not None:
+            self.context.world.children.leads(self._number, self.pid)
         self.context.guard.counts["children"] += 1
         events.emit(
             "child-started",
@@ -91,31 +109,36 @@ class Child(ProcessProtocol):
     def errReceived(self, data: bytes) -> None:
         self._said = (self._said + data)[:SAID_BYTES]
 
+    def pipe_failed(self, error: OSError) -> None:
+        """A pipe cannot be watched any more: it is of no use."""
+        self.kill()
+
+    def said(self) -> str:
+        """What it has said on standard error, as it is logged."""
+        return self._said.decode("utf-8", "backslashreplace").rstrip()
+
     def processExited(self, reason: Failure) -> None:
         self._is_reaped = True
 
     def processEnded(self, reason: Failure) -> None:
-        # what it has started and left behind in its group ends with it
-        self._signal(signal.SIGKILL)
-        pid, self.pid = self.pid, None
+        pid = self.pid
+        self._is_over()
         if self._kill is not None and self._kill.active():
             self._kill.cancel()
         name, who = self.context.name, self.peer
-        if self._said:
-            text = self._said.decode("utf-8", "backslashreplace").rstrip()
+        if text := self.said():
             events.warn("child-said", service=name, peer=who, pid=pid, text=text)
         status = _status(reason)
         events.emit("child-reaped", service=name, peer=who, pid=pid, status=status)
         self.ended(status)
 
     def _signal(self, number: signal.Signals) -> None:
-        if self.pid is None:
+        # once it is reaped its number may be another's; its group has been ended by then
+        if self.pid is None or self._is_reaped:
             return
         try:
             os.killpg(self.pid, number)
         except ProcessLookupError:
-            if self._is_reaped:
-                return  # only its pipes are left, and its number may be another's by now
             # it has not come to its own session yet
             with suppress(ProcessLookupError):
                 os.kill(self.pid, number)

@@ -15,6 +15,7 @@ from sockd.access.peer import Peer
 from sockd.access.state import DaemonState
 from sockd.formats.clock import local_ctime
 from sockd.formats.template import Template
+from sockd.net.children import Children, children_of
 from sockd.net.names import Names
 from sockd.net.turns import Turns
 from sockd.net.urgent import UrgentWatch
@@ -40,6 +41,8 @@ class World:
     """What is true of the daemon and not of a process."""
     turns: Turns = Factory(lambda self: Turns(self.reactor), takes_self=True)
     """Who may work in this pass of the reactor's loop: there is one loop for all instances."""
+    children: Children = Factory(lambda self: children_of(self.reactor), takes_self=True)
+    """What starts child processes, and ends what they have started."""
     urgent: UrgentWatch = Factory(lambda self: UrgentWatch(self.reactor), takes_self=True)
     """What wakes connections for urgent data."""
 

@@ -1,12 +1,12 @@
 """The bases of datagram services: who may ask, what an answer may cost, and nothing that stops it.
 
 `Datagrams` hands a service each datagram that may come in: its bytes, who sent it, and what else is
-known of it. `Replies` stands on that: its services say what to `answer`, now or later. `Sender`
-speaks unasked.
+known of it. `Replies` stands on that: its services say what to `answer`, now or later.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, NamedTuple, cast
 
@@ -15,16 +15,16 @@ from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.protocol import DatagramProtocol
 from twisted.python.failure import Failure
 
-from sockd import events
-from sockd.access.buckets import Buckets
 from sockd.access.entrance import Entrance
 from sockd.access.peer import Peer
 from sockd.access.reasons import Reason, because
 from sockd.formats.faults import error_line
 from sockd.net.context import Context
+from sockd.net.faults import Faults
 from sockd.options.units import Duration
-from sockd.reactor.ancillary import NOTHING, Told, Wanted
+from sockd.reactor.ancillary import NOTHING, AskedOfMany, Told, Wanted
 from sockd.reactor.datagram import DatagramPort
+from sockd.reactor.mmsg import BATCH
 from sockd.reactor.sockaddr import Address
 from sockd.reactor.wire import Answer, Destination
 from sockd.reactor.wire import Datagram as Raw
@@ -32,15 +32,17 @@ from sockd.reactor.wire import Datagram as Raw
 MAX_ANSWER = 512
 """Bytes of the longest answer of a service that can answer more than it is asked (RFC 865's limit):
 with `reply_rate`, what anybody can have sent to a forged source."""
+ANY_SIZE = math.inf
+"""`quick_bytes` of a service that always is."""
 MAX_OWED = 64
 """Answers that may be outstanding at once; a datagram that would owe one more is dropped."""
 LOOK_SECONDS = 1.0
 """How often what is owed is looked at, while something is: `answer_timeout` is exact to this."""
-FAULTS_PER_SECOND = 10
-"""Faults of a port that are reported a second: anybody can send what a service fails at."""
 
 _UNNAMED = because("unnamed_socket")
 _OWN_PROCESS = because("own_process")
+_OWN_NAME = because("own_name")
+_TO_MANY = because("to_many")
 _OWED = because("answers_owed", limit=MAX_OWED)
 
 
@@ -66,6 +68,14 @@ class Datagrams(DatagramProtocol):
     amplifies: ClassVar[bool] = False
     """True: an answer can be longer than its question, so `reply_rate` and `MAX_ANSWER` hold.
     False: an answer that is longer is a fault, and is not sent."""
+    answers: ClassVar[bool] = True
+    """False: nothing ever comes back, so `local_reply_rate` does not hold."""
+    hears_all: ClassVar[bool] = False
+    """True: takes what was sent to a broadcast address or a group, too: that is how clients find
+    it. False: only where `answer_broadcasts` says so."""
+    quick_bytes: ClassVar[float] = 0
+    """Datagrams of fewer bytes than that in all cost little more than to read them, and are
+    answered at once. What is more is answered in turns that are shared with all connections."""
     wants_told: ClassVar[Wanted] = NOTHING
     """What the kernel is to tell beside each datagram: its time, the interface."""
 
@@ -75,8 +85,10 @@ class Datagrams(DatagramProtocol):
         self.context = context
         self.entrance = entrance
         self._written: list[Answer] | None = None
-        self._reports = Buckets(FAULTS_PER_SECOND, FAULTS_PER_SECOND, 1)
-        self._unreported = 0
+        self._faults = Faults(context)
+        self._rest: Sequence[Raw] = ()
+        """What waits for a turn; the port hands on nothing more meanwhile."""
+        self._idle: list[Deferred[None]] = []
 
     # what a service overrides
 
@@ -121,33 +133,105 @@ class Datagrams(DatagramProtocol):
 
     def when_answered(self) -> Deferred[None]:
         """Fires when nothing is owed any more of what is owed now."""
-        return succeed(None)
+        if not self._rest:
+            return succeed(None)
+        idle: Deferred[None] = Deferred()
+        self._idle.append(idle)
+        return idle
 
     # Twisted's side
 
     def datagramsReceived(self, batch: Sequence[Raw]) -> None:
         """The port: what came in this turn. What is sent meanwhile leaves together, in order."""
-        refusal = self._local_refusal if self.port.is_local else self._refusal
         size = 0
+        for raw in batch:
+            size += len(raw[0])
+        counts = self.context.guard.counts
+        counts["datagrams_in"] += len(batch)
+        counts["bytes_in"] += size
+        if size >= self.quick_bytes:
+            self._rest = batch
+            if not self.context.world.turns.take(self):
+                self.port.hold()
+        elif len(batch) < BATCH:
+            self._together(self._look_at, batch)
+        else:  # a flood: of fewer it would cost more to look at the clock than it tells
+            seconds = self.context.clock.seconds
+            start = seconds()
+            self._together(self._look_at, batch)
+            self.context.world.turns.charge(seconds() - start)
+
+    def stopProtocol(self) -> None:
+        self.context.world.turns.leave(self)
+        self._rest = ()
+        self._rested()
+
+    def turn(self, until: float) -> None:
+        """From `Turns`: answer until then, in seconds of the clock."""
+        try:
+            self._together(self._look_until, until)
+        finally:
+            self._turn_is_over()
+
+    def _turn_is_over(self) -> None:
+        if self.transport is None:  # a service has closed it
+            return
+        if self._rest:
+            self.port.hold()
+            self.context.world.turns.wait(self)
+        else:
+            self.port.release()
+            self._rested()
+
+    def contain(self, call: Callable[..., Any], *args: Any) -> None:
+        """From `Turns`: a fault of a datagram is known by then, and this is another one."""
+        try:
+            call(*args)
+        except Exception:  # noqa: BLE001 - it must not strand those that wait behind it
+            self._faults.crash(Peer("", 0))
+
+    def _rested(self) -> None:
+        idle, self._idle = self._idle, []
+        for waiting in idle:
+            waiting.callback(None)
+
+    def _together(self, work: Callable[..., None], *args: Any) -> None:
+        """Work, and send together what is sent meanwhile."""
         written: list[Answer] = []
         self._written = written
         try:
-            for raw in batch:
-                size += len(raw[0])
-                if (reason := refusal(raw)) is not None:
-                    self.context.guard.refuse(self._peer(raw), reason, self.entrance)
-                    continue
-                try:
-                    self._take(raw)
-                except Exception:  # noqa: BLE001 - whatever a service raises, the others go on
-                    self._fault(self._peer(raw))
+            work(*args)
         finally:
             # what ends more than a datagram, such as SystemExit, must not leave the port mute
             self._written = None
-            counts = self.context.guard.counts
-            counts["datagrams_in"] += len(batch)
-            counts["bytes_in"] += size
             self._write(written)
+
+    def _look_at(self, batch: Sequence[Raw]) -> None:
+        refusal = self._local_refusal if self.port.is_local else self._refusal
+        for raw in batch:
+            is_for_us = raw[2] is None or type(raw[2]) is not AskedOfMany or self._hears_many
+            if (reason := refusal(raw) if is_for_us else _TO_MANY) is not None:
+                self.context.guard.refuse(self._peer(raw), reason, self.entrance)
+                continue
+            try:
+                self._take(raw)
+            except Exception:  # noqa: BLE001 - whatever a service raises, the others go on
+                self._faults.crash(self._peer(raw))
+
+    def _look_until(self, until: float) -> None:
+        batch, self._rest = self._rest, ()
+        done = 0
+        try:
+            for done, raw in enumerate(batch, 1):  # noqa: B007 - `finally` uses it
+                self._look_at((raw,))
+                if self.context.clock.seconds() >= until:
+                    break
+        finally:
+            self._rest = batch[done:]
+
+    @property
+    def _hears_many(self) -> bool:
+        return self.hears_all or self.context.limits.answer_broadcasts
 
     def _take(self, raw: Raw) -> None:
         self.received(Datagram(*raw))
@@ -167,35 +251,18 @@ class Datagrams(DatagramProtocol):
         if self.context.world.state.is_own_process(pid):
             # a name can be made to lead to a socket of our own: no answer to our own answer
             return _OWN_PROCESS
-        return self.context.guard.user_refusal(uid)
+        if path in self.context.world.state.local_names:
+            return _OWN_NAME
+        guard = self.context.guard
+        if (reason := guard.user_refusal(uid)) is None and self.answers:
+            return guard.local_reply_refusal(path, uid)
+        return reason
 
     def _write(self, answers: Sequence[Answer]) -> None:
         refused = self.port.write_batch(answers)
         counts = self.context.guard.counts
         counts["datagrams_out"] += len(answers) - len(refused)
         counts["bytes_out"] += _size(answers) - _size(refused)
-
-    def _fault(self, peer: Peer) -> None:
-        """The exception that is being handled is a datagram's of this peer."""
-        if self._reports_error():
-            events.crash(self.context.name, peer)
-
-    def _failed(self, peer: Peer, reason: Reason) -> None:
-        """A peer has got no answer, for a reason that is not its own."""
-        if self._reports_error():
-            events.warn("failed", service=self.context.name, peer=peer, reason=reason)
-
-    def _reports_error(self) -> bool:
-        """Count an error. Whether it is to be reported: a flood of them must not fill the log."""
-        self.context.guard.counts["errors"] += 1
-        if not self._reports.take("", self.context.clock.seconds()):
-            self._unreported += 1
-            return False
-        if self._unreported:
-            reason = because("suppressed", count=self._unreported)
-            events.warn("warning", service=self.context.name, reason=reason)
-            self._unreported = 0
-        return True
 
 
 class Replies(Datagrams):
@@ -218,6 +285,8 @@ class Replies(Datagrams):
 
     def when_answered(self) -> Deferred[None]:
         """Fires when what is owed now is answered, late, or cancelled; not for what comes later."""
+        if self._rest:
+            return super().when_answered().addCallback(lambda _: self.when_answered())
         if not self._owed:
             return succeed(None)
         answered: Deferred[None] = Deferred()
@@ -227,6 +296,7 @@ class Replies(Datagrams):
     # Twisted's side
 
     def stopProtocol(self) -> None:
+        super().stopProtocol()
         if self._look is not None:
             self._look.cancel()
             self._look = None
@@ -290,7 +360,7 @@ class Replies(Datagrams):
             try:
                 answer.cancel()
             except Exception:  # noqa: BLE001 - whatever a service raises, the others do not notice
-                self._fault(peer)
+                self._faults.crash(peer)
 
     def _look_for_late(self) -> None:
         self._look = None
@@ -299,7 +369,7 @@ class Replies(Datagrams):
             (answer, peer) for answer, (peer, since) in self._owed.items() if now - since >= limit
         ]
         for answer, peer in late:
-            self._failed(peer, because("answer_timeout", limit=Duration(limit)))
+            self._faults.fail(peer, because("answer_timeout", limit=Duration(limit)))
             self._cancel(answer, peer)
         if self._owed and self._look is None:
             self._look = self.context.clock.callLater(LOOK_SECONDS, self._look_for_late)
@@ -310,7 +380,9 @@ class Replies(Datagrams):
             if len(answer) > MAX_ANSWER:
                 answer = error_line(f"the answer has more than {MAX_ANSWER} bytes")
         elif len(answer) > len(data):
-            self._failed(self._peer(raw), because("long_answer", size=len(answer), asked=len(data)))
+            self._faults.fail(
+                self._peer(raw), because("long_answer", size=len(answer), asked=len(data))
+            )
             return
         self.send(answer, sender, asked)
 
@@ -321,51 +393,8 @@ class Replies(Datagrams):
                 result.raiseException()
             raise TypeError(f"an answer is bytes, not {result!r}")
         except Exception:  # noqa: BLE001 - whatever a service raises, the others do not notice
-            self._fault(self._peer(raw))
+            self._faults.crash(self._peer(raw))
 
 
 def _size(datagrams: Sequence[Answer]) -> int:
     return sum(len(datagram[0]) for datagram in datagrams)
-
-
-class Sender(DatagramProtocol):
-    """Speaks unasked, to one multicast group or address; what it hears it drops."""
-
-    noisy = False
-
-    context: Context[Any, Any]
-
-    def __init__(
-        self, context: Context[Any, Any], target: Address, aim: Callable[[DatagramPort], None]
-    ) -> None:
-        self.context = context
-        self.target = target
-        self._aim = aim
-        self._is_silent = False
-
-    @property
-    def port(self) -> DatagramPort:
-        """The port, with its counters."""
-        return cast(DatagramPort, self.transport)
-
-    def datagramReceived(self, datagram: bytes, addr: Address) -> None:
-        self.context.guard.counts["datagrams_in"] += 1
-
-    def send(self, data: bytes) -> None:
-        """Send one datagram. A network that is away is reported once, and once when it is back."""
-        guard = self.context.guard
-        why = ""
-        try:
-            self._aim(self.port)
-        except OSError as error:
-            why = error.strerror or str(error)
-        if not why and not self.port.write(data, self.target):
-            why = self.port.last_error
-        if not why:
-            guard.counts["datagrams_out"] += 1
-            guard.counts["bytes_out"] += len(data)
-        if bool(why) != self._is_silent:
-            self._is_silent = bool(why)
-            reason = because("cannot_send", detail=why) if why else because("sends_again")
-            name, peer = self.context.name, Peer(*self.target)
-            events.warn("failed", service=name, peer=peer, reason=reason)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from typing import Any
 
@@ -13,8 +14,9 @@ from sockd.access.reasons import because
 from sockd.listen.listen import Listen
 from sockd.listen.sockets import aim, widen
 from sockd.net.context import Context
-from sockd.net.datagram import Datagrams, Sender
+from sockd.net.datagram import Datagrams
 from sockd.net.listener import Listener
+from sockd.net.sender import Sender
 from sockd.reactor.datagram import DatagramPort
 
 
@@ -31,6 +33,7 @@ class DatagramListener(Listener):
         super().__init__(context, listen, is_required)
         self._protocol = protocol
         self._own_port: int | None = None
+        self._own_name = ""
         self._families: dict[str, bool] = {}
 
     def adopt(self, sock: socket.socket) -> Any:
@@ -41,6 +44,9 @@ class DatagramListener(Listener):
             self._own_port = sock.getsockname()[1]
             self._families = _families(sock)
             host.state.open_udp_port(self._own_port, **self._families)
+        else:
+            self._own_name = os.fsdecode(self.entrance.path)
+            host.state.open_local_name(self._own_name)
         port.startListening()
         return port
 
@@ -48,6 +54,9 @@ class DatagramListener(Listener):
         if self._own_port is not None:
             self.context.world.state.close_udp_port(self._own_port, **self._families)
             self._own_port = None
+        if self._own_name:
+            self.context.world.state.close_local_name(self._own_name)
+            self._own_name = ""
 
     def use(self, context: Context[Any, Any]) -> None:
         super().use(context)

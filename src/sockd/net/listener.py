@@ -24,8 +24,10 @@ from sockd.access.reasons import because
 from sockd.formats.hostport import host_port
 from sockd.listen.address import WILDCARDS
 from sockd.listen.listen import Listen
-from sockd.listen.sockets import ListenError, bound, file_identity, unlink_own
+from sockd.listen.socket_files import Identity, file_identity, give, remove_own, set_mode
+from sockd.listen.sockets import ListenError, bound_file
 from sockd.net.context import Context
+from sockd.reactor.sockaddr import bound_to
 
 RETRY_SECONDS = 30.0
 """Between two tries to bind an address that may be missing."""
@@ -46,7 +48,7 @@ def entrance_of(listen: Listen, sock: socket.socket | None = None) -> Entrance:
     elif sock is not None and sock.family == socket.AF_UNIX:
         path = sock.getsockname()
     elif sock is not None and listen.transport != "multicast":
-        host, port = sock.getsockname()[:2]
+        host, port = bound_to(sock)
     return Entrance(
         listen.transport,
         host,
@@ -71,7 +73,7 @@ class Listener:
         self.port: Any = None
         self._socket: socket.socket | None = None
         self._problem: ListenError | None = None
-        self._identity: tuple[int, int] | None = None
+        self._identity: Identity | None = None
         self._retry: IDelayedCall | None = None
         self.waits_for = ""
         """Why the address cannot be had yet, while it is tried again and again."""
@@ -142,13 +144,18 @@ class Listener:
         if port is None and sock is None:
             return None
         self.released()
-        try:
-            unlink_own(self.listen.path, self._identity)
-        except OSError as error:  # the user that was changed to may not write in the directory
-            self._report("skipped", reason=because("file_left", detail=error.strerror))
+        self._remove_file()
         if sock is not None:
             sock.close()
         return None if port is None else maybeDeferred(port.stopListening)
+
+    def give(self, uid: int, gid: int) -> None:
+        """Make its socket file this user's, who the process becomes and who removes it."""
+        try:
+            if self._identity is not None:
+                give(self.listen.path, self._identity, uid, gid)
+        except OSError as error:
+            self._report("skipped", reason=because("file_left", detail=error.strerror))
 
     def take_over(self, other: Listener) -> None:
         """The socket is this listener's, and so is its file: the other only closes."""
@@ -157,6 +164,7 @@ class Listener:
 
     def drain(self) -> Deferred[Any] | None:
         """Let go of the address, after who has come to it already is let in."""
+        self._remove_file()  # before nobody listens any more: it would be another start's to take
         self.empty()
         if not self._is_handed_over:
             return self.close()
@@ -206,9 +214,7 @@ class Listener:
         self.listen = listen
         if path and self._identity is not None:
             try:
-                if file_identity(path) == self._identity:
-                    Path(path).chmod(listen.terms.mode)
-                else:
+                if not set_mode(path, self._identity, listen.terms.mode):
                     self._tell_mode_left("it has been replaced by another")
             except OSError as error:
                 self._tell_mode_left(error.strerror or str(error))
@@ -231,9 +237,7 @@ class Listener:
             # next `accept` of a Twisted port would hold the reactor
             sock.setblocking(False)
         else:
-            sock = bound(listen, beside)
-            if listen.path:
-                self._identity = file_identity(listen.path)
+            sock, self._identity = bound_file(listen, beside)
         self._socket = sock
         self._was_handed = taken_over is not None
         self.entrance = entrance_of(listen, sock)
@@ -241,15 +245,23 @@ class Listener:
             host = self.entrance.host
             self.address = host_port(host, self.entrance.port)
 
+    def _remove_file(self) -> None:
+        """Remove the socket file, if one was bound here; while it is listened on (`remove_own`)."""
+        identity, self._identity = self._identity, None
+        try:
+            remove_own(self.listen.path, identity)
+        except OSError as error:  # the user that was changed to may not write in the directory
+            self._report("skipped", reason=because("file_left", detail=error.strerror))
+
     def _open(self) -> None:
         sock, self._socket = self._socket, None
         assert sock is not None, "not prepared"
         try:
             self.port = self.adopt(sock)
         except Exception as error:  # descriptors have run out, or a service's protocol has a fault
-            sock.close()
             self.released()
-            unlink_own(self.listen.path, self._identity)
+            self._remove_file()
+            sock.close()
             if isinstance(error, ListenError):
                 raise
             if isinstance(error, OSError):

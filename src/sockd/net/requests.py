@@ -161,6 +161,7 @@ class Requests(Stream):
             pieces.close()
         awaited, self._awaited = self._awaited, None
         if awaited is not None:
+            awaited.addErrback(_nobodys)  # within a turn nobody has heard of it yet
             awaited.cancel()
         if self._made is None:
             self._go_on()
@@ -209,6 +210,11 @@ class Requests(Stream):
     def is_partial(self) -> bool:
         """A request has begun and is not whole."""
         return self.buffer.is_partial
+
+    @property
+    def text(self) -> int:  # type: ignore[override]  # a number on the class of who reads none
+        """Which text it is that has begun and is not whole; 0: none, as without texts."""
+        return int(getattr(self.buffer, "text", 0))
 
     @property
     def is_working(self) -> bool:
@@ -319,6 +325,9 @@ class Requests(Stream):
 
     def _await(self, awaited: Deferred[Any]) -> None:
         """Not before all that comes first is written: the answer may be there already."""
+        if not self._is_counted:
+            self.drop()  # it was lost while it asked
+            return
         awaited.addCallbacks(
             self._answered, self._unanswered, callbackArgs=(awaited,), errbackArgs=(awaited,)
         )
@@ -354,6 +363,10 @@ class Requests(Stream):
             self.fail(because(self.buffer.fault, limit=self.buffer.limit))
         elif self._has_ended:
             self.close()
+
+
+def _nobodys(_: Failure) -> None:
+    """What became of an answer that nobody waits for."""
 
 
 class Once(Requests):

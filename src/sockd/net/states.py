@@ -1,15 +1,17 @@
 """The states of a connection: how long each may last, and why the connection ends after that.
 
 A connection is in the first state of `STATES` that holds. Its time begins anew whenever the state
-changes, or what the state calls progress. The guard has all connections looked at once a second,
-so that no message pays for a timer.
+changes, or what the state calls progress. Whatever the state, a text and the connection as a whole
+have their time, and there may be a pace that must be kept: a byte now and then is progress, and yet
+holds nothing for ever. The guard has all connections looked at once a second, so that no message
+pays for a timer.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from enum import Enum
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from attrs import frozen
 
@@ -39,9 +41,12 @@ class Facts(Protocol):
     """It is there, its TLS handshake done."""
     is_closing: bool
     holds: frozenset[Hold]
+    since: float
+    """When it began, in seconds of the clock."""
     bytes_out: int
     requests: int
     """Requests that were taken so far."""
+    reads_frames: ClassVar[bool]
 
     @property
     def is_working(self) -> bool:
@@ -50,6 +55,14 @@ class Facts(Protocol):
     @property
     def is_partial(self) -> bool:
         """A request has begun and is not whole."""
+
+    @property
+    def text(self) -> int:
+        """Which text it is that has begun and is not whole, counted from 1; 0: none."""
+
+    @property
+    def moved(self) -> int:
+        """Bytes that were received, or taken by the peer, so far."""
 
     @property
     def transferred(self) -> int:
@@ -120,6 +133,13 @@ STATES = (
         is_told=True,
     ),
     State(
+        "frame",
+        lambda session: session.is_partial and session.reads_frames,
+        lambda limits, _: limits.line_timeout,
+        "frame_timeout",
+        lambda session: session.requests,
+    ),
+    State(
         "request",
         lambda session: session.is_partial,
         lambda limits, _: limits.line_timeout,
@@ -141,3 +161,77 @@ STATES = (
 def state_of(session: Facts) -> State:
     """The state that a connection is in."""
     return next(state for state in STATES if state.applies(session))
+
+
+@frozen
+class Overdue:
+    """Why a connection has to end now, and how."""
+
+    reason: Reason
+    is_abrupt: bool = False
+    is_told: bool = False
+
+
+class Times:
+    """What is to be remembered of a connection, to tell when its time is over."""
+
+    __slots__ = ("_moved", "_pace_since", "_progress", "_since", "_state", "_text", "_text_since")
+
+    def __init__(self, since: float) -> None:
+        self._state = STATES[0]
+        self._progress: object = None
+        self._since = since
+        self._text = 0
+        self._text_since = 0.0
+        self._pace_since: float | None = None
+        self._moved = 0
+
+    def overdue(self, session: Facts, limits: Limits, now: float) -> Overdue | None:
+        """What is over; None if nothing is. To be asked once a second or so."""
+        state = state_of(session)
+        progress = state.progress(session)
+        if (state, progress) != (self._state, self._progress):
+            self._state, self._progress, self._since = state, progress, now
+        limit = state.limit(limits, session)
+        if now - self._since >= limit:
+            return Overdue(state.because(limit), state.is_abrupt, state.is_told)
+        return (
+            self._text_overdue(session, limits, now)
+            or self._all_overdue(session, limits, now)
+            or self._too_slow(session, limits, now)
+        )
+
+    def _text_overdue(self, session: Facts, limits: Limits, now: float) -> Overdue | None:
+        text = session.text
+        if text != self._text:
+            self._text, self._text_since = text, now
+        if not text or session.is_closing or now - self._text_since < limits.text_timeout:
+            return None
+        return Overdue(because("text_timeout", limit=limits.text_timeout), is_told=True)
+
+    def _all_overdue(self, session: Facts, limits: Limits, now: float) -> Overdue | None:
+        over = now - session.since - limits.total_timeout
+        # who was asked to end has the time that it has for taking what it was sent, once
+        if over < (limits.write_timeout if session.is_closing else 0):
+            return None
+        is_abrupt = session.is_closing or not session.is_open
+        return Overdue(because("total_timeout", limit=limits.total_timeout), is_abrupt)
+
+    def _too_slow(self, session: Facts, limits: Limits, now: float) -> Overdue | None:
+        pace = limits.min_rate
+        if pace.is_off or not session.is_open:
+            self._pace_since = None
+            return None
+        begun, before = self._pace_since, self._moved
+        if begun is not None and now - begun < pace.per and not self._is_ours:
+            return None
+        self._pace_since, self._moved = now, session.moved
+        if begun is None or self._is_ours or self._moved - before >= pace.size:
+            return None
+        is_stuck = session.is_closing or Hold.PEER in session.holds
+        return Overdue(because("min_rate", limit=pace), is_stuck)
+
+    @property
+    def _is_ours(self) -> bool:
+        """Whether the peer waits for us: that is not its pace."""
+        return self._state.name == "working"

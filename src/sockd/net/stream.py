@@ -19,18 +19,14 @@ import struct
 from collections.abc import Callable
 from typing import Any, ClassVar, cast
 
-from OpenSSL import SSL
 from twisted.internet import unix
-from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.internet.interfaces import (
     IFileDescriptorReceiver,
     IHalfCloseableProtocol,
     IHandshakeListener,
     IPushProducer,
-    ISystemHandle,
 )
 from twisted.internet.protocol import Protocol, connectionDone
-from twisted.protocols.tls import TLSMemoryBIOProtocol
 from twisted.python.failure import Failure
 from zope.interface import alsoProvides, implementer
 
@@ -40,22 +36,20 @@ from sockd.access.peer import Peer
 from sockd.access.reasons import Reason, because
 from sockd.formats.faults import error_line
 from sockd.net.context import Context
-from sockd.net.progress import is_lost, taken
-from sockd.net.states import NO_HOLD, STATES, Hold, State, state_of
+from sockd.net.ended import PEER_CLOSED, why_ended
+from sockd.net.progress import ask_for_life, delivered, has_finished, is_lost, taken
+from sockd.net.states import NO_HOLD, Hold, Overdue, Times
 
 LINGER_SECONDS = 2.0
 """How long a closed peer may go on sending before it is cut off: were it cut off at once, the
 kernel would reset the connection and the peer would lose the answer it has not read yet."""
 LINGER_BYTES = 1024 * 1024
 """And how many bytes it may send in that time."""
-_HANDSHAKE = STATES[0]
 
 TRANSPORTS = ("tcp", "tls", "unix")
 """What streams go over."""
 
 DONE = because("done")
-PEER_CLOSED = because("peer_closed")
-CONNECTION_LOST = because("connection_lost")
 SERVICE_ERROR = because("service_error")
 DAEMON_STOPS = because("daemon_stops")
 
@@ -69,9 +63,16 @@ class Stream(Protocol):
     produces: ClassVar[bool] = True
     """False for services that write once: they need not be told to wait."""
     lingers: ClassVar[bool] = True
-    """False for services that speak only: closing them need not wait for what the peer sends."""
+    """False for services that speak only: closing them need not wait for what the peer sends. Over
+    TLS it does: the peer's end of TLS would meet a closed socket, and take the answer with it."""
+    takes_cut: ClassVar[bool] = True
+    """For TLS: TCP's end without TLS's own before it is a peer that has finished, too."""
     reads_lines: ClassVar[bool] = False
     """True: `max_line` and `line_timeout` bound what the peer sends. `Requests` sets it."""
+    reads_frames: ClassVar[bool] = False
+    """True: `line_timeout` bounds messages that are no lines."""
+    reads_texts: ClassVar[bool] = False
+    """True: `text_timeout` bounds what the peer sends."""
     hears: ClassVar[bool] = True
     """False for services that drop whatever comes: there is never a reason not to read."""
     bounds_itself: ClassVar[bool] = True
@@ -90,6 +91,8 @@ class Stream(Protocol):
     bytes_in: int
     bytes_out: int
     requests = 0
+    text = 0
+    """Which text it is that has begun and is not whole, counted from 1; 0: none."""
     is_open = False
     is_closing = False
     peer_finished = False
@@ -99,9 +102,7 @@ class Stream(Protocol):
     """Why it has ended or will end, where we know."""
     _is_secure = False
     _is_counted = False
-    _state: State
-    _progress: object
-    _state_since = 0.0
+    _times: Times | None
     _linger_until: float | None = None
     _linger_bytes = 0
 
@@ -111,8 +112,7 @@ class Stream(Protocol):
         self.entrance = entrance
         # Python gives an object that gets an attribute late a dictionary of 800 bytes
         self.bytes_in = self.bytes_out = 0
-        self._state = _HANDSHAKE
-        self._progress = None
+        self._times = None
 
     @classmethod
     def prepare(cls, context: Context[Any, Any], sock: socket.socket, entrance: Entrance) -> None:
@@ -146,7 +146,7 @@ class Stream(Protocol):
         if self.is_closing:
             return
         self._begin_to_close(reason)
-        if self.lingers and not self.peer_finished and not self._is_secure:
+        if (self.lingers or self._is_secure) and self.is_open and not self.peer_finished:
             self._linger_until = self.context.clock.seconds() + LINGER_SECONDS
             self._linger_bytes = self.bytes_in + LINGER_BYTES
             self.transport.loseWriteConnection()
@@ -169,6 +169,9 @@ class Stream(Protocol):
         """Deliver what is written, and end; wait for nothing else."""
         if not self.is_closing:
             self._begin_to_close(reason)
+            if self._is_secure and self.is_open:
+                # its end after ours, which TLS would wait for, is not
+                self.transport.loseWriteConnection()
         self.transport.loseConnection()
 
     def _begin_to_close(self, reason: Reason) -> None:
@@ -237,7 +240,7 @@ class Stream(Protocol):
     # Twisted's side
 
     def connectionMade(self) -> None:
-        self._is_secure = isinstance(self.transport, TLSMemoryBIOProtocol)
+        self._is_secure = self.entrance.transport == "tls"
         guard = self.context.guard
         if not self.peer.host:
             if type(self.transport) is unix.Server:
@@ -247,7 +250,7 @@ class Stream(Protocol):
                 guard.refuse(self.peer, rule, self.entrance)
                 self.abort(rule)
                 return
-        self.since = self._state_since = self.context.clock.seconds()
+        self.since = self.context.clock.seconds()
         self._is_counted = True
         guard.admit(self)
         if not self._is_secure:
@@ -310,7 +313,7 @@ class Stream(Protocol):
                     self.context.clock.seconds() - self.since,
                     self.bytes_in,
                     self.bytes_out,
-                    self.reason or _reason(reason),
+                    self.reason or why_ended(reason, is_open=self.is_open),
                 )
             self.contain(self.gone)
         finally:  # and at last: a daemon that waits for this may say that it has stopped
@@ -334,28 +337,36 @@ class Stream(Protocol):
         self.contain(self._sweep, now)
 
     def _sweep(self, now: float) -> None:
-        state = state_of(self)
-        progress = state.progress(self)
-        if (state, progress) != (self._state, self._progress):
-            self._state, self._progress, self._state_since = state, progress, now
-        limit = state.limit(self.context.limits, self)
-        if now - self._state_since >= limit:
-            self.timed_out(state, limit)
+        times = self._times
+        if times is None:  # most connections end before it is asked for
+            times = self._times = Times(self.since)
+        overdue = times.overdue(self, self.context.limits, now)
+        if overdue is not None:
+            self.timed_out(overdue)
         elif self._linger_until is not None and now >= self._linger_until:
             self._linger_until = None
             self.transport.loseConnection()
-        elif (self.peer_finished or self.holds) and not self.is_closing and is_lost(self._socket()):
+        elif (self.peer_finished or self.holds) and not self.is_closing:
             # nothing is read, so nothing else would tell
-            self.abort(PEER_CLOSED)
+            sock = self._socket()
+            if is_lost(sock):
+                self.abort(PEER_CLOSED)
+            elif self.peer_finished or has_finished(sock):
+                ask_for_life(sock)
 
-    def timed_out(self, state: State, limit: float) -> None:
-        """A state has lasted for its whole time."""
-        if state.is_abrupt:
-            self.abort(state.because(limit))
-        elif state.is_told:
-            self.fail(state.because(limit))
+    def timed_out(self, overdue: Overdue) -> None:
+        """Its time is over, in one way or another."""
+        if overdue.is_abrupt:
+            self.abort(overdue.reason)
+        elif overdue.is_told:
+            self.fail(overdue.reason)
         else:
-            self.close(state.because(limit))
+            self.close(overdue.reason)
+
+    @property
+    def moved(self) -> int:
+        """Bytes that were received, or taken by the peer, so far."""
+        return self.bytes_in + delivered(self._socket(), self.bytes_out)
 
     @property
     def transferred(self) -> int:
@@ -370,26 +381,10 @@ class Stream(Protocol):
     # the socket below
 
     def _socket(self) -> socket.socket:
-        below: Any = self.transport
-        while isinstance(below, TLSMemoryBIOProtocol):
-            below = below.transport
-        return cast(socket.socket, cast(ISystemHandle, below).getHandle())
+        # not `getHandle`, which is OpenSSL's part where TLS is spoken
+        return cast(socket.socket, self.transport.socket)
 
     def _local_peer(self) -> Peer:
         credentials = self._socket().getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
         pid, uid, _ = struct.unpack("=iII", credentials)
         return Peer("", 0, pid, uid)
-
-
-def _reason(failure: Failure) -> Reason:
-    """Why a connection ended that we did not end."""
-    if failure.check(ConnectionDone):
-        return PEER_CLOSED
-    if failure.check(ConnectionLost):
-        return CONNECTION_LOST
-    error = failure.value
-    if isinstance(error, SSL.Error) and error.args:
-        queue = error.args[0]
-        if isinstance(queue, list):  # OpenSSL's, of (library, function, reason)
-            return because("tls_error", detail=", ".join(str(entry[-1]) for entry in queue))
-    return because("system_error", detail=failure.getErrorMessage())

@@ -17,7 +17,7 @@ from sockd.listen.listen import Listen
 from sockd.listen.sockets import ListenError
 from sockd.net.certificate import Certificate
 from sockd.net.context import Context
-from sockd.net.entry import ConnectionFactory
+from sockd.net.entry import ConnectionFactory, Wrap
 from sockd.net.listener import Listener, is_fatal
 from sockd.net.stream import Stream
 from sockd.reactor.local import adopt_local_port
@@ -54,9 +54,8 @@ class StreamListener(Listener):
     def adopt(self, sock: socket.socket) -> Any:
         if self.certificate is None:
             self.certificate = self._load(self.listen)
-        wrap = None if self.certificate is None else self.certificate.wrap
         self._factory = factory = ConnectionFactory(
-            self.context, self._stream, self.entrance, wrap, self.listen.proxies
+            self.context, self._stream, self.entrance, proxies=self.listen.proxies
         )
         self._stream.prepare(self.context, sock, self.entrance)
         reactor, terms = self.context.world.reactor, self.listen.terms
@@ -66,6 +65,7 @@ class StreamListener(Listener):
             sock.listen(terms.backlog)  # one that was taken over has another queue
             port = reactor.adoptStreamPort(sock.fileno(), sock.family, factory)
         sock.close()  # the port has a duplicate
+        factory.wrap = self._wrap(port)
         if self.certificate is not None:
             self.certificate.watch()
         return port
@@ -116,8 +116,16 @@ class StreamListener(Listener):
         if old is not certificate and certificate is not None:
             certificate.watch()
         self._factory.entrance = self.entrance
-        self._factory.wrap = None if certificate is None else certificate.wrap
+        self._factory.wrap = self._wrap(self.port)
         self._factory.believe(self.listen.proxies)
+
+    def _wrap(self, port: Any) -> Wrap | None:
+        """What puts a service's protocol into TLS here."""
+        if self.certificate is None:
+            return None
+        # bytes that came behind a proxy's header were read already: OpenSSL cannot read them
+        on_socket = getattr(port, "may_secure", False) and not self.listen.proxies
+        return self.certificate.wrap_on_socket if on_socket else self.certificate.wrap
 
     def _load(self, listen: Listen) -> Certificate | None:
         if not listen.terms.key:

@@ -1,30 +1,24 @@
-"""TLS for stream services: 1.2 and later, certificates that can change, half-close."""
+"""TLS for stream services: 1.2 and later, certificates that can change."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from attrs import define, frozen
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from OpenSSL import SSL, crypto
-from twisted.internet.interfaces import (
-    IHalfCloseableProtocol,
-    IOpenSSLServerConnectionCreator,
-    IProtocol,
-    IPushProducer,
-    IReactorTime,
-    ITransport,
-)
+from twisted.internet.interfaces import IOpenSSLServerConnectionCreator, IProtocol, IReactorTime
 from twisted.internet.protocol import Factory
 from twisted.internet.ssl import CertificateOptions
-from twisted.protocols.tls import BufferingTLSTransport, TLSMemoryBIOFactory
-from twisted.python.failure import Failure
+from twisted.protocols.tls import TLSMemoryBIOFactory
 from zope.interface import implementer
 
 from sockd.listen.terms import Terms
+from sockd.net.tls_wrapper import TLSProtocol
+from sockd.net.turns import Turns
 from sockd.options.files import read_file
 
 MAX_FILE = 1024 * 1024
@@ -69,12 +63,18 @@ def load(terms: Terms) -> SSL.Context:
             caCerts=authorities,
         ).getContext()
         context.set_min_proto_version(SSL.TLS1_2_VERSION)
+        context.set_alpn_select_callback(_no_protocol)
         context.check_privatekey()
     except SSL.Error as error:
         raise ValueError(_refused(terms, error)) from None
     except (TypeError, ValueError):
         raise ValueError(f"{terms.key}: TLS has no use for a key of its kind") from None
     return context
+
+
+def _no_protocol(_: SSL.Connection, offered: list[bytes]) -> Any:
+    """A client that offers protocols (ALPN) is served all the same; Twisted would refuse it."""
+    return SSL.NO_OVERLAPPING_PROTOCOLS
 
 
 def _refused(terms: Terms, error: SSL.Error) -> str:
@@ -124,74 +124,16 @@ class Connections:
         return SSL.Connection(self.context, None)
 
 
-@implementer(IHalfCloseableProtocol)
-class TLSProtocol(BufferingTLSTransport):
-    """Twisted's TLS, with the half-close that TLS 1.3 allows.
-
-    Twisted ends the connection when the peer says that it has finished sending. Here the service is
-    told, answers what it has, and closes: `wrap` reads to end of file over TLS too.
-    """
-
-    _peer_finished = False
-
-    def dataReceived(self, data: bytes) -> None:
-        """Twisted: bytes of TLS. After its end they are nobody's, and nothing would take them."""
-        if not (self._peer_finished or self._lostTLSConnection):
-            super().dataReceived(data)
-
-    def _flushReceiveBIO(self) -> None:
-        while not self._lostTLSConnection and not self._peer_finished:
-            try:
-                data = self._tlsConnection.recv(2**15)
-            except SSL.WantReadError:
-                break
-            except SSL.ZeroReturnError:
-                self._peer_finished = True
-                # what a peer sends after its end stays with the kernel, which bounds it
-                cast(IPushProducer, self.transport).pauseProducing()
-                self._tell_finished()
-            except SSL.Error:
-                self._tlsShutdownFinished(Failure())
-            else:
-                if not self._aborted:
-                    self.wrappedProtocol.dataReceived(data)
-        self._flushSendBIO()
-
-    def _tell_finished(self) -> None:
-        inner = self.wrappedProtocol
-        if IHalfCloseableProtocol.providedBy(inner) and not self.disconnecting:
-            inner.readConnectionLost()
-        else:
-            self._shutdownTLS()
-            self._tlsShutdownFinished(None)
-
-    def _shutdownTLS(self) -> None:
-        super()._shutdownTLS()
-        if self._peer_finished:
-            # its end of TLS, which Twisted would wait for, has come or never comes
-            cast(ITransport, self.transport).loseConnection()
-
-    def readConnectionLost(self) -> None:
-        """The peer has ended TCP's half and not TLS's, as ncat does: it has finished all the same.
-
-        Somebody on the way can cut a text short so. What these services answer to a cut text
-        harms nobody, and a client that waits for its answer gets it.
-        """
-        if not self._peer_finished:
-            self._peer_finished = True
-            self._tell_finished()
-
-    def writeConnectionLost(self) -> None:
-        """Nothing of ours closes TCP's writing half alone."""
-
-
 class TLSFactory(TLSMemoryBIOFactory):
     """Wraps one protocol at a time, after the guard has let its peer in."""
 
     protocol = TLSProtocol
 
-    def __init__(self, connections: Connections, clock: IReactorTime) -> None:
+    def __init__(
+        self, connections: Connections, clock: IReactorTime, turns: Turns | None = None
+    ) -> None:
         super().__init__(connections, False, Factory(), clock)
+        self.turns = turns or Turns(clock)
 
     def wrap(self, inner: IProtocol) -> TLSProtocol:
         """The TLS protocol around a service's."""

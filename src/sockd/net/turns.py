@@ -93,7 +93,7 @@ class Turns:
                     self._run(runner)
         finally:
             # what nobody contains, such as SystemExit, must not strand the others
-            if self._line:
+            if self._line or self._spent >= PASS_SECONDS / 2:
                 self._plan()
 
     def _run(self, runner: Runnable) -> None:

@@ -10,6 +10,7 @@ import socket
 from typing import Any
 
 from twisted.internet import main, tcp
+from twisted.internet.interfaces import ISSLTransport
 from twisted.logger import Logger
 
 from sockd.net.urgent import BYTE, IS_HERE, Told, UrgentSocket, UrgentWatch
@@ -22,7 +23,7 @@ def works_on(transport: Any) -> bool:
     return (
         IS_HERE
         and isinstance(transport, tcp.Connection)
-        and not transport.TLS
+        and not ISSLTransport.providedBy(transport)
         # in memory it has no socket
         and getattr(transport.getHandle(), "type", None) == socket.SOCK_STREAM
         and transport.getHandle().family in (socket.AF_INET, socket.AF_INET6)

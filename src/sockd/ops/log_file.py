@@ -3,24 +3,34 @@
 from __future__ import annotations
 
 import os
+import select
 import stat
 import syslog
 from contextlib import suppress
 from pathlib import Path
+from typing import Protocol, TextIO
 
 _FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
 """Not blocking: a FIFO that nobody reads is an error, and no reason to stand still."""
 _PERMISSIONS = 0o777
 
 
-class LogFile:
-    """A file that is appended to, and opened anew when it was moved away (logrotate does so)."""
+class Sink(Protocol):
+    """Where lines go: an open text file, or what is like one."""
 
-    def __init__(self, path: str) -> None:
-        """Open it. Raises OSError. A new one has the mode that the umask leaves."""
-        self.path = Path(path).absolute()
-        self._descriptor, _ = _open(self.path)
-        os.set_blocking(self._descriptor, True)
+    def write(self, text: str, /) -> object:
+        """Take whole lines."""
+
+    def flush(self) -> object:
+        """Write what was taken."""
+
+
+class Output:
+    """A descriptor that is written to. What it has no characters for is escaped."""
+
+    def __init__(self, descriptor: int, encoding: str = "utf-8") -> None:
+        self._descriptor = descriptor
+        self._encoding = encoding
         self._is_torn = False
         self._text = ""
 
@@ -31,13 +41,39 @@ class LogFile:
     def flush(self) -> None:
         """Write what was taken. Raises OSError, and then the rest of it is lost."""
         text, self._text = self._text, ""
-        left = memoryview(text.encode("utf-8", "backslashreplace"))
+        left = memoryview(text.encode(self._encoding, "backslashreplace"))
         if self._is_torn and left:
             left = memoryview(b"\n" + left)
         while left:
-            written = os.write(self._descriptor, left)
+            try:
+                written = os.write(self._descriptor, left)
+            except BlockingIOError:  # somebody who shares it has it so
+                writable = select.poll()
+                writable.register(self._descriptor, select.POLLOUT)
+                writable.poll()
+                continue
             self._is_torn = left[written - 1] != ord("\n")
             left = left[written:]
+
+
+def output(stream: TextIO) -> Sink:
+    """What writes to the descriptor of a stream, past its buffer, which Python would write at its
+    end; the stream itself where it has none."""
+    try:
+        return Output(stream.fileno(), stream.encoding)
+    except (OSError, ValueError):
+        return stream
+
+
+class LogFile(Output):
+    """A file that is appended to, and opened anew when it was moved away (logrotate does so)."""
+
+    def __init__(self, path: str) -> None:
+        """Open it. Raises OSError. A new one has the mode that the umask leaves."""
+        self.path = Path(path).absolute()
+        descriptor, _ = _open(self.path)
+        os.set_blocking(descriptor, True)
+        super().__init__(descriptor)
 
     def reopen(self) -> None:
         """Go on in the file that is at the path now. Raises OSError, and then goes on in the old.

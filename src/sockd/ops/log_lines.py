@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from json.encoder import encode_basestring_ascii as quoted
 from math import isfinite
 from operator import itemgetter
 from string import Formatter
-from typing import Any, cast
+from typing import Any, TypeAlias, cast
 
 from attrs import frozen
 from twisted.logger import LogEvent, LogLevel, formatEvent
 from twisted.python.failure import Failure
 
 from sockd.events import FIELDS, SENTENCES, Composed, Peer
+from sockd.formats.hostport import host_port
 from sockd.formats.text import escape
 
 MAX_LINE = 4000
 """Characters of the longest message: a peer's text is not a way to fill the disk."""
-_PARTS_KEPT = 256
+_PARTS_KEPT = 1024
 """Fields whose JSON is remembered: names of services, addresses and reasons are few."""
 _INFO = LogLevel.info
 
@@ -147,7 +148,12 @@ def _second(unix_seconds: int) -> str:
     return datetime.fromtimestamp(unix_seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
-# the two lines of every connection: what `as_text` and `as_json` come to, in a third of their time
+Opening: TypeAlias = tuple[float, str, int, Composed, Peer]
+"""The time, and what `events.opened` is told."""
+Waiting: TypeAlias = str | tuple[Callable[..., str], tuple[Any, ...]]
+"""A line, or what one is to be made of: a function and its arguments."""
+
+# the two lines of every connection: what `as_text` and `as_json` come to, in less of their time
 
 
 def _opened_sentence(service: str, peer: Peer) -> str:
@@ -183,27 +189,55 @@ def _closed_text(
 
 
 def _both_text(
-    moment: float,
-    service: str,
-    _: int,
-    __: Composed,
-    peer: Peer,
-    duration: float,
-    bytes_in: int,
-    bytes_out: int,
-    reason: Composed,
+    opening: Opening, duration: float, bytes_in: int, bytes_out: int, reason: Composed
 ) -> str:
-    who = str(peer)
-    begin = f"{service}: connection from {who}"
-    end = (
-        f"{service}: {who} closed after {duration:.3f} s, "
-        f"{bytes_in} bytes in, {bytes_out} bytes out: {reason}"
-    )
-    both = begin + end  # one look at both, whether there is anything to escape
-    if not both.isprintable() or "\\" in both or len(both) > MAX_LINE:
-        begin, end = _shown(begin), _shown(end)
-    opened, closed = int(moment * 1000), int((moment + duration) * 1000)
-    return f"{_stamp(opened)} {begin}\n{_stamp(closed)} {end}\n"
+    moment, service, connection, local, peer = opening
+    end = (moment + duration, service, connection, local, peer)
+    return _opened_text(*opening) + _closed_text(*end, duration, bytes_in, bytes_out, reason)
+
+
+_NONE_BEFORE: tuple[str, Any, str] = ("", None, "")
+
+
+def _many_text(waiting: Sequence[Waiting]) -> list[str]:
+    lines: list[str] = []
+    add, before = lines.append, _NONE_BEFORE
+    common: tuple[str, str, str] | None = None
+    for one in waiting:
+        if isinstance(one, str):
+            add(one)
+            continue
+        make, told = one
+        if make is not _both_text:
+            add(make(*told))
+            continue
+        (moment, service, _, _, peer), duration, came, left, reason = told
+        now = (service, reason, peer.host)
+        if now != before:
+            before, common = now, _shown_once(*now)
+        if common is None:
+            add(make(*told))
+            continue
+        name, who, why = common
+        who = f"{who}{peer.port}"
+        add(
+            f"{_stamp(int(moment * 1000))} {name}: connection from {who}\n"
+            f"{_stamp(int((moment + duration) * 1000))} {name}: {who} closed after "
+            f"{duration:.3f} s, {came} bytes in, {left} bytes out: {why}\n"
+        )
+    return lines
+
+
+@lru_cache(_PARTS_KEPT)
+def _shown_once(service: str, reason: Composed, host: str) -> tuple[str, str, str] | None:
+    """What is the same in messages of many connections; None where one could be too long.
+
+    The service, who it was for up to the port, and the reason.
+    """
+    name, why, place = _shown(service), _shown(str(reason)), _shown(host)
+    if not place or len(name) + len(why) + len(place) > MAX_LINE // 2:
+        return None
+    return name, host_port(place, 0)[:-1], why
 
 
 def _opened_json(moment: float, service: str, connection: int, local: Composed, peer: Peer) -> str:
@@ -237,12 +271,65 @@ def _closed_json(
 
 
 def _both_json(
-    moment: float, service: str, connection: int, local: Composed, peer: Peer, *end: Any
+    opening: Opening, duration: float, bytes_in: int, bytes_out: int, reason: Composed
 ) -> str:
-    closed = moment + end[0]
-    return _opened_json(moment, service, connection, local, peer) + _closed_json(
-        closed, service, connection, local, peer, *end
-    )
+    moment, service, connection, local, peer = opening
+    end = (moment + duration, service, connection, local, peer)
+    return _opened_json(*opening) + _closed_json(*end, duration, bytes_in, bytes_out, reason)
+
+
+_NOTHING_BEFORE: tuple[str, Any, Any, str] = ("", None, None, "")
+
+
+def _many_json(waiting: Sequence[Waiting]) -> list[str]:
+    lines: list[str] = []
+    add, before = lines.append, _NOTHING_BEFORE
+    common: tuple[str, str, str, str, str] | None = None
+    for one in waiting:
+        if isinstance(one, str):
+            add(one)
+            continue
+        make, told = one
+        if make is not _both_json:
+            add(make(*told))
+            continue
+        (moment, service, number, local, peer), duration, came, left, reason = told
+        now = (service, local, reason, peer.host)
+        if now != before:
+            before, common = now, _in_common(*now)
+        if common is None or peer.via is not None:
+            add(make(*told))
+            continue
+        name, who, fields, why, last = common
+        # each number is made text once: that is most of what lines cost
+        port, number, came, left = str(peer.port), str(number), str(came), str(left)
+        add(
+            f'{{"time": "{_stamp(int(moment * 1000))}", "level": "info", "event": "opened", '
+            f'"message": "{name}: connection from {who}{port}", "connection": {number}'
+            f'{fields}{port}, "service": "{name}"}}\n'
+            f'{{"time": "{_stamp(int((moment + duration) * 1000))}", "level": "info", '
+            f'"event": "closed", "message": "{name}: {who}{port} closed after {duration:.3f} s, '
+            f'{came} bytes in, {left} bytes out: {why}", '
+            f'"bytes_in": {came}, "bytes_out": {left}, "connection": {number}, '
+            f'"duration": {duration!r}{fields}{port}{last}'
+        )
+    return lines
+
+
+@lru_cache(_PARTS_KEPT)
+def _in_common(
+    service: str, local: Composed, reason: Composed, host: str
+) -> tuple[str, str, str, str, str] | None:
+    """What is the same in JSON of many connections; None where a message could be too long.
+
+    The service, who it was for in a message, fields up to the port, the reason, what comes last.
+    """
+    if (shown := _shown_once(service, reason, host)) is None:
+        return None
+    name, who, why = (quoted(part)[1:-1] for part in shown)
+    fields = f'{_parts("local", local)}, "peer_address": {quoted(_shown(host))}, "peer_port": '
+    last = f'{_parts("reason", reason)}, "service": "{name}"}}\n'
+    return name, who, fields, why, last
 
 
 def _peer_parts(peer: Peer) -> str:
@@ -265,12 +352,14 @@ class Format:
     """The line of `events.opened`: the time, and the same arguments."""
     closed: Callable[[float, str, int, Composed, Peer, float, int, int, Composed], str]
     """The line of `events.closed`."""
-    both: Callable[[float, str, int, Composed, Peer, float, int, int, Composed], str]
+    both: Callable[[Opening, float, int, int, Composed], str]
     """Both lines, of a connection in whose time nothing else was said."""
+    many: Callable[[Sequence[Waiting]], list[str]]
+    """Lines of all that waits. Raises what one of them raises."""
 
 
 FORMATS = {
-    "text": Format(as_text, _opened_text, _closed_text, _both_text),
-    "json": Format(as_json, _opened_json, _closed_json, _both_json),
+    "text": Format(as_text, _opened_text, _closed_text, _both_text, _many_text),
+    "json": Format(as_json, _opened_json, _closed_json, _both_json, _many_json),
 }
 """The log formats, by name."""

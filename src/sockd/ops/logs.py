@@ -5,21 +5,22 @@ from __future__ import annotations
 import atexit
 import re
 import signal
-import sys
 from collections.abc import Callable
+from functools import partial
 from threading import get_ident
 from time import time
-from typing import Any, Protocol
+from typing import Any
 
-from attrs import Factory, define
+from attrs import Factory, define, field
 from twisted.logger import ILogObserver, LogEvent, LogLevel, formatEvent
 from zope.interface import implementer
 
 from sockd import events
 from sockd.access.reasons import because
 from sockd.events import Composed, Peer
-from sockd.ops.log_file import LogFile
-from sockd.ops.log_lines import Format, is_ours
+from sockd.ops.log_drain import Drain
+from sockd.ops.log_file import LogFile, Sink
+from sockd.ops.log_lines import Format, Waiting, is_ours
 
 FLUSH_SECONDS = 0.01
 """How long a line may wait for others to be written with: a write for each would cost as much as
@@ -42,20 +43,13 @@ _DESCRIPTORS = re.compile(
 )
 
 
-class Sink(Protocol):
-    """Where lines go: an open text file, or what is like one."""
-
-    def write(self, text: str, /) -> object:
-        """Take whole lines."""
-
-    def flush(self) -> object:
-        """Write what was taken."""
+_NOTHING: tuple[Any, tuple[()]] = (None, ())
 
 
 @implementer(ILogObserver)
 @define(eq=False)
 class LogWriter:
-    """Writes events to a file; a file that cannot be written does not stop the daemon.
+    """Writes events to a file. Behind a `Drain` no file, however it fails, stops the daemon.
 
     Each line is written at once, until a reactor runs (`collect`): then lines wait for each other,
     but none waits behind one that somebody should look at.
@@ -66,14 +60,22 @@ class LogWriter:
     is_below_a_table: bool = False
     """True where a table has told what runs and where it listens."""
     _descriptors_at: float = 0.0
-    _is_failing: bool = False
-    _lines: list[str | tuple[Any, ...]] = Factory(list)
-    """Lines, and what lines are to be made of: a function and its arguments."""
+    _opened: Callable[..., str] = field(init=False)
+    _lines: list[Waiting] = Factory(list)
     _is_due: bool = False
     """Whether the reactor will call `_flush_due`."""
     _reactor: Any = None
     """The reactor while it runs, whose thread is `_thread`."""
     _thread: int = 0
+
+    def __attrs_post_init__(self) -> None:
+        self._opened = self.format.opened
+        if isinstance(self.file, Drain):
+            self.file.report = self._dropped
+
+    def say(self, text: str) -> None:
+        """Write lines that are no events."""
+        self._add(text)
 
     def __call__(self, event: LogEvent) -> None:
         if self._reactor is not None and get_ident() != self._thread:
@@ -89,14 +91,14 @@ class LogWriter:
                     return
         elif self.is_below_a_table and event["event"] in ("listening", "started"):
             return
-        self._add(self._line(self.format.line, event))
+        self._add(self._line(self.format.line, (event,)))
         if event.get("log_level", _INFO) is not _INFO:
             self.flush()
 
     def opened(self, service: str, connection: int, local: Composed, peer: Peer) -> None:
         """As `events.opened`, which calls this where nobody else hears."""
         # made when it is written: many in a row take half the time of as many one by one
-        self._lines.append((self.format.opened, time(), service, connection, local, peer))
+        self._lines.append((self._opened, (time(), service, connection, local, peer)))
         if not self._is_due:
             self._wait()
 
@@ -112,13 +114,14 @@ class LogWriter:
         reason: Composed,
     ) -> None:
         """As `events.closed`. It joins the line before it where that is of the same connection."""
-        lines, form = self._lines, self.format
-        end = (duration, bytes_in, bytes_out, reason)
-        last = lines[-1] if lines else ""
-        if last and last[0] is form.opened and last[3] == connection:
-            lines[-1] = (form.both, *last[1:], *end)
+        lines = self._lines
+        make, opening = lines[-1] if lines and not isinstance(lines[-1], str) else _NOTHING
+        if make is self._opened and opening[2] == connection:
+            lines[-1] = (self.format.both, (opening, duration, bytes_in, bytes_out, reason))
         else:
-            lines.append((form.closed, time(), service, connection, local, peer, *end))
+            who = (service, connection, local, peer)
+            end = (time(), *who, duration, bytes_in, bytes_out, reason)
+            lines.append((self.format.closed, end))
         if not self._is_due or len(self._lines) >= LINES_COLLECTED:
             self._wait()
 
@@ -146,35 +149,49 @@ class LogWriter:
         signal.signal(signal.SIGUSR1, lambda *_: reactor.callFromThread(self.reopen))
 
     def reopen(self) -> None:
-        """Go on in the file that is at the log's path now, a new one where it was moved away."""
+        """Go on in the file that is at the log's path now, a new one where it was moved away.
+
+        What was said before goes to the old one.
+        """
         self.flush()
-        if not isinstance(self.file, LogFile):
-            events.emit("log-kept", reason=because("no_log_file"))
+        if isinstance(self.file, Drain):
+            self.file.call(self._reopen)
+        else:
+            self._reopen()
+
+    def _reopen(self) -> None:
+        file = self.file.sink if isinstance(self.file, Drain) else self.file
+        if not isinstance(file, LogFile):
+            self._tell(events.emit, "log-kept", reason=because("no_log_file"))
             return
         try:
-            self.file.reopen()
+            file.reopen()
         except OSError as error:
-            reason = because("log_error", path=self.file.path, detail=error.strerror)
-            events.warn("log-kept", reason=reason)
+            reason = because("log_error", path=file.path, detail=error.strerror)
+            self._tell(events.warn, "log-kept", reason=reason)
         else:
-            events.emit("log-reopened", path=self.file.path)
+            self._tell(events.emit, "log-reopened", path=file.path)
+
+    def _tell(self, tell: Callable[..., None], event: str, **fields: Any) -> None:
+        """Report an event, in the thread of the reactor."""
+        if self._reactor is not None and get_ident() != self._thread:
+            self._reactor.callFromThread(partial(tell, event, **fields))
+        else:
+            tell(event, **fields)
 
     def flush(self) -> None:
-        """Write what waits. A file that cannot be written loses it, and is complained of once."""
+        """Write what waits."""
         waiting, self._lines = self._lines, []
         if not waiting:
             return
         try:
-            lines = [line if isinstance(line, str) else line[0](*line[1:]) for line in waiting]
+            lines = self.format.many(waiting)
         except Exception:  # noqa: BLE001 - whatever it is: one cannot be made, and the others can
             lines = [line if isinstance(line, str) else self._line(*line) for line in waiting]
-        try:
-            self._write(lines)
-            self._is_failing = False
-        except (OSError, ValueError) as error:
-            self._complain(error)
+        self.file.write("".join(lines))
+        self.file.flush()
 
-    def _line(self, make: Callable[..., str], *args: Any) -> str:
+    def _line(self, make: Callable[..., str], args: tuple[Any, ...]) -> str:
         """A line; where it cannot be made, one that says so: the others are not lost with it."""
         try:
             return make(*args)
@@ -188,50 +205,41 @@ class LogWriter:
                 }
             )
 
-    def _write(self, lines: list[str]) -> None:
-        try:
-            self.file.write("".join(lines))
-        except UnicodeEncodeError:  # a terminal that has not all of Unicode
-            for line in lines:
-                self._write_escaped(line)
-        self.file.flush()
-
-    def _write_escaped(self, line: str) -> None:
-        try:
-            self.file.write(line)
-        except UnicodeEncodeError:
-            self.file.write(line.encode("ascii", "backslashreplace").decode("ascii"))
-
     def _begin(self, reactor: Any) -> None:
+        if isinstance(self.file, Drain):
+            self.file.be_patient(is_patient=False)
         self._thread, self._reactor = get_ident(), reactor
         events.use_connection_log(self)
 
     def _end(self) -> None:
         events.use_connection_log(None)
         self._reactor = None
+        if isinstance(self.file, Drain):
+            self.file.be_patient(is_patient=True)
         self.flush()
 
     def _flush_due(self) -> None:
         self._is_due = False
         self.flush()
 
+    def _dropped(self, lines: int) -> str:
+        return self.format.line(_event("log-dropped", time(), lines=events.Lines(lines)))
+
     def _descriptors(self, event: LogEvent) -> LogEvent:
         now: float = event["log_time"]
         if 0 <= now - self._descriptors_at < DESCRIPTORS_SECONDS:
             return {}
         self._descriptors_at = now
-        return {
-            "log_time": now,
-            "log_level": LogLevel.warn,
-            "log_format": events.SENTENCES["descriptors"],
-            "log_namespace": "sockd",
-            "event": "descriptors",
-        }
+        return _event("descriptors", now)
 
-    def _complain(self, error: Exception) -> None:
-        if not self._is_failing:
-            self._is_failing = True
-            try:
-                sys.__stderr__.write(f"sockd: the log cannot be written: {error}\n")  # type: ignore[union-attr]
-            except (OSError, ValueError, AttributeError):
-                return  # there is nobody left to tell
+
+def _event(name: str, moment: float, **fields: Any) -> LogEvent:
+    """An event that somebody should look at, which nobody but this log hears of."""
+    return {
+        "log_time": moment,
+        "log_level": LogLevel.warn,
+        "log_format": events.SENTENCES[name],
+        "log_namespace": "sockd",
+        "event": name,
+        **fields,
+    }

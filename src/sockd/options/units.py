@@ -9,6 +9,7 @@ space between them or without one; upper or lower case is the same.
 - A size: `k`, `m`, `g`, each also with `B` or `iB` behind it, all of them powers of 1024: "4MB" is
   "4 MiB" is "4m"; without a unit, or with `B`, bytes.
 - A rate: a count, `/` or `per`, and a unit of time or a duration: "50/s", "10 per minute", "3/30s".
+- A pace, as a rate: a size for each span of time: "1k/m".
 
 `m` is minutes in a duration and 1024² in a size. Where an option may have no limit it takes "off".
 
@@ -47,6 +48,7 @@ _DURATION = re.compile(
     _FLAGS,
 )
 _SIZE = re.compile(rf"({_NUMBER}) ?(?:(?:([kmg])(?:i?b)?)|b|bytes?)?", _FLAGS)
+_PACE = re.compile(r"([^/]+?)(?: ?/ ?| per )(.+)", _FLAGS)
 _RATE = re.compile(rf"({_NUMBER})(?: ?/ ?| per )(.+)", _FLAGS)
 
 
@@ -224,6 +226,48 @@ class Rate:
     def __str__(self) -> str:
         if self.is_off:
             return OFF
-        span = str(Duration(self.per))
-        is_one = span.startswith("1") and span[1:] in _MILLISECONDS
-        return f"{_decimal(self.count)}/{span[1:] if is_one else span}"
+        return f"{_decimal(self.count)}/{_span(self.per)}"
+
+
+@frozen
+class Pace:
+    """At least so many bytes in each span of time. `off`, no bytes: as slow as one likes."""
+
+    size: Size = field(converter=Size)
+    per: float = field(converter=float, validator=_is_span)
+
+    @classmethod
+    def parse(cls, value: object) -> "Pace":
+        """Read "1k/m", "100 per 10s", or "off"."""
+        if isinstance(value, Pace):
+            return value
+        if _is_off(value):
+            return cls(0, 1)
+        wrong = _unexpected('a pace such as "1k/m" or "100/s"', value)
+        short = isinstance(value, str) and len(value) <= 2 * _LONGEST_TEXT
+        found = _PACE.fullmatch(str(value)) if short else None
+        if found is None:
+            raise wrong
+        size, span = found.groups()
+        missing = "" if span[0].isdigit() else "1"
+        try:
+            pace = cls(Size.parse(size), Duration.parse(missing + span))
+        except ValueError:
+            raise wrong from None
+        if pace.is_off:
+            raise wrong
+        return pace
+
+    @property
+    def is_off(self) -> bool:
+        """Whether nothing is demanded."""
+        return not self.size
+
+    def __str__(self) -> str:
+        return OFF if self.is_off else f"{self.size}/{_span(self.per)}"
+
+
+def _span(seconds: float) -> str:
+    """A span of time behind a `/`: one of a unit is the unit alone."""
+    span = str(Duration(seconds))
+    return span[1:] if span.startswith("1") and span[1:] in _MILLISECONDS else span

@@ -55,15 +55,17 @@ def serve(port: Any, sock: socket.socket, client: Any) -> None:
             host = socket.getnameinfo(client, socket.NI_NUMERICHOST | socket.NI_NUMERICSERV)[0]
             client = (host, *client[1:])
         protocol = port.factory.buildProtocol(port._buildAddr(client))
+        if protocol is not None:
+            number = port.sessionno
+            port.sessionno = number + 1
+            made = port.transport(sock, protocol, client, port, number, port.reactor)
     except BaseException:  # noqa: BLE001 - as Twisted: a factory's fault costs the connection
         _log.failure("error in {factory}", factory=type(port.factory).__name__)
         protocol = None
     if protocol is None:
         sock.close()
-        return
-    number = port.sessionno
-    port.sessionno = number + 1
-    start(port.transport(sock, protocol, client, port, number, port.reactor), protocol)
+    else:
+        start(made, protocol)
 
 
 def start(connection: Any, protocol: Any) -> None:
@@ -82,6 +84,8 @@ class Port(_Accepts, tcp.Port):
     """Twisted's own TCP port, with quicker connections."""
 
     transport = Connection
+    may_secure = True
+    """Whether its connections can speak TLS themselves."""
 
 
 class LocalPort(_Accepts, unix.Port):

@@ -1,7 +1,8 @@
 """What the kernel tells beside a datagram, when it was asked to (Linux).
 
-Always: how many were lost; on a wildcard address, which address was asked; on a Unix socket, who
-sent it. What else a protocol can have is `Wanted`, and comes as `Told`.
+Always: how many were lost; on a wildcard address, which address was asked, and whether others were
+asked with it; on a Unix socket, who sent it. What else a protocol can have is `Wanted`, and comes
+as `Told`.
 """
 
 from __future__ import annotations
@@ -61,6 +62,15 @@ class Told(NamedTuple):
     """The address in the datagram's header: one of ours, a multicast group or a broadcast."""
 
 
+class AskedOfMany(NamedTuple):
+    """The address that an answer leaves from, as ancillary data, of a datagram that was not sent to
+    it, but to a broadcast address or a multicast group: others may have got it as well."""
+
+    level: int
+    kind: int
+    data: bytes
+
+
 class Beside(NamedTuple):
     """What the port itself needs to know of a datagram."""
 
@@ -79,8 +89,8 @@ def ask(sock: socket.socket, wants: Wanted) -> bool:
     if sock.family not in sockaddr.SIZE:
         return False
     sock.setsockopt(socket.SOL_SOCKET, _SO_RXQ_OVFL, 1)
-    is_wildcard = sock.getsockname()[0] in ("0.0.0.0", "::")
-    if not (is_wildcard or Wanted.INTERFACE in wants):
+    host = sock.getsockname()[0]
+    if not (host in ("0.0.0.0", "::") or Wanted.INTERFACE in wants or _is_broadcast(host)):
         return False
     if sock.family == socket.AF_INET6:
         sock.setsockopt(socket.IPPROTO_IPV6, _IPV6_RECVPKTINFO, 1)
@@ -89,17 +99,36 @@ def ask(sock: socket.socket, wants: Wanted) -> bool:
     return True
 
 
+def _is_broadcast(host: str) -> bool:
+    """Whether this is a broadcast address of a network of ours: it can be bound, too."""
+    if ":" in host:
+        return False
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect((host, 9))  # which sends nothing, and is refused without SO_BROADCAST
+        except PermissionError:
+            return True
+        except OSError:  # no way leads there
+            return False
+    return False
+
+
 def read(messages: Iterable[Ancillary]) -> Beside:
     """What the port needs. Descriptors that came too are closed."""
-    asked = pid = uid = lost = None
+    asked: Ancillary | None = None
+    pid = uid = lost = None
     for level, kind, data in messages:
         if level == socket.IPPROTO_IP and kind == _IP_PKTINFO:
-            _, ours, _ = _IN_PKTINFO.unpack_from(data)
+            _, ours, header = _IN_PKTINFO.unpack_from(data)
             asked = (level, kind, _IN_PKTINFO.pack(0, ours, bytes(4)))
+            if header != ours:
+                asked = AskedOfMany(*asked)
         elif level == socket.IPPROTO_IPV6 and kind == _IPV6_PKTINFO:
             # in6_pktinfo: address, interface; nothing can be sent from a group
-            address = bytes(16) if data[0] == 0xFF else data[:16]
-            asked = (level, kind, address + data[16:20])
+            if data[0] == 0xFF:
+                asked = AskedOfMany(level, kind, bytes(16) + data[16:20])
+            else:
+                asked = (level, kind, data[:20])
         elif level == socket.SOL_SOCKET and kind == _SO_RXQ_OVFL:
             (lost,) = struct.unpack_from("=I", data)
         elif level == socket.SOL_SOCKET and kind == socket.SCM_CREDENTIALS:

@@ -20,7 +20,7 @@ from twisted.internet.interfaces import IAddress, IDelayedCall, IListeningPort, 
 from twisted.logger import Logger
 from zope.interface import implementer
 
-from sockd.reactor import unreached
+from sockd.reactor import sockaddr, unreached
 from sockd.reactor.ancillary import NOTHING, Told, Wanted
 from sockd.reactor.audience import Audience
 from sockd.reactor.clocks import ClockReading
@@ -78,6 +78,7 @@ class Turns(FileDescriptor):
     _written: list[Answer] | None = None
     _next: IDelayedCall | None = None
     _wants_more = False
+    _is_held = False
     _handed = 0
     """Batches that were handed on."""
     _log = Logger()
@@ -94,7 +95,7 @@ class Turns(FileDescriptor):
 
     def doRead(self) -> None:
         """Hand on what waits, at most `BATCH` datagrams, none after `BATCH_BYTES`."""
-        if not self.connected:
+        if not self.connected or self._is_held:
             return
         self._flush()  # where a protocol turns the reactor
         self._written = []
@@ -105,7 +106,7 @@ class Turns(FileDescriptor):
         finally:
             self._flush()
             self._written = None
-        if self._wire.has_rest and self._wants_more:
+        if self._wire.has_rest and self._wants_more and not self._is_held:
             # nothing need come any more that would make the descriptor readable
             super().stopReading()
             self._plan()
@@ -113,6 +114,8 @@ class Turns(FileDescriptor):
     def startReading(self) -> None:
         """Hand on what comes, and before that what is left of a batch."""
         self._wants_more = True
+        if self._is_held:
+            return
         if self._wire.has_rest:
             self._plan()
         else:
@@ -121,6 +124,22 @@ class Turns(FileDescriptor):
     def stopReading(self) -> None:
         """Hand on nothing more, not even what is left of a batch."""
         self._wants_more = False
+        self._pause()
+
+    def hold(self) -> None:
+        """For the protocol, which has enough to do: hand on nothing until `release`."""
+        if not self._is_held:
+            self._is_held = True
+            self._pause()
+
+    def release(self) -> None:
+        """Go on, unless reading was stopped."""
+        if self._is_held:
+            self._is_held = False
+            if self._wants_more:
+                self.startReading()
+
+    def _pause(self) -> None:
         if self._next is not None:
             self._next.cancel()
             self._next = None
@@ -241,11 +260,10 @@ class DatagramPort(Turns):
 
     def getHost(self) -> IAddress:
         """Where it listens."""
-        name = self.socket.getsockname()
         if self.is_local:
-            return UNIXAddress(name)
+            return UNIXAddress(self.socket.getsockname())
         kind = IPv6Address if self.socket.family == socket.AF_INET6 else IPv4Address
-        return kind("UDP", *name[:2])
+        return kind("UDP", *sockaddr.bound_to(self.socket))
 
     def startListening(self) -> None:
         """Begin to read."""

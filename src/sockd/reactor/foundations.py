@@ -182,6 +182,8 @@ _TABLE: dict[str, dict[str, Shape]] = {
             "_closeWriteConnection",
         ),
         "FileDescriptor.loseConnection": uses("startWriting", "stopReading", "disconnecting"),
+        "FileDescriptor._postLoseConnection": takes(),
+        "FileDescriptor.resumeProducing": uses("disconnecting", "startReading"),
         "FileDescriptor.connectionLost": takes("reason"),
         "FileDescriptor.startReading": takes(),
         "FileDescriptor.stopReading": takes(),
@@ -198,6 +200,8 @@ _TABLE: dict[str, dict[str, Shape]] = {
         "ConnectionMixin.registerProducer": takes("producer", "streaming"),
         "ConnectionMixin.unregisterProducer": takes(),
         "_BypassTLS": uses("_base", "_connection"),
+        "ClientMixin._tlsClientDefault": equals(True),
+        "ServerMixin._tlsClientDefault": equals(False),
     },
     "twisted.internet.tcp": {
         "Connection": stands_on(
@@ -205,6 +209,7 @@ _TABLE: dict[str, dict[str, Shape]] = {
         ),
         "Connection.__init__": sets("socket", "fileno", "protocol"),
         "Connection.doRead": uses("socket", "recv", "bufferSize", "_dataReceived"),
+        "Connection.writeSomeData": takes("data"),
         "Connection.readConnectionLost": takes("reason"),
         "Connection.connectionLost": uses("_closeSocket", "protocol", "socket", "fileno"),
         "Connection._closeWriteConnection": takes(),
@@ -213,6 +218,7 @@ _TABLE: dict[str, dict[str, Shape]] = {
         "_SocketCloser._closeSocket": takes("orderly"),
         "_SocketCloser._shouldShutdown": equals(True),
         "_AbortingMixin._aborting": equals(False),
+        "_AbortingMixin.abortConnection": uses("_aborting", "doRead", "doWrite", "callLater"),
         "Server": stands_on("ServerMixin", "Connection"),
         "Server.__init__": takes(*_ACCEPTED),
         "Server.getHost": uses("_addressType", "socket"),
@@ -225,6 +231,7 @@ _TABLE: dict[str, dict[str, Shape]] = {
         "Connector.__init__": takes("host", "port", "factory", "timeout", "bindAddress", "reactor"),
         "Port.__init__": takes("port", "factory", "backlog", "interface", "reactor"),
         "Port._buildAddr": takes("address"),
+        "Port._type": equals("TCP"),
         "Port._fromListeningDescriptor": takes("reactor", "fd", "addressFamily", "factory"),
         "Port._logger": has("namespace", "observer"),
         "Port._preexistingSocket": equals(None),
@@ -244,6 +251,13 @@ _TABLE: dict[str, dict[str, Shape]] = {
         "_accept": takes("logger", "accepts", "listener", "reservedFD"),
         "_reservedFD": has("reserve", "available", "__enter__", "__exit__"),
         "_getpeername": takes("skt"),
+    },
+    "twisted.protocols.tls": {
+        "TLSMemoryBIOFactory": stands_on("WrappingFactory"),
+        "TLSMemoryBIOFactory.__init__": sets("_creatorCallable", "_clock"),
+    },
+    "twisted.protocols.policies": {
+        "WrappingFactory.__init__": uses("wrappedFactory"),
     },
     "twisted.internet.unix": {
         "_SendmsgMixin.__init__": sets("_sendmsgQueue"),
@@ -279,20 +293,38 @@ _TABLE: dict[str, dict[str, Shape]] = {
     },
     "twisted.internet.base": {
         "ReactorBase._signalsFactory": takes(),
+        "ReactorBase.callLater": uses("_newTimedCalls", "_cancelCallLater", "_moveCallLaterSooner"),
+        "ReactorBase._cancelCallLater": uses("_cancellations"),
+        "ReactorBase.timeout": uses("_insertNewDelayedCalls", "_pendingTimedCalls", "seconds"),
+        "ReactorBase.runUntilCurrent": uses(
+            "_insertNewDelayedCalls", "_pendingTimedCalls", "_cancellations"
+        ),
     },
     "twisted.internet.posixbase": {
         "PosixReactorBase._signalsFactory": uses("_signalsFactory", "_MultiSignalHandling"),
         "PosixReactorBase._supportedAddressFamilies": has("__contains__"),
+        "PosixReactorBase.callLater": uses("_newTimedCalls"),
+        "PosixReactorBase.spawnProcess": uses("PTYProcess", "Process"),
+        "_DisconnectSelectableMixin._disconnectSelectable": takes(
+            "selectable", "why", "isRead", "faildict"
+        ),
+        "_NO_FILEDESC": has("args"),
     },
     "twisted.internet.asyncioreactor": {
         "AsyncioSelectorReactor": stands_on("PosixReactorBase"),
         "AsyncioSelectorReactor.__init__": uses("_asyncioEventloop"),
-        "AsyncioSelectorReactor.addReader": uses("_asyncioEventloop", "add_reader"),
-        "AsyncioSelectorReactor.addWriter": uses("_asyncioEventloop", "add_writer"),
+        "AsyncioSelectorReactor.addReader": uses("add_reader", "_readOrWrite"),
+        "AsyncioSelectorReactor.addWriter": uses("add_writer", "_readOrWrite"),
+        "AsyncioSelectorReactor._readOrWrite": uses("_disconnectSelectable", "doRead", "doWrite"),
+        "AsyncioSelectorReactor.callLater": uses("callLater", "_reschedule"),
+        "AsyncioSelectorReactor._moveCallLaterSooner": uses("_reschedule"),
+        "AsyncioSelectorReactor._reschedule": takes(),
+        "AsyncioSelectorReactor._onTimer": uses("runUntilCurrent", "_reschedule"),
         "AsyncioSelectorReactor.run": uses("_asyncioEventloop", "run_forever"),
     },
     "twisted.internet.process": {
-        "reapAllProcesses": takes(),
+        "reapProcessHandlers": has("get", "__contains__"),
+        "_BaseProcess.reapProcess": uses("waitpid", "WNOHANG", "processEnded"),
     },
     "twisted.python.context": {
         "ContextTracker.callWithContext": uses("contexts", "append", "pop"),

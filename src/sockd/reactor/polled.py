@@ -11,22 +11,39 @@ itself. All else, above all the contract of twisted.internet.interfaces, is Twis
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cache
 from select import EPOLLIN, EPOLLOUT
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet import main, tcp
 from twisted.internet.error import ConnectionDone, ConnectionLost
+from twisted.logger import Logger
 from twisted.python import context, log
 from twisted.python.failure import Failure
 from twisted.python.log import ILogContext
 
 # in the words of Twisted's reactors, which are not those of `main.CONNECTION_DONE`
+_log = Logger()
 DONE, LOST = Failure(ConnectionDone()), Failure(ConnectionLost())
 
 if TYPE_CHECKING:
     _Own = tcp.Connection
 else:
     _Own = object  # it comes last: what is here goes before it
+
+
+@cache
+def tls_on_socket() -> Any:
+    """`sockd.reactor.securing`, for whom it is too much until it is needed; None where pyOpenSSL is
+    not as it must be, which is said once."""
+    from sockd.reactor import openssl
+
+    if wrong := openssl.missing():
+        _log.warn("TLS is Twisted's own, which is slower: {wrong}", wrong=wrong)
+        return None
+    from sockd.reactor import securing
+
+    return securing
 
 
 class Polled(_Own):
@@ -37,7 +54,7 @@ class Polled(_Own):
     """What it is to be watched for."""
     watched_at = -1
     """The descriptor at which it is watched; -1 where it is not."""
-    _watched_for = 0
+    watched_for = 0
     _may_be_watched = True
     """False while `connectionMade` runs, and after the end."""
     _sends_at_once = False
@@ -53,6 +70,7 @@ class Polled(_Own):
 
     connected: int
     producer: Any
+    _tlsClientDefault: bool
 
     def startReading(self) -> None:
         """Read what comes."""
@@ -132,10 +150,25 @@ class Polled(_Own):
         self._decide()
 
     def startTLS(self, contextFactory: Any, normal: bool = True) -> None:
-        """Go on in TLS, Twisted's own, on top of this connection."""
+        """Go on in TLS: straight on the socket where that can be, else Twisted's own on top."""
+        if (securing := tls_on_socket()) is not None and securing.may_secure(self):
+            is_client = self._tlsClientDefault == normal
+            factory = securing.factory_of(contextFactory, is_client, self.reactor)
+            securing.secure(self, factory, is_client)
+            return
         self._buffer()
         super().startTLS(contextFactory, normal)
         self._decide()  # nothing goes to the socket but by TLS
+
+    def secure(self, factory: Any) -> bool:
+        """Go on in TLS straight on the socket, as a server, by the connections of a TLS factory.
+
+        False, and nothing is changed, where that cannot be. Raises what the factory raises.
+        """
+        if (securing := tls_on_socket()) is None or not securing.may_secure(self):
+            return False
+        securing.secure(self, factory, False)
+        return True
 
     def connectionLost(self, reason: Failure) -> None:
         """The connection is over."""
@@ -168,9 +201,9 @@ class Polled(_Own):
 
     def _want(self, wanted: int) -> None:
         self.wanted = wanted
-        if self._may_be_watched and wanted != self._watched_for:
+        if self._may_be_watched and wanted != self.watched_for:
             self.reactor.poller.watch(self, wanted)
-            self._watched_for = wanted
+            self.watched_for = wanted
 
     def _leave(self) -> None:
         """Be watched no more, whatever is asked for from now on."""

@@ -39,14 +39,41 @@ def _read_inet6(raw: bytes) -> Address:
     return scoped(name, scope), _PORT.unpack(port)[0]
 
 
+def interface_number(scope: str) -> int:
+    """The number of an interface that an address names, itself or by its number; 0: it names none.
+
+    Raises OSError where there is none by that name.
+    """
+    return int(scope or "0") if scope.isdecimal() or not scope else socket.if_nametoindex(scope)
+
+
+def to_bind(host: str, port: int) -> tuple[str, int] | tuple[str, int, int, int]:
+    """An address as `socket.bind` takes it: of one with an interface it needs the number.
+
+    Raises OSError where there is no such interface.
+    """
+    name, _, scope = host.partition("%")
+    return (name, port, 0, interface_number(scope)) if scope else (host, port)
+
+
+def bound_to(sock: socket.socket) -> Address:
+    """Where an Internet socket is bound, with the name of the interface where that matters."""
+    host, port, *more = sock.getsockname()
+    number = more[1] if more else 0
+    try:
+        scope = socket.if_indextoname(number) if number else ""
+    except OSError:  # it has gone meanwhile
+        scope = f"{number}"
+    return (f"{host.partition('%')[0]}%{scope}" if scope else host), port
+
+
 def _write(family: socket.AddressFamily, address: Address) -> bytes:
     host, port = address
     name, _, scope = host.partition("%")
     try:
         if family == socket.AF_INET:
             return _INET.pack(family, _PORT.pack(port), socket.inet_pton(family, host))
-        scope = scope or "0"
-        index = int(scope) if scope.isdecimal() else socket.if_nametoindex(scope)
+        index = interface_number(scope)
         return _INET6.pack(family, _PORT.pack(port), socket.inet_pton(family, name), index)
     except (OSError, struct.error):
         raise OSError(errno.EINVAL, os.strerror(errno.EINVAL)) from None

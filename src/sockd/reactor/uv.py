@@ -9,7 +9,6 @@ not installed, or the system has no epoll; `sockd.reactor.entry` looks at Twiste
 from __future__ import annotations
 
 import asyncio
-import signal
 import socket
 import time
 from collections.abc import Callable
@@ -17,22 +16,24 @@ from select import EPOLLIN, EPOLLOUT
 from typing import Any
 
 import uvloop
-from attrs import define
-from twisted.internet import process, tcp, unix
+from twisted.internet import tcp, unix
 from twisted.internet._signals import SignalHandling, _MultiSignalHandling
 from twisted.internet.address import IPv4Address, IPv6Address
-from twisted.internet.asyncioreactor import AsyncioSelectorReactor
 from twisted.internet.base import ReactorBase
 from twisted.internet.error import UnsupportedAddressFamily
 from twisted.internet.interfaces import IConnector
 from twisted.internet.main import installReactor
+from twisted.internet.posixbase import _NO_FILEDESC
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from sockd.reactor.accepting import LocalPort, Port
-from sockd.reactor.polled import Polled
+from sockd.reactor.children import Children, Unignored
+from sockd.reactor.polled import Polled, tls_on_socket
 from sockd.reactor.poller import Poller
 from sockd.reactor.stream import Client, Connection, LocalClient
+from sockd.reactor.threads import Asked
+from sockd.reactor.timers import TimedReactor
 from sockd.reactor.udp import DatagramReactor
 
 _log = Logger()
@@ -48,28 +49,7 @@ class _LocalConnector(unix.Connector):
         return LocalClient(self.address, self, self.reactor, self.checkPID)
 
 
-@define
-class _ReapChildren:
-    """Ends of child processes are noticed by a signal handler.
-
-    Twisted has the kernel write to a descriptor of its own instead; uvloop takes that place while
-    it runs.
-    """
-
-    call_soon: Callable[..., object]
-
-    def install(self) -> None:
-        """Begin; children that ended before are reaped now."""
-        signal.signal(signal.SIGCHLD, lambda *_: self.call_soon(process.reapAllProcesses))
-        signal.siginterrupt(signal.SIGCHLD, False)
-        process.reapAllProcesses()
-
-    def uninstall(self) -> None:
-        """Notice no more."""
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-
-
-class UvloopReactor(DatagramReactor, AsyncioSelectorReactor):
+class UvloopReactor(DatagramReactor, TimedReactor):
     """Twisted's reactor on a uvloop event loop of its own."""
 
     local_port = LocalPort
@@ -84,11 +64,44 @@ class UvloopReactor(DatagramReactor, AsyncioSelectorReactor):
         # moves a timer, and what takes the reactor's seconds for a date (twisted.web) gets one.
         began = time.time() - time.monotonic()
         self.seconds = lambda: began + time.monotonic()
+        self._asked = Asked(self.loop, self.seconds)
+        self._children = Children(self.loop)
         super().__init__(self.loop)
 
     def _signalsFactory(self) -> SignalHandling:
-        base = ReactorBase._signalsFactory(self)
-        return _MultiSignalHandling((base, _ReapChildren(self.loop.call_soon_threadsafe)))
+        return _MultiSignalHandling((ReactorBase._signalsFactory(self), Unignored()))
+
+    # IReactorCore, IReactorFromThreads, IReactorProcess
+
+    def iterate(self, delay: float = 0.0) -> None:
+        """Run for so many seconds; for none, what is due and has happened by now."""
+        self.runUntilCurrent()
+        if delay > 0:
+            end = self.loop.call_later(delay, self.loop.stop)
+            try:
+                self.loop.run_forever()
+            finally:
+                end.cancel()  # something else may have stopped it
+        else:
+            self.loop.stop()
+            self.loop.run_forever()
+
+    # Twisted's own two differ in the name of the first
+    def callFromThread(  # type: ignore[override]
+        self, f: Callable[..., Any], *args: object, **kwargs: object
+    ) -> None:
+        """Call a function in the thread of the reactor."""
+        self._asked.add(f, args, kwargs)
+
+    def spawnProcess(self, *args: Any, **kwargs: Any) -> Any:
+        """Start a child."""
+        child = super().spawnProcess(*args, **kwargs)
+        self.watch_child(child.pid)
+        return child
+
+    def watch_child(self, pid: int | None) -> None:
+        """Have a child reaped when it ends that was made by itself (`process.Process`)."""
+        self._children.watch(pid)
 
     # IReactorFDSet; what is polled is watched there
 
@@ -132,6 +145,20 @@ class UvloopReactor(DatagramReactor, AsyncioSelectorReactor):
         """Serve nothing any more; returns what was read from or written to, connections too."""
         return [*super().removeAll(), *self.poller.remove_all()]
 
+    def _readOrWrite(self, selectable: Any, read: bool) -> None:
+        # Twisted's own lets SystemExit through; the loop drops it, and would call again for ever
+        why: Any = None
+        if selectable.fileno() == -1:
+            why = _NO_FILEDESC
+        else:
+            try:
+                why = selectable.doRead() if read else selectable.doWrite()
+            except BaseException as error:  # noqa: BLE001 - as Twisted's others: it ends that one
+                _log.failure("Unhandled Error")
+                why = error
+        if why:
+            self._disconnectSelectable(selectable, why, read)
+
     # IReactorTCP, IReactorUNIX, IReactorSocket; what fails is raised as by Twisted's own
 
     def listenTCP(self, port: Any, factory: Any, backlog: int = 50, interface: str = "") -> Any:
@@ -143,6 +170,37 @@ class UvloopReactor(DatagramReactor, AsyncioSelectorReactor):
     ) -> IConnector:
         """Connect over TCP."""
         connector = _Connector(host, port, factory, timeout, bindAddress, self)
+        connector.connect()
+        return connector
+
+    def listenSSL(
+        self,
+        port: Any,
+        factory: Any,
+        contextFactory: Any,
+        backlog: int = 50,
+        interface: str = "",
+    ) -> Any:
+        """Listen on TCP, for TLS."""
+        if (securing := tls_on_socket()) is None:
+            return super().listenSSL(port, factory, contextFactory, backlog, interface)
+        tls = securing.factory_of(contextFactory, False, self, factory)
+        return self._listen(securing.SecurePort(port, tls, backlog, interface, self))
+
+    def connectSSL(
+        self,
+        host: str,
+        port: int,
+        factory: Any,
+        contextFactory: Any,
+        timeout: float = 30.0,
+        bindAddress: Any = None,
+    ) -> Any:
+        """Connect over TCP, for TLS."""
+        if (securing := tls_on_socket()) is None:
+            return super().connectSSL(host, port, factory, contextFactory, timeout, bindAddress)
+        tls = securing.factory_of(contextFactory, True, self, factory)
+        connector = securing.SecureConnector(host, port, tls, timeout, bindAddress, self)
         connector.connect()
         return connector
 

@@ -21,7 +21,7 @@ from sockd.formats.faults import error_line
 from sockd.formats.lines import split_lines
 from sockd.formats.template import Template
 from sockd.net.context import Context
-from sockd.net.datagram import MAX_ANSWER, Replies
+from sockd.net.datagram import ANY_SIZE, MAX_ANSWER, Replies
 from sockd.net.requests import Requests
 from sockd.options.option import option
 from sockd.service import STANDS_ALONE, Exchange, Instance, Kind
@@ -59,6 +59,7 @@ class AckReplies(Replies):
     """Datagrams, each a line."""
 
     amplifies = True
+    quick_bytes = ANY_SIZE
 
     def answer(self, data: bytes) -> bytes:
         line = data.removesuffix(b"\n").removesuffix(b"\r")

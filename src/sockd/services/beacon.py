@@ -17,7 +17,7 @@ from twisted.internet.interfaces import IDelayedCall
 from sockd.formats import ports
 from sockd.formats.clock import local_ctime
 from sockd.net.context import Context
-from sockd.net.datagram import Sender
+from sockd.net.sender import Sender
 from sockd.options.option import Change, option
 from sockd.options.units import Duration
 from sockd.service import Exchange, Instance, Kind

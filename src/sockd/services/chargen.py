@@ -18,7 +18,7 @@ from itertools import repeat
 
 from sockd.formats import ports
 from sockd.formats.chargen import PATTERN
-from sockd.net.datagram import MAX_ANSWER, Replies
+from sockd.net.datagram import ANY_SIZE, MAX_ANSWER, Replies
 from sockd.net.requests import Once
 from sockd.service import STANDS_ALONE, Exchange, Instance, Kind
 
@@ -35,6 +35,8 @@ class ChargenStream(Once):
 
 class ChargenReplies(Replies):
     """The beginning of the pattern, as long as the question at most."""
+
+    quick_bytes = ANY_SIZE
 
     def answer(self, data: bytes) -> bytes:
         return PATTERN[: min(len(data), MAX_ANSWER)]

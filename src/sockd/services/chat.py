@@ -253,7 +253,7 @@ def _is_address(text: str) -> bool:
         ip_address(text)
     except ValueError:
         return False
-    return "%" not in text
+    return True
 
 
 def _is_group(text: str, version: int | None = None) -> bool:

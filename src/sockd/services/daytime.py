@@ -15,7 +15,7 @@ from attrs import frozen
 from sockd.formats import ports
 from sockd.formats.clock import Zone, local_ctime
 from sockd.net.context import Context
-from sockd.net.datagram import Replies
+from sockd.net.datagram import ANY_SIZE, Replies
 from sockd.net.requests import Once
 from sockd.options.option import option
 from sockd.service import STANDS_ALONE, Exchange, Instance, Kind
@@ -48,6 +48,7 @@ class DaytimeReplies(Replies):
     context: Context[DaytimeOptions, None]
 
     amplifies = True
+    quick_bytes = ANY_SIZE
 
     def answer(self, data: bytes) -> bytes:
         return daytime(self.context.world.wall(), self.context.options.zone)

@@ -6,7 +6,7 @@ Nothing ever comes back, from a stream or for a datagram. The log tells how many
 """
 
 from sockd.formats import ports
-from sockd.net.datagram import Replies
+from sockd.net.datagram import ANY_SIZE, Replies
 from sockd.net.stream import Stream
 from sockd.service import STANDS_ALONE, Exchange, Instance, Kind
 
@@ -19,6 +19,10 @@ class DiscardStream(Stream):
 
 class DiscardReplies(Replies):
     """No datagram is answered."""
+
+    answers = False
+    hears_all = True
+    quick_bytes = ANY_SIZE
 
     def answer(self, data: bytes) -> None:
         return None

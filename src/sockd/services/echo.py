@@ -16,7 +16,7 @@ A client that does not read what comes back is not read from either.
 """
 
 from sockd.formats import ports
-from sockd.net.datagram import Replies
+from sockd.net.datagram import ANY_SIZE, Replies
 from sockd.net.stream import Stream
 from sockd.service import STANDS_ALONE, Exchange, Instance, Kind
 
@@ -30,6 +30,8 @@ class EchoStream(Stream):
 
 class EchoReplies(Replies):
     """Datagrams back."""
+
+    quick_bytes = ANY_SIZE
 
     def answer(self, data: bytes) -> bytes:
         return data

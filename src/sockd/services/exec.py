@@ -2,8 +2,11 @@
 
 As inetd's `nowait`: what the client sends is the program's input, what the program prints is sent
 to the client. Programs run side by side, each in a session of its own, in a clean environment; when
-the client leaves, the program and what it started are ended. Its environment has `REMOTE_ADDR`,
-`REMOTE_PORT` and `SOCKD_SERVICE`. What it prints on standard error goes to the log.
+the client leaves, or the program takes nothing of its input for `write_timeout`, the program and
+what it started are ended. It ends by itself when it has left and nothing that it started holds its
+output any more; what it started otherwise ends with it, in its group or not. Its environment has
+`REMOTE_ADDR`, `REMOTE_PORT` and `SOCKD_SERVICE`, and `SOCKD_PROGRAM`, by which we find what it
+started. What it prints on standard error goes to the log.
 
 A program has bounds on its time, memory, descriptors and files. It runs without any capability, and
 cannot gain one: not through setuid programs either, such as `sudo`. A program that runs as root has
@@ -23,163 +26,27 @@ into CRLF. Where the host has no such program, a quotation of a small set is sen
 from __future__ import annotations
 
 import math
-import os
-from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any
 
-from attrs import frozen, validators
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IPushProducer
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from sockd import events
-from sockd.access.reasons import because
+from sockd.access.reasons import Reason, because
 from sockd.formats import ports
 from sockd.formats.crlf import CrlfEnds
 from sockd.formats.quotes import builtin_quotes
-from sockd.formats.template import Template
-from sockd.net.child import Child
+from sockd.net.child import STOP_SECONDS, Child
+from sockd.net.children import why_not
+from sockd.net.commands import NEEDS_ROOT, QUOTE, ExecOptions, check, located, program_of
 from sockd.net.context import Context
-from sockd.net.program import NoProgram, Program, group_of, locate, missing_tools, unfit
-from sockd.net.states import Hold
+from sockd.net.program import Program
+from sockd.net.states import Hold, Overdue
 from sockd.net.stream import Stream
-from sockd.options.option import OptionError, option
-from sockd.options.units import Duration, Size
-from sockd.options.user import User
 from sockd.service import Exchange, Instance, Kind
-
-QUOTE = "quote"
-"""What can be sent where the program is not there."""
-STOP_SECONDS = 2.0
-"""How long a stop waits until killed programs are reaped: one that became another user may live."""
-NEEDS_ROOT = "running a program as another user needs a daemon that stays root"
-
-
-@frozen
-class ExecOptions:
-    """What the exec service can be told."""
-
-    command: tuple[str, ...] = option(
-        (),
-        "the program, as an absolute path or a name to look for, and its arguments; no shell looks "
-        "at them; must be given",
-    )
-    otherwise: str = option(
-        "",
-        'where there is no such file: "quote" sends a built-in quotation; empty: do not start',
-        validator=validators.in_(["", QUOTE]),
-    )
-    greeting: Template = option(
-        Template(""), "a line before the output, with the fields of greet's template; empty: none"
-    )
-    crlf: bool = option(
-        False, "turn the line ends of the output into CRLF, as most protocols of text have them"
-    )
-    environment: Mapping[str, str] = option(
-        {}, "more variables for the program, beside PATH, LANG, TZ and those of the client"
-    )
-    user: User | None = option(
-        None,
-        "run as this user of the host (name or number): the daemon must stay root; empty: its own",
-    )
-    privileged: bool = option(
-        False,
-        "let it keep the daemon's capabilities, if its user is the daemon's, and let setuid "
-        "programs gain what they are made for: some that log users in or send mail need it",
-    )
-    max_children: int = option(
-        40,
-        'programs running at once; the next client is told "error: busy"',
-        validator=validators.ge(1),
-    )
-    cpu: Duration = option(
-        Duration(10),
-        "CPU time of one program and, apart, of each that it starts, in whole seconds",
-        validator=validators.ge(1),
-    )
-    memory: Size = option(
-        Size(256 * 1024 * 1024),
-        "address space of one program and, apart, of each that it starts",
-        validator=validators.ge(Size(16 * 1024 * 1024)),
-    )
-    descriptors: int = option(
-        256,
-        "files, pipes and sockets that one program may have open; the host has so many for all",
-        validator=validators.ge(8),
-    )
-    file_size: Size = option(
-        Size(64 * 1024 * 1024),
-        "the largest file that a program may write or make grow; what would write more is ended",
-    )
-    processes: int | None = option(
-        None,
-        "processes and threads of its user, on the whole host, the daemon's too, at which it can "
-        "start no more: give it its own user; does not bind root; empty: what binds the daemon",
-        validator=validators.optional(validators.ge(1)),
-    )
-    max_time: Duration = option(
-        Duration(120),
-        "time until a program is ended, whether it works, waits or speaks",
-        validator=validators.gt(0),
-    )
-
-
-def check(options: ExecOptions) -> None:
-    """What a value alone does not show to be wrong. Raises OptionError that names all of it."""
-    if mistakes := list(_mistakes(options)):
-        raise OptionError(*mistakes)
-
-
-def _mistakes(options: ExecOptions) -> Iterator[tuple[str, str]]:
-    """Options, and what is wrong with each."""
-    for why in (*_command_mistakes(options), *unfit(options.command[1:], {})):
-        yield "command", why
-    for why in unfit((), options.environment):
-        yield "environment", why
-    if options.user is not None:
-        if group_of(options.user) is None:
-            yield "user", f"there is no user {options.user} on this host"
-        if os.geteuid() != 0:
-            yield "user", NEEDS_ROOT
-
-
-def _command_mistakes(options: ExecOptions) -> Iterator[str]:
-    if not options.command or not options.command[0]:
-        yield 'exec needs a command, such as ["/usr/games/fortune"]'
-        return
-    try:
-        _located(options)
-    except ValueError as error:
-        yield str(error)
-
-
-def _located(options: ExecOptions) -> str | None:
-    """Where the program is; `None` where quotations are sent instead. Raises ValueError."""
-    try:
-        path = locate(options.command[0])
-    except NoProgram:
-        if options.otherwise == QUOTE:
-            return None
-        raise
-    if why := missing_tools():
-        raise ValueError(why)
-    return path
-
-
-def _program(path: str, options: ExecOptions) -> Program:
-    return Program(
-        argv=(path, *options.command[1:]),
-        cpu_seconds=int(options.cpu),
-        memory_bytes=options.memory,
-        descriptors=options.descriptors,
-        file_bytes=options.file_size,
-        processes=options.processes,
-        uid=options.user,
-        gid=None if options.user is None else group_of(options.user),
-        is_privileged=options.privileged,
-    )
 
 
 class Programs:
@@ -192,11 +59,14 @@ class Programs:
             raise ValueError(NEEDS_ROOT)
         self.running: set[ClientProgram] = set()
         self._clock = context.clock
+        self._children = context.world.children
         self._reaped: Deferred[None] | None = None
         self.quotes: tuple[bytes, ...] = ()
-        path = _located(options)
-        self.program = _program(path or "", options)
+        path = located(options)
+        self.program = program_of(path or "", options)
         warnings = list(self.program.weaknesses()) if not context.world.gives_up_root else []
+        if why := why_not():
+            warnings.append(because("runaways", detail=why))
         if path is None:
             why = f"there is no program {options.command[0]!r}"
             warnings = [because("no_program", detail=why)]
@@ -208,18 +78,24 @@ class Programs:
         """End every program that still runs. Fires when they are reaped and that is reported."""
         for child in tuple(self.running):
             child.kill()
-        if not self.running:
-            return succeed(None)
         if self._reaped is None:
             self._reaped = Deferred()
             late = self._clock.callLater(STOP_SECONDS, self._reaped.callback, None)
             self._reaped.addCallback(lambda _: late.cancel() if late.active() else None)
+            self._rest()
         return self._reaped
 
     def ended(self, child: ClientProgram) -> None:
         """A program has been reaped."""
         self.running.discard(child)
-        if not self.running and self._reaped is not None and not self._reaped.called:
+        self._rest()
+
+    def _rest(self) -> None:
+        if not self.running and self._reaped is not None:
+            self._children.when_buried().addCallback(self._over)
+
+    def _over(self, _: None) -> None:
+        if self._reaped is not None and not self._reaped.called:
             self._reaped.callback(None)
 
 
@@ -258,6 +134,10 @@ class ClientProgram(Child):
             return  # nobody is to get it, and nothing else would bound what waits
         self._stream.write(self._ends.convert(data) if self.context.options.crlf else data)
 
+    def pipe_failed(self, error: OSError) -> None:
+        self._stream.fail(because("no_process", detail=error.strerror))
+        super().pipe_failed(error)
+
     def ended(self, status: str) -> None:
         self.context.shared.ended(self)
         self._stream.program_ended(self._ends.rest(), status)
@@ -287,6 +167,7 @@ class ExecStream(Stream):
         if self._child is None:
             self._early += data
         elif self._child.is_running:
+            self.requests += 1  # progress: so much of its input it has had
             self._child.process.write(data)
 
     def finished(self) -> None:
@@ -313,8 +194,18 @@ class ExecStream(Stream):
 
     @property
     def answer_timeout(self) -> float:
-        """None of its own while the program runs, which has `max_time`."""
-        return super().answer_timeout if self._time is None else math.inf
+        """None of its own while the program runs, which has `max_time`, and takes its input."""
+        if self._time is None:
+            return super().answer_timeout
+        # the client may have left: its end stands behind what is not read
+        return self.context.limits.write_timeout if Hold.CHILD in self.holds else math.inf
+
+    def timed_out(self, overdue: Overdue) -> None:
+        """It has taken nothing of its input, nor said anything, or no program is there."""
+        if self._child is None or overdue.reason.name != "answer_timeout":
+            super().timed_out(overdue)
+        else:
+            self._end(because("input_timeout", **overdue.reason.values))
 
     def program_ended(self, rest: bytes, status: str) -> None:
         """The program is reaped and its output is at its end."""
@@ -358,7 +249,10 @@ class ExecStream(Stream):
 
     def _too_long(self) -> None:
         self._time = None
-        self.close(because("max_time"))
+        self._end(because("max_time"))
+
+    def _end(self, reason: Reason) -> None:
+        self.close(reason)
         if self._child is not None:
             self._child.end()
 

@@ -2,8 +2,9 @@
 
 A datagram that names a time zone, such as `Europe/Warsaw`, gets the time there in the form of C's
 ctime, without a line end; one that names none (white space, or nothing) gets the local time.
-An unknown zone gets `error: unknown time zone X`. A client on a Unix socket must bind its own, by a
-path that begins with `/` and that the daemon's user may write to, or it gets no answer.
+An unknown zone gets `error: unknown time zone X`, and one that cannot be read at the moment `error:
+busy` and why. A client on a Unix socket must bind its own, by a path that begins with `/` and that
+the daemon's user may write to, or it gets no answer.
 
     $ sock localtime America/Anchorage
     Sat Jun 17 18:06:14 2000
@@ -25,9 +26,12 @@ def local_time(question: bytes, unix_seconds: float) -> bytes:
     """The answer to a datagram that may name a zone."""
     name = question.strip()
     text = name.decode("ascii", "replace")
-    if name and not is_zone(text):
-        return f"error: unknown time zone {escape(name, ZONE_SHOWN)}".encode()
-    return local_ctime(unix_seconds, text).encode()
+    try:
+        if name and not is_zone(text):
+            return f"error: unknown time zone {escape(name, ZONE_SHOWN)}".encode()
+        return local_ctime(unix_seconds, text).encode()
+    except OSError as error:  # descriptors are out: it is not unknown
+        return f"error: busy ({error.strerror})".encode()
 
 
 class LocaltimeReplies(Replies):

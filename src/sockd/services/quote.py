@@ -15,7 +15,7 @@ from attrs import frozen
 from sockd.formats import ports
 from sockd.formats.quotes import builtin_quotes, parse_quotes
 from sockd.net.context import Context
-from sockd.net.datagram import Replies
+from sockd.net.datagram import ANY_SIZE, Replies
 from sockd.net.requests import Once
 from sockd.options.files import FilePath, read_file
 from sockd.options.option import option
@@ -78,6 +78,7 @@ class QuoteReplies(Replies):
     context: Context[QuoteOptions, Quotes]
 
     amplifies = True
+    quick_bytes = ANY_SIZE
 
     def answer(self, data: bytes) -> bytes:
         return quote(self.context)

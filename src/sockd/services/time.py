@@ -11,7 +11,7 @@ Four bytes, big-endian, unsigned: seconds since 1900-01-01 00:00 UTC. The number
 
 from sockd.formats import ports
 from sockd.formats.time import time_since_1900
-from sockd.net.datagram import Replies
+from sockd.net.datagram import ANY_SIZE, Replies
 from sockd.net.requests import Once
 from sockd.service import STANDS_ALONE, Exchange, Instance, Kind
 
@@ -27,6 +27,7 @@ class TimeReplies(Replies):
     """Four bytes for any datagram."""
 
     amplifies = True
+    quick_bytes = ANY_SIZE
 
     def answer(self, data: bytes) -> bytes:
         return time_since_1900(self.context.world.wall())

@@ -88,7 +88,7 @@ class TravestyStream(Requests):
 
     context: Context[TravestyOptions, Desk]
     buffer: Uploads
-    reads_lines = True
+    reads_lines = reads_texts = True
 
     def __init__(self, context: Context[Any, Any], peer: Peer, entrance: Entrance) -> None:
         super().__init__(context, peer, entrance)

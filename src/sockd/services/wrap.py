@@ -57,6 +57,7 @@ class WrapStream(Requests):
     """A text in, a text out."""
 
     context: Context[WrapOptions, None]
+    reads_texts = True
 
     def make_buffer(self) -> TextBuffer:
         return TextBuffer(int(self.context.options.max_text))

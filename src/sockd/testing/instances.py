@@ -20,6 +20,7 @@ from sockd.config.build import build
 from sockd.config.document import Document
 from sockd.config.settings import InstanceSettings
 from sockd.daemon.instance import make_instance
+from sockd.net.children import children_of
 from sockd.net.context import Context, World
 from sockd.net.entry import ConnectionFactory
 from sockd.net.names import Names
@@ -27,6 +28,7 @@ from sockd.net.stream import Stream
 from sockd.service import Found, Kind, find
 from sockd.testing.leftovers import WORLD
 from sockd.testing.memory import ASKER, Client, Loop, MemoryPort, Wall
+from sockd.testing.running import running_reactor
 
 HOSTNAME = "localhost"
 """The name of the host that instances run on."""
@@ -94,9 +96,21 @@ def make_world(loop: Any = None, **changes: Any) -> World:
             "hostname": HOSTNAME,
             # clients here live in the daemon's process, which it does not answer
             "state": DaemonState(own_pid=lambda: 0),
+            # children are real: the running reactor hears of them
+            "children": children_of(_RUNNING if isinstance(loop, Loop) else loop),
             **changes,
         }
     )
+
+
+class _Running:
+    """The running reactor, which is there only where something asks for it."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(running_reactor(), name)
+
+
+_RUNNING = _Running()
 
 
 def make_settings(kind: Kind | str, listen: Sequence[str] = (), **table: Any) -> InstanceSettings:

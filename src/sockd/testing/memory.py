@@ -31,7 +31,7 @@ from sockd.testing.running import running_reactor
 NOON = 961_265_174.0
 """2000-06-17 18:06:14 UTC, the moment that tests begin at."""
 MAX_TURNS = 100_000
-TCP_ESTABLISHED, TCP_CLOSE = 1, 7
+TCP_ESTABLISHED, TCP_CLOSE, TCP_CLOSE_WAIT = 1, 7, 8
 """States of a connection, as the kernel numbers them (net/tcp_states.h)."""
 ASKER = ("192.0.2.7", 50_007)
 """Who asks in a datagram where a test does not say it."""
@@ -55,7 +55,6 @@ class Loop(_DisconnectSelectableMixin, Clock):
         self._readers: list[Any] = []
         self._writers: list[Any] = []
         self.wall = Wall()
-        self.spawnProcess = spawn_process
         self.callFromThread = call_from_thread
         self.clients: list[Client] = []
         self.ports: list[MemoryPort] = []
@@ -122,11 +121,6 @@ class Loop(_DisconnectSelectableMixin, Clock):
             self._disconnectSelectable(transport, why, is_read)
 
 
-def spawn_process(*args: Any, **options: Any) -> Any:
-    """Children are real: the running reactor hears of them."""
-    return running_reactor().spawnProcess(*args, **options)
-
-
 def call_from_thread(*call: Any) -> None:
     """Threads are real: the running reactor hears of them."""
     running_reactor().callFromThread(*call)
@@ -188,11 +182,14 @@ class MemorySocket:
     def getsockopt(self, level: int, name: int, size: int = 4) -> Any:
         if (level, name) == (socket.IPPROTO_TCP, socket.TCP_INFO):
             # tcpi_state: 8 bits at 0; tcpi_bytes_acked: 64 bits at 120 (linux/tcp.h)
-            state = TCP_CLOSE if self.is_lost else TCP_ESTABLISHED
+            state = TCP_CLOSE_WAIT if self.has_end else TCP_ESTABLISHED
+            state = TCP_CLOSE if self.is_lost else state
             info = bytes([state]) + bytes(119) + struct.pack("=Q", len(self.outbox))
             return info.ljust(size, b"\0")[:size]
         if (level, name) == (socket.SOL_SOCKET, socket.SO_PEERCRED) and self.uid is not None:
             return struct.pack("=iII", os.getpid(), self.uid, self.uid)
+        if (level, name) == (socket.SOL_SOCKET, socket.SO_KEEPALIVE):
+            return 1
         raise OSError(errno.ENOPROTOOPT, "not in memory")
 
     def setblocking(self, flag: bool) -> None:
@@ -288,6 +285,7 @@ class MemoryPort:
         self.unreachable: set[Address] = set()
         self.connected = True
         self.socket = None
+        self.is_held = False
         protocol.makeConnection(self)  # type: ignore[arg-type]  # as DatagramPort, which it is not
 
     def ask(
@@ -337,6 +335,14 @@ class MemoryPort:
             return answers
         self.sent += [Sent(*answer) for answer in answers if answer[1] not in self.unreachable]
         return [answer for answer in answers if answer[1] in self.unreachable]
+
+    def hold(self) -> None:
+        """Hand on nothing for now."""
+        self.is_held = True
+
+    def release(self) -> None:
+        """Go on."""
+        self.is_held = False
 
     def stopListening(self) -> None:
         """Close."""

@@ -37,6 +37,7 @@ class Uploads:
         """`max_line` after a line that was too long."""
         self.is_text = False
         """Whether a text comes now, and not commands."""
+        self._texts = 0
         self.may_abort = False
         """Whether a line `ABORT` ends a text, too."""
         self.taken = 0
@@ -71,8 +72,13 @@ class Uploads:
 
     @property
     def is_partial(self) -> bool:
-        """Whether a command has begun. A text may take its time."""
+        """Whether a command has begun. A text has a time of its own."""
         return not (self.is_text or self.has_request) and bool(self._held)
+
+    @property
+    def text(self) -> int:
+        """Which text it is that comes now, counted from 1; 0: none."""
+        return self._texts if self.is_text else 0
 
     def feed(self, data: bytes) -> None:
         """Bytes that have come. Whoever takes slower than they come must not feed for a while."""
@@ -89,6 +95,7 @@ class Uploads:
 
     def begin_text(self) -> None:
         """What comes next is a text."""
+        self._texts += 1
         self.is_text = self._begins_line = True
         self._size = -1
 

@@ -1,0 +1,241 @@
+"""Socket files: bound with their mode, dead ones replaced, removed by who has bound them.
+
+A directory may belong to somebody else, who changes what lies in it at any moment. So nothing is
+done by a name that could lead elsewhere by then: a mode is right from the bind on, a file is
+removed from the directory that was looked at, and a later mode is set on what was opened.
+
+Two daemons that start at once could both find a dead socket, and each remove what the other one
+has just bound. So who binds holds a lock: `.NAME.lock` beside the file, gone when that is done.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import socket
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from sockd.options.runtime import runtime_directory
+
+OTHER_FILE = "there is a file that is not a socket; it is left alone"
+BEING_BOUND = "another process is binding it at this moment: it holds {lock}, beside it"
+_CHANGED = "the directory was changed while it was bound"
+_LOCK_TRIES = 10
+"""How often a lock is tried anew that was removed, by who had it, when we got it."""
+_DIRECTORY = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
+_LOCK = os.O_RDONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_FILE = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
+
+Identity = tuple[int, int]
+"""Device and inode of a file."""
+
+
+class SocketFileError(Exception):
+    """Why a socket file is not bound, in words."""
+
+
+class InUseError(Exception):
+    """Somebody listens there."""
+
+
+def path_mistake(path: str) -> str:
+    """Why no socket file can be made at a path, or nothing. Nothing is changed.
+
+    A socket that is there is no mistake: whether it is dead shows only when it is to be replaced.
+    """
+    directory = Path(path).parent
+    if str(directory) == runtime_directory(os.environ, os.getuid()):
+        # a start makes it, and what leads to it
+        while not directory.exists() and directory != directory.parent:
+            directory = directory.parent
+    try:
+        if not stat.S_ISDIR(directory.stat().st_mode):
+            return f"{directory} is not a directory"
+        found = Path(path).lstat()
+    except FileNotFoundError:
+        if not directory.exists():
+            return f"{directory} is not there"
+        found = None
+    except OSError as error:
+        return f"{directory}: {error.strerror}"
+    if not os.access(directory, os.W_OK | os.X_OK, effective_ids=True):
+        return f"{directory} cannot be written to"
+    if found is not None and not stat.S_ISSOCK(found.st_mode):
+        return OTHER_FILE
+    return ""
+
+
+def bind_file(sock: socket.socket, path: str, mode: int, backlog: int) -> Identity:
+    """Bind a socket to a file of this mode, and listen if it is one for streams.
+
+    A dead socket in its place goes. Raises InUseError where one lives, SocketFileError, OSError.
+    """
+    with _directory(path) as (directory, name), _lock(directory, name):
+        found = _look(directory, name)
+        if found is not None:
+            if not stat.S_ISSOCK(found.st_mode):
+                raise SocketFileError(OTHER_FILE)
+            if _is_alive(path, sock.type):
+                raise InUseError
+            with suppress(FileNotFoundError):
+                os.unlink(name, dir_fd=directory)
+        _bind(sock, path, mode)
+        bound = _look(directory, name)
+        if bound is None or not stat.S_ISSOCK(bound.st_mode):
+            raise SocketFileError(_CHANGED)
+        try:
+            if sock.type == socket.SOCK_STREAM:
+                sock.listen(backlog)  # before the lock goes: until then it looks dead
+        except OSError:
+            os.unlink(name, dir_fd=directory)
+            raise
+    return (bound.st_dev, bound.st_ino)
+
+
+def remove_own(path: str, identity: Identity | None) -> None:
+    """Remove a socket file if it is still the one that was bound here. Raises OSError.
+
+    While its socket still listens: nobody else takes it for dead then and replaces it meanwhile.
+    """
+    if identity is None:
+        return
+    try:
+        with _directory(path) as (directory, name):
+            _remove(directory, name, identity)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        if error.errno not in (errno.EMFILE, errno.ENFILE):
+            raise
+        _remove(None, path, identity)  # to stop is not to fail where descriptors are out
+
+
+def _remove(directory: int | None, name: str, identity: Identity) -> None:
+    found = _look(directory, name)
+    if found is not None and (found.st_dev, found.st_ino) == identity:
+        os.unlink(name, dir_fd=directory)
+
+
+def set_mode(path: str, identity: Identity, mode: int) -> bool:
+    """Change the mode of the file that was bound here; whether it was still there. Raises OSError.
+
+    A file of several names is left: one of them may have been given to somebody else's socket.
+    """
+    with _own(path, identity) as file:
+        if file is not None:
+            file.chmod(mode)
+    return file is not None
+
+
+def give(path: str, identity: Identity, uid: int, gid: int) -> None:
+    """Make the file that was bound here, if it is still there, a user's. Raises OSError."""
+    with _own(path, identity) as file:
+        if file is not None:
+            os.chown(file, uid, gid)
+
+
+@contextmanager
+def _own(path: str, identity: Identity) -> Iterator[Path | None]:
+    """A path by which to change the file that was bound here; None if it is not there any more.
+
+    A file of several names is an OSError.
+    """
+    with _directory(path) as (directory, name):
+        file = os.open(name, _FILE, dir_fd=directory)
+        try:
+            found = os.fstat(file)
+            if (found.st_dev, found.st_ino) != identity or not stat.S_ISSOCK(found.st_mode):
+                yield None
+                return
+            if found.st_nlink != 1:
+                raise OSError(errno.EMLINK, os.strerror(errno.EMLINK))
+            # what is open, whatever its name leads to now: Linux has no other way without links
+            yield Path(f"/proc/self/fd/{file}")
+        finally:
+            os.close(file)
+
+
+def file_identity(path: str) -> Identity:
+    """Device and inode of a file."""
+    found = os.lstat(path)
+    return (found.st_dev, found.st_ino)
+
+
+@contextmanager
+def _directory(path: str) -> Iterator[tuple[int, str]]:
+    """The directory of a file, opened, and the file's name in it."""
+    parent, name = os.path.split(path)
+    directory = os.open(parent or ".", _DIRECTORY)
+    try:
+        yield directory, name
+    finally:
+        os.close(directory)
+
+
+@contextmanager
+def _lock(directory: int, name: str) -> Iterator[None]:
+    """Nobody else binds this name now. Raises SocketFileError where somebody does."""
+    lock = f".{name}.lock"
+    for _ in range(_LOCK_TRIES):
+        held = _open_lock(directory, lock)
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(held)
+            raise SocketFileError(BEING_BOUND.format(lock=lock)) from None
+        there = _look(directory, lock)
+        if there is not None and os.path.samestat(there, os.fstat(held)):
+            break
+        os.close(held)  # who had it has removed it, and the next one has made another
+    else:
+        raise SocketFileError(BEING_BOUND.format(lock=lock))
+    try:
+        yield
+    finally:
+        with suppress(OSError):
+            os.unlink(lock, dir_fd=directory)
+        os.close(held)
+
+
+def _open_lock(directory: int, lock: str) -> int:
+    try:
+        return os.open(lock, _LOCK, 0o600, dir_fd=directory)
+    except OSError as error:
+        if _look(directory, lock) is None:
+            raise  # none can be made: no socket file either
+        raise SocketFileError(f"{lock} is in the way: {error.strerror}") from None
+
+
+def _look(directory: int | None, name: str) -> os.stat_result | None:
+    try:
+        return os.stat(name, dir_fd=directory, follow_symlinks=False)
+    except FileNotFoundError:
+        return None
+
+
+def _bind(sock: socket.socket, path: str, mode: int) -> None:
+    """Bind with exactly this mode, which the kernel takes from the socket, without the umask."""
+    os.fchmod(sock.fileno(), mode)
+    before = os.umask(0o777)
+    try:
+        # as narrow as can be: the umask is every thread's
+        os.umask(before & ~mode)
+        sock.bind(path)
+    finally:
+        os.umask(before)
+
+
+def _is_alive(path: str, kind: int) -> bool:
+    """Whether somebody listens at a socket file. Raises OSError where that cannot be told."""
+    with socket.socket(socket.AF_UNIX, kind | socket.SOCK_NONBLOCK) as probe:
+        number = probe.connect_ex(path)
+    if number in (errno.ECONNREFUSED, errno.ENOENT):
+        return False
+    # the wrong type and a full queue are signs of life
+    if number in (0, errno.EAGAIN, errno.EPROTOTYPE):
+        return True
+    raise OSError(number, os.strerror(number))
