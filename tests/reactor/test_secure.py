@@ -133,6 +133,16 @@ class Eager(Shaken):
         self.wire.writeSequence([b"fo", b"ur"])
 
 
+@pytest_twisted.ensureDeferred
+async def test_what_a_program_writes_byte_by_byte_in_a_pass_is_one_record() -> None:
+    """`receive` returns a record's text, however much has come."""
+    async with talking(Shaken) as (peer, protocol):
+        await until(lambda: protocol.is_shaken)
+        for byte in (b"a", b"b", b"c"):
+            protocol.wire.write(byte)
+        assert await deferToThread(peer.receive) == b"abc"
+
+
 @VERSIONS
 @pytest_twisted.ensureDeferred
 async def test_what_is_written_before_and_in_the_handshake_comes_in_order(version: int) -> None:
