@@ -59,6 +59,7 @@ struct heard {
 /* All of them end the program where they fail. */
 void chat_open(struct chat *chat, const struct options *options, uint32_t count);
 void chat_log_in(struct chat *chat, uint32_t index, const char *channel);
+void chat_settle(const struct chat *chat);
 void chat_log_off(struct chat *chat);
 void chat_say(const struct chat *chat, struct user *user, uint64_t number);
 void chat_tell(const struct chat *chat, struct user *user, enum code code, const void *text,

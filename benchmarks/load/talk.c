@@ -36,27 +36,39 @@ static bool hear_either(const struct chat *chat, struct heard *heard)
     return chat_hear(chat->users[0].fd, heard) || chat_hear(chat->crowd, heard);
 }
 
+/* What has come: how many hear this number, and who hears anything for the first time. */
+static uint32_t note_heard(const struct chat *chat, uint64_t *heard_by, uint64_t expected,
+                           uint32_t *missing)
+{
+    struct heard heard;
+    uint64_t number;
+    uint32_t count = 0;
+    while (hear_either(chat, &heard)) {
+        if (!chat_said(chat, &heard, &number) || heard.index >= chat->count)
+            continue;
+        if (heard_by[heard.index] >= number)
+            errx(1, "somebody hears twice what is said once");
+        *missing -= !heard_by[heard.index];
+        heard_by[heard.index] = number;
+        count += number == expected;
+    }
+    return count;
+}
+
 /* Each member hears what is said, once: else it is no fan-out that is measured. */
 static void check_members(const struct chat *chat)
 {
-    uint64_t *heard_by = allocate(chat->count, sizeof *heard_by), number;
+    uint64_t *heard_by = allocate(chat->count, sizeof *heard_by);
     uint32_t missing = chat->count;
     for (uint64_t try = 1; missing && try <= TRIES; try++) {
         uint64_t until = now() + NANOSECONDS;
         chat_say(chat, chat->users, try);
         for (uint32_t left = chat->count; left && now() < until;) {
-            struct heard heard;
             wait_either(chat, 10);
-            while (hear_either(chat, &heard)) {
-                if (!chat_said(chat, &heard, &number) || heard.index >= chat->count)
-                    continue;
-                if (heard_by[heard.index] >= number)
-                    errx(1, "somebody hears twice what is said once");
-                missing -= !heard_by[heard.index];
-                heard_by[heard.index] = number;
-                left -= number == try;
-            }
+            left -= note_heard(chat, heard_by, try, &missing);
         }
+        chat_settle(chat);
+        note_heard(chat, heard_by, try, &missing);
     }
     if (missing)
         errx(1, "%u of %u members hear nothing", missing, chat->count);
