@@ -125,6 +125,18 @@ def test_who_sends_more_records_than_any_handshake_has_is_ended() -> None:
             pair.handshake.step()
 
 
+def test_nor_if_the_last_of_them_comes_in_two_pieces() -> None:
+    with both(names=150) as pair:
+        hello = cut(pair.says(), [1])
+        whole = 6 * HANDSHAKE_RECORDS
+        pair.peer.send(hello[: whole + 3])
+        for _ in range(HANDSHAKE_RECORDS // TURN_RECORDS + 1):
+            assert pair.handshake.step() is Next.READS
+        pair.peer.send(hello[whole + 3 : whole + 6])
+        with pytest.raises(TooManyRecords):
+            pair.handshake.step()
+
+
 def test_a_flight_that_the_socket_does_not_take_is_sent_when_it_does() -> None:
     with both() as pair:
         pair.ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1)
@@ -163,5 +175,39 @@ def test_an_end_within_it_is_an_error_of_the_socket() -> None:
     with both() as pair:
         pair.peer.send(pair.says()[:100])
         pair.peer.shutdown(socket.SHUT_WR)
+        assert pair.handshake.step() is Next.READS
         with pytest.raises(ConnectionError):
             pair.handshake.step()
+
+
+def test_nothing_of_what_it_fails_of_stays_unread() -> None:
+    """Else the kernel would reset the connection, and the alert be lost."""
+    with both() as pair:
+        pair.peer.send(HANDSHAKE + b"\x00\x04\xff\x00\x00\x00")
+        with pytest.raises(SSL.Error):
+            pair.handshake.step()
+        with pytest.raises(BlockingIOError):
+            pair.ours.recv(100)
+
+
+def test_a_record_of_which_a_part_has_come_leaves_nothing_to_be_looked_at_again() -> None:
+    """Else a poller would wake for it without end."""
+    with both() as pair:
+        pair.peer.send(pair.says()[:100])
+        assert pair.handshake.step() is Next.READS
+        with pytest.raises(BlockingIOError):
+            pair.ours.recv(100)
+
+
+def test_what_a_callback_raises_is_told() -> None:
+    def choose(connection: SSL.Connection, names: list[bytes]) -> bytes:
+        raise LookupError("no protocol")
+
+    made = SSL.Context(SSL.TLS_SERVER_METHOD)
+    authority().issue_cert("localhost").configure_cert(made)
+    made.set_alpn_select_callback(choose)
+    with both() as pair:
+        pair.server.set_context(made)
+        pair.peer.send(pair.says())
+        with pytest.raises(LookupError):
+            go_on(pair)

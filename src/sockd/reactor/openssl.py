@@ -13,9 +13,14 @@ from OpenSSL._util import ffi, lib
 
 RECORD_BYTES = 16 * 1024
 """The longest piece of text in one record (RFC 8446, 5.1)."""
+_FLIGHT_BYTES = 4 * 1024
+"""What a connection in memory says in one go; an ordinary flight is shorter."""
 _FUNCTIONS = (
+    "BIO_read",
+    "BIO_write",
     "ERR_clear_error",
     "SSL_clear_mode",
+    "SSL_do_handshake",
     "SSL_get_error",
     "SSL_read",
     "SSL_set_fd",
@@ -52,6 +57,7 @@ SSL_get_error, forget_errors = lib.SSL_get_error, lib.ERR_clear_error
 WANTS_READ, WANTS_WRITE = lib.SSL_ERROR_WANT_READ, lib.SSL_ERROR_WANT_WRITE
 ZERO_RETURN = lib.SSL_ERROR_ZERO_RETURN
 unpack = ffi.unpack
+_flight = ffi.new("char[]", _FLIGHT_BYTES)
 _stirred: set[int] = set()
 """Connections that have got something else than data."""
 
@@ -64,6 +70,30 @@ def new_room() -> Any:
 def from_buffer(data: Any) -> Any:
     """OpenSSL's view of bytes."""
     return ffi.from_buffer(data)
+
+
+def shake(connection: Any, record: bytes) -> bool:
+    """Give a record to a connection in memory that shakes hands; whether it is done with it.
+
+    Raises SSL.Error for what is no handshake, and what a callback of its context has raised.
+    """
+    if record:
+        lib.BIO_write(connection._into_ssl, record, len(record))
+    result = lib.SSL_do_handshake(connection._ssl)
+    if result != 1 and SSL_get_error(connection._ssl, result) == WANTS_READ:
+        return False
+    connection._raise_ssl_error(connection._ssl, result)
+    return True
+
+
+def said(connection: Any) -> bytes:
+    """What a connection in memory has to say to its peer."""
+    said = b""
+    while (count := lib.BIO_read(connection._from_ssl, _flight, _FLIGHT_BYTES)) > 0:
+        said += unpack(_flight, count)
+        if count < _FLIGHT_BYTES:
+            break
+    return said
 
 
 @ffi.callback("void (*)(const SSL *, int, int)")  # type: ignore[untyped-decorator]
