@@ -11,6 +11,7 @@
 
 #include <arpa/inet.h>
 #include <err.h>
+#include <errno.h>
 #include <getopt.h>
 #include <glob.h>
 #include <inttypes.h>
@@ -203,7 +204,10 @@ void watch(int poll, int fd, uint32_t events, void *what)
 
 int wait_events(int poll, struct epoll_event *events)
 {
-    int count = epoll_wait(poll, events, EVENTS, PATIENCE * 1000);
+    int count;
+    do
+        count = epoll_wait(poll, events, EVENTS, PATIENCE * 1000);
+    while (count < 0 && errno == EINTR); /* who was stopped goes on */
     if (count == 0)
         errx(1, "no answer in %d seconds", PATIENCE);
     if (count < 0)

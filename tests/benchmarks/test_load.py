@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import signal
 import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 
+import psutil
 import pytest
 
 from benchmarks.roster import BUILT
-from tests.processes import PATIENCE, run
+from tests.processes import PATIENCE, Running, run, running, wait_until
 
 # the first of them has the tools built
 pytestmark = [pytest.mark.usefixtures("tools"), pytest.mark.timeout(400)]
@@ -71,6 +74,34 @@ def test_right_answers_are_counted_and_timed() -> None:
     assert found["total"] >= found["count"] > 0
     assert 0 < found["p50_us"] <= found["p99_us"]
     assert found["unit"] == "messages/s"
+
+
+def is_in(process: psutil.Process, state: str) -> bool:
+    """Whether a process is in a state, or at its end."""
+    return process.status() in (state, psutil.STATUS_ZOMBIE)
+
+
+def test_who_is_stopped_for_a_moment_goes_on() -> None:
+    load: list[Running] = []
+    has_started, is_answered = threading.Event(), threading.Event()
+
+    def interrupt(client: socket.socket) -> None:
+        asked = client.recv(65536)
+        assert has_started.wait(PATIENCE)
+        process = psutil.Process(load[0].pid)
+        for number, state in ((signal.SIGSTOP, "stopped"), (signal.SIGCONT, "sleeping")):
+            process.send_signal(number)
+            wait_until(partial(is_in, process, state), state)
+        client.sendall(asked)
+        is_answered.set()
+        echo(client)
+
+    argv = (LOAD, "pingpong", "--connections", "1", *SHORT)
+    with serving(interrupt) as port, running([*argv, "--port", port]) as started:
+        load.append(started)
+        has_started.set()
+        assert is_answered.wait(PATIENCE)
+        assert started.wait() == 0
 
 
 def test_what_is_counted_are_lines_or_bytes_where_the_mode_says_so() -> None:
