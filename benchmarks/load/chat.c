@@ -188,14 +188,13 @@ static bool say_hello(const struct chat *chat, struct user *user, char *cookie)
     return true;
 }
 
-/* All that the server owes to what it was sent is here: it answers in order, and somebody who is no
-   user of it has an answer. */
-void chat_settle(const struct chat *chat)
+bool chat_greet(const struct chat *chat)
 {
     char cookie[33];
     struct user other = {.fd = open_socket(FIRST_ADDRESS + chat->count), .index = chat->count};
-    say_hello(chat, &other, cookie);
+    bool is_new = say_hello(chat, &other, cookie);
     close(other.fd);
+    return is_new;
 }
 
 static void log_in_new(struct chat *chat, struct user *user)
@@ -215,9 +214,9 @@ void chat_log_in(struct chat *chat, uint32_t index, const char *channel)
 {
     struct user *user = chat->users + index;
     struct heard heard;
-    char name[16], cookie[33];
+    char name[16];
     if (index == 0)
-        chat->is_signed = say_hello(chat, user, cookie);
+        chat->is_signed = chat_greet(chat);
     if (chat->is_signed) {
         log_in_new(chat, user);
     } else {

@@ -58,8 +58,10 @@ struct heard {
 
 /* All of them end the program where they fail. */
 void chat_open(struct chat *chat, const struct options *options, uint32_t count);
+/* Say hello as somebody who is no user; whether the server is a new one. It answers in order: all that
+   it owes to what it was sent before is here, and what it may say twice to this comes to no user. */
+bool chat_greet(const struct chat *chat);
 void chat_log_in(struct chat *chat, uint32_t index, const char *channel);
-void chat_settle(const struct chat *chat);
 void chat_log_off(struct chat *chat);
 void chat_say(const struct chat *chat, struct user *user, uint64_t number);
 void chat_tell(const struct chat *chat, struct user *user, enum code code, const void *text,

@@ -67,7 +67,7 @@ static void check_members(const struct chat *chat)
             wait_either(chat, 10);
             left -= note_heard(chat, heard_by, try, &missing);
         }
-        chat_settle(chat);
+        chat_greet(chat);
         note_heard(chat, heard_by, try, &missing);
     }
     if (missing)
