@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from attrs import evolve
 
 from sockd.client.chat.conversation import Phase
 from sockd.client.chat.heard import TWICE_SECONDS
@@ -14,6 +15,7 @@ from sockd.client.chat.signs import ALIVE_SECONDS
 from sockd.client.chat.told import (
     ChannelRow,
     Ended,
+    Joined,
     JoinGroup,
     LeaveGroup,
     Level,
@@ -305,6 +307,28 @@ def test_what_is_doubled_on_the_way_is_shown_once_and_what_is_said_twice_is_show
     found.hear(pack(Code.PUBLIC_MSG, b"Weather anna hi"))
     assert [one.user for one in found.of(Message)] == ["bert", "bert", "anna", "anna"]
     assert found.of(NotSent) == []
+
+
+def test_a_join_that_is_answered_twice_is_told_once_and_one_that_is_asked_twice_twice() -> None:
+    found = talk()
+    pets = Joined("Pets", 1, is_new=True)
+    found.do(found.conversation.join("pets", found.now))
+    assert found.of(Joined)[1:] == [pets]
+    for again in found.server.answers(pack(Code.JOIN_REQ, b"pets")):
+        found.hear(again)
+    assert found.of(Joined)[1:] == [pets]
+    found.do(found.conversation.join("pets", found.now))
+    assert found.of(Joined)[1:] == [pets, evolve(pets, is_new=False)]
+
+
+def test_where_we_are_after_we_have_left_another_channel_is_told_unasked() -> None:
+    found = Talk(OldServer())
+    for channel in ("pets", "weather"):
+        found.do(found.conversation.join(channel, found.now))
+    [weather] = found.server.answers(pack(Code.JOIN_REQ, b"weather"))
+    found.do(found.conversation.part("pets", found.now))
+    found.hear(weather)
+    assert [one.channel for one in found.of(Joined)] == ["Pets", "Weather", "Weather"]
 
 
 def test_nobody_can_log_us_off_at_a_server_that_cannot_prove_who_it_is() -> None:

@@ -22,6 +22,7 @@ from sockd.client.chat.told import (
     ChannelRow,
     Done,
     Ended,
+    Joined,
     Level,
     Listen,
     Lost,
@@ -83,6 +84,8 @@ class Ears:
     pulse: Pulse = field(factory=Pulse)
     _changed: int = 0
     """The number of the last event that has changed where we are."""
+    _join: bytes = b""
+    """An old server's last answer to a join, until we leave: when it comes again, it is no news."""
     _unheard: int = 0
     _has_port: bool = False
     """Whether we have been told where groups are heard since we logged in."""
@@ -328,16 +331,20 @@ class Ears:
             is_last = False  # all are joined again, in their order: should that end here, it stays
         elif came.stamp is None and came.pending is None:  # doubled, or late
             is_last = self.channels.find(found.title) is None
+        is_news = is_last or bool(came.stamp or came.pending) or text != self._join
+        self._join = text
         done: list[Done] = []
         if came.stamp is None and found.group is not None and not self.pulse.has_port:
             done += self._listen(ports.CHAT_GROUPS)  # some old servers never tell it
         self.pulse.has_groups |= ChannelText.read(text, has_group=True) is not None
         key, last = (came.stamp.key, came.stamp.last) if came.stamp is not None else (b"", 0)
-        return [*done, *self.channels.joined(found, key, last, came.now, is_current=is_last)]
+        joined = self.channels.joined(found, key, last, came.now, is_current=is_last)
+        return [*done, *(one for one in joined if is_news or not isinstance(one, Joined))]
 
     def _parted(self, text: bytes, came: Came) -> list[Done]:
         if self._is_late(came):
             return []
+        self._join = b""
         if came.pending is not None:
             self.outbox.wishes.answered()
         found = self._channel(text)
