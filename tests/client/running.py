@@ -42,7 +42,7 @@ def sock(
     return Done(done.returncode, done.stdout, done.stderr.decode("utf-8", "replace"))
 
 
-def undisturbed(measure: Callable[[], T], is_right: Callable[[T], bool]) -> T:
+def unspoilt(measure: Callable[[], T], is_right: Callable[[T], bool]) -> T:
     """What times were measured: again, where a machine that stood still has spoilt them."""
     for _ in range(TRIES):
         if is_right(found := measure()):

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from tests.client.liars import datagram_liar
-from tests.client.running import sock, undisturbed
+from tests.client.running import sock, unspoilt
 from tests.daemons import Daemon
 
 BUDGET = """
@@ -50,7 +50,7 @@ def test_our_own_server_s_budget_is_noticed(tmp_path: Path) -> None:
     with Daemon(tmp_path, BUDGET) as daemon:
         port = daemon.address("daytime", "udp")[1]
         asked = f"127.0.0.1:{port}"
-        told = undisturbed(
+        told = unspoilt(
             lambda: notes("daytime", "--udp", "-c18", "-i0.02", "-W0.5", asked), is_noticed
         )
     assert is_noticed(told)
@@ -61,7 +61,7 @@ def test_an_even_loss_of_questions_is_noticed() -> None:
         with datagram_liar(losing(every(7))) as server:
             return notes("daytime", "--udp", "-c24", "-i0.01", "-W1", f"127.0.0.1:{server.port}")
 
-    assert is_noticed(undisturbed(told, is_noticed))
+    assert is_noticed(unspoilt(told, is_noticed))
 
 
 def test_a_loss_by_chance_of_questions_is_not() -> None:

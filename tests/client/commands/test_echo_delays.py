@@ -17,7 +17,7 @@ from attrs import define, field
 
 from sockd.client.net.sockets import RECEIVE_BUFFER
 from tests.client.lan import answering
-from tests.client.running import SOCK, undisturbed
+from tests.client.running import SOCK, unspoilt
 from tests.processes import running, wait_until
 
 STALL = 0.5
@@ -126,7 +126,7 @@ def test_a_schedule_shows_a_stall_in_every_probe_that_met_it() -> None:
 
 
 def test_a_window_shows_the_same_stall_once() -> None:
-    told = undisturbed(
+    told = unspoilt(
         lambda: measure(20, stalls, "--window=1", "-c300", "-W60", "-v"),
         lambda told: told.stalls == 1,
     )
@@ -151,7 +151,7 @@ def test_what_the_client_itself_held_up_is_in_no_round_trip() -> None:
 
         return measure(20, answers_meanwhile, "-i0.01", "-c60", "-W60", client=client)
 
-    told = undisturbed(once, lambda told: told.host["missed_slots"] >= slots)
+    told = unspoilt(once, lambda told: told.host["missed_slots"] >= slots)
     host = told.host
     assert (host["counts"]["sent"], host["counts"]["received"]) == (60, 60)
     assert host["missed_slots"] >= slots

@@ -16,7 +16,7 @@ from attrs import define, field
 
 from tests.client.lan import answering
 from tests.client.liars import datagram_liar
-from tests.client.running import SOCK, Done, sock, undisturbed
+from tests.client.running import SOCK, Done, sock, unspoilt
 from tests.processes import running
 
 Peer = tuple[str, int]
@@ -83,7 +83,7 @@ def test_what_comes_after_its_wait_is_late_and_no_answer() -> None:
             asked = f"127.0.0.1:{server.port}"
             return sock("echo", "-J", f"-c{3 * HELD}", "-i0.02", "-W0.05", asked)
 
-    done = undisturbed(once, lambda done: host(done)["counts"]["late"] > HELD)
+    done = unspoilt(once, lambda done: host(done)["counts"]["late"] > HELD)
     assert done.code == 3
     counts = host(done)["counts"]
     assert (counts["received"], counts["lost"]) == (0, 3 * HELD)

@@ -23,7 +23,7 @@ from tests.client.liars import (
     stays,
     stream_liar,
 )
-from tests.client.running import SOCK, Done, sock, sock_open, undisturbed
+from tests.client.running import SOCK, Done, sock, sock_open, unspoilt
 from tests.client.served import DATAGRAMS, PATIENT, STREAMS, served, way
 from tests.daemons import Daemon
 from tests.processes import run, running
@@ -271,7 +271,7 @@ def test_a_datagram_that_is_not_answered_is_sent_again_with_retries() -> None:
             there = ("--udp", "-H", f"127.0.0.1:{liar.port}", "-W", "1", "--retries", "2")
             return sock("reverse", *there, "abc", "def")
 
-    done = undisturbed(once, lambda done: done.code == 0)
+    done = unspoilt(once, lambda done: done.code == 0)
     assert (done.code, done.out) == (0, b"cba\nfed\n")
     assert asked == [b"1: abc"] * 3 + [b"2: def"] * 3
 
