@@ -27,7 +27,7 @@ from tests.client.liars import (
     stays,
     stream_liar,
 )
-from tests.client.running import SOCK, sock, sock_open
+from tests.client.running import SOCK, sock, sock_open, unspoilt
 from tests.client.served import DATAGRAMS, PATIENT, STREAMS, served, way
 from tests.daemons import Daemon
 from tests.processes import run, wait_until
