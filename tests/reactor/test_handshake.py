@@ -8,6 +8,7 @@ from contextlib import contextmanager, suppress
 from functools import cache
 
 import pytest
+from cryptography.x509 import load_pem_x509_certificate
 from hypothesis import given
 from hypothesis import strategies as st
 from OpenSSL import SSL
@@ -178,6 +179,41 @@ def test_an_end_within_it_is_an_error_of_the_socket() -> None:
         assert pair.handshake.step() is Next.READS
         with pytest.raises(ConnectionError):
             pair.handshake.step()
+
+
+def test_a_flight_may_be_longer_than_what_is_taken_of_openssl_in_one_go() -> None:
+    long = SSL.Context(SSL.TLS_SERVER_METHOD)
+    made = authority().issue_cert("localhost")
+    made.configure_cert(long)
+    one = load_pem_x509_certificate(made.cert_chain_pems[0].bytes())
+    for _ in range(20):
+        long.add_extra_chain_cert(one)
+    with both() as pair:
+        pair.server.set_context(long)
+        pair.peer.send(pair.says())
+        assert pair.handshake.step() is Next.READS
+        assert len(pair.peer.recv(65_536)) > 10_000
+
+
+def test_what_a_callback_raises_is_told_where_the_handshake_does_not_fail_of_it() -> None:
+    """A client that verifies nothing asks its callback, and goes on whatever that says."""
+
+    def verify(*_: object) -> bool:
+        raise LookupError("no certificate")
+
+    careless = SSL.Context(SSL.TLS_CLIENT_METHOD)
+    careless.set_verify(SSL.VERIFY_NONE, verify)
+    with both() as pair:
+        ours = SSL.Connection(careless, None)
+        ours.set_connect_state()
+        handshake = Handshake(ours, pair.ours)
+        assert handshake.step() is Next.READS
+        pair.server.bio_write(pair.peer.recv(65_536))
+        with suppress(SSL.WantReadError):
+            pair.server.do_handshake()
+        pair.peer.send(pair.server.bio_read(65_536))
+        with pytest.raises(LookupError):
+            handshake.step()
 
 
 def test_nothing_of_what_it_fails_of_stays_unread() -> None:

@@ -88,12 +88,12 @@ def shake(connection: Any, record: bytes) -> bool:
 
 def said(connection: Any) -> bytes:
     """What a connection in memory has to say to its peer."""
-    said = b""
+    flight = b""
     while (count := lib.BIO_read(connection._from_ssl, _flight, _FLIGHT_BYTES)) > 0:
-        said += unpack(_flight, count)
+        flight += unpack(_flight, count)
         if count < _FLIGHT_BYTES:
-            break
-    return said
+            break  # a read that finds nothing costs as much
+    return flight
 
 
 @ffi.callback("void (*)(const SSL *, int, int)")  # type: ignore[untyped-decorator]
