@@ -7,7 +7,7 @@ import signal
 import socket
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from random import SystemRandom
@@ -68,12 +68,12 @@ class Daemon(Service):
             for new, old in plan.moves.items()
             if (sock := going[old].bound_socket) is not None
         }
-        left = {old for old in going if old not in plan.moves.values()}
+        moved = set(plan.moves.values())
+        left = [old for identity, old in going.items() if identity not in moved]
+        in_the_way = partial(_in_the_way, [*left, *self._leaving()])
 
         def beside(listen: Listen) -> list[socket.socket]:
-            sockets = [
-                going[address].bound_socket for address in left if _shares_port(address, listen)
-            ]
+            sockets = [one.bound_socket for one in in_the_way(listen)]
             return [sock for sock in sockets if sock is not None]
 
         try:
@@ -85,7 +85,16 @@ class Daemon(Service):
             for step in steps:
                 step.undo()
             raise
+        for step in steps:
+            for listener in step.listeners.values():
+                for old in in_the_way(listener.listen):
+                    old.is_followed = True
         self._switch(plan, steps, going)
+
+    def _leaving(self) -> list[Listener]:
+        """Those that were let go of by an earlier plan, and are not closed yet."""
+        instances = (*self._running.values(), *self._draining)
+        return [listener for instance in instances for listener in instance.leaving]
 
     def _step(self, part: InstancePlan) -> Preparation:
         if part.step == "add":
@@ -218,10 +227,15 @@ def _report_looks(looks: Sequence[Look]) -> None:
     )
 
 
-def _shares_port(going: Identity, listen: Listen) -> bool:
-    """Whether an address that goes stands in the way of one that comes."""
-    old, new = going.address, listen.address
-    return new.is_taken_alone and (old.binding, old.port) == (new.binding, new.port)
+def _in_the_way(going: Iterable[Listener], listen: Listen) -> list[Listener]:
+    """Which of the listeners that go share their port with an address that comes."""
+    new = listen.address
+    place = (new.binding, new.port)
+    return [
+        old
+        for old in going
+        if new.is_taken_alone and (old.listen.address.binding, old.listen.address.port) == place
+    ]
 
 
 def _failures(steps: Sequence[Preparation], take: Callable[[Preparation], object]) -> list[str]:

@@ -56,11 +56,21 @@ class RunningInstance:
 
     def stop(self, reason: Reason = because("daemon_stops")) -> Deferred[Any]:  # noqa: B008
         """Listen no more, let connections end, cut off those that do not within `drain`."""
-        return self._end([maybeDeferred(listener.close) for listener in self.listeners], reason)
+        closing = [maybeDeferred(listener.close) for listener in self.listeners]
+        for listener in self.leaving:
+            listener.hasten()
+        return self._end(closing, self.guard.stop_sessions(reason), reason)
 
     def drain(self, reason: Reason) -> Deferred[Any]:
-        """The same, after who waits at the addresses is let in."""
-        return self._end([self.drain_listener(listener) for listener in self.listeners], reason)
+        """The same, and who waits at the addresses is let in, and served for as long as that."""
+        ended = self.guard.stop_sessions(reason)  # of those that are here, before others come
+        closing = [self.drain_listener(listener) for listener in self.listeners]
+        return self._end(closing, ended, reason)
+
+    @property
+    def leaving(self) -> tuple[Listener, ...]:
+        """The listeners that were let go of, and are not closed yet."""
+        return tuple(self._drained)
 
     def drain_listener(self, listener: Listener) -> Deferred[Any]:
         """Let go of an address, after who waits there is let in, and has an answer."""
@@ -79,17 +89,26 @@ class RunningInstance:
 
     def hurry(self) -> None:
         """Wait neither for connections to end nor for answers."""
-        self.guard.abort_all()
-        for listener in tuple(self._drained):
+        self._cut(because("daemon_stops"))
+
+    def _cut(self, reason: Reason) -> None:
+        self.guard.abort_all(reason)
+        for listener in self.leaving:
             listener.close()
 
     def _has_ended(self, result: Any, ended: Deferred[Any]) -> Any:
         self._ending.discard(ended)
         return result
 
-    def _end(self, closing: Sequence[Deferred[Any]], reason: Reason) -> Deferred[Any]:
-        ended = self.guard.stop_sessions(reason)
-        every = DeferredList([*closing, *self._ending, ended])
+    def _end(
+        self, closing: Sequence[Deferred[Any]], ended: Deferred[None], reason: Reason
+    ) -> Deferred[Any]:
+        guard = self.guard
+        every: Deferred[Any] = DeferredList([*closing, *self._ending, ended])
+        every.addCallback(lambda _: guard.when_ended(guard.sessions))  # who came in meanwhile
+        if not every.called or guard.sessions:
+            cut = self.context.clock.callLater(guard.limits.drain, self._cut, reason)
+            every.addCallback(lambda _: cut.cancel() if cut.active() else None)
         return every.addCallback(self._let_go)
 
     def _let_go(self, _: Any) -> Deferred[Any]:

@@ -76,6 +76,14 @@ class DatagramListener(Listener):
         answered = self.port.protocol.when_answered()
         return _within(self.context.limits.drain, answered, self.context.clock)
 
+    @property
+    def is_empty(self) -> bool:
+        return super().is_empty and not self.port.has_rest
+
+    def shut(self) -> None:
+        self.port.take_rest()
+        super().shut()
+
     def limits_changed(self) -> None:
         if (sock := self.bound_socket) is not None:
             self._widen(sock)

@@ -16,6 +16,7 @@ from typing import Any
 
 from twisted.internet.defer import Deferred, maybeDeferred, succeed
 from twisted.internet.interfaces import IDelayedCall
+from twisted.internet.task import LoopingCall
 from twisted.logger import LogLevel
 
 from sockd import events
@@ -23,6 +24,7 @@ from sockd.access.entrance import Entrance
 from sockd.access.reasons import because
 from sockd.formats.hostport import host_port
 from sockd.listen.address import WILDCARDS
+from sockd.listen.leaving import has_waiting, turn_away
 from sockd.listen.listen import Listen
 from sockd.listen.socket_files import Identity, file_identity, give, remove_own, set_mode
 from sockd.listen.sockets import ListenError, bound_file
@@ -31,6 +33,11 @@ from sockd.reactor.sockaddr import bound_to
 
 RETRY_SECONDS = 30.0
 """Between two tries to bind an address that may be missing."""
+ARRIVAL_SECONDS = 3.0
+"""How long an address that another one takes the place of is read on: a handshake that has begun
+there ends there, also where one of its packets is lost and sent again."""
+LOOK_SECONDS = 0.05
+"""How often it is looked meanwhile whether something waits."""
 
 
 def is_fatal(error: ListenError, is_required: bool) -> bool:
@@ -80,6 +87,9 @@ class Listener:
         self._tries = 1
         self._is_handed_over = False
         self._was_handed = False
+        self.is_followed = False
+        """Whether another listener of ours has taken the place of this one, which is to go."""
+        self._leaving: LoopingCall | None = None
 
     @property
     def has_taken_over(self) -> bool:
@@ -138,6 +148,7 @@ class Listener:
             self._retry.cancel()
             self._retry = None
             self.waits_for = ""
+        self.hasten()
         port, self.port = self.port, None
         sock, self._socket = self._socket, None
         self._problem = None
@@ -163,15 +174,24 @@ class Listener:
         other._is_handed_over = True
 
     def drain(self) -> Deferred[Any] | None:
-        """Let go of the address, after who has come to it already is let in."""
+        """Let go of the address, after who has come to it already is let in, and answered.
+
+        That ends when `drain` is over, whoever still waits.
+        """
         self._remove_file()  # before nobody listens any more: it would be another start's to take
-        self.empty()
-        if not self._is_handed_over:
+        if self.port is None:
             return self.close()
-        # the socket is there all the same: answers that are owed can leave by it
-        if self.port is not None:
-            self.port.stopReading()
-        return self.when_answered().addCallback(lambda _: self.close())
+        if self._is_handed_over:
+            self.shut()  # the other takes what waits
+            return self._close_when_answered()
+        may_wait = not self.listen.systemd and self._turn_away()
+        self.empty()
+        return self._read_on(may_wait).addCallback(lambda _: self._leave())
+
+    def hasten(self) -> None:
+        """Wait for nobody more who is on the way to an address that is drained."""
+        if self._leaving is not None and self._leaving.running:
+            self._leaving.stop()
 
     def change(self, listen: Listen) -> Callable[[], None]:
         """Get ready for other terms of the same address; returns what has them hold.
@@ -201,7 +221,16 @@ class Listener:
         """The address is let go of."""
 
     def empty(self) -> None:
-        """Take what waits at the socket, and have nothing more come to it."""
+        """Take at once what waits at the socket, where that is quick."""
+
+    def shut(self) -> None:
+        """Have nothing more come to the socket."""
+        self.port.stopReading()
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing waits at the socket."""
+        return not has_waiting(self.port.socket)
 
     def when_answered(self) -> Deferred[None]:
         """Fires when the answers that are owed now have been given, or `drain` is over."""
@@ -221,6 +250,45 @@ class Listener:
         sock = self.bound_socket
         if sock is not None and not listen.address.is_datagram:
             sock.listen(listen.terms.backlog)
+
+    def _turn_away(self) -> bool:
+        """Have nobody new come; whether it is worth waiting for who is on the way."""
+        sock = self.port.socket
+        if sock.family == socket.AF_UNIX:
+            return True  # its file is gone, or another's
+        if turn_away(sock):
+            return True
+        if sock.type == socket.SOCK_STREAM:
+            sock.listen(0)
+        return False
+
+    def _read_on(self, may_wait: bool) -> Deferred[Any]:
+        """Fires when nothing waits any more, and who was on the way has come."""
+        least = ARRIVAL_SECONDS if self.is_followed else 0.0
+        if not may_wait or (not least and self.is_empty):
+            return succeed(None)
+        clock = self.context.clock
+        most, begun = self.context.limits.drain, clock.seconds()
+
+        def look() -> None:
+            waited = clock.seconds() - begun
+            if waited >= most or (waited >= least and self.is_empty):
+                leaving.stop()
+
+        self._leaving = leaving = LoopingCall(look)
+        leaving.clock = clock
+        done: Deferred[Any] = leaving.start(LOOK_SECONDS, now=False)
+        return done
+
+    def _leave(self) -> Deferred[Any] | None:
+        if self.port is None:  # closed meanwhile
+            return None
+        self.empty()
+        self.shut()
+        return self._close_when_answered()
+
+    def _close_when_answered(self) -> Deferred[Any]:
+        return self.when_answered().addCallback(lambda _: self.close())
 
     def _tell_mode_left(self, detail: str) -> None:
         reason = because("mode_left", detail=detail)

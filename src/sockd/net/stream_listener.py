@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import select
 import socket
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -77,17 +76,15 @@ class StreamListener(Listener):
         self._factory = None
 
     def empty(self) -> None:
-        if self.port is None or self._is_handed_over:
-            return
-        waiting = select.poll()
-        waiting.register(self.port.fileno(), select.POLLIN)
         for _ in range(self.listen.terms.backlog):  # at least one is let in each time
-            if not waiting.poll(0):
+            if self.is_empty:
                 break
             self.port.doRead()
+
+    def shut(self) -> None:
         # it would go on listening until it is closed, in the next turn, and reset who comes
-        if self.listen.systemd:
-            # the service manager has the same socket: who comes from now on waits there
+        if self.listen.systemd or self._is_handed_over:
+            # another has the same socket: who comes from now on waits there
             self.port.stopReading()
         else:
             self.port.socket.shutdown(socket.SHUT_RDWR)
