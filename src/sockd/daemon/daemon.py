@@ -77,6 +77,7 @@ class Daemon(Service):
 
         try:
             failures = _failures(steps, lambda step: step.prepare(handed_over, beside))
+            failures = failures or _failures(steps, Preparation.prepare_last)
             failures = failures or _failures(steps, Preparation.commit)
             if failures:
                 raise StartError("\n".join(failures))

@@ -138,6 +138,8 @@ class Preparation:
     """The new ones."""
     _context: Context[Any, Any] | None = field(init=False, default=None)
     _changes: list[Callable[[], None]] = field(init=False, factory=list)
+    _last: list[tuple[Listener, Sequence[socket]]] = field(init=False, factory=list)
+    """Those that are bound when all else is there, with the sockets that they are beside."""
 
     def prepare(
         self,
@@ -159,8 +161,13 @@ class Preparation:
         for identity, listen in {**addresses.add, **lost}.items():
             listener = make_listener(context, settings.kind, listen, settings.limits.required)
             self.listeners[identity] = listener
+            near = beside(listen)
+            if near and listen.address.binding == "udp":
+                # as soon as it is bound it takes from a wildcard what comes to its address
+                self._last.append((listener, near))
+                continue
             try:
-                listener.prepare(handed_over.get(identity), beside(listen))
+                listener.prepare(handed_over.get(identity), near)
             except ListenError as error:
                 errors.append(error)
         for identity, listen in addresses.change.items():
@@ -168,6 +175,17 @@ class Preparation:
                 continue
             try:
                 self._changes.append(self.instance.by_identity[identity].change(listen))
+            except ListenError as error:
+                errors.append(error)
+        if errors:
+            raise InstanceError(failures(errors))
+
+    def prepare_last(self) -> None:
+        """Bind what would take from others what comes to them: now all else is there."""
+        errors = []
+        for listener, near in self._last:
+            try:
+                listener.prepare(None, near)
             except ListenError as error:
                 errors.append(error)
         if errors:

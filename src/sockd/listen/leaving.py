@@ -10,7 +10,7 @@ import select
 import socket
 
 _SO_BINDTOIFINDEX = 62
-"""Linux 5.1: bind a socket to an interface by its number. Since 5.7 whoever likes may do so once."""
+"""Linux 5.1: bind a socket to an interface by its number. Since 5.7 anybody may, once."""
 _NO_INTERFACE = 2**31 - 1
 """The number of none. The kernel asks for no proof that there is one."""
 

@@ -79,6 +79,7 @@ class Listener:
         self.entrance = entrance_of(listen)
         self.port: Any = None
         self._socket: socket.socket | None = None
+        self._beside: Sequence[socket.socket] = ()
         self._problem: ListenError | None = None
         self._identity: Identity | None = None
         self._retry: IDelayedCall | None = None
@@ -306,6 +307,7 @@ class Listener:
             sock.setblocking(False)
         else:
             sock, self._identity = bound_file(listen, beside)
+            self._beside = beside
         self._socket = sock
         self._was_handed = taken_over is not None
         self.entrance = entrance_of(listen, sock)
@@ -335,6 +337,8 @@ class Listener:
             if isinstance(error, OSError):
                 raise ListenError(self.listen, error.strerror or str(error)) from None
             raise ListenError(self.listen, f"{type(error).__name__}: {error}") from error
+        finally:
+            self._beside = ()
 
     def _try_later(self, error: ListenError) -> None:
         self.waits_for = error.why

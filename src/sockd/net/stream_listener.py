@@ -13,7 +13,7 @@ from twisted.logger import LogLevel
 from sockd import events
 from sockd.access.reasons import Reason
 from sockd.listen.listen import Listen
-from sockd.listen.sockets import ListenError
+from sockd.listen.sockets import ListenError, sharing_ports
 from sockd.net.certificate import Certificate
 from sockd.net.context import Context
 from sockd.net.entry import ConnectionFactory, Wrap
@@ -61,7 +61,8 @@ class StreamListener(Listener):
         if sock.family == socket.AF_UNIX:
             port = adopt_local_port(reactor, sock, factory, terms.backlog)
         else:
-            sock.listen(terms.backlog)  # one that was taken over has another queue
+            with sharing_ports(sock, self._beside):  # to listen is to ask for the port once more
+                sock.listen(terms.backlog)  # one that was taken over has another queue
             port = reactor.adoptStreamPort(sock.fileno(), sock.family, factory)
         sock.close()  # the port has a duplicate
         factory.wrap = self._wrap(port)
