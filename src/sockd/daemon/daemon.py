@@ -27,7 +27,11 @@ from sockd.net.context import World
 from sockd.net.listener import Listener
 from sockd.net.names import Names
 from sockd.net.stream_listener import StreamListener
+from sockd.net.waiting import within
 from sockd.options.runtime import runtime_directory
+
+HURRY_SECONDS = 1.0
+"""Of the time that a stop may take, what is left for those that are cut off."""
 
 
 class StartError(Exception):
@@ -40,6 +44,7 @@ class Daemon(Service):
     def __init__(self, settings: Settings, world: World) -> None:
         self.settings = settings
         self.world = world
+        self.is_stopping = False
         self._was_asked_to_stop = False
         self._running: dict[str, RunningInstance] = {}
         self._draining: dict[RunningInstance, Deferred[Any]] = {}
@@ -55,6 +60,8 @@ class Daemon(Service):
         listeners = [one for _, running in self.instances for one in running.listeners]
         for listener in listeners:
             listener.give(uid, gid)
+        # a reload is to find it where this start did, whoever it is by then
+        os.environ["RUNTIME_DIRECTORY"] = directory
         if any(str(Path(one.listen.path).parent) == directory for one in listeners):
             give_runtime_directory(directory, 0, uid, gid)
 
@@ -178,11 +185,21 @@ class Daemon(Service):
             instance.hurry()
 
     def stopService(self) -> Deferred[Any]:
-        """Stop every instance; fires when all of them have."""
+        """Stop every instance; fires when all of them have, and after `stop_timeout` at the latest.
+
+        One second before that is over nobody is waited for any more.
+        """
         super().stopService()
+        self.is_stopping = True
+        for instance in self._draining:
+            instance.hasten()
         stopped = [instance.stop() for instance in self._running.values()]
         every: Deferred[Any] = DeferredList([*stopped, *self._draining.values()])
-        return every.addCallback(lambda _: events.emit("stopped"))
+        limit, clock = self.settings.daemon.stop_timeout, self.world.reactor
+        if not every.called:
+            cut = clock.callLater(max(0.0, limit - HURRY_SECONDS), self.hurry)
+            every.addCallback(lambda _: cut.cancel() if cut.active() else None)
+        return within(limit, every, clock).addCallback(lambda _: events.emit("stopped"))
 
     @property
     def count(self) -> events.Services:

@@ -57,8 +57,7 @@ class RunningInstance:
     def stop(self, reason: Reason = because("daemon_stops")) -> Deferred[Any]:  # noqa: B008
         """Listen no more, let connections end, cut off those that do not within `drain`."""
         closing = [maybeDeferred(listener.close) for listener in self.listeners]
-        for listener in self.leaving:
-            listener.hasten()
+        self.hasten()
         return self._end(closing, self.guard.stop_sessions(reason), reason)
 
     def drain(self, reason: Reason) -> Deferred[Any]:
@@ -86,6 +85,11 @@ class RunningInstance:
         if not ended.called:
             self._ending.add(ended)
             ended.addBoth(self._has_ended, ended)
+
+    def hasten(self) -> None:
+        """Wait for nobody who is on the way to an address that was let go of."""
+        for listener in self.leaving:
+            listener.hasten()
 
     def hurry(self) -> None:
         """Wait neither for connections to end nor for answers."""

@@ -42,6 +42,8 @@ class ListenError(Exception):
         self.listen = listen
         self.why = why
         self.no_such_address = number in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
+        self.lacks_right = number == errno.EACCES and not listen.path
+        """Whether its port is one that not everybody may bind."""
 
 
 def failures(errors: Iterable[ListenError]) -> list[str]:

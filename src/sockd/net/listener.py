@@ -33,6 +33,7 @@ from sockd.reactor.sockaddr import bound_to
 
 RETRY_SECONDS = 30.0
 """Between two tries to bind an address that may be missing."""
+ROOT_GIVEN_UP = "root was given up at the start: a port below 1024 that is new needs a restart"
 ARRIVAL_SECONDS = 3.0
 """How long an address that another one takes the place of is read on: a handshake that has begun
 there ends there, also where one of its packets is lost and sent again."""
@@ -122,6 +123,8 @@ class Listener:
         try:
             self._bind(taken_over, beside)
         except ListenError as error:
+            if self.context.world.gives_up_root and error.lacks_right and os.geteuid() != 0:
+                raise ListenError(self.listen, ROOT_GIVEN_UP) from None  # never: so not at all
             if is_fatal(error, self._is_required):
                 raise
             self._problem = error
@@ -162,7 +165,10 @@ class Listener:
         return None if port is None else maybeDeferred(port.stopListening)
 
     def give(self, uid: int, gid: int) -> None:
-        """Make its socket file this user's, who the process becomes and who removes it."""
+        """Make its socket and its file this user's, who the process becomes and who removes it."""
+        if (sock := self.bound_socket) is not None and not self.listen.systemd:
+            # a user's sockets share a port with none of another user's, see `sharing_ports`
+            os.fchown(sock.fileno(), uid, gid)
         try:
             if self._identity is not None:
                 give(self.listen.path, self._identity, uid, gid)
