@@ -93,6 +93,8 @@ class LogWriter:
                 if not event:
                     return
         elif self.is_below_a_table and event["event"] in _IN_TABLE:
+            # what listens later, after a reload, the table does not show
+            self.is_below_a_table = event["event"] != "started"
             return
         self._add(self._line(self.format.line, (event,)))
         if event.get("log_level", _INFO) is not _INFO:
