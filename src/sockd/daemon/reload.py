@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from attrs import frozen
-from twisted.internet.defer import Deferred, DeferredLock, succeed
+from twisted.internet.defer import Deferred, DeferredLock
 from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -123,12 +123,11 @@ class Reloader:
         if outcome.ok:
             self.succeeded += 1
             events.emit("reloaded", seconds=outcome.seconds)
-            looked = self._daemon.check_certificates()
         else:
             self.failed += 1
             for why in outcome.reasons:
                 events.warn("reload-failed", reason=because("configuration", detail=why))
-            looked = succeed(None)
         for call in self.on_end:
             call(outcome)
-        return looked.addCallback(lambda _: outcome)
+        # of what runs, whatever has come of the new: renewed files are used by themselves anyway
+        return self._daemon.check_certificates().addCallback(lambda _: outcome)
