@@ -70,6 +70,7 @@ SENTENCES = {
     "started": "sockd {version} runs {services} on the {reactor}",
     "stopped": "sockd has stopped",
     "reloading": "the configuration is read anew",
+    "reload-step": "{step}",
     "reloaded": "the configuration holds, after {seconds:.3f} s",
     "reload-failed": "the configuration stays as it was: {reason}",
     "control": "commands are taken at {path}",

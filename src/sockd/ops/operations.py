@@ -31,6 +31,7 @@ class Operations(Service):
         self.reloader = Reloader(daemon, load)
         self.writer = writer
         self.control = ControlListener(self)
+        self.reloader.parts.append(self.control)
         self._began = daemon.world.reactor.seconds()
 
     @property
