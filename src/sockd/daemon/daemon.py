@@ -21,6 +21,8 @@ from sockd.access.reasons import because
 from sockd.config.settings import InstanceSettings, Settings
 from sockd.daemon.instance import InstanceError, Preparation, RunningInstance, make_instance
 from sockd.daemon.plan import Identity, InstancePlan, Plan, plan
+from sockd.listen.address import Address
+from sockd.listen.inherited import Inherited, inheritance
 from sockd.listen.listen import Listen
 from sockd.listen.runtime import give_runtime_directory
 from sockd.net.certificate import Certificate, Look
@@ -41,6 +43,8 @@ class Daemon(Service):
     def __init__(self, settings: Settings, world: World) -> None:
         self.settings = settings
         self.world = world
+        self.unclaimed: list[str] = []
+        """Names of sockets of the last daemon's that nobody wants any more: they have ended."""
         self._was_asked_to_stop = False
         self._running: dict[str, RunningInstance] = {}
         self._draining: dict[RunningInstance, Deferred[Any]] = {}
@@ -68,12 +72,16 @@ class Daemon(Service):
             for new, old in plan.moves.items()
             if (sock := going[old].bound_socket) is not None
         }
+        inherited = self._inherited(plan, handed_over)
+        handed_over |= {identity: one.sock for identity, one in inherited.items()}
         left = {old for old in going if old not in plan.moves.values()}
+        unclaimed = [one for one in self.world.inherited.lasts if one not in inherited.values()]
 
         def beside(listen: Listen) -> list[socket.socket]:
             sockets = [
-                going[address].bound_socket for address in left if _shares_port(address, listen)
+                going[old].bound_socket for old in left if _shares_port(old.address, listen)
             ]
+            sockets += [one.sock for one in unclaimed if _shares_port(one.address, listen)]
             return [sock for sock in sockets if sock is not None]
 
         try:
@@ -86,6 +94,22 @@ class Daemon(Service):
                 step.undo()
             raise
         self._switch(plan, steps, going)
+        for identity, one in inherited.items():
+            listener = self._running[identity.instance].by_identity[identity]
+            listener.inherit(one.file, is_managers=one.kept is None)
+        self.unclaimed += self.world.inherited.end_rest(inherited.values())
+
+    def _inherited(
+        self, plan: Plan, handed_over: Mapping[Identity, socket.socket]
+    ) -> dict[Identity, Inherited]:
+        """Sockets that were there before this process, for addresses that nobody hands over."""
+        found = {}
+        for part in plan.instances:
+            for identity, listen in part.addresses.add.items():
+                one = self.world.inherited.find(identity.instance, identity.nth, listen)
+                if one is not None and identity not in handed_over:
+                    found[identity] = one
+        return found
 
     def _step(self, part: InstancePlan) -> Preparation:
         if part.step == "add":
@@ -218,9 +242,9 @@ def _report_looks(looks: Sequence[Look]) -> None:
     )
 
 
-def _shares_port(going: Identity, listen: Listen) -> bool:
+def _shares_port(old: Address, listen: Listen) -> bool:
     """Whether an address that goes stands in the way of one that comes."""
-    old, new = going.address, listen.address
+    new = listen.address
     return new.is_taken_alone and (old.binding, old.port) == (new.binding, new.port)
 
 
@@ -251,6 +275,7 @@ def make_world(settings: Settings, reactor: Any, *, gives_up_root: bool = False)
         hostname=socket.gethostname(),
         certificate_check=settings.daemon.certificate_check,
         gives_up_root=gives_up_root,
+        inherited=inheritance(),
     )
 
 

@@ -86,7 +86,7 @@ class StreamListener(Listener):
                 break
             self.port.doRead()
         # it would go on listening until it is closed, in the next turn, and reset who comes
-        if self.listen.systemd:
+        if self.is_managers:
             # the service manager has the same socket: who comes from now on waits there
             self.port.stopReading()
         else:
