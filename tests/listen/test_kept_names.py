@@ -14,9 +14,10 @@ _WORDS = st.from_regex(r"\A[A-Za-z0-9_-]{1,32}\Z")
 _NUMBERS = st.integers(0, 2**64 - 1)
 EVERY = st.builds(
     Kept,
+    st.sampled_from(["tcp", "udp", "unix", "unixgram"]),
     _WORDS,
     st.just("") | _WORDS.filter(lambda word: word != "-"),
-    st.integers(0, 65535),
+    st.none() | st.integers(0, 65535),
     st.none() | st.tuples(_NUMBERS, _NUMBERS),
 )
 
@@ -31,9 +32,9 @@ def test_a_name_says_whose_a_socket_is_and_is_one_that_systemd_takes(one: Kept, 
 
 
 def test_where_it_is_can_be_read() -> None:
-    assert Kept("echo").name("127.0.0.1:7") == "sockd/echo/-/0/-/127.0.0.1_7"
-    assert Kept("wrap", file=(26, 1234)).name("/run/sockd/wrap.sock") == (
-        "sockd/wrap/-/0/26.1234//run/sockd/wrap.sock"
+    assert Kept("tcp", "echo").name("127.0.0.1:7") == "sockd/tcp/echo/-/-/-/127.0.0.1_7"
+    assert Kept("unix", "wrap", file=(26, 1234)).name("/run/sockd/wrap.sock") == (
+        "sockd/unix/wrap/-/-/26.1234//run/sockd/wrap.sock"
     )
 
 
@@ -42,6 +43,8 @@ def test_a_name_of_anything_else_says_nothing(name: str) -> None:
     assert kept(name) is None
 
 
-@pytest.mark.parametrize("name", ["sockd.socket", "sockd/", "sockd/a/-/0/-", "sockd/a/-/x/-/p"])
+@pytest.mark.parametrize(
+    "name", ["sockd.socket", "sockd/", "sockd/tcp/a/-/-/-", "sockd/tcp/a/-/x/-/p"]
+)
 def test_a_name_that_is_almost_one_says_nothing(name: str) -> None:
     assert kept(name) is None

@@ -77,9 +77,7 @@ class Daemon(Service):
         unclaimed = [one for one in self.world.inherited.lasts if one not in inherited.values()]
 
         def beside(listen: Listen) -> list[socket.socket]:
-            sockets = [
-                going[old].bound_socket for old in left if _shares_port(old.address, listen)
-            ]
+            sockets = [going[old].bound_socket for old in left if _shares_port(old.address, listen)]
             sockets += [one.sock for one in unclaimed if _shares_port(one.address, listen)]
             return [sock for sock in sockets if sock is not None]
 

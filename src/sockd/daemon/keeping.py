@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 
 from sockd.daemon.daemon import Daemon
 from sockd.daemon.plan import Identity
@@ -34,10 +34,11 @@ class Keeping:
         self._names = names
         return found
 
-    def leave(self) -> None:
-        """Have socket files stay when the daemon stops: somebody has the sockets."""
-        for _, listener, _ in self._bound():
-            listener.leave()
+    def leave(self, names: Container[str]) -> None:
+        """Have the files of these stay when the daemon stops: somebody has the sockets."""
+        for identity, listener, sock in self._bound():
+            if (self._names.get(inode(sock)) or _name(identity, listener)) in names:
+                listener.leave()
 
     def _bound(self) -> Iterator[tuple[Identity, Listener, socket.socket]]:
         for _, running in self._daemon.instances:
@@ -51,6 +52,7 @@ class Keeping:
 
 
 def _name(identity: Identity, listener: Listener) -> str:
-    kept = Kept(identity.instance, identity.role, identity.nth, listener.file)
+    nth = None if identity.address.is_taken_alone else identity.nth
+    binding = identity.address.binding
+    kept = Kept(binding, identity.instance, identity.role, nth, listener.file)
     return kept.name(listener.address)
-

@@ -49,7 +49,7 @@ class Inherited:
         """Whether an address of an instance is this one."""
         wanted = listen.address
         if wanted.systemd or wanted.interface or wanted.binding != self.address.binding:
-            return False
+            return False  # what a group is sent from is nothing that anybody comes to
         if wanted.is_taken_alone:
             return wanted == self.address and self._has_its_file()
         return (

@@ -8,16 +8,19 @@ who look at a list of them.
 from __future__ import annotations
 
 import re
+from typing import Any
 
 from attrs import frozen
 
+from sockd.listen.address import Binding
+
 PREFIX = "sockd/"
 """What all begin with. systemd's own are names of units, which have no slash."""
-LONGEST_PLACE = 100
+LONGEST_PLACE = 90
 """Characters that tell where it is; systemd takes names of up to 255."""
 _NAME = re.compile(
-    r"sockd/(?P<instance>[A-Za-z0-9_-]{1,64})/(?P<role>[A-Za-z0-9_-]{1,32})/(?P<nth>\d{1,5})/"
-    r"(?:(?P<device>\d{1,20})\.(?P<inode>\d{1,20})|-)/[!-9;-~]{0,100}"
+    r"sockd/(?P<binding>tcp|udp|unix|unixgram)/(?P<instance>[A-Za-z0-9_-]{1,64})/(?P<role>[A-Za-z0-9_-]{1,32})/"
+    r"(?P<nth>\d{1,5}|-)/(?:(?P<device>\d{1,20})\.(?P<inode>\d{1,20})|-)/[!-9;-~]{0,90}"
 )
 _MAIN = "-"
 _UNFIT = re.compile("[^!-9;-~]")
@@ -27,18 +30,22 @@ _UNFIT = re.compile("[^!-9;-~]")
 class Kept:
     """Whose a socket is."""
 
+    binding: Binding
     instance: str
     role: str = ""
-    nth: int = 0
-    """Which of several that have one address, as port 0."""
+    nth: int | None = None
+    """Which of those whose port the kernel has chosen; None for one that has the port it wanted."""
     file: tuple[int, int] | None = None
     """Device and inode of its socket file."""
 
     def name(self, place: str) -> str:
         """How it is called; `place` is for people. A name holds no colon and no space."""
         file = "-" if self.file is None else f"{self.file[0]}.{self.file[1]}"
+        nth = "-" if self.nth is None else self.nth
         told = _UNFIT.sub("_", place)[-LONGEST_PLACE:]
-        return f"{PREFIX}{self.instance}/{self.role or _MAIN}/{self.nth}/{file}/{told}"
+        return (
+            f"{PREFIX}{self.binding}/{self.instance}/{self.role or _MAIN}/{nth}/{file}/{told}"
+        )
 
 
 def kept(name: str) -> Kept | None:
@@ -47,5 +54,7 @@ def kept(name: str) -> Kept | None:
         return None
     device, inode = found["device"], found["inode"]
     role = "" if found["role"] == _MAIN else found["role"]
+    nth = None if found["nth"] == "-" else int(found["nth"])
     file = None if device is None else (int(device), int(inode))
-    return Kept(found["instance"], role, int(found["nth"]), file)
+    binding: Any = found["binding"]
+    return Kept(binding, found["instance"], role, nth, file)
