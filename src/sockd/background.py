@@ -22,6 +22,7 @@ from sockd.ops.log_file import LogFile, Sink, SyslogFile, output
 from sockd.ops.log_lines import FORMATS
 from sockd.ops.logs import LogWriter
 from sockd.ops.operations import Operations
+from sockd.ops.restart import of_twistd
 from sockd.options.runtime import runtime_directory
 from sockd.run import on_uvloop
 
@@ -40,6 +41,7 @@ class _TwistdOperations(Operations):
         super().__init__(Daemon(settings, world), options.settings)
         self._parent: Any = options.parent
         self._log_format = FORMATS[options["log-format"]]
+        self.upgrade.restart = of_twistd(options.parent)
 
     def setServiceParent(self, parent: Any) -> None:
         """Become the application's service, and write its log."""

@@ -69,6 +69,7 @@ class Lines(int):
 SENTENCES = {
     "started": "sockd {version} runs {services} on the {reactor}",
     "stopped": "sockd has stopped",
+    "upgrading": "sockd goes on with what is installed now, in the same process",
     "reloading": "the configuration is read anew",
     "reload-step": "{step}",
     "reloaded": "the configuration holds, after {seconds:.3f} s",

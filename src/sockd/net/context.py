@@ -15,6 +15,7 @@ from sockd.access.peer import Peer
 from sockd.access.state import DaemonState
 from sockd.formats.clock import local_ctime
 from sockd.formats.template import Template
+from sockd.listen.inherited import Inheritance
 from sockd.net.children import Children, children_of
 from sockd.net.names import Names
 from sockd.net.turns import Turns
@@ -39,6 +40,8 @@ class World:
     """True where the daemon changes to another user once it has bound its addresses."""
     loaded: Mapping[Any, Any] = Factory(dict)
     """TLS files that were read in a thread, by their terms, while what needs them is prepared."""
+    inherited: Inheritance = Factory(Inheritance)
+    """Sockets that were there before this process."""
     state: DaemonState = Factory(DaemonState)
     """What is true of the daemon and not of a process."""
     turns: Turns = Factory(lambda self: Turns(self.reactor), takes_self=True)

@@ -15,9 +15,12 @@ from twisted.internet.defer import Deferred
 
 from sockd.config.settings import Settings
 from sockd.daemon.daemon import Daemon
+from sockd.daemon.keeping import Keeping
 from sockd.daemon.reload import Reloader
 from sockd.ops.control.listening import ControlListener
 from sockd.ops.logs import LogWriter
+from sockd.ops.manager import ServiceManager
+from sockd.ops.upgrade import Upgrade
 
 
 class Operations(Service):
@@ -32,6 +35,9 @@ class Operations(Service):
         self.writer = writer
         self.control = ControlListener(self)
         self.reloader.parts.append(self.control)
+        keeping = Keeping(daemon)
+        self.manager = ServiceManager(daemon, self.reloader, keeping)
+        self.upgrade = Upgrade(daemon, keeping, self.manager)
         self._began = daemon.world.reactor.seconds()
 
     @property
@@ -51,6 +57,7 @@ class Operations(Service):
         super().startService()
         self.daemon.startService()
         signal.signal(signal.SIGHUP, self._hang_up)
+        self.manager.begin()
 
     def stopService(self) -> Deferred[Any]:
         """Stop; fires when all has."""
@@ -58,6 +65,7 @@ class Operations(Service):
         # a handler, and not SIG_IGN, which programs that are started would inherit
         signal.signal(signal.SIGHUP, lambda *_: None)
         self.control.close()
+        self.manager.end(is_upgrade=self.upgrade.is_going)
         return self.daemon.stopService()
 
     def hand_over(self, uid: int, gid: int) -> None:
