@@ -18,6 +18,7 @@ SENTENCES = {
     # a peer that may not come in
     "allow": "no allow rule matches",
     "deny": "deny {prefix}",
+    "ban": "ban {prefix}",
     "allow_users": "allow_users: not user {uid}",
     "max_connections": "max_connections = {limit}",
     "max_connections_per_source": "max_connections_per_source = {limit}",
