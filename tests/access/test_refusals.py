@@ -89,5 +89,3 @@ def test_whose_last_refusal_is_longest_ago_makes_room() -> None:
     assert len(sources) == MOST_GROUPS
     assert "192.0.2.7" in sources
     assert "10.0.0.0" not in sources
-    refusals.clear()
-    assert (refusals.latest(), refusals.forgotten) == ([], 0)

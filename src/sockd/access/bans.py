@@ -16,6 +16,7 @@ from attrs import field, frozen
 
 from sockd.access.prefixes import Prefix, parse_address, parse_prefix
 from sockd.access.reasons import Reason, because
+from sockd.options.units import LONGEST_DURATION
 
 EVERYWHERE = ""
 """The scope of a ban from all services; another one is the name of an instance."""
@@ -67,7 +68,8 @@ def make_ban(
         raise ValueError(f"a ban lasts {SHORTEST:g} s at least, not {seconds:g} s")
     if len(note) > MAX_NOTE:
         raise ValueError(f"what a ban is for has at most {MAX_NOTE} characters, not {len(note)}")
-    return Ban(prefix, now, now + seconds, scope, note)
+    until = now + seconds if seconds <= LONGEST_DURATION else math.inf
+    return Ban(prefix, now, until, scope, note)
 
 
 class Bans:

@@ -116,6 +116,9 @@ SENTENCES = {
         "give it a user"
     ),
     "suppressed": "{count} more errors since the last that was reported",
+    "bans_broken": "the file of bans is broken: {detail}",
+    "bans_unread": "bans are not read: {detail}",
+    "bans_unkept": "bans are not kept over a start: {detail}",
     "configuration": "{detail}",
 }
 """The sentence of each reason; its fields are the names in braces."""

@@ -91,12 +91,6 @@ class Refusals:
         every = (*self._proven.values(), *self._unproven.values())
         return sorted(every, key=lambda group: group.last, reverse=True)
 
-    def clear(self) -> None:
-        """Forget all of them."""
-        self._proven.clear()
-        self._unproven.clear()
-        self.forgotten = 0
-
 
 def _number(peer: Peer, bits: tuple[int, int]) -> object:
     """A source as quickly as it can be had: floods come by here."""
