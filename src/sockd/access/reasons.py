@@ -18,6 +18,7 @@ SENTENCES = {
     # a peer that may not come in
     "allow": "no allow rule matches",
     "deny": "deny {prefix}",
+    "ban": "ban {prefix}",
     "allow_users": "allow_users: not user {uid}",
     "max_connections": "max_connections = {limit}",
     "max_connections_per_source": "max_connections_per_source = {limit}",
@@ -115,6 +116,9 @@ SENTENCES = {
         "give it a user"
     ),
     "suppressed": "{count} more errors since the last that was reported",
+    "bans_broken": "the file of bans is broken: {detail}",
+    "bans_unread": "bans are not read: {detail}",
+    "bans_unkept": "bans are not kept over a start: {detail}",
     "configuration": "{detail}",
 }
 """The sentence of each reason; its fields are the names in braces."""

@@ -16,6 +16,7 @@ from sockd.config.document import Place
 from sockd.listen.strings import Listen
 from sockd.options.control import CONTROL_NAME, ControlPath
 from sockd.options.option import Change, option
+from sockd.options.state import BANS_NAME, BansPath
 from sockd.options.units import Duration
 from sockd.service import Found, Instance, Kind
 
@@ -48,6 +49,12 @@ class DaemonSettings:
         "the Unix socket that commands such as `sockd status` ask at, mode 0600; a relative path "
         'starts at the runtime directory; "off": none',
         change=Change.NOW,
+    )
+    bans: BansPath = option(
+        BansPath(BANS_NAME),
+        "the file that keeps bans over a start; a relative path starts at the state directory; "
+        '"off": none',
+        change=Change.RESTART,
     )
 
 
