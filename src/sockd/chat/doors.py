@@ -200,7 +200,7 @@ class UdpDoor(Datagrams):
                 self._sending.append(_Sending(here, data))
                 self._plan()
             else:
-                self.context.guard.counts["fan_out_lost"] += 1
+                self.context.guard.counts.dropped["fan_out_lost"] += 1
         elif here.audience:
             self.flush()  # whoever has just joined is told so first
             self._count(self.port.write_all(data, here.audience), len(data))
@@ -238,9 +238,8 @@ class UdpDoor(Datagrams):
             self._plan()
 
     def _count(self, sent: int, size: int) -> None:
-        counts = self.context.guard.counts
-        counts["datagrams_out"] += sent
-        counts["bytes_out"] += sent * size
+        self.traffic.datagrams_out += sent
+        self.traffic.bytes_out += sent * size
 
 
 class GroupDoor(UdpDoor):
@@ -390,6 +389,6 @@ class StreamDoor(Stream):
             self._unread += len(framed)
             if self._unread > MOST_WAITING:
                 self.lost += 1
-                self.context.guard.counts["unread"] += 1
+                self.context.guard.counts.dropped["unread"] += 1
                 return
         self.write(framed)
