@@ -15,8 +15,6 @@ from sockd.net.context import Context
 from sockd.reactor.datagram import DatagramPort
 from sockd.reactor.sockaddr import Address
 
-_EVERYWHERE = Entrance("multicast")
-
 
 class Sender(DatagramProtocol):
     """Speaks unasked, to one multicast group or address; what it hears it drops."""
@@ -26,13 +24,17 @@ class Sender(DatagramProtocol):
     context: Context[Any, Any]
 
     def __init__(
-        self, context: Context[Any, Any], target: Address, aim: Callable[[DatagramPort], None]
+        self,
+        context: Context[Any, Any],
+        target: Address,
+        aim: Callable[[DatagramPort], None],
+        role: str = "",
     ) -> None:
         self.context = context
         self.target = target
         self._aim = aim
         self._is_silent = False
-        self.traffic = context.guard.counts.traffic(_EVERYWHERE)
+        self.traffic = context.guard.counts.traffic(Entrance("multicast", role=role))
 
     @property
     def port(self) -> DatagramPort:
