@@ -34,7 +34,7 @@ would be one otherwise."""
 _INFO = LogLevel.info
 _NOISE = re.compile(
     # what our own events say better: Twisted's ports, beginning and ending
-    r"ConnectionFactory starting on |\((TCP|UNIX) Port .* Closed\)$|\(Port .* Closed\)$"
+    r"(Connection|Control)Factory starting on |\((TCP|UNIX) Port .* Closed\)$|\(Port .* Closed\)$"
     # a cache of plugins beside the plugins is not missed where it may not be written
     r"|Unable to write to plugin cache "
 )
