@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, NoReturn
 import click
 
 from sockd import __version__
-from sockd.ops.cli import reload, status
+from sockd.ops.cli import metrics, reload, status
 from sockd.ops.cli.asking import json_option
 from sockd.ops.cli.printing import tell
 
@@ -43,7 +43,7 @@ _set = click.option(
     help="Set one value, as service.echo.idle_timeout=5s; may be given several times.",
 )
 
-ASKING = (status, reload)
+ASKING = (status, reload, metrics)
 """The files of commands that ask a running daemon."""
 
 

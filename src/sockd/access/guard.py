@@ -16,7 +16,7 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 from sockd import events
 from sockd.access.buckets import Buckets
-from sockd.access.counts import Counts
+from sockd.access.counts import Counts, Traffic
 from sockd.access.entrance import Entrance
 from sockd.access.limits import Limits
 from sockd.access.peer import Peer
@@ -56,6 +56,8 @@ class Session(Protocol):
     entrance: Entrance
     bytes_in: int
     bytes_out: int
+    traffic: Traffic
+    """Where it is counted."""
 
     def sweep(self, now: float) -> None:
         """Look whether the connection has been idle, slow or stuck for too long."""

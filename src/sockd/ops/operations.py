@@ -17,7 +17,9 @@ from sockd.config.settings import Settings
 from sockd.daemon.daemon import Daemon
 from sockd.daemon.reload import Reloader
 from sockd.ops.control.listening import ControlListener
+from sockd.ops.lag import LagMeter
 from sockd.ops.logs import LogWriter
+from sockd.ops.metrics.metrics import Metrics
 
 
 class Operations(Service):
@@ -31,6 +33,9 @@ class Operations(Service):
         self.reloader = Reloader(daemon, load)
         self.writer = writer
         self.control = ControlListener(self)
+        self.lag = LagMeter(daemon.world.reactor)
+        self.metrics = Metrics(self)
+        daemon.world.metrics = self.metrics
         self._began = daemon.world.reactor.seconds()
 
     @property
@@ -49,6 +54,7 @@ class Operations(Service):
         """Serve. A hang-up signal has the configuration read anew."""
         super().startService()
         self.daemon.startService()
+        self.lag.start()
         signal.signal(signal.SIGHUP, self._hang_up)
 
     def stopService(self) -> Deferred[Any]:
@@ -56,6 +62,7 @@ class Operations(Service):
         super().stopService()
         # a handler, and not SIG_IGN, which programs that are started would inherit
         signal.signal(signal.SIGHUP, lambda *_: None)
+        self.lag.stop()
         self.control.close()
         return self.daemon.stopService()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from sockd.service import Door
+from sockd.service import Door, Kind
 
 _LIMITS = (
     "max_connections",
@@ -46,16 +46,35 @@ ENDS = (
 )
 """Why any connection can end."""
 TLS_ENDS = ("tls_error", "tls_records", "handshake_ended", "handshake_timeout")
-LINE_ENDS = ("max_line", "line_timeout", "rejected")
+LINE_ENDS = ("max_line", "line_timeout")
 FRAME_ENDS = ("max_frame", "frame_timeout")
 TEXT_ENDS = ("max_text", "text_timeout")
 CHILD_ENDS = ("success", "exit", "signal")
 """How child processes end."""
 
 
-def refusals(transport: str, door: Door, *, is_proxied: bool) -> Iterator[str]:
+CHAT_DROPS = (
+    "answer",
+    "double",
+    "fan_out_lost",
+    "forged",
+    "interface",
+    "old",
+    "over_budget",
+    "short",
+    "stranger",
+    "too_fast",
+    "unread",
+    "unsigned",
+)
+"""What a chat drops of what comes, and of what it has to send."""
+
+
+def refusals(kind: Kind, transport: str, door: Door, *, is_proxied: bool) -> Iterator[str]:
     """Why somebody may not be let in at a door."""
     yield from REFUSALS[transport]
+    if transport != "multicast":
+        yield from kind.refuses
     if is_proxied:
         yield from _PROXIES
     if door.datagram is not None and transport == "udp" and door.datagram.amplifies:
@@ -64,12 +83,13 @@ def refusals(transport: str, door: Door, *, is_proxied: bool) -> Iterator[str]:
         yield "local_reply_rate"
 
 
-def ends(transport: str, door: Door) -> Iterator[str]:
+def ends(kind: Kind, transport: str, door: Door) -> Iterator[str]:
     """Why a connection of a door may end."""
     stream = door.stream
     if stream is None or transport not in stream.transports:
         return
     yield from ENDS
+    yield from kind.ends
     if transport == "tls":
         yield from TLS_ENDS
     if stream.reads_lines:

@@ -35,7 +35,7 @@ class Sheet:
 
     def set(self, name: str, value: float, *labels: str) -> None:
         """The value of a series."""
-        self.values[name][labels] = value
+        self.values[name][labels] = float(value)
 
     def add(self, name: str, value: float, *labels: str) -> None:
         """So much more in a series."""
@@ -44,11 +44,18 @@ class Sheet:
         assert not isinstance(before, tuple)
         series[labels] = before + value
 
+    def least(self, name: str, value: float, *labels: str) -> None:
+        """The value of a series that several have: the least of them."""
+        series = self.values[name]
+        before = series.get(labels, value)
+        assert not isinstance(before, tuple)
+        series[labels] = min(before, float(value))
+
     def each(self, name: str, values: Iterable[tuple[str, float]], *labels: str) -> None:
         """Series that differ in their last label."""
         series = self.values[name]
         for last, value in values:
-            series[*labels, last] = value
+            series[*labels, last] = float(value)
 
     def bins(self, name: str, histogram: Histogram, *labels: str) -> None:
         """A histogram as it is now."""

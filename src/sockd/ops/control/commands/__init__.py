@@ -1,7 +1,11 @@
 """The commands of the control socket, one file a topic."""
 
 from sockd.ops.control.command import Command
-from sockd.ops.control.commands import reload, status
+from sockd.ops.control.commands import metrics, reload, status
 
-COMMANDS: dict[str, Command] = {**status.COMMANDS, **reload.COMMANDS}
+COMMANDS: dict[str, Command] = {
+    **status.COMMANDS,
+    **reload.COMMANDS,
+    **metrics.COMMANDS,
+}
 """Every command, by its name."""
