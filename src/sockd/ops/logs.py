@@ -43,6 +43,9 @@ _DESCRIPTORS = re.compile(
 )
 
 
+_IN_TABLE = ("control", "listening", "started")
+"""What the table above the log shows, or need not."""
+
 _NOTHING: tuple[Any, tuple[()]] = (None, ())
 
 
@@ -94,7 +97,7 @@ class LogWriter:
                 event = self._descriptors(event)
                 if not event:
                     return
-        elif self.is_below_a_table and event["event"] in ("listening", "started"):
+        elif self.is_below_a_table and event["event"] in _IN_TABLE:
             return
         self._add(self._line(self.format.line, (event,)))
         if event.get("log_level", _INFO) is not _INFO:
