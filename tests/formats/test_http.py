@@ -72,12 +72,12 @@ def test_whatever_comes_in_whatever_pieces_no_more_is_held_than_a_head(
 @given(st.one_of(st.binary(), st.builds(b"GET / HTTP/1.1\r\n%b\r\n\r\n".__mod__, st.binary())))
 def test_whatever_comes_it_is_a_request_or_it_is_told_what_is_wrong(data: bytes) -> None:
     try:
-        asked = parse_head(data)
+        path, status = parse_head(data).path, 200
     except BadRequest as error:
-        assert error.status in PHRASES
-    else:
-        assert asked.path.isascii()
-        assert asked.path.isprintable()
+        path, status = "", error.status
+    assert status in PHRASES
+    assert path.isascii()
+    assert path.isprintable()
 
 
 def test_a_head_of_the_greatest_length_is_taken_and_a_longer_one_is_not() -> None:
@@ -95,9 +95,9 @@ def test_a_head_of_the_greatest_length_is_taken_and_a_longer_one_is_not() -> Non
 def test_empty_lines_before_a_request_are_nothing() -> None:
     buffer = HeadBuffer()
     buffer.feed(b"\r\n\r\n")
-    assert not buffer.is_partial
+    assert (buffer.is_partial, len(buffer)) == (False, 0)
     buffer.feed(b"GET / HTTP/1.1\r\n")
-    assert buffer.is_partial
+    assert (buffer.is_partial, len(buffer)) == (True, 16)
     buffer.feed(b"Host: a\r\n\r\n")
     assert buffer.take() == b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 

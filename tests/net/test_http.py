@@ -28,9 +28,9 @@ class Pages(Http):
 PAGES = Kind(name="pages", doc="Pages.", stream=Pages)
 
 
-def visit(**table: object) -> Client:
+def visit(**table: str) -> Client:
     OWED.clear()
-    return connect(PAGES, make_context(PAGES, **table))
+    return connect(PAGES, make_context(PAGES, None, **table))
 
 
 def get(path: str, *fields: str, method: str = "GET", version: str = "1.1") -> bytes:
@@ -38,8 +38,8 @@ def get(path: str, *fields: str, method: str = "GET", version: str = "1.1") -> b
     return "".join(f"{line}\r\n" for line in lines).encode()
 
 
-def page(path: str, **how: bool) -> bytes:
-    return pack(Response(200, path.encode()), NOON, Request("GET", path, **how))
+def page(path: str, asked: Request | None = None) -> bytes:
+    return pack(Response(200, path.encode()), NOON, asked or Request("GET", path))
 
 
 def test_requests_are_answered_in_order_on_one_connection() -> None:
@@ -57,18 +57,16 @@ def test_requests_are_answered_in_order_on_one_connection() -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "how"),
+    ("sent", "asked"),
     [
-        (get("/a", "Connection: close"), {"keeps_open": False}),
-        (get("/a", version="1.0"), {"keeps_open": False, "is_old": True}),
+        (get("/a", "Connection: close"), Request("GET", "/a", keeps_open=False)),
+        (get("/a", version="1.0"), Request("GET", "/a", keeps_open=False, is_old=True)),
     ],
 )
-def test_after_the_last_request_the_connection_is_closed(
-    asked: bytes, how: dict[str, bool]
-) -> None:
+def test_after_the_last_request_the_connection_is_closed(sent: bytes, asked: Request) -> None:
     client = visit()
-    client.send(asked + get("/never"))
-    assert client.received == page("/a", **how)
+    client.send(sent + get("/never"))
+    assert client.received == page("/a", asked)
     assert client.socket.write_ended
 
 
