@@ -63,6 +63,7 @@ SENTENCES = {
     "max_line": "error: line longer than {limit} bytes",
     "max_frame": "error: frame longer than {limit} bytes",
     "max_text": "error: text longer than {limit} bytes",
+    "max_head": "head of a request longer than {limit} bytes",
     "rejected": "error: {detail}",
     "service_error": "error in the service",
     "daemon_stops": "the daemon stops",

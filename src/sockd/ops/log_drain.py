@@ -42,6 +42,8 @@ class Drain:
     patience: float = PATIENCE
     report: Callable[[int], str] = _unsaid
     """The line that says how many were dropped."""
+    lost: int = 0
+    """Lines that were dropped so far."""
     _waiting: list[str | Callable[[], None]] = Factory(list)
     _size: int = 0
     _dropped: int = 0
@@ -63,6 +65,7 @@ class Drain:
         with self._changed:
             if self._dropped or self._size + len(text) > WAITING:
                 self._dropped += text.count("\n")
+                self.lost += text.count("\n")
             else:
                 self._waiting.append(text)
                 self._size += len(text)

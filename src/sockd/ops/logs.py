@@ -76,6 +76,11 @@ class LogWriter:
         if isinstance(self.file, Drain):
             self.file.report = self._dropped
 
+    @property
+    def lost(self) -> int:
+        """Lines that the file did not take in time."""
+        return self.file.lost if isinstance(self.file, Drain) else 0
+
     def say(self, text: str) -> None:
         """Write lines that are no events."""
         self._add(text)

@@ -20,8 +20,10 @@ from sockd.daemon.keeping import Keeping
 from sockd.daemon.reload import Reloader
 from sockd.ops.bans import BanKeeper
 from sockd.ops.control.listening import ControlListener
+from sockd.ops.lag import LagMeter
 from sockd.ops.logs import LogWriter
 from sockd.ops.manager import ServiceManager
+from sockd.ops.metrics.metrics import Metrics
 from sockd.ops.upgrade import Upgrade
 from sockd.options.state import state_directory
 
@@ -44,6 +46,9 @@ class Operations(Service):
         world, self._state = daemon.world, state_directory(os.environ, os.getuid())
         path = daemon.settings.daemon.bans.within(self._state)
         self.bans = BanKeeper(world.state.bans, path, world.reactor, world.wall)
+        self.lag = LagMeter(daemon.world.reactor)
+        self.metrics = Metrics(self)
+        daemon.world.metrics = self.metrics
         self._began = daemon.world.reactor.seconds()
 
     @property
@@ -63,6 +68,7 @@ class Operations(Service):
         super().startService()
         self.bans.load()  # whoever reads and writes the file is who the process has become
         self.daemon.startService()
+        self.lag.start()
         signal.signal(signal.SIGHUP, self._hang_up)
         self.manager.begin()
 
@@ -71,6 +77,7 @@ class Operations(Service):
         super().stopService()
         # a handler, and not SIG_IGN, which programs that are started would inherit
         signal.signal(signal.SIGHUP, lambda *_: None)
+        self.lag.stop()
         self.control.close()
         self.manager.end(is_upgrade=self.upgrade.is_going)
         return gatherResults([self.daemon.stopService(), self.bans.stop()])
