@@ -95,8 +95,9 @@ SENTENCES = {
     "sent_away": "sent away: {detail}",
     "connection_over": "the connection has ended",
     "door_closed": "the door is closed",
-    # a log that is not opened anew
+    # a log that is not opened anew, or not written
     "log_error": "{path}: {detail}",
+    "log_unwritten": "{detail}",
     "no_log_file": "it has no file of its own",
     # what somebody should look at
     "certificate_changed": "the certificate has changed; new connections get the new one",

@@ -162,6 +162,18 @@ class Size(int):
         return "0"
 
 
+class SizeLimit(Size):
+    """Bytes that something may have at most; `off`, none, where it may have any number."""
+
+    @classmethod
+    def parse(cls, value: object) -> Self:
+        """Read a size, or "off"."""
+        return cls(0) if _is_off(value) else super().parse(value)
+
+    def __str__(self) -> str:
+        return super().__str__() if self else OFF
+
+
 class Maximum(int):
     """The most that there may be of something; `off` where there may be any number."""
 
