@@ -11,7 +11,6 @@ from typing import Any, NoReturn
 
 from twisted.application.service import IService
 from twisted.logger import ILogObserver
-from twisted.python import usage
 
 from sockd.config.settings import Settings
 from sockd.daemon.daemon import Daemon, StartError, make_world
@@ -22,6 +21,7 @@ from sockd.ops.log_drain import Drain
 from sockd.ops.log_file import LogFile, Sink, SyslogFile, output
 from sockd.ops.log_lines import FORMATS
 from sockd.ops.logs import LogWriter
+from sockd.ops.operations import Operations
 from sockd.options.runtime import runtime_directory
 from sockd.run import on_uvloop
 
@@ -33,11 +33,11 @@ def _open_log(name: str | None, foreground: bool) -> Sink:
     return LogFile(name or "twistd.log")
 
 
-class _TwistdDaemon(Daemon):
+class _TwistdOperations(Operations):
     """The daemon below twistd, which shows a traceback where it is not told otherwise."""
 
-    def __init__(self, settings: Settings, world: World, options: usage.Options) -> None:
-        super().__init__(settings, world)
+    def __init__(self, settings: Settings, world: World, options: Any) -> None:
+        super().__init__(Daemon(settings, world), options.settings)
         self._parent: Any = options.parent
         self._log_format = FORMATS[options["log-format"]]
 
@@ -57,8 +57,10 @@ class _TwistdDaemon(Daemon):
             except OSError as error:
                 sys.exit(f"sockd: --logfile {error.filename}: {error.strerror}")
         writer = LogWriter(Drain(file), self._log_format)
-        writer.collect(self.world.reactor)
-        writer.reopen_at_signal(self.world.reactor)
+        reactor = self.daemon.world.reactor
+        writer.collect(reactor)
+        writer.reopen_at_signal(reactor)
+        self.writer = writer
         parent.setComponent(ILogObserver, writer)
 
     def privilegedStartService(self) -> None:
@@ -111,4 +113,4 @@ def makeService(options: Any) -> IService:
     from twisted.internet import reactor
 
     world = make_world(settings, reactor, gives_up_root=bool(uid))
-    return _TwistdDaemon(settings, world, options)
+    return _TwistdOperations(settings, world, options)

@@ -34,7 +34,7 @@ would be one otherwise."""
 _INFO = LogLevel.info
 _NOISE = re.compile(
     # what our own events say better: Twisted's ports, beginning and ending
-    r"ConnectionFactory starting on |\((TCP|UNIX) Port .* Closed\)$|\(Port .* Closed\)$"
+    r"(Connection|Control)Factory starting on |\((TCP|UNIX) Port .* Closed\)$|\(Port .* Closed\)$"
     # a cache of plugins beside the plugins is not missed where it may not be written
     r"|Unable to write to plugin cache "
 )
@@ -42,6 +42,9 @@ _DESCRIPTORS = re.compile(
     r"EMFILE |Re-reserving EMFILE |Could not accept new connection \((EMFILE|ENFILE)\)"
 )
 
+
+_IN_TABLE = ("control", "listening", "started")
+"""What the table above the log shows, or need not."""
 
 _NOTHING: tuple[Any, tuple[()]] = (None, ())
 
@@ -89,7 +92,7 @@ class LogWriter:
                 event = self._descriptors(event)
                 if not event:
                     return
-        elif self.is_below_a_table and event["event"] in ("listening", "started"):
+        elif self.is_below_a_table and event["event"] in _IN_TABLE:
             return
         self._add(self._line(self.format.line, (event,)))
         if event.get("log_level", _INFO) is not _INFO:
