@@ -30,7 +30,7 @@ ONCE = $(filter-out tests/client/test_doors.py tests/client/test_calling.py, \
   client/measure client/outputs config external formats listen/test_fields.py \
   listen/test_strings.py options reactor/test_differential.py reactor/test_foundations.py \
   reactor/test_twisted.py reactor/test_uv.py real/test_old_chat_servers.py test_clients_page.py \
-  test_docs.py \
+  test_docs.py ops/control/test_frames.py ops/control/test_arguments.py ops/control/test_talking.py \
   test_events_page.py test_packaging.py test_plugins.py test_startup.py test_style.py \
   travesty)
 REACTORS = uvloop epoll asyncio

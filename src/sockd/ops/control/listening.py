@@ -77,7 +77,7 @@ class ControlListener:
             events.warn("warning", service="sockd", reason=reason)
         port.stopListening()
         for protocol in tuple(self._factory.open):
-            protocol.transport.loseConnection()
+            protocol.end()
         self.path = ""
 
     def give(self, uid: int, gid: int) -> None:
