@@ -20,6 +20,8 @@ from sockd.access.reasons import because
 from sockd.config.settings import InstanceSettings, Settings
 from sockd.daemon.instance import InstanceError, Preparation, RunningInstance, make_instance
 from sockd.daemon.plan import Identity, InstancePlan, Plan, plan
+from sockd.listen.address import Address
+from sockd.listen.inherited import Inherited, inheritance
 from sockd.listen.listen import Listen
 from sockd.listen.runtime import give_runtime_directory
 from sockd.net.certificate import Certificate, Look
@@ -45,6 +47,8 @@ class Daemon(Service):
         self.settings = settings
         self.world = world
         self.is_stopping = False
+        self.unclaimed: list[str] = []
+        """Names of sockets of the last daemon's that nobody wants any more: they have ended."""
         self._was_asked_to_stop = False
         self._running: dict[str, RunningInstance] = {}
         self._draining: dict[RunningInstance, Deferred[Any]] = {}
@@ -74,12 +78,16 @@ class Daemon(Service):
             for new, old in plan.moves.items()
             if (sock := going[old].bound_socket) is not None
         }
+        inherited = self._inherited(plan, handed_over)
+        handed_over |= {identity: one.sock for identity, one in inherited.items()}
+        unclaimed = [one for one in self.world.inherited.lasts if one not in inherited.values()]
         moved = set(plan.moves.values())
         left = [old for identity, old in going.items() if identity not in moved]
         in_the_way = partial(_in_the_way, [*left, *self._leaving()])
 
         def beside(listen: Listen) -> list[socket.socket]:
             sockets = [one.bound_socket for one in in_the_way(listen)]
+            sockets += [one.sock for one in unclaimed if _shares_port(one.address, listen)]
             return [sock for sock in sockets if sock is not None]
 
         try:
@@ -97,6 +105,22 @@ class Daemon(Service):
                 for old in in_the_way(listener.listen):
                     old.is_followed = True
         self._switch(plan, steps, going)
+        for identity, one in inherited.items():
+            listener = self._running[identity.instance].by_identity[identity]
+            listener.inherit(one.file, is_managers=one.kept is None)
+        self.unclaimed += self.world.inherited.end_rest(inherited.values())
+
+    def _inherited(
+        self, plan: Plan, handed_over: Mapping[Identity, socket.socket]
+    ) -> dict[Identity, Inherited]:
+        """Sockets that were there before this process, for addresses that nobody hands over."""
+        found = {}
+        for part in plan.instances:
+            for identity, listen in part.addresses.add.items():
+                one = self.world.inherited.find(identity.instance, identity.nth, listen)
+                if one is not None and identity not in handed_over:
+                    found[identity] = one
+        return found
 
     def _leaving(self) -> list[Listener]:
         """Those that were let go of by an earlier plan, and are not closed yet."""
@@ -239,13 +263,13 @@ def _report_looks(looks: Sequence[Look]) -> None:
 
 def _in_the_way(going: Iterable[Listener], listen: Listen) -> list[Listener]:
     """Which of the listeners that go share their port with an address that comes."""
+    return [old for old in going if _shares_port(old.listen.address, listen)]
+
+
+def _shares_port(old: Address, listen: Listen) -> bool:
+    """Whether an address that goes stands in the way of one that comes."""
     new = listen.address
-    place = (new.binding, new.port)
-    return [
-        old
-        for old in going
-        if new.is_taken_alone and (old.listen.address.binding, old.listen.address.port) == place
-    ]
+    return new.is_taken_alone and (old.binding, old.port) == (new.binding, new.port)
 
 
 def _failures(steps: Sequence[Preparation], take: Callable[[Preparation], object]) -> list[str]:
@@ -275,6 +299,7 @@ def make_world(settings: Settings, reactor: Any, *, gives_up_root: bool = False)
         hostname=socket.gethostname(),
         certificate_check=settings.daemon.certificate_check,
         gives_up_root=gives_up_root,
+        inherited=inheritance(),
     )
 
 

@@ -182,16 +182,16 @@ class Reloader:
 
     def _ended(self, outcome: Outcome) -> Deferred[Outcome]:
         self.last = outcome
-        waited: list[Deferred[Any]] = []
         if outcome.ok:
             self.succeeded += 1
             _tell_success(outcome)
-            waited.append(self._daemon.check_certificates())
         else:
             self.failed += 1
             for why in _some(outcome.reasons):
                 events.warn("reload-failed", reason=because("configuration", detail=why))
-        waited += [maybeDeferred(call, outcome) for call in self.on_end]
+        waited = [maybeDeferred(call, outcome) for call in self.on_end]
+        # of what runs, whatever has come of the new: renewed files are used by themselves anyway
+        waited.append(self._daemon.check_certificates())
         every = DeferredList([one.addErrback(_tell_fault) for one in waited])
         return every.addCallback(lambda _: outcome)
 

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from sockd.listen.address import WILDCARDS
+from sockd.listen.kept_names import PREFIX
 from sockd.listen.listen import Listen
 from sockd.listen.runtime import make_runtime_directory
 from sockd.listen.socket_files import Identity, InUseError, SocketFileError, bind_file
@@ -204,7 +205,7 @@ def _bind_path(sock: socket.socket, listen: Listen) -> Identity:
 
 def _inherited(listen: Listen) -> socket.socket:
     """A duplicate of a socket that the service manager opened."""
-    given = _handed_over()
+    given = [one for one in handed_over() if not one[0].startswith(PREFIX)]
     is_index = listen.systemd.isdigit()
     # all sockets of a unit may have one name: the first one of the right type is meant
     for place, (name, descriptor) in enumerate(given):
@@ -228,8 +229,9 @@ def _inherited(listen: Listen) -> socket.socket:
     raise ListenError(listen, f"not handed over by the service manager; it gave {names}")
 
 
-def _handed_over() -> list[tuple[str, int]]:
-    """Name and descriptor of what the service manager hands over (sd_listen_fds_with_names)."""
+def handed_over() -> list[tuple[str, int]]:
+    """Name and descriptor of what this process was given (sd_listen_fds_with_names): sockets of the
+    service manager, then those that the last daemon left to this one."""
     given = _first_environment()
     if given.get("LISTEN_PID") != str(os.getpid()):
         return []

@@ -92,6 +92,8 @@ class Listener:
         self.is_followed = False
         """Whether another listener of ours has taken the place of this one, which is to go."""
         self._leaving: LoopingCall | None = None
+        self.is_managers = bool(listen.systemd)
+        """Whether its socket is the service manager's, which others may listen on later."""
 
     @property
     def has_taken_over(self) -> bool:
@@ -178,7 +180,26 @@ class Listener:
     def take_over(self, other: Listener) -> None:
         """The socket is this listener's, and so is its file: the other only closes."""
         self._identity, other._identity = other._identity, None
+        self.is_managers = other.is_managers
         other._is_handed_over = True
+
+    def inherit(self, file: Identity | None, *, is_managers: bool) -> None:
+        """The socket that it was prepared with was there before this process, and so was its file,
+        which is removed with it unless the service manager has made it."""
+        self._identity, self.is_managers = file, is_managers
+        if file is not None:
+            self._set_mode(self.listen)
+
+    def leave(self) -> Identity | None:
+        """Have the socket file stay when the address is let go of: somebody else has the socket,
+        and is told which file is its."""
+        identity, self._identity = self._identity, None
+        return identity
+
+    @property
+    def file(self) -> Identity | None:
+        """Its socket file, if it was bound by a daemon."""
+        return self._identity
 
     def drain(self) -> Deferred[Any] | None:
         """Let go of the address, after who has come to it already is let in, and answered.
@@ -191,7 +212,7 @@ class Listener:
         if self._is_handed_over:
             self.shut()  # the other takes what waits
             return self._close_when_answered()
-        may_wait = not self.listen.systemd and self._turn_away()
+        may_wait = not self.is_managers and self._turn_away()
         self.empty()
         return self._read_on(may_wait).addCallback(lambda _: self._leave())
 
@@ -248,12 +269,8 @@ class Listener:
 
     def _use_terms(self, listen: Listen, path: str) -> None:
         self.listen = listen
-        if path and self._identity is not None:
-            try:
-                if not set_mode(path, self._identity, listen.terms.mode):
-                    self._tell_mode_left("it has been replaced by another")
-            except OSError as error:
-                self._tell_mode_left(error.strerror or str(error))
+        if path:
+            self._set_mode(listen)
         sock = self.bound_socket
         if sock is not None and not listen.address.is_datagram:
             sock.listen(listen.terms.backlog)
@@ -296,6 +313,15 @@ class Listener:
 
     def _close_when_answered(self) -> Deferred[Any]:
         return self.when_answered().addCallback(lambda _: self.close())
+
+    def _set_mode(self, listen: Listen) -> None:
+        if self._identity is None:
+            return
+        try:
+            if not set_mode(listen.path, self._identity, listen.terms.mode):
+                self._tell_mode_left("it has been replaced by another")
+        except OSError as error:
+            self._tell_mode_left(error.strerror or str(error))
 
     def _tell_mode_left(self, detail: str) -> None:
         reason = because("mode_left", detail=detail)

@@ -84,7 +84,7 @@ class StreamListener(Listener):
 
     def shut(self) -> None:
         # it would go on listening until it is closed, in the next turn, and reset who comes
-        if self.listen.systemd or self._is_handed_over:
+        if self.is_managers or self._is_handed_over:
             # another has the same socket: who comes from now on waits there
             self.port.stopReading()
         else:
