@@ -71,6 +71,7 @@ SENTENCES = {
     "stopped": "sockd has stopped",
     "upgrading": "sockd goes on with what is installed now, in the same process",
     "reloading": "the configuration is read anew",
+    "reload-step": "{step}",
     "reloaded": "the configuration holds, after {seconds:.3f} s",
     "reload-failed": "the configuration stays as it was: {reason}",
     "control": "commands are taken at {path}",

@@ -36,6 +36,13 @@ class DaemonSettings:
         validator=validators.ge(1),
         change=Change.NOW,
     )
+    stop_timeout: Duration = option(
+        Duration(5),
+        "how long a stop may take, whatever `drain` says; a second before that whoever is still "
+        "connected is cut off",
+        validator=validators.ge(1),
+        change=Change.NOW,
+    )
     control: ControlPath = option(
         ControlPath(CONTROL_NAME),
         "the Unix socket that commands such as `sockd status` ask at, mode 0600; a relative path "

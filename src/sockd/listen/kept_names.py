@@ -43,9 +43,7 @@ class Kept:
         file = "-" if self.file is None else f"{self.file[0]}.{self.file[1]}"
         nth = "-" if self.nth is None else self.nth
         told = _UNFIT.sub("_", place)[-LONGEST_PLACE:]
-        return (
-            f"{PREFIX}{self.binding}/{self.instance}/{self.role or _MAIN}/{nth}/{file}/{told}"
-        )
+        return f"{PREFIX}{self.binding}/{self.instance}/{self.role or _MAIN}/{nth}/{file}/{told}"
 
 
 def kept(name: str) -> Kept | None:

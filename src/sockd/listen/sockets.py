@@ -43,6 +43,8 @@ class ListenError(Exception):
         self.listen = listen
         self.why = why
         self.no_such_address = number in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
+        self.lacks_right = number == errno.EACCES and not listen.path
+        """Whether its port is one that not everybody may bind."""
 
 
 def failures(errors: Iterable[ListenError]) -> list[str]:
@@ -61,7 +63,8 @@ def bound(listen: Listen, beside: Sequence[socket.socket] = ()) -> socket.socket
     """A non-blocking socket bound to the address; a stream one listens. Raises ListenError.
 
     `beside` has sockets of our own that are to go once this one is there: what they hold between
-    them and this one, such as the port of a wildcard, does not stop it.
+    them and this one, such as the port of a wildcard, does not stop it. Beside them it does not
+    listen yet: it would take from them who comes, before it is sure that they go.
     """
     return bound_file(listen, beside)[0]
 
@@ -84,9 +87,9 @@ def bound_file(
         if listen.path:
             identity = _bind_path(sock, listen)
         else:
-            with _sharing_ports(sock, beside):
+            with sharing_ports(sock, beside):
                 _bind(sock, listen)
-                if not datagram:
+                if not (datagram or beside):
                     sock.listen(listen.terms.backlog)
     except ListenError:
         sock.close()
@@ -154,7 +157,7 @@ def _bind(sock: socket.socket, listen: Listen) -> None:
 
 
 @contextmanager
-def _sharing_ports(sock: socket.socket, beside: Sequence[socket.socket]) -> Iterator[None]:
+def sharing_ports(sock: socket.socket, beside: Sequence[socket.socket]) -> Iterator[None]:
     """Let a socket be bound though others of ours hold its port."""
     sharers = [sharer for sharer in (sock, *beside) if sharer.family != socket.AF_UNIX]
     if not beside:

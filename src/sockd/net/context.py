@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from random import Random
 from typing import Any, Generic, TypeVar
 
@@ -40,6 +40,8 @@ class World:
     """True where the daemon changes to another user once it has bound its addresses."""
     inherited: Inheritance = Factory(Inheritance)
     """Sockets that were there before this process."""
+    loaded: Mapping[Any, Any] = Factory(dict)
+    """TLS files that were read in a thread, by their terms, while what needs them is prepared."""
     state: DaemonState = Factory(DaemonState)
     """What is true of the daemon and not of a process."""
     turns: Turns = Factory(lambda self: Turns(self.reactor), takes_self=True)

@@ -7,7 +7,6 @@ import socket
 from typing import Any
 
 from twisted.internet.defer import Deferred, succeed
-from twisted.internet.interfaces import IReactorTime
 
 from sockd import events
 from sockd.access.reasons import because
@@ -17,6 +16,7 @@ from sockd.net.context import Context
 from sockd.net.datagram import Datagrams
 from sockd.net.listener import Listener
 from sockd.net.sender import Sender
+from sockd.net.waiting import within
 from sockd.reactor.datagram import DatagramPort
 
 
@@ -73,8 +73,18 @@ class DatagramListener(Listener):
     def when_answered(self) -> Deferred[None]:
         if self.port is None or isinstance(self.port.protocol, Sender):
             return succeed(None)
-        answered = self.port.protocol.when_answered()
-        return _within(self.context.limits.drain, answered, self.context.clock)
+        answered: Deferred[None] = self.port.protocol.when_answered()
+        if answered.called:
+            return answered
+        return within(self.context.limits.drain, answered, self.context.clock)
+
+    @property
+    def is_empty(self) -> bool:
+        return super().is_empty and not self.port.has_rest
+
+    def shut(self) -> None:
+        self.port.take_rest()
+        super().shut()
 
     def limits_changed(self) -> None:
         if (sock := self.bound_socket) is not None:
@@ -95,22 +105,6 @@ class DatagramListener(Listener):
         if given < wanted and self.context.world.state.warns_first("receive_buffer"):
             reason = because("receive_buffer", given=given, wanted=int(wanted))
             events.warn("warning", service=self.context.name, reason=reason)
-
-
-def _within(seconds: float, waited: Deferred[None], clock: IReactorTime) -> Deferred[None]:
-    """Fires when what is waited for does, or after so many seconds."""
-    if waited.called:
-        return waited
-    over: Deferred[None] = Deferred()
-    end = clock.callLater(seconds, over.callback, None)
-
-    def has_fired(_: None) -> None:
-        if end.active():
-            end.cancel()
-            over.callback(None)
-
-    waited.addCallback(has_fired)
-    return over
 
 
 def _families(sock: socket.socket) -> dict[str, bool]:

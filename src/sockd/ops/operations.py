@@ -37,6 +37,7 @@ class Operations(Service):
         keeping = Keeping(daemon)
         self.manager = ServiceManager(daemon, self.reloader, keeping)
         self.upgrade = Upgrade(daemon, keeping, self.manager)
+        self.reloader.parts.append(self.control)
         self._began = daemon.world.reactor.seconds()
 
     @property
