@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, NoReturn
 import click
 
 from sockd import __version__
-from sockd.ops.cli import reload, status, upgrade
+from sockd.ops.cli import metrics, reload, status, upgrade
 from sockd.ops.cli.asking import json_option
 from sockd.ops.cli.printing import tell
 
@@ -43,7 +43,12 @@ _set = click.option(
     help="Set one value, as service.echo.idle_timeout=5s; may be given several times.",
 )
 
-ASKING = (status, reload, upgrade)
+ASKING = (
+    metrics,
+    reload,
+    status,
+    upgrade,
+)
 """The files of commands that ask a running daemon."""
 
 

@@ -20,6 +20,7 @@ from sockd.access.reasons import because
 from sockd.config.settings import InstanceSettings, Settings
 from sockd.daemon.instance import InstanceError, Preparation, RunningInstance, make_instance
 from sockd.daemon.plan import Identity, InstancePlan, Plan, plan
+from sockd.listen.address import Address
 from sockd.listen.inherited import Inherited, inheritance
 from sockd.listen.listen import Listen
 from sockd.listen.runtime import give_runtime_directory
@@ -45,9 +46,9 @@ class Daemon(Service):
     def __init__(self, settings: Settings, world: World) -> None:
         self.settings = settings
         self.world = world
+        self.is_stopping = False
         self.unclaimed: list[str] = []
         """Names of sockets of the last daemon's that nobody wants any more: they have ended."""
-        self.is_stopping = False
         self._was_asked_to_stop = False
         self._running: dict[str, RunningInstance] = {}
         self._draining: dict[RunningInstance, Deferred[Any]] = {}
@@ -79,13 +80,14 @@ class Daemon(Service):
         }
         inherited = self._inherited(plan, handed_over)
         handed_over |= {identity: one.sock for identity, one in inherited.items()}
+        unclaimed = [one for one in self.world.inherited.lasts if one not in inherited.values()]
         moved = set(plan.moves.values())
         left = [old for identity, old in going.items() if identity not in moved]
         in_the_way = partial(_in_the_way, [*left, *self._leaving()])
 
         def beside(listen: Listen) -> list[socket.socket]:
             sockets = [one.bound_socket for one in in_the_way(listen)]
-            sockets += self.world.inherited.in_the_way(listen, inherited.values())
+            sockets += [one.sock for one in unclaimed if _shares_port(one.address, listen)]
             return [sock for sock in sockets if sock is not None]
 
         try:
@@ -265,13 +267,13 @@ def _report_looks(looks: Sequence[Look]) -> None:
 
 def _in_the_way(going: Iterable[Listener], listen: Listen) -> list[Listener]:
     """Which of the listeners that go share their port with an address that comes."""
+    return [old for old in going if _shares_port(old.listen.address, listen)]
+
+
+def _shares_port(old: Address, listen: Listen) -> bool:
+    """Whether an address that goes stands in the way of one that comes."""
     new = listen.address
-    place = (new.binding, new.port)
-    return [
-        old
-        for old in going
-        if new.is_taken_alone and (old.listen.address.binding, old.listen.address.port) == place
-    ]
+    return new.is_taken_alone and (old.binding, old.port) == (new.binding, new.port)
 
 
 def _failures(steps: Sequence[Preparation], take: Callable[[Preparation], object]) -> list[str]:

@@ -80,17 +80,6 @@ class Inheritance:
         fitting = (one for one in self.sockets if one.fits(instance, nth, listen))
         return next(fitting, None)
 
-    def in_the_way(self, listen: Listen, taken: Iterable[Inherited]) -> list[socket.socket]:
-        """The last daemon's that share their port with an address that comes, and are to end."""
-        new, wanted = listen.address, list(taken)
-        return [
-            one.sock
-            for one in self.lasts
-            if new.is_taken_alone
-            and (one.address.binding, one.address.port) == (new.binding, new.port)
-            and one not in wanted
-        ]
-
     def end_rest(self, taken: Iterable[Inherited]) -> list[str]:
         """Let go of the last daemon's, which are taken or wanted by nobody; names of the latter."""
         wanted = list(taken)

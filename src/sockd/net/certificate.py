@@ -57,6 +57,13 @@ class Certificate:
         """The same for a transport that can speak TLS itself."""
         return OnSocket(self._factory, inner)
 
+    @property
+    def expires(self) -> float:
+        """When it ends that new connections get, as Unix time."""
+        own = self._connections.serverConnectionForTLS(None).get_certificate()
+        assert own is not None, "a listener's TLS has a certificate"
+        return own.to_cryptography().not_valid_after_utc.timestamp()
+
     def watch(self) -> None:
         """Look at the files from time to time, as often as the daemon is set to."""
         self.stop()

@@ -89,11 +89,11 @@ class Listener:
         self._tries = 1
         self._is_handed_over = False
         self._was_handed = False
-        self.is_managers = bool(listen.systemd)
-        """Whether its socket is the service manager's, which others may listen on later."""
         self.is_followed = False
         """Whether another listener of ours has taken the place of this one, which is to go."""
         self._leaving: LoopingCall | None = None
+        self.is_managers = bool(listen.systemd)
+        """Whether its socket is the service manager's, which others may listen on later."""
 
     @property
     def has_taken_over(self) -> bool:
@@ -273,15 +273,6 @@ class Listener:
         if sock is not None and not listen.address.is_datagram:
             sock.listen(listen.terms.backlog)
 
-    def _set_mode(self, listen: Listen) -> None:
-        if self._identity is None:
-            return
-        try:
-            if not set_mode(listen.path, self._identity, listen.terms.mode):
-                self._tell_mode_left("it has been replaced by another")
-        except OSError as error:
-            self._tell_mode_left(error.strerror or str(error))
-
     def _turn_away(self) -> bool:
         """Have nobody new come; whether it is worth waiting for who is on the way."""
         sock = self.port.socket
@@ -320,6 +311,15 @@ class Listener:
 
     def _close_when_answered(self) -> Deferred[Any]:
         return self.when_answered().addCallback(lambda _: self.close())
+
+    def _set_mode(self, listen: Listen) -> None:
+        if self._identity is None:
+            return
+        try:
+            if not set_mode(listen.path, self._identity, listen.terms.mode):
+                self._tell_mode_left("it has been replaced by another")
+        except OSError as error:
+            self._tell_mode_left(error.strerror or str(error))
 
     def _tell_mode_left(self, detail: str) -> None:
         reason = because("mode_left", detail=detail)
