@@ -1,7 +1,13 @@
 """The commands of the control socket, one file a topic."""
 
 from sockd.ops.control.command import Command
-from sockd.ops.control.commands import reload, status
+from sockd.ops.control.commands import access, bans, chat, reload, status
 
-COMMANDS: dict[str, Command] = {**status.COMMANDS, **reload.COMMANDS}
+COMMANDS: dict[str, Command] = {
+    **status.COMMANDS,
+    **reload.COMMANDS,
+    **bans.COMMANDS,
+    **access.COMMANDS,
+    **chat.COMMANDS,
+}
 """Every command, by its name."""
