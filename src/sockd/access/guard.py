@@ -7,7 +7,6 @@ release. It owns no socket and reads no clock of its own: `clock` is Twisted's `
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Container, Iterable
 from functools import lru_cache, partial
 from typing import Any, Protocol
@@ -17,6 +16,7 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 from sockd import events
 from sockd.access.buckets import Buckets
+from sockd.access.counts import Counts, Traffic
 from sockd.access.entrance import Entrance
 from sockd.access.limits import Limits
 from sockd.access.peer import Peer
@@ -58,6 +58,8 @@ class Session(Protocol):
     entrance: Entrance
     bytes_in: int
     bytes_out: int
+    traffic: Traffic
+    """Where it is counted."""
 
     def sweep(self, now: float) -> None:
         """Look whether the connection has been idle, slow or stuck for too long."""
@@ -127,7 +129,7 @@ class Guard:
         self.name = name
         self.clock = clock
         self.state = state
-        self.counts: Counter[str] = Counter()
+        self.counts = Counts()
         self._own_ports = state.udp_ports
         self._banned = state.bans.every
         self._sessions: dict[Session, str | None] = {}
@@ -231,7 +233,6 @@ class Guard:
             self._per_source[source] = self._per_source.get(source, 0) + 1
         self._sessions[session] = source
         session.number = self.state.next_session()
-        self.counts["connections"] += 1
         if self._sweep_call is None:
             self._sweep_call = self.clock.callLater(SWEEP_SECONDS, self._sweep)
 
@@ -354,16 +355,23 @@ class Guard:
 
     def refuse(self, peer: Peer, reason: Reason, entrance: Entrance | None = None) -> None:
         """Count and report a refusal; a flood of them is reported a few times a second."""
-        self.counts["refused"] += 1
+        self.counts.traffic(entrance).refused[reason.name] += 1
         now, transport = self.clock.seconds(), "" if entrance is None else entrance.transport
         self.state.refusals.note(self.name, peer, reason, transport, now)
         if not self._reports.take("", now):
             self._unreported += 1
+            self.counts.suppressed += 1
             return
         suppressed, self._unreported = Suppressed(self._unreported), 0
         fields: dict[str, Any] = {} if entrance is None else {"local": entrance}
         events.emit(
-            "refused", service=self.name, peer=peer, reason=reason, suppressed=suppressed, **fields
+            "refused",
+            service=self.name,
+            carrier="datagram" if entrance is None else entrance.carrier,
+            peer=peer,
+            reason=reason,
+            suppressed=suppressed,
+            **fields,
         )
 
 

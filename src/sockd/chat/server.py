@@ -200,7 +200,7 @@ class ChatServer:
             match effect:
                 case ToUser(user, data):
                     if not self._send(user, data):
-                        self.context.guard.counts["over_budget"] += 1
+                        self.context.guard.counts.dropped["over_budget"] += 1
                 case ToChannel(channel, data):
                     for door in self.doors.values():
                         door.broadcast(channel, data)
