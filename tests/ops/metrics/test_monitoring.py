@@ -11,7 +11,8 @@ from typing import Any
 from sockd.ops.metrics.table import METRICS
 from tests.processes import succeed
 
-ETC = Path(__file__).parents[3] / "etc"
+ROOT = Path(__file__).parents[3]
+DOCS, ETC = ROOT / "docs", ROOT / "etc"
 ALERTS = ETC / "prometheus" / "alerts.yml"
 TESTS = ETC / "prometheus" / "alerts_test.yml"
 DASHBOARD = json.loads((ETC / "grafana" / "sockd.json").read_text("utf-8"))
@@ -84,3 +85,29 @@ def test_the_panels_lie_beside_each_other_and_each_has_its_number() -> None:
         assert not cells & taken, panel["title"]
         taken |= cells
     assert len({panel["id"] for panel in panels}) == len(panels)
+
+
+def table(page: str) -> list[list[str]]:
+    """The cells of the rows of the page's table of metrics."""
+    text = (DOCS / page).read_text("utf-8")
+    [found] = re.findall(r"^<!-- metrics: .*?^<!-- end of metrics -->$", text, re.M | re.S)
+    return [
+        [cell.strip() for cell in row.strip("|").split(" | ")] for row in found.splitlines()[3:-1]
+    ]
+
+
+def test_the_page_has_every_metric_with_its_type_its_labels_and_what_it_is() -> None:
+    assert table("metrics.md") == [
+        [
+            f"`{metric.name}`",
+            metric.type,
+            ", ".join(f"`{label}`" for label in metric.labels) or "none",
+            metric.help,
+        ]
+        for metric in METRICS.values()
+    ]
+
+
+def test_the_page_on_operations_says_what_to_do_when_an_alert_comes() -> None:
+    text = (DOCS / "operations.md").read_text("utf-8")
+    assert re.findall(r"^\| (Sockd\w+) \|", text, re.M) == alerts()
