@@ -85,6 +85,7 @@ SENTENCES = {
     "reloaded": "the configuration holds, after {seconds:.3f} s",
     "reload-failed": "the configuration stays as it was: {reason}",
     "control": "commands are taken at {path}",
+    "command": "{peer} has asked for {command} {arguments}",
     # addresses
     "listening": "{service}: listening on {local}",
     "skipped": "{service}: {local} skipped: {reason}",
@@ -101,7 +102,7 @@ SENTENCES = {
         "{service}: {peer} closed after {duration:.3f} s, "
         "{bytes_in} bytes in, {bytes_out} bytes out: {reason}"
     ),
-    "refused": "{service}: {peer} refused: {reason}{suppressed}",
+    "refused": "{service}: {carrier} from {peer} refused: {reason}{suppressed}",
     "failed": "{service}: {peer}: {reason}",
     "error": "{service}: {peer}: error in the service",
     # what an administrator has asked for
@@ -129,6 +130,8 @@ SENTENCES = {
     # the log itself
     "log-reopened": "the log goes on in {path}",
     "log-dropped": "the log was not read in time: {lines} lost here",
+    "log-lost": "the log could not be written: {lines} lost here: {reason}",
+    "log-suppressed": ("{service}: too many lines a second (log_rate): {lines} of {kind} left out"),
     "log-kept": "the log goes on where it was: {reason}",
 }
 """The sentence of each event; its fields are the names in braces, and those of `UNSAID`."""

@@ -365,7 +365,13 @@ class Guard:
         suppressed, self._unreported = Suppressed(self._unreported), 0
         fields: dict[str, Any] = {} if entrance is None else {"local": entrance}
         events.emit(
-            "refused", service=self.name, peer=peer, reason=reason, suppressed=suppressed, **fields
+            "refused",
+            service=self.name,
+            carrier="datagram" if entrance is None else entrance.carrier,
+            peer=peer,
+            reason=reason,
+            suppressed=suppressed,
+            **fields,
         )
 
 

@@ -71,6 +71,7 @@ SENTENCES = {
     # a program that a connection ran
     "program_ended": "the program ended ({status})",
     "max_time": "max_time",
+    "max_output": "error: the program printed more than {limit} bytes",
     "input_timeout": "the program took nothing for {limit}",
     "max_children": "error: busy",
     "no_process": "error: busy ({detail})",
@@ -95,8 +96,9 @@ SENTENCES = {
     "sent_away": "sent away: {detail}",
     "connection_over": "the connection has ended",
     "door_closed": "the door is closed",
-    # a log that is not opened anew
+    # a log that is not opened anew, or not written
     "log_error": "{path}: {detail}",
+    "log_unwritten": "{detail}",
     "no_log_file": "it has no file of its own",
     # what somebody should look at
     "certificate_changed": "the certificate has changed; new connections get the new one",

@@ -15,10 +15,24 @@ from sockd.access.limits import Limits
 from sockd.config.document import Place
 from sockd.listen.strings import Listen
 from sockd.options.control import CONTROL_NAME, ControlPath
+from sockd.options.files import FilePath
 from sockd.options.option import Change, option
 from sockd.options.state import BANS_NAME, BansPath
-from sockd.options.units import Duration
+from sockd.options.units import LARGEST_SIZE, Duration, Rate, SizeLimit
 from sockd.service import Found, Instance, Kind
+
+SMALLEST_LOG = 64 * 1024
+"""Bytes of a log file that is moved away when it is full: any line fits into it."""
+
+
+def _whole_lines(_: object, attribute: Any, value: int) -> None:
+    if value < SMALLEST_LOG:
+        raise ValueError(f"'{attribute.name}' must be >= {SMALLEST_LOG}: {value}")
+
+
+def _some(_: object, attribute: Any, value: Rate) -> None:
+    if not value.count:
+        raise ValueError(f"'{attribute.name}' must be above 0: with {value} nothing is told")
 
 
 @frozen
@@ -30,6 +44,38 @@ class DaemonSettings:
         '"text" for people, "json" for programs',
         validator=validators.in_(["text", "json"]),
         change=Change.RESTART,
+    )
+    log_file: FilePath = option(
+        FilePath(),
+        "the file of the log; none: standard output, or what twistd is told, which goes before it",
+        change=Change.RESTART,
+    )
+    log_max_size: SizeLimit = option(
+        SizeLimit(LARGEST_SIZE),
+        "bytes of that file, before which it is moved away: FILE becomes FILE.1, that FILE.2 ...; "
+        '"off": any number, for logrotate',
+        validator=_whole_lines,
+        change=Change.NOW,
+    )
+    log_keep: int = option(
+        5,
+        "files that are kept so; the log has one more file than these, and no more",
+        validator=[validators.ge(0), validators.le(1000)],
+        change=Change.NOW,
+    )
+    log_rate: Rate = option(
+        Rate(1000, 1),
+        "lines of one kind, an event of a service; ten times as many at once; more are counted, "
+        'and told each second; "off": any number',
+        validator=_some,
+        change=Change.NOW,
+    )
+    log_total_rate: Rate = option(
+        Rate(5000, 1),
+        "lines in all, and as many more that are warnings; ten times as many at once; "
+        '"off": any number',
+        validator=_some,
+        change=Change.NOW,
     )
     certificate_check: Duration = option(
         Duration(10),
