@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, NoReturn
 import click
 
 from sockd import __version__
-from sockd.ops.cli import reload, status
+from sockd.ops.cli import importing, reload, status
 from sockd.ops.cli.asking import json_option
 from sockd.ops.cli.printing import tell
 
@@ -43,6 +43,8 @@ _set = click.option(
     help="Set one value, as service.echo.idle_timeout=5s; may be given several times.",
 )
 
+ALONE = (importing,)
+"""The files of commands that ask nobody."""
 ASKING = (status, reload)
 """The files of commands that ask a running daemon."""
 
@@ -218,7 +220,7 @@ def _give_up(error: ConfigError, as_json: bool) -> NoReturn:
     sys.exit(2 if error.is_usage else 1)
 
 
-for topic in ASKING:
+for topic in (*ALONE, *ASKING):
     for command in topic.COMMANDS:
         main.add_command(command)
 
