@@ -344,6 +344,7 @@ kind = Kind(
     check=check,
     check_listen=check_listen,
     shared=Programs,
+    ends=["program_ended", "max_time", "input_timeout", "max_children", "no_process"],
     instances=[
         Instance(
             "fortune",
