@@ -28,7 +28,7 @@ ONCE = $(filter-out tests/client/test_doors.py tests/client/test_calling.py, \
   $(wildcard tests/client/test_*.py tests/real/test_client_*.py tests/real/test_chat_*.py)) \
   $(addprefix tests/,access/test_buckets.py access/test_prefixes.py benchmarks chat client/chat client/commands \
   client/measure client/outputs config external formats listen/test_fields.py \
-  listen/test_strings.py options reactor/test_differential.py reactor/test_foundations.py \
+  listen/test_strings.py ops/manual options reactor/test_differential.py reactor/test_foundations.py \
   reactor/test_twisted.py reactor/test_uv.py real/test_old_chat_servers.py test_clients_page.py \
   test_docs.py \
   test_events_page.py test_packaging.py test_plugins.py test_startup.py test_style.py \
@@ -81,7 +81,7 @@ lint: $(VENV)/.dev ## style, types and layers
 	$(BIN)/mypy $(wildcard src tests twisted/plugins benchmarks docs)
 	$(BIN)/lint-imports
 
-docs: $(VENV)/.run ## write the pages of docs/services from what the services declare
+docs: $(VENV)/.run ## write docs/services, the man pages and the completions from the tables of the code
 	$(BIN)/python docs/generate.py
 
 # The oldest Python locks, because only it needs the packages that later ones have built in.

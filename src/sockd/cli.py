@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, NoReturn
 import click
 
 from sockd import __version__
-from sockd.ops.cli import reload, status
+from sockd.ops.cli import completion, reload, status
 from sockd.ops.cli.asking import json_option
 from sockd.ops.cli.printing import tell
 
@@ -32,8 +32,9 @@ if TYPE_CHECKING:
     from sockd.config.document import ConfigError
     from sockd.config.settings import Settings
 
-_file = click.argument("file", required=False)
-_config = click.option("-c", "--config", metavar="FILE", help="The same as FILE alone.")
+_path = click.Path(readable=False)  # a text: whether it can be read is told later
+_file = click.argument("file", required=False, type=_path)
+_config = click.option("-c", "--config", type=_path, metavar="FILE", help="The same as FILE alone.")
 _only = click.option("--only", metavar="NAME,...", help="Run only these instances.")
 _set = click.option(
     "--set",
@@ -43,8 +44,19 @@ _set = click.option(
     help="Set one value, as service.echo.idle_timeout=5s; may be given several times.",
 )
 
-ASKING = (status, reload)
-"""The files of commands that ask a running daemon."""
+
+def _names(_: click.Context, __: click.Parameter, incomplete: str) -> list[str]:
+    """What `sockd services` knows, for a shell that completes."""
+    from sockd.config.settings import default_instances
+    from sockd.service import find
+
+    found = find()
+    known = {*found.kinds, *default_instances(found)}
+    return sorted(name for name in known if name.startswith(incomplete))
+
+
+TOPICS = (status, reload, completion)
+"""The files of commands that are not here."""
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -122,7 +134,7 @@ def check(
 
 
 @main.command()
-@click.argument("name", required=False)
+@click.argument("name", required=False, shell_complete=_names)
 def services(name: str | None) -> None:
     """List the kinds of service, or tell all about the one called NAME.
 
@@ -218,7 +230,7 @@ def _give_up(error: ConfigError, as_json: bool) -> NoReturn:
     sys.exit(2 if error.is_usage else 1)
 
 
-for topic in ASKING:
+for topic in TOPICS:
     for command in topic.COMMANDS:
         main.add_command(command)
 
