@@ -12,25 +12,26 @@ from typing import Any, NoReturn
 from twisted.application.service import IService
 from twisted.logger import ILogObserver
 
-from sockd.config.settings import Settings
+from sockd.config.settings import DaemonSettings, Settings
 from sockd.daemon.daemon import Daemon, StartError, make_world
 from sockd.daemon.trial import try_binding
 from sockd.listen.runtime import give_runtime_directory
 from sockd.net.context import World
-from sockd.ops.log_drain import Drain
-from sockd.ops.log_file import LogFile, Sink, SyslogFile, output
-from sockd.ops.log_lines import FORMATS
-from sockd.ops.logs import LogWriter
+from sockd.ops.log_file import Sink, SyslogFile
+from sockd.ops.log_start import make_writer, open_file, standard_output
 from sockd.ops.operations import Operations
+from sockd.ops.restart import of_twistd
 from sockd.options.runtime import runtime_directory
 from sockd.run import on_uvloop
 
 
-def _open_log(name: str | None, foreground: bool) -> Sink:
-    """The file that twistd would log to."""
-    if name == "-" or (foreground and not name):
-        return output(sys.stdout)
-    return LogFile(name or "twistd.log")
+def _open_log(name: str | None, foreground: bool, settings: DaemonSettings) -> tuple[Sink, bool]:
+    """The file that twistd is told, or the settings name, or twistd would log to; and whether
+    lines have their priority in front there. Raises OSError."""
+    name = name or settings.log_file or (None if foreground else "twistd.log")
+    if name in (None, "-"):
+        return standard_output()
+    return open_file(str(name), settings), False
 
 
 class _TwistdOperations(Operations):
@@ -39,7 +40,8 @@ class _TwistdOperations(Operations):
     def __init__(self, settings: Settings, world: World, options: Any) -> None:
         super().__init__(Daemon(settings, world), options.settings)
         self._parent: Any = options.parent
-        self._log_format = FORMATS[options["log-format"]]
+        self._log_format: str = options["log-format"]
+        self.upgrade.restart = of_twistd(options.parent)
 
     def setServiceParent(self, parent: Any) -> None:
         """Become the application's service, and write its log."""
@@ -49,15 +51,17 @@ class _TwistdOperations(Operations):
             return  # twistd says itself that this cannot be
         if self._parent.get("logger"):
             return  # the user's own observer writes the log
+        has_priorities = True
         if self._parent.get("syslog"):
             file: Sink = SyslogFile(self._parent["prefix"])
         else:
             try:
-                file = _open_log(log_file, foreground)
+                file, has_priorities = _open_log(log_file, foreground, self.daemon.settings.daemon)
             except OSError as error:
-                sys.exit(f"sockd: --logfile {error.filename}: {error.strerror}")
-        writer = LogWriter(Drain(file), self._log_format)
-        reactor = self.daemon.world.reactor
+                option = "--logfile" if log_file else "[sockd] log_file"
+                sys.exit(f"sockd: {option} {error.filename}: {error.strerror}")
+        settings, reactor = self.daemon.settings.daemon, self.daemon.world.reactor
+        writer = make_writer(file, settings, self._log_format, has_priorities=has_priorities)
         writer.collect(reactor)
         writer.reopen_at_signal(reactor)
         self.writer = writer

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, NoReturn
 import click
 
 from sockd import __version__
-from sockd.ops.cli import completion, reload, status
+from sockd.ops.cli import completion, metrics, reload, status, upgrade
 from sockd.ops.cli.asking import json_option
 from sockd.ops.cli.printing import tell
 
@@ -55,8 +55,14 @@ def _names(_: click.Context, __: click.Parameter, incomplete: str) -> list[str]:
     return sorted(name for name in known if name.startswith(incomplete))
 
 
-TOPICS = (status, reload, completion)
-"""The files of commands that are not here."""
+ASKING = (
+    completion,
+    metrics,
+    reload,
+    status,
+    upgrade,
+)
+"""The files of commands that are not here; most ask a running daemon."""
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -76,6 +82,9 @@ def main() -> None:
 @_set
 @click.option("-r", "--reactor", metavar="NAME", help="Twisted reactor to run on, such as epoll.")
 @click.option("--log-format", type=click.Choice(["text", "json"]), help="Form of log lines.")
+@click.option(
+    "--check", "only_check", is_flag=True, help="Check that all it takes is there, and exit."
+)
 def run(
     file: str | None,
     config: str | None,
@@ -83,12 +92,18 @@ def run(
     assignments: tuple[str, ...],
     reactor: str | None,
     log_format: str | None,
+    only_check: bool,
 ) -> None:
     """Run the daemon in the foreground, until ^C, with a configuration FILE or the built-in one."""
     spare()
     from sockd.run import run_foreground
 
     settings = _load(file, config, only, assignments)
+    if only_check:
+        from sockd.ops.report import check_text
+
+        tell(check_text(settings))
+        return
     again = partial(_read, file, config, only, assignments)
     sys.exit(run_foreground(settings, again, reactor, log_format or settings.daemon.log_format))
 
@@ -230,7 +245,7 @@ def _give_up(error: ConfigError, as_json: bool) -> NoReturn:
     sys.exit(2 if error.is_usage else 1)
 
 
-for topic in TOPICS:
+for topic in ASKING:
     for command in topic.COMMANDS:
         main.add_command(command)
 

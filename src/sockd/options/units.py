@@ -162,6 +162,18 @@ class Size(int):
         return "0"
 
 
+class SizeLimit(Size):
+    """The most bytes that something may have; `off` where it may have any number."""
+
+    @classmethod
+    def parse(cls, value: object) -> Self:
+        """Read what `Size` reads, or "off"."""
+        return cls(LARGEST_SIZE) if _is_off(value) else super().parse(value)
+
+    def __str__(self) -> str:
+        return OFF if self == LARGEST_SIZE else super().__str__()
+
+
 class Maximum(int):
     """The most that there may be of something; `off` where there may be any number."""
 
