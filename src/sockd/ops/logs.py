@@ -112,11 +112,6 @@ class LogWriter:
     def level(self, least: LogLevel) -> None:
         self._least, self._is_quiet = least, least > _INFO
 
-    @property
-    def lost(self) -> int:
-        """Lines that the file did not take in time."""
-        return self.file.lines_lost if isinstance(self.file, Drain) else 0
-
     def say(self, text: str) -> None:
         """Write lines that are no events."""
         self._add(text)
