@@ -247,14 +247,13 @@ class Daemon(Service):
         ]
 
     def check_certificates(self) -> Deferred[Any]:
-        """Look at every certificate now, and tell what came of it."""
+        """Look at every certificate now, and tell what came of it, where there are any."""
         looks = [certificate.look() for certificate in self._certificates()]
         return gatherResults(looks).addCallback(_report_looks)
 
 
 def _report_looks(looks: Sequence[Look]) -> None:
     if not looks:
-        events.emit("no-certificates")
         return
     found = Counter(looks)
     events.emit(
