@@ -28,7 +28,7 @@ ONCE = $(filter-out tests/client/test_doors.py tests/client/test_calling.py, \
   $(wildcard tests/client/test_*.py tests/real/test_client_*.py tests/real/test_chat_*.py)) \
   $(addprefix tests/,access/test_bans.py access/test_buckets.py access/test_prefixes.py \
   access/test_refusals.py access/test_verdict.py benchmarks chat client/chat client/commands \
-  client/measure client/outputs config external formats listen/test_fields.py \
+  client/measure client/outputs config external formats listen/test_fields.py listen/test_kept_names.py \
   listen/test_strings.py net/test_queues.py ops/control/test_arguments.py \
   ops/control/test_frames.py ops/control/test_talking.py ops/manual \
   ops/metrics/test_monitoring.py ops/test_ban_file.py ops/test_bans.py ops/test_lag.py \

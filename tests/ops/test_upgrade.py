@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import socket
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -259,6 +260,18 @@ def test_code_that_does_not_say_whether_it_starts_is_not_waited_for_for_ever(
     monkeypatch.setattr(upgrade, "CHECK_SECONDS", 0.1)
     script = ["/bin/sh", "-c", "exec sleep 1000"]
     assert "has not said within" in check(Restart(argv=script))
+
+
+def test_a_process_that_can_become_nothing_ends_and_says_so() -> None:
+    script = (
+        "from sockd.ops.restart import Restart; from sockd.ops.upgrade import become; "
+        "become(Restart(argv=['/nowhere/python']), [])"
+    )
+    done = run(sys.executable, "-c", script)
+    assert (done.returncode, done.stderr) == (
+        1,
+        "sockd: /nowhere/python: No such file or directory\n",
+    )
 
 
 def test_what_is_handed_over_lies_beyond_the_places_that_it_comes_to() -> None:

@@ -140,7 +140,18 @@ def to_hand_over(sockets: Mapping[str, socket.socket]) -> list[tuple[str, int]]:
 
 
 def become(restart: Restart, given: Sequence[tuple[str, int]]) -> NoReturn:
-    """Be what is installed now. Every other descriptor is closed by the kernel. Raises OSError."""
+    """Be what is installed now, or end: there is no way back, and a service manager knows one."""
+    try:
+        _become(restart, given)
+    except OSError as error:
+        with suppress(OSError, ValueError, AttributeError):
+            sys.__stderr__.write(f"sockd: {restart.argv[0]}: {error.strerror}\n")  # type: ignore[union-attr]
+            sys.__stderr__.flush()  # type: ignore[union-attr]
+    os._exit(1)
+
+
+def _become(restart: Restart, given: Sequence[tuple[str, int]]) -> NoReturn:
+    """Every descriptor that is not handed over is closed by the kernel. Raises OSError."""
     os.chdir(restart.folder)
     restart.prepare()
     for place, (_, number) in enumerate(given):
