@@ -67,7 +67,7 @@ class Result:
 
 
 def measure(rounds: int, connections: int, reactor: str | None = None) -> Result:
-    """Upgrade so often while so many connections are made. Raises Failed, ControlError."""
+    """Upgrade so often while at least so many connections are made. Raises Failed, ControlError."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="sockd-")))
         places = Places(folder, free_port())
@@ -78,15 +78,21 @@ def measure(rounds: int, connections: int, reactor: str | None = None) -> Result
         environment = {"RUNTIME_DIRECTORY": str(folder)}
         daemon = stack.enter_context(started(command, cores.server, environment))
         daemon.wait_for(re.compile('"event": "started"'), START_SECONDS)
-        load = Load(places, connections)
+        load = Load(places, sys.maxsize)  # it ends with the last upgrade
         seconds = []
-        with load.running() as wait:
-            for number in range(1, rounds + 1):
-                while load.begun < connections * (number - 1) // rounds:
-                    time.sleep(0.001)
+        with load.running():
+            for _ in range(rounds):
+                _more(load, connections // rounds)
                 seconds.append(_upgrade(f"{folder}/control"))
-            wait()
+            _more(load, connections // rounds)
         return Result(load.counts, seconds, load.slowest)
+
+
+def _more(load: Load, connections: int) -> None:
+    """Wait for so many more connections."""
+    goal = load.begun + connections
+    while load.begun < goal:
+        time.sleep(0.001)
 
 
 def _upgrade(control: str) -> float:
