@@ -86,6 +86,8 @@ class Plan:
     """The names of the daemon's own settings that change."""
     restart: tuple[str, ...] = ()
     """Settings that only a restart changes, as `sockd.log_format`: they stay as they were."""
+    files: tuple[str, ...] = ()
+    """The files that the new configuration was read from."""
 
     def steps(self, *steps: Step) -> tuple[InstancePlan, ...]:
         """The instances that these steps are taken with."""
@@ -95,9 +97,8 @@ class Plan:
     def settings(self) -> Settings:
         """What holds in the end."""
         after = (instance.after for instance in self.instances)
-        return Settings(
-            self.daemon, tuple(instance for instance in after if instance), self.warnings
-        )
+        instances = tuple(instance for instance in after if instance)
+        return Settings(self.daemon, instances, self.warnings, self.files)
 
 
 def plan(old: Settings | None, new: Settings) -> Plan:
@@ -118,7 +119,8 @@ def plan(old: Settings | None, new: Settings) -> Plan:
     drained += [_drained(had) for had in before.values()]
     every = (*instances, *drained)
     changed = tuple(field.name for field in _differing(old.daemon, daemon)) if old else ()
-    return Plan(daemon, new.warnings, every, _moves(every), changed, tuple(restart))
+    moves = _moves(every)
+    return Plan(daemon, new.warnings, every, moves, changed, tuple(restart), new.files)
 
 
 def identities(settings: InstanceSettings) -> dict[Identity, Listen]:

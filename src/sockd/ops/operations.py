@@ -24,6 +24,8 @@ from sockd.ops.lag import LagMeter
 from sockd.ops.logs import LogWriter
 from sockd.ops.manager import ServiceManager
 from sockd.ops.metrics.metrics import Metrics
+from sockd.ops.rates import RateMeter
+from sockd.ops.switches import Switches
 from sockd.ops.upgrade import Upgrade
 from sockd.options.state import state_directory
 
@@ -47,6 +49,8 @@ class Operations(Service):
         path = daemon.settings.daemon.bans.within(self._state)
         self.bans = BanKeeper(world.state.bans, path, world.reactor, world.wall)
         self.lag = LagMeter(daemon.world.reactor)
+        self.rates = RateMeter(daemon)
+        self.switches = Switches(daemon, self.reloader)
         self.metrics = Metrics(self)
         daemon.world.metrics = self.metrics
         self._began = daemon.world.reactor.seconds()
@@ -69,6 +73,7 @@ class Operations(Service):
         self.bans.load()  # whoever reads and writes the file is who the process has become
         self.daemon.startService()
         self.lag.start()
+        self.rates.start()
         signal.signal(signal.SIGHUP, self._hang_up)
         self.manager.begin()
 
@@ -78,6 +83,7 @@ class Operations(Service):
         # a handler, and not SIG_IGN, which programs that are started would inherit
         signal.signal(signal.SIGHUP, lambda *_: None)
         self.lag.stop()
+        self.rates.stop()
         self.control.close()
         self.manager.end(is_upgrade=self.upgrade.is_going)
         return gatherResults([self.daemon.stopService(), self.bans.stop()])

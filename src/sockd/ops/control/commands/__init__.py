@@ -1,12 +1,23 @@
 """The commands of the control socket, one file a topic."""
 
 from sockd.ops.control.command import Command
-from sockd.ops.control.commands import metrics, reload, status, upgrade
+from sockd.ops.control.commands import (
+    log_level,
+    metrics,
+    reload,
+    sessions,
+    status,
+    switches,
+    upgrade,
+)
 
 TOPICS: tuple[dict[str, Command], ...] = (
+    log_level.COMMANDS,
     metrics.COMMANDS,
     reload.COMMANDS,
+    sessions.COMMANDS,
     status.COMMANDS,
+    switches.COMMANDS,
     upgrade.COMMANDS,
 )
 
