@@ -2,6 +2,9 @@
 
 from sockd.ops.control.command import Command
 from sockd.ops.control.commands import (
+    access,
+    bans,
+    chat,
     log_level,
     metrics,
     reload,
@@ -12,6 +15,9 @@ from sockd.ops.control.commands import (
 )
 
 TOPICS: tuple[dict[str, Command], ...] = (
+    access.COMMANDS,
+    bans.COMMANDS,
+    chat.COMMANDS,
     log_level.COMMANDS,
     metrics.COMMANDS,
     reload.COMMANDS,
