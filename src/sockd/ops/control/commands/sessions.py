@@ -29,7 +29,7 @@ def sessions(operations: Operations, arguments: Arguments) -> Iterator[Answer]:
     daemon = operations.daemon
     for some in selection.within(daemon):
         now = daemon.world.reactor.seconds()
-        yield {"sessions": [_told(name, session, now) for name, _, session in some]}
+        yield {"sessions": [_told(name, session, now) for name, session in some]}
 
 
 def kill(operations: Operations, arguments: Arguments) -> Iterator[Answer]:
@@ -41,7 +41,7 @@ def kill(operations: Operations, arguments: Arguments) -> Iterator[Answer]:
         raise ControlError("say which connections are to end, or that all are", "usage")
     count = 0
     for some in selection.within(operations.daemon):
-        for _, _, session in some:
+        for _, session in some:
             session.abort(_KILLED)
         count += len(some)
         yield {"killed": count}
