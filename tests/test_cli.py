@@ -315,7 +315,7 @@ def test_run_as_json_writes_nothing_but_events(tmp_path: Path) -> None:
         tcp_says(int(port), b"hi\n")
         assert daemon.stop() == 0
         events = [json.loads(line)["event"] for line in daemon.text().splitlines()]
-    assert events[:2] == ["listening", "started"]
+    assert events[:3] == ["listening", "control", "started"]
     assert {"opened", "closed"} <= set(events)
 
 

@@ -11,7 +11,6 @@ from typing import Any, NoReturn
 
 from twisted.application.service import IService
 from twisted.logger import ILogObserver
-from twisted.python import usage
 
 from sockd.config.settings import DaemonSettings, Settings
 from sockd.daemon.daemon import Daemon, StartError, make_world
@@ -20,6 +19,7 @@ from sockd.listen.runtime import give_runtime_directory
 from sockd.net.context import World
 from sockd.ops.log_file import Sink, SyslogFile
 from sockd.ops.log_start import make_writer, open_file, standard_output
+from sockd.ops.operations import Operations
 from sockd.options.runtime import runtime_directory
 from sockd.run import on_uvloop
 
@@ -33,11 +33,11 @@ def _open_log(name: str | None, foreground: bool, settings: DaemonSettings) -> t
     return open_file(str(name), settings), False
 
 
-class _TwistdDaemon(Daemon):
+class _TwistdOperations(Operations):
     """The daemon below twistd, which shows a traceback where it is not told otherwise."""
 
-    def __init__(self, settings: Settings, world: World, options: usage.Options) -> None:
-        super().__init__(settings, world)
+    def __init__(self, settings: Settings, world: World, options: Any) -> None:
+        super().__init__(Daemon(settings, world), options.settings)
         self._parent: Any = options.parent
         self._log_format: str = options["log-format"]
 
@@ -54,15 +54,16 @@ class _TwistdDaemon(Daemon):
             file: Sink = SyslogFile(self._parent["prefix"])
         else:
             try:
-                file, has_priorities = _open_log(log_file, foreground, self.settings.daemon)
+                file, has_priorities = _open_log(log_file, foreground, self.daemon.settings.daemon)
             except OSError as error:
                 option = "--logfile" if log_file else "[sockd] log_file"
                 sys.exit(f"sockd: {option} {error.filename}: {error.strerror}")
-        writer = make_writer(
-            file, self.settings.daemon, self._log_format, has_priorities=has_priorities
-        )
-        writer.collect(self.world.reactor)
-        writer.reopen_at_signal(self.world.reactor)
+        settings, form = self.daemon.settings.daemon, self._log_format
+        writer = make_writer(file, settings, form, has_priorities=has_priorities)
+        reactor = self.daemon.world.reactor
+        writer.collect(reactor)
+        writer.reopen_at_signal(reactor)
+        self.writer = writer
         parent.setComponent(ILogObserver, writer)
 
     def privilegedStartService(self) -> None:
@@ -115,4 +116,4 @@ def makeService(options: Any) -> IService:
     from twisted.internet import reactor
 
     world = make_world(settings, reactor, gives_up_root=bool(uid))
-    return _TwistdDaemon(settings, world, options)
+    return _TwistdOperations(settings, world, options)

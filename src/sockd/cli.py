@@ -17,13 +17,16 @@ if sys.argv[1:2] == ["run"]:
     spare()  # now, for what is imported below takes longer than Python to start
 
 import json
-import os
 import shutil
+from functools import partial
 from typing import TYPE_CHECKING, NoReturn
 
 import click
 
 from sockd import __version__
+from sockd.ops.cli import reload, status
+from sockd.ops.cli.asking import json_option
+from sockd.ops.cli.printing import tell
 
 if TYPE_CHECKING:
     from sockd.config.document import ConfigError
@@ -39,7 +42,9 @@ _set = click.option(
     metavar="KEY=VALUE",
     help="Set one value, as service.echo.idle_timeout=5s; may be given several times.",
 )
-_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+
+ASKING = (status, reload)
+"""The files of commands that ask a running daemon."""
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -72,7 +77,8 @@ def run(
     from sockd.run import run_foreground
 
     settings = _load(file, config, only, assignments)
-    sys.exit(run_foreground(settings, reactor, log_format or settings.daemon.log_format))
+    again = partial(_read, file, config, only, assignments)
+    sys.exit(run_foreground(settings, again, reactor, log_format or settings.daemon.log_format))
 
 
 @main.command()
@@ -86,7 +92,7 @@ def run(
     help="Bind every address too, and let it go again. As at a start, a socket file in the way "
     "that nobody listens at is removed.",
 )
-@_json
+@json_option
 def check(
     file: str | None,
     config: str | None,
@@ -106,10 +112,10 @@ def check(
 
     settings = _load(file, config, only, assignments, as_json=as_json)
     if not as_json:
-        _tell(check_text(settings))
+        tell(check_text(settings))
     failures = try_binding(settings) if bind else []
     if as_json:
-        _tell(f"{check_json(settings, failures)}\n")
+        tell(f"{check_json(settings, failures)}\n")
         sys.exit(bool(failures))
     if failures:
         sys.exit("\n".join(["sockd: some addresses cannot be bound", *failures]))
@@ -130,7 +136,7 @@ def services(name: str | None) -> None:
     found = find()
     if name is None:
         width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
-        _tell(overview(found, width))
+        tell(overview(found, width))
         return
     instances = default_instances(found)
     kind = found.kinds.get(name) or (instances[name][0] if name in instances else None)
@@ -138,8 +144,8 @@ def services(name: str | None) -> None:
         miss = near_miss(name, sorted({*found.kinds, *instances}), or_all=True)
         raise click.UsageError(f"there is no kind of service {name!r}{miss}")
     if kind.name != name:
-        _tell(f"{name} is an instance of {kind.name}.\n\n")
-    _tell(describe(kind))
+        tell(f"{name} is an instance of {kind.name}.\n\n")
+    tell(describe(kind))
 
 
 @main.command()
@@ -147,7 +153,7 @@ def services(name: str | None) -> None:
 @_config
 @_only
 @_set
-@_json
+@json_option
 def config(
     file: str | None,
     config: str | None,
@@ -163,26 +169,15 @@ def config(
         from sockd.config.annotated import default_config
         from sockd.service import find
 
-        _tell(default_config(find()))
+        tell(default_config(find()))
         return
     from sockd.config.effective import effective_json, effective_toml
 
     settings = _load(file, config, only, assignments, as_json=as_json)
     if as_json:
-        _tell(f"{json.dumps(effective_json(settings))}\n")
+        tell(f"{json.dumps(effective_json(settings))}\n")
     else:
-        _tell(effective_toml(settings))
-
-
-def _tell(text: str) -> None:
-    """Print what was asked for. A disk that is full is told, and no traceback."""
-    try:
-        click.echo(text, nl=False)
-    except BrokenPipeError:
-        raise  # click's: whoever read it has enough
-    except OSError as error:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what waits is tried again at the end
-        sys.exit(f"sockd: cannot write the output: {(error.strerror or str(error)).lower()}")
+        tell(effective_toml(settings))
 
 
 def _load(
@@ -196,24 +191,36 @@ def _load(
     if file and config:
         raise click.UsageError("FILE and --config FILE are the same: give one of them")
     from sockd.config.document import ConfigError
+
+    try:
+        return _read(file, config, only, assignments)
+    except ConfigError as error:
+        _give_up(error, as_json)
+
+
+def _read(
+    file: str | None, config: str | None, only: str | None, assignments: tuple[str, ...]
+) -> Settings:
+    """Read the configuration; a reload does it again. Raises ConfigError."""
     from sockd.config.load import load, names_of
     from sockd.service import find
 
-    try:
-        return load(file or config, names_of(only), assignments, find())
-    except ConfigError as error:
-        _give_up(error, as_json)
+    return load(file or config, names_of(only), assignments, find())
 
 
 def _give_up(error: ConfigError, as_json: bool) -> NoReturn:
     from sockd.ops.report import error_json, error_text
 
     if as_json:
-        _tell(f"{error_json(error)}\n")
+        tell(f"{error_json(error)}\n")
     else:
         click.echo(error_text(error), err=True)
     sys.exit(2 if error.is_usage else 1)
 
+
+for topic in ASKING:
+    for command in topic.COMMANDS:
+        main.add_command(command)
 
 if __name__ == "__main__":
     main()

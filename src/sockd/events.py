@@ -69,6 +69,10 @@ class Lines(int):
 SENTENCES = {
     "started": "sockd {version} runs {services} on the {reactor}",
     "stopped": "sockd has stopped",
+    "reloading": "the configuration is read anew",
+    "reloaded": "the configuration holds, after {seconds:.3f} s",
+    "reload-failed": "the configuration stays as it was: {reason}",
+    "control": "commands are taken at {path}",
     # addresses
     "listening": "{service}: listening on {local}",
     "skipped": "{service}: {local} skipped: {reason}",

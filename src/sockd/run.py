@@ -6,6 +6,7 @@ import importlib
 import shutil
 import signal
 import sys
+from collections.abc import Callable
 from typing import Any
 
 from attrs import evolve
@@ -19,6 +20,7 @@ from sockd.ops.log_drain import Drain
 from sockd.ops.log_lines import FORMATS
 from sockd.ops.log_start import make_writer, open_file, standard_output
 from sockd.ops.logs import LogWriter
+from sockd.ops.operations import Operations
 from sockd.ops.signals import REQUESTS, ignore
 from sockd.ops.table import all_rows, client_command, table
 from sockd.reactor import entry
@@ -72,8 +74,12 @@ def _usable_reactors() -> str:
 NO_REACTOR = "sockd: the reactor does not start: "
 
 
-def run_foreground(settings: Settings, reactor_name: str | None, log_format: str) -> int:
-    """Run the daemon until a signal ends it. Returns the exit code.
+def run_foreground(
+    settings: Settings, load: Callable[[], Settings], reactor_name: str | None, log_format: str
+) -> int:
+    """Run the daemon until a signal ends it; `load` reads the configuration for a reload.
+
+    Returns the exit code.
 
     With text logs a table of what is served comes first; with JSON logs, and in the journal, there
     are only events.
@@ -96,14 +102,15 @@ def run_foreground(settings: Settings, reactor_name: str | None, log_format: str
     writer.reopen_at_signal(reactor)
     globalLogBeginner.beginLoggingTo([writer], redirectStandardIO=False)
     daemon = make_daemon(settings, reactor)
+    operations = Operations(daemon, load, writer)
     try:
-        daemon.privilegedStartService()
+        operations.privilegedStartService()
     except StartError as error:
         sys.stderr.write(f"{error}\nsockd: not started\n")
         return 1
     if table_to is not None:
         reactor.callWhenRunning(_print_table, daemon, table_to)
-    return _serve(daemon, reactor)
+    return _serve(operations, reactor)
 
 
 def _logs(settings: DaemonSettings, log_format: str) -> tuple[LogWriter, LogWriter | None]:
@@ -120,14 +127,14 @@ def _logs(settings: DaemonSettings, log_format: str) -> tuple[LogWriter, LogWrit
     return writer, writer if is_for_people else None
 
 
-def _serve(daemon: Daemon, reactor: Any) -> int:
+def _serve(operations: Operations, reactor: Any) -> int:
     """Run until a signal ends it. Returns the exit code."""
-    daemon.startService()
-    reactor.addSystemEventTrigger("before", "shutdown", daemon.stopService)
+    operations.startService()
+    reactor.addSystemEventTrigger("before", "shutdown", operations.stopService)
     try:
         reactor.run()
     except OSError as error:  # and more of them when it begins to run
-        daemon.stopService()
+        operations.stopService()
         sys.stderr.write(f"{NO_REACTOR}{error.strerror}\n")
         return 1
     ignore(signal.SIGINT, signal.SIGTERM, *REQUESTS)  # one that comes now would change the code

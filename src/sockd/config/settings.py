@@ -14,6 +14,7 @@ from attrs import Factory, field, frozen, validators
 from sockd.access.limits import Limits
 from sockd.config.document import Place
 from sockd.listen.strings import Listen
+from sockd.options.control import CONTROL_NAME, ControlPath
 from sockd.options.files import FilePath
 from sockd.options.option import Change, option
 from sockd.options.units import Duration, Rate, SizeLimit
@@ -79,6 +80,12 @@ class DaemonSettings:
         Duration(10),
         "how often certificate files are looked at; changed ones are used for new connections",
         validator=validators.ge(1),
+        change=Change.NOW,
+    )
+    control: ControlPath = option(
+        ControlPath(CONTROL_NAME),
+        "the Unix socket that commands such as `sockd status` ask at, mode 0600; a relative path "
+        'starts at the runtime directory; "off": none',
         change=Change.NOW,
     )
 

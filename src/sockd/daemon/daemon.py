@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import socket
 import time
 from collections import Counter
@@ -134,12 +133,11 @@ class Daemon(Service):
         del self._draining[instance]
 
     def startService(self) -> None:
-        """Serve. A hang-up signal has certificates looked at."""
+        """Serve."""
         for warning in self.settings.warnings:
             reason = because("configuration", detail=warning)
             events.warn("warning", service="sockd", reason=reason)
         super().startService()
-        signal.signal(signal.SIGHUP, self._hang_up)
         reactor = self.world.reactor
         # what the reactor handles signals with when it begins to run
         for name in ("sigInt", "sigBreak", "sigTerm"):
@@ -172,8 +170,6 @@ class Daemon(Service):
     def stopService(self) -> Deferred[Any]:
         """Stop every instance; fires when all of them have."""
         super().stopService()
-        # a handler, and not SIG_IGN, which programs that are started would inherit
-        signal.signal(signal.SIGHUP, lambda *_: None)
         stopped = [instance.stop() for instance in self._running.values()]
         every: Deferred[Any] = DeferredList([*stopped, *self._draining.values()])
         return every.addCallback(lambda _: events.emit("stopped"))
@@ -187,9 +183,6 @@ class Daemon(Service):
     def instances(self) -> tuple[tuple[InstanceSettings, RunningInstance], ...]:
         """What runs, in the order of the configuration: settings and instance of each."""
         return tuple((instance.settings, instance) for instance in self._running.values())
-
-    def _hang_up(self, *_: object) -> None:
-        self.world.reactor.callFromThread(self.check_certificates)
 
     def _certificates(self) -> list[Certificate]:
         return [

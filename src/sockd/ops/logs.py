@@ -38,7 +38,7 @@ would be one otherwise."""
 _INFO = LogLevel.info
 _NOISE = re.compile(
     # what our own events say better: Twisted's ports, beginning and ending
-    r"ConnectionFactory starting on |\((TCP|UNIX) Port .* Closed\)$|\(Port .* Closed\)$"
+    r"(Connection|Control)Factory starting on |\((TCP|UNIX) Port .* Closed\)$|\(Port .* Closed\)$"
     # a cache of plugins beside the plugins is not missed where it may not be written
     r"|Unable to write to plugin cache "
 )
@@ -128,7 +128,7 @@ class LogWriter:
                 event = self._descriptors(event)
                 if not event:
                     return
-        elif self.is_below_a_table and event["event"] in ("listening", "started"):
+        elif self.is_below_a_table and event["event"] in ("listening", "control", "started"):
             return
         if not self.rates.is_off and not self._may_write(event, is_info=level is _INFO):
             return

@@ -1,0 +1,66 @@
+"""What all commands that ask a running daemon have: the socket, and how an answer is shown."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import click
+
+from sockd.formats.text import escape
+from sockd.ops.cli.printing import tell
+
+if TYPE_CHECKING:
+    from sockd.ops.control.frames import ControlError
+
+control_option = click.option(
+    "--control",
+    metavar="PATH",
+    help="The daemon's control socket [default: in the runtime directory, or the system's].",
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+
+USUAL_SECONDS = 10.0
+"""How long an answer is waited for, where a command does not take longer by its nature."""
+
+
+def ask(
+    control: str | None,
+    command: str,
+    /,
+    *,
+    as_json: bool = False,
+    seconds: float | None = USUAL_SECONDS,
+    **arguments: Any,
+) -> dict[str, Any]:
+    """The daemon's answer; without one it is said why, and this process ends.
+
+    With 2 where the request was wrong, else with 1. `seconds`: None waits for as long as it takes.
+    """
+    from sockd.ops.control.client import ControlClient
+    from sockd.ops.control.frames import ControlError
+
+    try:
+        with ControlClient(control, seconds) as client:
+            return client.ask(command, **arguments)
+    except ControlError as error:
+        give_up(error, as_json=as_json)
+
+
+def give_up(error: ControlError, *, as_json: bool) -> NoReturn:
+    """Say why there is no answer, and end."""
+    if as_json:
+        tell(f"{json.dumps({'ok': False, 'kind': error.kind, 'error': str(error)})}\n")
+    else:
+        lines = [escape(line) for line in str(error).splitlines()]
+        click.echo("\n".join([f"sockd: {lines[0]}", *lines[1:]]), err=True)
+    sys.exit(2 if error.kind == "usage" else 1)
+
+
+def show(
+    answer: Mapping[str, Any], text: Callable[[Mapping[str, Any]], str], *, as_json: bool
+) -> None:
+    """Print an answer: as it came, or as a text for people, in which `text` escapes."""
+    tell(f"{json.dumps(answer)}\n" if as_json else text(answer))
