@@ -26,11 +26,13 @@ run: $(VENV)/.run ## start sockd with its built-in config, or with ARGS=FILE
 # What runs no reactor, or says itself which one: once is enough.
 ONCE = $(filter-out tests/client/test_doors.py tests/client/test_calling.py, \
   $(wildcard tests/client/test_*.py tests/real/test_client_*.py tests/real/test_chat_*.py)) \
-  $(addprefix tests/,access/test_buckets.py access/test_prefixes.py benchmarks chat client/chat client/commands \
+  $(addprefix tests/,access/test_bans.py access/test_buckets.py access/test_prefixes.py \
+  access/test_refusals.py access/test_verdict.py benchmarks chat client/chat client/commands \
   client/measure client/outputs config external formats listen/test_fields.py \
   ops/test_log_journal.py ops/test_log_rates.py ops/test_log_rotation.py \
   listen/test_strings.py options reactor/test_differential.py reactor/test_foundations.py \
-  reactor/test_twisted.py reactor/test_uv.py real/test_old_chat_servers.py test_clients_page.py \
+  ops/test_ban_file.py ops/test_bans.py reactor/test_twisted.py reactor/test_uv.py real/test_old_chat_servers.py \
+  test_clients_page.py \
   test_docs.py \
   test_events_page.py test_packaging.py test_plugins.py test_startup.py test_style.py \
   travesty)

@@ -20,6 +20,7 @@ from sockd.net.context import World
 from sockd.ops.log_file import Sink, SyslogFile
 from sockd.ops.log_start import make_writer, open_file, standard_output
 from sockd.ops.operations import Operations
+from sockd.ops.restart import of_twistd
 from sockd.options.runtime import runtime_directory
 from sockd.run import on_uvloop
 
@@ -40,6 +41,7 @@ class _TwistdOperations(Operations):
         super().__init__(Daemon(settings, world), options.settings)
         self._parent: Any = options.parent
         self._log_format: str = options["log-format"]
+        self.upgrade.restart = of_twistd(options.parent)
 
     def setServiceParent(self, parent: Any) -> None:
         """Become the application's service, and write its log."""
@@ -58,9 +60,8 @@ class _TwistdOperations(Operations):
             except OSError as error:
                 option = "--logfile" if log_file else "[sockd] log_file"
                 sys.exit(f"sockd: {option} {error.filename}: {error.strerror}")
-        settings, form = self.daemon.settings.daemon, self._log_format
-        writer = make_writer(file, settings, form, has_priorities=has_priorities)
-        reactor = self.daemon.world.reactor
+        settings, reactor = self.daemon.settings.daemon, self.daemon.world.reactor
+        writer = make_writer(file, settings, self._log_format, has_priorities=has_priorities)
         writer.collect(reactor)
         writer.reopen_at_signal(reactor)
         self.writer = writer

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, NoReturn
 import click
 
 from sockd import __version__
-from sockd.ops.cli import reload, status
+from sockd.ops.cli import metrics, reload, status, upgrade
 from sockd.ops.cli.asking import json_option
 from sockd.ops.cli.printing import tell
 
@@ -43,7 +43,12 @@ _set = click.option(
     help="Set one value, as service.echo.idle_timeout=5s; may be given several times.",
 )
 
-ASKING = (status, reload)
+ASKING = (
+    metrics,
+    reload,
+    status,
+    upgrade,
+)
 """The files of commands that ask a running daemon."""
 
 
@@ -64,6 +69,9 @@ def main() -> None:
 @_set
 @click.option("-r", "--reactor", metavar="NAME", help="Twisted reactor to run on, such as epoll.")
 @click.option("--log-format", type=click.Choice(["text", "json"]), help="Form of log lines.")
+@click.option(
+    "--check", "only_check", is_flag=True, help="Check that all it takes is there, and exit."
+)
 def run(
     file: str | None,
     config: str | None,
@@ -71,12 +79,18 @@ def run(
     assignments: tuple[str, ...],
     reactor: str | None,
     log_format: str | None,
+    only_check: bool,
 ) -> None:
     """Run the daemon in the foreground, until ^C, with a configuration FILE or the built-in one."""
     spare()
     from sockd.run import run_foreground
 
     settings = _load(file, config, only, assignments)
+    if only_check:
+        from sockd.ops.report import check_text
+
+        tell(check_text(settings))
+        return
     again = partial(_read, file, config, only, assignments)
     sys.exit(run_foreground(settings, again, reactor, log_format or settings.daemon.log_format))
 

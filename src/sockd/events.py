@@ -17,6 +17,7 @@ from twisted.logger import Logger, LogLevel, globalLogPublisher
 from twisted.python.failure import Failure
 
 from sockd.formats.template import names_in
+from sockd.options.units import LONGEST_DURATION, Duration
 
 _log = Logger(namespace="sockd")
 _INFO = LogLevel.info
@@ -59,6 +60,15 @@ class Untold(int):
         return f" (and {int(self)} more since the last report)" if self else ""
 
 
+class Term(float):
+    """Seconds that something is to last; infinite ones: until it is taken back."""
+
+    def __str__(self) -> str:
+        if self > LONGEST_DURATION:
+            return "until it is taken back"
+        return f"for {Duration(round(self, 3))}"
+
+
 class Lines(int):
     """How many lines there are."""
 
@@ -69,7 +79,9 @@ class Lines(int):
 SENTENCES = {
     "started": "sockd {version} runs {services} on the {reactor}",
     "stopped": "sockd has stopped",
+    "upgrading": "sockd goes on with what is installed now, in the same process",
     "reloading": "the configuration is read anew",
+    "reload-step": "{step}",
     "reloaded": "the configuration holds, after {seconds:.3f} s",
     "reload-failed": "the configuration stays as it was: {reason}",
     "control": "commands are taken at {path}",
@@ -92,6 +104,9 @@ SENTENCES = {
     "refused": "{service}: {carrier} from {peer} refused: {reason}{suppressed}",
     "failed": "{service}: {peer}: {reason}",
     "error": "{service}: {peer}: error in the service",
+    # what an administrator has asked for
+    "banned": "{service}: {prefix} is banned {term}",
+    "unbanned": "{service}: {prefix} is not banned any more",
     # users of the chat
     "logged-in": "{service}: {user} has logged in from {peer}{suppressed}",
     "logged-off": (
@@ -124,6 +139,7 @@ UNSAID = {
     "opened": {"connection", "local"},
     "closed": {"connection", "local"},
     "refused": {"local"},
+    "banned": {"note"},
     "logged-in": {"local"},
     "logged-off": {"local"},
 }

@@ -19,6 +19,7 @@ from attrs import Factory, define, field, frozen
 from twisted.internet.defer import Deferred
 
 from sockd.access.limits import Limits
+from sockd.access.reasons import SENTENCES
 from sockd.listen.strings import expand
 from sockd.net.context import Context
 from sockd.net.datagram import Datagrams
@@ -90,6 +91,7 @@ _NAME = _only(
     lambda value: isinstance(value, str) and re.fullmatch(r"[A-Za-z0-9_-]{1,64}", value),
     "letters, digits, '_' and '-', at most 64",
 )
+_REASONS = _only(lambda value: set(value) <= SENTENCES.keys(), "names of sockd.access.reasons")
 
 
 class Shared(Protocol):
@@ -276,6 +278,10 @@ class Kind:
         ),
     )
     """What goes over the wire at the main door, for each of `PROTOCOLS` that it has."""
+    refuses: Sequence[str] = field(default=(), validator=_REASONS)
+    """Reasons of its own to turn a peer away, besides those of its bases."""
+    ends: Sequence[str] = field(default=(), validator=_REASONS)
+    """Reasons of its own to end a connection, besides those of its bases."""
 
     def __attrs_post_init__(self) -> None:
         if unknown := self.wire.keys() - set(self.protocols):

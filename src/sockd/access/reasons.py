@@ -18,6 +18,7 @@ SENTENCES = {
     # a peer that may not come in
     "allow": "no allow rule matches",
     "deny": "deny {prefix}",
+    "ban": "ban {prefix}",
     "allow_users": "allow_users: not user {uid}",
     "max_connections": "max_connections = {limit}",
     "max_connections_per_source": "max_connections_per_source = {limit}",
@@ -62,6 +63,7 @@ SENTENCES = {
     "max_line": "error: line longer than {limit} bytes",
     "max_frame": "error: frame longer than {limit} bytes",
     "max_text": "error: text longer than {limit} bytes",
+    "max_head": "head of a request longer than {limit} bytes",
     "rejected": "error: {detail}",
     "service_error": "error in the service",
     "daemon_stops": "the daemon stops",
@@ -116,6 +118,9 @@ SENTENCES = {
         "give it a user"
     ),
     "suppressed": "{count} more errors since the last that was reported",
+    "bans_broken": "the file of bans is broken: {detail}",
+    "bans_unread": "bans are not read: {detail}",
+    "bans_unkept": "bans are not kept over a start: {detail}",
     "configuration": "{detail}",
 }
 """The sentence of each reason; its fields are the names in braces."""

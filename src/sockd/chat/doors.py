@@ -36,8 +36,6 @@ SEND_BUFFER = 4 * 1024 * 1024
 """Bytes that may wait to leave: an event to a thousand at once, some times over."""
 MOST_WAITING = 128 * 1024
 """Bytes that a connection may leave unread before it is sent no more of what goes to channels."""
-
-
 AIM_SECONDS = 1.0
 """Until it is looked again by which interface groups are sent to: one that was removed and came
 back is another one."""
@@ -166,12 +164,15 @@ class UdpDoor(Datagrams):
         if self.is_closed:
             return
         address = cast(Address, place.address)
+        self.traffic.deliveries += 1
         self.send(data, address, self._asked.get(address, self._asked_now))
 
     def arrived(self, user: User) -> None:
+        self.traffic.users += 1
         self._asked[cast(Address, user.place.address)] = self._asked_now
 
     def gone(self, user: User, place: Place) -> None:
+        self.traffic.users -= 1
         self._asked.pop(cast(Address, place.address), None)
 
     def entered(self, channel: Channel, user: User) -> None:
@@ -200,10 +201,11 @@ class UdpDoor(Datagrams):
                 self._sending.append(_Sending(here, data))
                 self._plan()
             else:
-                self.context.guard.counts["fan_out_lost"] += 1
+                self.context.guard.counts.dropped["fan_out_lost"] += 1
         elif here.audience:
             self.flush()  # whoever has just joined is told so first
-            self._count(self.port.write_all(data, here.audience), len(data))
+            sent = self.port.write_all(data, here.audience)
+            self._count(sent, len(data), sent)
 
     def beat(self, data: bytes) -> None:
         """There are no groups here."""
@@ -212,6 +214,7 @@ class UdpDoor(Datagrams):
         desk, now = self.context.shared.desk, self.context.clock.seconds()
         for address, user in here.old.items():
             if desk.may_send(user, len(data), now):
+                self.traffic.deliveries += 1
                 self.send(data, address, self._asked.get(address))
 
     def _plan(self) -> None:
@@ -226,9 +229,8 @@ class UdpDoor(Datagrams):
             one = self._sending[0]
             one.here.is_sent_to = True
             end = min(len(one.here.audience), one.at + left)
-            self._count(
-                self.port.write_all(one.data, one.here.audience, one.at, end), len(one.data)
-            )
+            sent = self.port.write_all(one.data, one.here.audience, one.at, end)
+            self._count(sent, len(one.data), sent)
             left -= end - one.at
             one.at = end
             if end == len(one.here.audience):
@@ -237,10 +239,10 @@ class UdpDoor(Datagrams):
         if self._sending:
             self._plan()
 
-    def _count(self, sent: int, size: int) -> None:
-        counts = self.context.guard.counts
-        counts["datagrams_out"] += sent
-        counts["bytes_out"] += sent * size
+    def _count(self, sent: int, size: int, deliveries: int) -> None:
+        self.traffic.datagrams_out += sent
+        self.traffic.bytes_out += sent * size
+        self.traffic.deliveries += deliveries
 
 
 class GroupDoor(UdpDoor):
@@ -276,8 +278,10 @@ class GroupDoor(UdpDoor):
     def broadcast(self, channel: Channel, data: bytes) -> None:
         super().broadcast(channel, data)
         group = self.gate.group(channel.settings)
-        if self._members.get(channel) and group is not None and not self.is_closed:
+        members = len(self._members.get(channel, ()))
+        if members and group is not None and not self.is_closed:
             self.flush()  # as above
+            self.traffic.deliveries += members
             self._send_to_group(data, str(group))
 
     def beat(self, data: bytes) -> None:
@@ -308,7 +312,7 @@ class GroupDoor(UdpDoor):
             except OSError as error:
                 why = error.strerror or str(error)
         if not why and not self.port.write_to((data,), to):
-            self._count(1, len(data))
+            self._count(1, len(data), 0)  # a channel's deliveries are counted there
         else:
             why = why or self.port.last_error
         if why != self._why:
@@ -390,6 +394,7 @@ class StreamDoor(Stream):
             self._unread += len(framed)
             if self._unread > MOST_WAITING:
                 self.lost += 1
-                self.context.guard.counts["unread"] += 1
+                self.context.guard.counts.dropped["unread"] += 1
                 return
+        self.traffic.deliveries += 1
         self.write(framed)

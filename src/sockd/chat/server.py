@@ -19,6 +19,7 @@ from sockd import events
 from sockd.access.buckets import Buckets
 from sockd.access.entrance import Entrance
 from sockd.access.peer import Peer
+from sockd.access.prefixes import Prefix
 from sockd.access.reasons import because
 from sockd.chat import heartbeat, memory
 from sockd.chat.desk import Desk
@@ -95,8 +96,8 @@ class ChatServer:
         self.context = context
         self._settings = settings
         self.desk = desk
-        self.moderation = Moderation(desk)
-        """What an administrator may do that has nothing sent: mute, unban, close."""
+        self.moderation = Moderation(desk, context.world.state.bans, context.name)
+        """What an administrator may do that has nothing sent: mute, close."""
         self.links = Links(context.clock.seconds)
         desk.began = context.clock.seconds()
         desk.threshold.allowances.trusts = context.guard.trusts
@@ -169,9 +170,11 @@ class ChatServer:
         """Log a user off; see `Moderation.kick`."""
         self.carry_out(self.moderation.kick(nickname, self.moment, why))
 
-    def ban(self, prefix: str) -> None:
-        """Nobody comes from there, and who is there goes; see `Moderation.ban`."""
-        self.carry_out(self.moderation.ban(prefix, self.moment))
+    def expel(self, prefix: Prefix) -> int:
+        """Who is there from a prefix that was banned goes. Returns how many did."""
+        effects = self.moderation.expel(prefix, self.moment)
+        self.carry_out(effects)
+        return sum(isinstance(effect, Gone) for effect in effects)
 
     def users(self) -> list[Seen]:
         """All who are here."""
@@ -197,7 +200,7 @@ class ChatServer:
             match effect:
                 case ToUser(user, data):
                     if not self._send(user, data):
-                        self.context.guard.counts["over_budget"] += 1
+                        self.context.guard.counts.dropped["over_budget"] += 1
                 case ToChannel(channel, data):
                     for door in self.doors.values():
                         door.broadcast(channel, data)

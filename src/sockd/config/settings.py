@@ -17,6 +17,7 @@ from sockd.listen.strings import Listen
 from sockd.options.control import CONTROL_NAME, ControlPath
 from sockd.options.files import FilePath
 from sockd.options.option import Change, option
+from sockd.options.state import BANS_NAME, BansPath
 from sockd.options.units import Duration, Rate, SizeLimit
 from sockd.service import Found, Instance, Kind
 
@@ -82,11 +83,24 @@ class DaemonSettings:
         validator=validators.ge(1),
         change=Change.NOW,
     )
+    stop_timeout: Duration = option(
+        Duration(5),
+        "how long a stop may take, whatever `drain` says; a second before that whoever is still "
+        "connected is cut off",
+        validator=validators.ge(1),
+        change=Change.NOW,
+    )
     control: ControlPath = option(
         ControlPath(CONTROL_NAME),
         "the Unix socket that commands such as `sockd status` ask at, mode 0600; a relative path "
         'starts at the runtime directory; "off": none',
         change=Change.NOW,
+    )
+    bans: BansPath = option(
+        BansPath(BANS_NAME),
+        "the file that keeps bans over a start; a relative path starts at the state directory; "
+        '"off": none',
+        change=Change.RESTART,
     )
 
 

@@ -6,7 +6,7 @@ import os
 import socket
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from random import SystemRandom
@@ -20,6 +20,8 @@ from sockd.access.reasons import because
 from sockd.config.settings import InstanceSettings, Settings
 from sockd.daemon.instance import InstanceError, Preparation, RunningInstance, make_instance
 from sockd.daemon.plan import Identity, InstancePlan, Plan, plan
+from sockd.listen.address import Address
+from sockd.listen.inherited import Inherited, inheritance
 from sockd.listen.listen import Listen
 from sockd.listen.runtime import give_runtime_directory
 from sockd.net.certificate import Certificate, Look
@@ -27,7 +29,11 @@ from sockd.net.context import World
 from sockd.net.listener import Listener
 from sockd.net.names import Names
 from sockd.net.stream_listener import StreamListener
+from sockd.net.waiting import within
 from sockd.options.runtime import runtime_directory
+
+HURRY_SECONDS = 1.0
+"""Of the time that a stop may take, what is left for those that are cut off."""
 
 
 class StartError(Exception):
@@ -40,6 +46,9 @@ class Daemon(Service):
     def __init__(self, settings: Settings, world: World) -> None:
         self.settings = settings
         self.world = world
+        self.is_stopping = False
+        self.unclaimed: list[str] = []
+        """Names of sockets of the last daemon's that nobody wants any more: they have ended."""
         self._was_asked_to_stop = False
         self._running: dict[str, RunningInstance] = {}
         self._draining: dict[RunningInstance, Deferred[Any]] = {}
@@ -55,6 +64,8 @@ class Daemon(Service):
         listeners = [one for _, running in self.instances for one in running.listeners]
         for listener in listeners:
             listener.give(uid, gid)
+        # a reload is to find it where this start did, whoever it is by then
+        os.environ["RUNTIME_DIRECTORY"] = directory
         if any(str(Path(one.listen.path).parent) == directory for one in listeners):
             give_runtime_directory(directory, 0, uid, gid)
 
@@ -67,16 +78,21 @@ class Daemon(Service):
             for new, old in plan.moves.items()
             if (sock := going[old].bound_socket) is not None
         }
-        left = {old for old in going if old not in plan.moves.values()}
+        inherited = self._inherited(plan, handed_over)
+        handed_over |= {identity: one.sock for identity, one in inherited.items()}
+        unclaimed = [one for one in self.world.inherited.lasts if one not in inherited.values()]
+        moved = set(plan.moves.values())
+        left = [old for identity, old in going.items() if identity not in moved]
+        in_the_way = partial(_in_the_way, [*left, *self._leaving()])
 
         def beside(listen: Listen) -> list[socket.socket]:
-            sockets = [
-                going[address].bound_socket for address in left if _shares_port(address, listen)
-            ]
+            sockets = [one.bound_socket for one in in_the_way(listen)]
+            sockets += [one.sock for one in unclaimed if _shares_port(one.address, listen)]
             return [sock for sock in sockets if sock is not None]
 
         try:
             failures = _failures(steps, lambda step: step.prepare(handed_over, beside))
+            failures = failures or _failures(steps, Preparation.prepare_last)
             failures = failures or _failures(steps, Preparation.commit)
             if failures:
                 raise StartError("\n".join(failures))
@@ -84,7 +100,32 @@ class Daemon(Service):
             for step in steps:
                 step.undo()
             raise
+        for step in steps:
+            for listener in step.listeners.values():
+                for old in in_the_way(listener.listen):
+                    old.is_followed = True
         self._switch(plan, steps, going)
+        for identity, one in inherited.items():
+            listener = self._running[identity.instance].by_identity[identity]
+            listener.inherit(one.file, is_managers=one.kept is None)
+        self.unclaimed += self.world.inherited.end_rest(inherited.values())
+
+    def _inherited(
+        self, plan: Plan, handed_over: Mapping[Identity, socket.socket]
+    ) -> dict[Identity, Inherited]:
+        """Sockets that were there before this process, for addresses that nobody hands over."""
+        found = {}
+        for part in plan.instances:
+            for identity, listen in part.addresses.add.items():
+                one = self.world.inherited.find(identity.instance, identity.nth, listen)
+                if one is not None and identity not in handed_over:
+                    found[identity] = one
+        return found
+
+    def _leaving(self) -> list[Listener]:
+        """Those that were let go of by an earlier plan, and are not closed yet."""
+        instances = (*self._running.values(), *self._draining)
+        return [listener for instance in instances for listener in instance.leaving]
 
     def _step(self, part: InstancePlan) -> Preparation:
         if part.step == "add":
@@ -168,11 +209,21 @@ class Daemon(Service):
             instance.hurry()
 
     def stopService(self) -> Deferred[Any]:
-        """Stop every instance; fires when all of them have."""
+        """Stop every instance; fires when all of them have, and after `stop_timeout` at the latest.
+
+        One second before that is over nobody is waited for any more.
+        """
         super().stopService()
+        self.is_stopping = True
+        for instance in self._draining:
+            instance.hasten()
         stopped = [instance.stop() for instance in self._running.values()]
         every: Deferred[Any] = DeferredList([*stopped, *self._draining.values()])
-        return every.addCallback(lambda _: events.emit("stopped"))
+        limit, clock = self.settings.daemon.stop_timeout, self.world.reactor
+        if not every.called:
+            cut = clock.callLater(max(0.0, limit - HURRY_SECONDS), self.hurry)
+            every.addCallback(lambda _: cut.cancel() if cut.active() else None)
+        return within(limit, every, clock).addCallback(lambda _: events.emit("stopped"))
 
     @property
     def count(self) -> events.Services:
@@ -211,9 +262,14 @@ def _report_looks(looks: Sequence[Look]) -> None:
     )
 
 
-def _shares_port(going: Identity, listen: Listen) -> bool:
+def _in_the_way(going: Iterable[Listener], listen: Listen) -> list[Listener]:
+    """Which of the listeners that go share their port with an address that comes."""
+    return [old for old in going if _shares_port(old.listen.address, listen)]
+
+
+def _shares_port(old: Address, listen: Listen) -> bool:
     """Whether an address that goes stands in the way of one that comes."""
-    old, new = going.address, listen.address
+    new = listen.address
     return new.is_taken_alone and (old.binding, old.port) == (new.binding, new.port)
 
 
@@ -244,6 +300,7 @@ def make_world(settings: Settings, reactor: Any, *, gives_up_root: bool = False)
         hostname=socket.gethostname(),
         certificate_check=settings.daemon.certificate_check,
         gives_up_root=gives_up_root,
+        inherited=inheritance(),
     )
 
 

@@ -56,11 +56,20 @@ class RunningInstance:
 
     def stop(self, reason: Reason = because("daemon_stops")) -> Deferred[Any]:  # noqa: B008
         """Listen no more, let connections end, cut off those that do not within `drain`."""
-        return self._end([maybeDeferred(listener.close) for listener in self.listeners], reason)
+        closing = [maybeDeferred(listener.close) for listener in self.listeners]
+        self.hasten()
+        return self._end(closing, self.guard.stop_sessions(reason), reason)
 
     def drain(self, reason: Reason) -> Deferred[Any]:
-        """The same, after who waits at the addresses is let in."""
-        return self._end([self.drain_listener(listener) for listener in self.listeners], reason)
+        """The same, and who waits at the addresses is let in, and served for as long as that."""
+        ended = self.guard.stop_sessions(reason)  # of those that are here, before others come
+        closing = [self.drain_listener(listener) for listener in self.listeners]
+        return self._end(closing, ended, reason)
+
+    @property
+    def leaving(self) -> tuple[Listener, ...]:
+        """The listeners that were let go of, and are not closed yet."""
+        return tuple(self._drained)
 
     def drain_listener(self, listener: Listener) -> Deferred[Any]:
         """Let go of an address, after who waits there is let in, and has an answer."""
@@ -77,19 +86,33 @@ class RunningInstance:
             self._ending.add(ended)
             ended.addBoth(self._has_ended, ended)
 
+    def hasten(self) -> None:
+        """Wait for nobody who is on the way to an address that was let go of."""
+        for listener in self.leaving:
+            listener.hasten()
+
     def hurry(self) -> None:
         """Wait neither for connections to end nor for answers."""
-        self.guard.abort_all()
-        for listener in tuple(self._drained):
+        self._cut(because("daemon_stops"))
+
+    def _cut(self, reason: Reason) -> None:
+        self.guard.abort_all(reason)
+        for listener in self.leaving:
             listener.close()
 
     def _has_ended(self, result: Any, ended: Deferred[Any]) -> Any:
         self._ending.discard(ended)
         return result
 
-    def _end(self, closing: Sequence[Deferred[Any]], reason: Reason) -> Deferred[Any]:
-        ended = self.guard.stop_sessions(reason)
-        every = DeferredList([*closing, *self._ending, ended])
+    def _end(
+        self, closing: Sequence[Deferred[Any]], ended: Deferred[None], reason: Reason
+    ) -> Deferred[Any]:
+        guard = self.guard
+        every: Deferred[Any] = DeferredList([*closing, *self._ending, ended])
+        every.addCallback(lambda _: guard.when_ended(guard.sessions))  # who came in meanwhile
+        if not every.called or guard.sessions:
+            cut = self.context.clock.callLater(guard.limits.drain, self._cut, reason)
+            every.addCallback(lambda _: cut.cancel() if cut.active() else None)
         return every.addCallback(self._let_go)
 
     def _let_go(self, _: Any) -> Deferred[Any]:
@@ -119,6 +142,8 @@ class Preparation:
     """The new ones."""
     _context: Context[Any, Any] | None = field(init=False, default=None)
     _changes: list[Callable[[], None]] = field(init=False, factory=list)
+    _last: list[tuple[Listener, Sequence[socket]]] = field(init=False, factory=list)
+    """Those that are bound when all else is there, with the sockets that they are beside."""
 
     def prepare(
         self,
@@ -140,8 +165,13 @@ class Preparation:
         for identity, listen in {**addresses.add, **lost}.items():
             listener = make_listener(context, settings.kind, listen, settings.limits.required)
             self.listeners[identity] = listener
+            near = beside(listen)
+            if near and listen.address.binding == "udp":
+                # as soon as it is bound it takes from a wildcard what comes to its address
+                self._last.append((listener, near))
+                continue
             try:
-                listener.prepare(handed_over.get(identity), beside(listen))
+                listener.prepare(handed_over.get(identity), near)
             except ListenError as error:
                 errors.append(error)
         for identity, listen in addresses.change.items():
@@ -149,6 +179,17 @@ class Preparation:
                 continue
             try:
                 self._changes.append(self.instance.by_identity[identity].change(listen))
+            except ListenError as error:
+                errors.append(error)
+        if errors:
+            raise InstanceError(failures(errors))
+
+    def prepare_last(self) -> None:
+        """Bind what would take from others what comes to them: now all else is there."""
+        errors = []
+        for listener, near in self._last:
+            try:
+                listener.prepare(None, near)
             except ListenError as error:
                 errors.append(error)
         if errors:

@@ -56,6 +56,8 @@ class InstancePlan:
     """Limits change for all its connections at once."""
     has_new_options: bool = False
     """New connections get other options, and what goes with them."""
+    changed: tuple[str, ...] = ()
+    """The names of the limits and options that change."""
 
     @property
     def settings(self) -> InstanceSettings:
@@ -80,6 +82,8 @@ class Plan:
     """Those that there will be, in their order; then those that go."""
     moves: Mapping[Identity, Identity] = field(factory=dict)
     """Of addresses that are added, those whose socket another one hands over that goes."""
+    changed: tuple[str, ...] = ()
+    """The names of the daemon's own settings that change."""
     restart: tuple[str, ...] = ()
     """Settings that only a restart changes, as `sockd.log_format`: they stay as they were."""
 
@@ -113,7 +117,8 @@ def plan(old: Settings | None, new: Settings) -> Plan:
             drained.append(_drained(had))
     drained += [_drained(had) for had in before.values()]
     every = (*instances, *drained)
-    return Plan(daemon, new.warnings, every, _moves(every), tuple(restart))
+    changed = tuple(field.name for field in _differing(old.daemon, daemon)) if old else ()
+    return Plan(daemon, new.warnings, every, _moves(every), changed, tuple(restart))
 
 
 def identities(settings: InstanceSettings) -> dict[Identity, Listen]:
@@ -152,7 +157,8 @@ def _changed(before: InstanceSettings, after: InstanceSettings, restart: list[st
         and not addresses.change
     )
     step: Step = "keep" if stays else "change"
-    return InstancePlan(step, before, after, addresses, has_new_limits, has_new_options)
+    changed = tuple(dict.fromkeys(field.name for field in differing))
+    return InstancePlan(step, before, after, addresses, has_new_limits, has_new_options, changed)
 
 
 def _addresses(

@@ -97,7 +97,7 @@ class Child(ProcessProtocol):
         self.pid = self.process.pid
         if self._number is not None and self.pid is not None:
             self.context.world.children.leads(self._number, self.pid)
-        self.context.guard.counts["children"] += 1
+        self.context.guard.counts.children += 1
         events.emit(
             "child-started",
             service=self.context.name,
@@ -129,6 +129,8 @@ class Child(ProcessProtocol):
         if text := self.said():
             events.warn("child-said", service=name, peer=who, pid=pid, text=text)
         status = _status(reason)
+        how = "success" if status == "exit 0" else status.partition(" ")[0]
+        self.context.guard.counts.children_ended[how] += 1
         events.emit("child-reaped", service=name, peer=who, pid=pid, status=status)
         self.ended(status)
 

@@ -16,6 +16,7 @@ from typing import Any
 
 from twisted.internet.defer import Deferred, maybeDeferred, succeed
 from twisted.internet.interfaces import IDelayedCall
+from twisted.internet.task import LoopingCall
 from twisted.logger import LogLevel
 
 from sockd import events
@@ -23,6 +24,7 @@ from sockd.access.entrance import Entrance
 from sockd.access.reasons import because
 from sockd.formats.hostport import host_port
 from sockd.listen.address import WILDCARDS
+from sockd.listen.leaving import has_waiting, turn_away
 from sockd.listen.listen import Listen
 from sockd.listen.socket_files import Identity, file_identity, give, remove_own, set_mode
 from sockd.listen.sockets import ListenError, bound_file
@@ -31,6 +33,12 @@ from sockd.reactor.sockaddr import bound_to
 
 RETRY_SECONDS = 30.0
 """Between two tries to bind an address that may be missing."""
+ROOT_GIVEN_UP = "root was given up at the start: a port below 1024 that is new needs a restart"
+ARRIVAL_SECONDS = 3.0
+"""How long an address that another one takes the place of is read on: a handshake that has begun
+there ends there, also where one of its packets is lost and sent again."""
+LOOK_SECONDS = 0.05
+"""How often it is looked meanwhile whether something waits."""
 
 
 def is_fatal(error: ListenError, is_required: bool) -> bool:
@@ -72,6 +80,7 @@ class Listener:
         self.entrance = entrance_of(listen)
         self.port: Any = None
         self._socket: socket.socket | None = None
+        self._beside: Sequence[socket.socket] = ()
         self._problem: ListenError | None = None
         self._identity: Identity | None = None
         self._retry: IDelayedCall | None = None
@@ -80,6 +89,11 @@ class Listener:
         self._tries = 1
         self._is_handed_over = False
         self._was_handed = False
+        self.is_followed = False
+        """Whether another listener of ours has taken the place of this one, which is to go."""
+        self._leaving: LoopingCall | None = None
+        self.is_managers = bool(listen.systemd)
+        """Whether its socket is the service manager's, which others may listen on later."""
 
     @property
     def has_taken_over(self) -> bool:
@@ -111,6 +125,8 @@ class Listener:
         try:
             self._bind(taken_over, beside)
         except ListenError as error:
+            if self.context.world.gives_up_root and error.lacks_right and os.geteuid() != 0:
+                raise ListenError(self.listen, ROOT_GIVEN_UP) from None  # never: so not at all
             if is_fatal(error, self._is_required):
                 raise
             self._problem = error
@@ -138,6 +154,7 @@ class Listener:
             self._retry.cancel()
             self._retry = None
             self.waits_for = ""
+        self.hasten()
         port, self.port = self.port, None
         sock, self._socket = self._socket, None
         self._problem = None
@@ -150,7 +167,10 @@ class Listener:
         return None if port is None else maybeDeferred(port.stopListening)
 
     def give(self, uid: int, gid: int) -> None:
-        """Make its socket file this user's, who the process becomes and who removes it."""
+        """Make its socket and its file this user's, who the process becomes and who removes it."""
+        if (sock := self.bound_socket) is not None and not self.listen.systemd:
+            # a user's sockets share a port with none of another user's, see `sharing_ports`
+            os.fchown(sock.fileno(), uid, gid)
         try:
             if self._identity is not None:
                 give(self.listen.path, self._identity, uid, gid)
@@ -160,18 +180,46 @@ class Listener:
     def take_over(self, other: Listener) -> None:
         """The socket is this listener's, and so is its file: the other only closes."""
         self._identity, other._identity = other._identity, None
+        self.is_managers = other.is_managers
         other._is_handed_over = True
 
+    def inherit(self, file: Identity | None, *, is_managers: bool) -> None:
+        """The socket that it was prepared with was there before this process, and so was its file,
+        which is removed with it unless the service manager has made it."""
+        self._identity, self.is_managers = file, is_managers
+        if file is not None:
+            self._set_mode(self.listen)
+
+    def leave(self) -> Identity | None:
+        """Have the socket file stay when the address is let go of: somebody else has the socket,
+        and is told which file is its."""
+        identity, self._identity = self._identity, None
+        return identity
+
+    @property
+    def file(self) -> Identity | None:
+        """Its socket file, if it was bound by a daemon."""
+        return self._identity
+
     def drain(self) -> Deferred[Any] | None:
-        """Let go of the address, after who has come to it already is let in."""
+        """Let go of the address, after who has come to it already is let in, and answered.
+
+        That ends when `drain` is over, whoever still waits.
+        """
         self._remove_file()  # before nobody listens any more: it would be another start's to take
-        self.empty()
-        if not self._is_handed_over:
+        if self.port is None:
             return self.close()
-        # the socket is there all the same: answers that are owed can leave by it
-        if self.port is not None:
-            self.port.stopReading()
-        return self.when_answered().addCallback(lambda _: self.close())
+        if self._is_handed_over:
+            self.shut()  # the other takes what waits
+            return self._close_when_answered()
+        may_wait = not self.is_managers and self._turn_away()
+        self.empty()
+        return self._read_on(may_wait).addCallback(lambda _: self._leave())
+
+    def hasten(self) -> None:
+        """Wait for nobody more who is on the way to an address that is drained."""
+        if self._leaving is not None and self._leaving.running:
+            self._leaving.stop()
 
     def change(self, listen: Listen) -> Callable[[], None]:
         """Get ready for other terms of the same address; returns what has them hold.
@@ -201,7 +249,16 @@ class Listener:
         """The address is let go of."""
 
     def empty(self) -> None:
-        """Take what waits at the socket, and have nothing more come to it."""
+        """Take at once what waits at the socket, where that is quick."""
+
+    def shut(self) -> None:
+        """Have nothing more come to the socket."""
+        self.port.stopReading()
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing waits at the socket."""
+        return not has_waiting(self.port.socket)
 
     def when_answered(self) -> Deferred[None]:
         """Fires when the answers that are owed now have been given, or `drain` is over."""
@@ -212,15 +269,59 @@ class Listener:
 
     def _use_terms(self, listen: Listen, path: str) -> None:
         self.listen = listen
-        if path and self._identity is not None:
-            try:
-                if not set_mode(path, self._identity, listen.terms.mode):
-                    self._tell_mode_left("it has been replaced by another")
-            except OSError as error:
-                self._tell_mode_left(error.strerror or str(error))
+        if path:
+            self._set_mode(listen)
         sock = self.bound_socket
         if sock is not None and not listen.address.is_datagram:
             sock.listen(listen.terms.backlog)
+
+    def _turn_away(self) -> bool:
+        """Have nobody new come; whether it is worth waiting for who is on the way."""
+        sock = self.port.socket
+        if sock.family == socket.AF_UNIX:
+            return True  # its file is gone, or another's
+        if turn_away(sock):
+            return True
+        if sock.type == socket.SOCK_STREAM:
+            sock.listen(0)
+        return False
+
+    def _read_on(self, may_wait: bool) -> Deferred[Any]:
+        """Fires when nothing waits any more, and who was on the way has come."""
+        least = ARRIVAL_SECONDS if self.is_followed else 0.0
+        if not may_wait or (not least and self.is_empty):
+            return succeed(None)
+        clock = self.context.clock
+        most, begun = self.context.limits.drain, clock.seconds()
+
+        def look() -> None:
+            waited = clock.seconds() - begun
+            if waited >= most or (waited >= least and self.is_empty):
+                leaving.stop()
+
+        self._leaving = leaving = LoopingCall(look)
+        leaving.clock = clock
+        done: Deferred[Any] = leaving.start(LOOK_SECONDS, now=False)
+        return done
+
+    def _leave(self) -> Deferred[Any] | None:
+        if self.port is None:  # closed meanwhile
+            return None
+        self.empty()
+        self.shut()
+        return self._close_when_answered()
+
+    def _close_when_answered(self) -> Deferred[Any]:
+        return self.when_answered().addCallback(lambda _: self.close())
+
+    def _set_mode(self, listen: Listen) -> None:
+        if self._identity is None:
+            return
+        try:
+            if not set_mode(listen.path, self._identity, listen.terms.mode):
+                self._tell_mode_left("it has been replaced by another")
+        except OSError as error:
+            self._tell_mode_left(error.strerror or str(error))
 
     def _tell_mode_left(self, detail: str) -> None:
         reason = because("mode_left", detail=detail)
@@ -238,6 +339,7 @@ class Listener:
             sock.setblocking(False)
         else:
             sock, self._identity = bound_file(listen, beside)
+            self._beside = beside
         self._socket = sock
         self._was_handed = taken_over is not None
         self.entrance = entrance_of(listen, sock)
@@ -267,6 +369,8 @@ class Listener:
             if isinstance(error, OSError):
                 raise ListenError(self.listen, error.strerror or str(error)) from None
             raise ListenError(self.listen, f"{type(error).__name__}: {error}") from error
+        finally:
+            self._beside = ()
 
     def _try_later(self, error: ListenError) -> None:
         self.waits_for = error.why

@@ -47,6 +47,9 @@ _DESCRIPTORS = re.compile(
 )
 
 
+_IN_TABLE = ("control", "listening", "started")
+"""What the table above the log shows, or need not."""
+
 _NOTHING: tuple[Any, tuple[()]] = (None, ())
 
 
@@ -109,6 +112,11 @@ class LogWriter:
     def level(self, least: LogLevel) -> None:
         self._least, self._is_quiet = least, least > _INFO
 
+    @property
+    def lost(self) -> int:
+        """Lines that the file did not take in time."""
+        return self.file.lines_lost if isinstance(self.file, Drain) else 0
+
     def say(self, text: str) -> None:
         """Write lines that are no events."""
         self._add(text)
@@ -128,7 +136,7 @@ class LogWriter:
                 event = self._descriptors(event)
                 if not event:
                     return
-        elif self.is_below_a_table and event["event"] in ("listening", "control", "started"):
+        elif self.is_below_a_table and event["event"] in _IN_TABLE:
             return
         if not self.rates.is_off and not self._may_write(event, is_info=level is _INFO):
             return

@@ -6,19 +6,27 @@ attribute here.
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Callable
 from typing import Any
 
 from twisted.application.service import Service
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, gatherResults
 
 from sockd.config.settings import Settings
 from sockd.daemon.daemon import Daemon
+from sockd.daemon.keeping import Keeping
 from sockd.daemon.reload import Outcome, Reloader
+from sockd.ops.bans import BanKeeper
 from sockd.ops.control.listening import ControlListener
+from sockd.ops.lag import LagMeter
 from sockd.ops.log_start import apply
 from sockd.ops.logs import LogWriter
+from sockd.ops.manager import ServiceManager
+from sockd.ops.metrics.metrics import Metrics
+from sockd.ops.upgrade import Upgrade
+from sockd.options.state import state_directory
 
 
 class Operations(Service):
@@ -33,6 +41,16 @@ class Operations(Service):
         self.writer = writer
         self.control = ControlListener(self)
         self.reloader.on_end.append(self._set_log)
+        self.reloader.parts.append(self.control)
+        keeping = Keeping(daemon)
+        self.manager = ServiceManager(daemon, self.reloader, keeping)
+        self.upgrade = Upgrade(daemon, keeping, self.manager)
+        world, self._state = daemon.world, state_directory(os.environ, os.getuid())
+        path = daemon.settings.daemon.bans.within(self._state)
+        self.bans = BanKeeper(world.state.bans, path, world.reactor, world.wall)
+        self.lag = LagMeter(daemon.world.reactor)
+        self.metrics = Metrics(self)
+        daemon.world.metrics = self.metrics
         self._began = daemon.world.reactor.seconds()
 
     @property
@@ -50,21 +68,27 @@ class Operations(Service):
     def startService(self) -> None:
         """Serve. A hang-up signal has the configuration read anew."""
         super().startService()
+        self.bans.load()  # whoever reads and writes the file is who the process has become
         self.daemon.startService()
+        self.lag.start()
         signal.signal(signal.SIGHUP, self._hang_up)
+        self.manager.begin()
 
     def stopService(self) -> Deferred[Any]:
         """Stop; fires when all has."""
         super().stopService()
         # a handler, and not SIG_IGN, which programs that are started would inherit
         signal.signal(signal.SIGHUP, lambda *_: None)
+        self.lag.stop()
         self.control.close()
-        return self.daemon.stopService()
+        self.manager.end(is_upgrade=self.upgrade.is_going)
+        return gatherResults([self.daemon.stopService(), self.bans.stop()])
 
     def hand_over(self, uid: int, gid: int) -> None:
         """Make files this user's, who the process is to become and who removes them."""
         self.daemon.hand_over(uid, gid)
         self.control.give(uid, gid)
+        self.bans.give(uid, gid, self._state)
 
     def _set_log(self, outcome: Outcome) -> None:
         """Have the log as the settings are now."""

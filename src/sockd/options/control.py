@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Self
 
 CONTROL_NAME = "control.sock"
 """The socket's name in the runtime directory, where nothing else is said."""
@@ -14,7 +15,7 @@ class ControlPath(str):
     __slots__ = ()
 
     @classmethod
-    def parse(cls, value: object) -> ControlPath:
+    def parse(cls, value: object) -> Self:
         """A path, or "off". Raises ValueError."""
         if not isinstance(value, str) or not value or "\0" in value:
             raise ValueError(f'expected a path or "off", got {value!r}')

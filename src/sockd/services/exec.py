@@ -272,6 +272,7 @@ kind = Kind(
     options=ExecOptions,
     check=check,
     shared=Programs,
+    ends=["program_ended", "max_time", "input_timeout", "max_children", "no_process"],
     instances=[
         Instance(
             "fortune",

@@ -7,6 +7,8 @@ import socket
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from attrs import define
+
 from sockd import events
 from sockd.access.reasons import because
 from sockd.daemon.daemon import StartError
@@ -26,6 +28,7 @@ from sockd.options.runtime import runtime_directory
 from sockd.reactor.local import adopt_local_port
 
 if TYPE_CHECKING:
+    from sockd.config.settings import Settings
     from sockd.ops.operations import Operations
 
 MODE = 0o600
@@ -33,16 +36,60 @@ MODE = 0o600
 BACKLOG = 16
 
 
+@define(eq=False)
+class _Bound:
+    """A control socket that is bound: commands that come are taken in the next turn."""
+
+    path: str
+    identity: Identity | None
+    port: Any
+
+    def remove_file(self) -> None:
+        """Remove its file, while it still listens (`remove_own`)."""
+        try:
+            remove_own(self.path, self.identity)
+        except OSError as error:
+            reason = because("file_left", detail=error.strerror or str(error))
+            events.warn("warning", service="sockd", reason=reason)
+        self.identity = None
+
+    def close(self) -> None:
+        """Take no more commands."""
+        self.remove_file()
+        self.port.stopListening()
+
+
+@define
+class _Move:
+    """The control socket gets another place, or none, or stays."""
+
+    listener: ControlListener
+    new: _Bound | None
+    stays: bool = False
+
+    def switch(self) -> None:
+        """Take commands there. Who has asked at the old place still gets the answer."""
+        if not self.stays:
+            self.listener.use(self.new)
+
+    def undo(self) -> None:
+        """Leave it where it was."""
+        if self.new is not None:
+            self.new.close()
+
+
 class ControlListener:
-    """Where commands are taken, if they are."""
+    """Where commands are taken, if they are. A reload moves it: it is a `Part` of one."""
 
     def __init__(self, operations: Operations) -> None:
         self._operations = operations
         self._factory = ControlFactory(operations, COMMANDS)
-        self._port: Any = None
-        self._identity: Identity | None = None
-        self.path = ""
+        self._bound: _Bound | None = None
+
+    @property
+    def path(self) -> str:
         """The socket's; nothing where there is none."""
+        return "" if self._bound is None else self._bound.path
 
     def open(self) -> None:
         """Bind the socket that the configuration names.
@@ -50,51 +97,59 @@ class ControlListener:
         Raises StartError where it cannot be had. The one that nobody asked for is done without, and
         a warning says so: another daemon of this user's may have it.
         """
-        wanted = self._operations.daemon.settings.daemon.control
+        self.prepare(self._operations.daemon.settings).switch()
+
+    def prepare(self, settings: Settings) -> _Move:
+        """Bind the socket that these settings name, where it is another. Raises StartError."""
+        wanted = settings.daemon.control
         runtime = runtime_directory(os.environ, os.getuid())
         path = wanted.within(runtime)
+        if path == self.path:
+            return _Move(self, None, stays=True)
         if not path:
-            return
+            return _Move(self, None)
         try:
-            self._bind(path, runtime)
+            return _Move(self, self._bind(path, runtime))
         except (OSError, SocketFileError, InUseError) as error:
             why = f"control socket {path}: {_why(error)}"
             if wanted != CONTROL_NAME:
                 raise StartError(f"sockd: {why}") from None
             reason = because("configuration", detail=f"{why}; there is none")
             events.warn("warning", service="sockd", reason=reason)
+            return _Move(self, None)
 
-    def close(self) -> None:
-        """Take no more commands; those that are open are cut off."""
-        port, self._port = self._port, None
-        if port is None:
-            return
-        identity, self._identity = self._identity, None
-        try:
-            remove_own(self.path, identity)
-        except OSError as error:
-            reason = because("file_left", detail=error.strerror or str(error))
-            events.warn("warning", service="sockd", reason=reason)
-        port.stopListening()
-        for protocol in tuple(self._factory.open):
-            protocol.transport.loseConnection()
-        self.path = ""
-
-    def give(self, uid: int, gid: int) -> None:
-        """Make the file this user's, who the process becomes."""
-        if self._identity is not None:
-            give(self.path, self._identity, uid, gid)
-
-    def _bind(self, path: str, runtime: str) -> None:
+    def _bind(self, path: str, runtime: str) -> _Bound:
         if str(Path(path).parent) == runtime:
             make_runtime_directory(runtime)
         with socket.socket(socket.AF_UNIX) as sock:
             sock.setblocking(False)
-            self._identity = bind_file(sock, path, MODE, BACKLOG)
+            identity = bind_file(sock, path, MODE, BACKLOG)
             reactor = self._operations.daemon.world.reactor
-            self._port = adopt_local_port(reactor, sock, self._factory, BACKLOG)
-        self.path = path
-        events.emit("control", path=path)
+            try:
+                port = adopt_local_port(reactor, sock, self._factory, BACKLOG)
+            except BaseException:
+                remove_own(path, identity)
+                raise
+        return _Bound(path, identity, port)
+
+    def use(self, new: _Bound | None) -> None:
+        """Take commands here from now on, or nowhere."""
+        old, self._bound = self._bound, new
+        if new is not None:
+            events.emit("control", path=new.path)
+        if old is not None:
+            old.close()
+
+    def close(self) -> None:
+        """Take no more commands; those that are open are cut off."""
+        self.use(None)
+        for protocol in tuple(self._factory.open):
+            protocol.transport.loseConnection()
+
+    def give(self, uid: int, gid: int) -> None:
+        """Make the file this user's, who the process becomes."""
+        if self._bound is not None and self._bound.identity is not None:
+            give(self.path, self._bound.identity, uid, gid)
 
 
 def _why(error: Exception) -> str:

@@ -1,7 +1,14 @@
 """The commands of the control socket, one file a topic."""
 
 from sockd.ops.control.command import Command
-from sockd.ops.control.commands import reload, status
+from sockd.ops.control.commands import metrics, reload, status, upgrade
 
-COMMANDS: dict[str, Command] = {**status.COMMANDS, **reload.COMMANDS}
+TOPICS: tuple[dict[str, Command], ...] = (
+    metrics.COMMANDS,
+    reload.COMMANDS,
+    status.COMMANDS,
+    upgrade.COMMANDS,
+)
+
+COMMANDS = {name: command for topic in TOPICS for name, command in topic.items()}
 """Every command, by its name."""

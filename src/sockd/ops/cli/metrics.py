@@ -1,0 +1,31 @@
+"""`sockd metrics`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import click
+
+from sockd.ops.cli.asking import ask, control_option, json_option, show
+
+
+@click.command()
+@control_option
+@json_option
+def metrics(control: str | None, as_json: bool) -> None:
+    """Print all figures of the running daemon, as Prometheus reads them.
+
+    They are in the format of OpenMetrics, which promtool checks and a service of kind metrics tells
+    over HTTP, too.
+    """
+    show(ask(control, "metrics", as_json=as_json), _text, as_json=as_json)
+
+
+def _text(answer: Mapping[str, Any]) -> str:
+    text = str(answer["text"])
+    # it has no control character, for labels are names of ours; a daemon that lies has no terminal
+    return "".join(one for one in text if one == "\n" or one.isprintable())
+
+
+COMMANDS = (metrics,)

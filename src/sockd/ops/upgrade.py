@@ -1,0 +1,168 @@
+"""The same process becomes the code that is installed now, and goes on with its sockets.
+
+What is bound stays bound, so who comes meanwhile waits in the kernel: connections in the queue of
+their address, datagrams in its receive buffer. Connections that are open end as at a stop.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import Any, NoReturn
+
+from twisted.internet.defer import Deferred, fail
+from twisted.internet.threads import deferToThreadPool
+from twisted.python.failure import Failure
+
+from sockd import events
+from sockd.access.reasons import because
+from sockd.daemon.daemon import Daemon
+from sockd.daemon.keeping import Keeping
+from sockd.listen.kept_names import PREFIX
+from sockd.listen.sockets import FIRST_HANDED_OVER, handed_over
+from sockd.ops.manager import ServiceManager
+from sockd.ops.restart import Restart
+from sockd.ops.signals import REQUESTS, ignore
+
+CHECK = "--check"
+"""The option with which each command that runs a daemon only says whether it could."""
+CHECK_SECONDS = 60.0
+"""How long the new code may take to say that it can start: a loaded machine is slow, and whoever
+asked for the upgrade waits."""
+ANSWER_SECONDS = 0.1
+"""Between the answer that it goes ahead and the end of all connections, that of who asked too."""
+SAID = 2000
+"""Characters of what the new code says where it cannot start."""
+ENDING = (signal.SIGINT, signal.SIGTERM)
+"""They end what begins, too. (What is ignored stays ignored, until it is handled.)"""
+
+
+class UpgradeRefused(Exception):
+    """Why there is no upgrade; all is as it was."""
+
+
+class Upgrade:
+    """Has a daemon end, and the process go on as another one."""
+
+    def __init__(self, daemon: Daemon, keeping: Keeping, manager: ServiceManager) -> None:
+        self._daemon = daemon
+        self._keeping = keeping
+        self._manager = manager
+        self.restart = Restart()
+        self.is_going = False
+        """Whether this daemon ends for another one."""
+        self._is_checking = False
+
+    def begin(self) -> Deferred[None]:
+        """Find out whether what is installed now can start; if so, all else follows by itself.
+
+        Fails with UpgradeRefused, and then all is as it was.
+        """
+        if self._is_checking or self.is_going:
+            return fail(UpgradeRefused("an upgrade is going on already"))
+        if why := self.restart.refusal():
+            return fail(UpgradeRefused(why))
+        self._is_checking = True
+        reactor = self._daemon.world.reactor
+        checked: Deferred[Any] = deferToThreadPool(
+            reactor, reactor.getThreadPool(), check, self.restart
+        )
+        return checked.addBoth(self._checked)
+
+    def _checked(self, why: str | Failure) -> Failure | None:
+        self._is_checking = False
+        if isinstance(why, Failure):
+            return why
+        if why or not self._daemon.running:
+            raise UpgradeRefused(why or "the daemon is being stopped")
+        self.is_going = True
+        self._daemon.world.reactor.callLater(ANSWER_SECONDS, self._go)
+        return None
+
+    def _go(self) -> None:
+        if not self._daemon.running:
+            return  # a signal was quicker
+        events.emit("upgrading")
+        sockets = self._keeping.sockets()
+        try:
+            given = to_hand_over(sockets)
+        except OSError as error:
+            self.is_going = False
+            reason = because("configuration", detail=f"no upgrade: {error.strerror}")
+            events.warn("warning", service="sockd", reason=reason)
+            return
+        self._manager.upgrades()
+        self._keeping.leave(sockets)
+        reactor = self._daemon.world.reactor
+        # after the log has been written
+        reactor.addSystemEventTrigger("after", "shutdown", become, self.restart, given)
+        reactor.stop()
+
+
+def to_hand_over(sockets: Mapping[str, socket.socket]) -> list[tuple[str, int]]:
+    """Names and descriptors for the next daemon: the service manager's first, which are also known
+    by their number. They stay when the sockets are closed. Raises OSError, and leaves nothing."""
+    managers = [(name, number) for name, number in handed_over() if not name.startswith(PREFIX)]
+    ours = [(name, sock.fileno()) for name, sock in sockets.items()]
+    lowest = FIRST_HANDED_OVER + len(managers) + len(ours)
+    found: list[tuple[str, int]] = []
+    try:
+        for name, number in (*managers, *ours):
+            found.append((name, fcntl.fcntl(number, fcntl.F_DUPFD_CLOEXEC, lowest)))
+    except OSError:
+        for _, number in found:
+            os.close(number)
+        raise
+    return found
+
+
+def become(restart: Restart, given: Sequence[tuple[str, int]]) -> NoReturn:
+    """Be what is installed now. Every other descriptor is closed by the kernel. Raises OSError."""
+    os.chdir(restart.folder)
+    restart.prepare()
+    for place, (_, number) in enumerate(given):
+        os.dup2(number, FIRST_HANDED_OVER + place, inheritable=True)
+    environment = _without(restart.environment, "LISTEN_")
+    if given:
+        environment["LISTEN_PID"] = str(os.getpid())
+        environment["LISTEN_FDS"] = str(len(given))
+        environment["LISTEN_FDNAMES"] = ":".join(name for name, _ in given)
+    for number in ENDING:
+        signal.signal(number, signal.SIG_DFL)
+    ignore(*REQUESTS)  # they must not end what does not handle them yet
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError, AttributeError):
+            stream.flush()
+    os.execve(restart.argv[0], [*restart.argv], environment)
+
+
+def check(restart: Restart) -> str:
+    """Why what is installed now does not start with this command; empty where it does."""
+    try:
+        done = subprocess.run(
+            [*restart.argv, CHECK],
+            env=_without(restart.environment, "LISTEN_", "NOTIFY_", "WATCHDOG_"),
+            cwd=restart.folder,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=CHECK_SECONDS,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return f"the new code has not said within {CHECK_SECONDS:.0f} s that it can start"
+    except OSError as error:
+        return f"{restart.argv[0]}: {error.strerror}"
+    if done.returncode == 0:
+        return ""
+    said = (done.stderr or done.stdout).decode("utf-8", "backslashreplace").strip()
+    return said[-SAID:] or f"the new code ends with {done.returncode} and says nothing"
+
+
+def _without(environment: Mapping[str, str], *prefixes: str) -> dict[str, str]:
+    return {name: value for name, value in environment.items() if not name.startswith(prefixes)}
