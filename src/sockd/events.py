@@ -85,6 +85,7 @@ SENTENCES = {
     "reloaded": "the configuration holds, after {seconds:.3f} s",
     "reload-failed": "the configuration stays as it was: {reason}",
     "control": "commands are taken at {path}",
+    "command": "{peer} has asked for {command} {arguments}",
     # addresses
     "listening": "{service}: listening on {local}",
     "skipped": "{service}: {local} skipped: {reason}",

@@ -20,6 +20,7 @@ from twisted.internet.defer import Deferred
 
 from sockd.access.limits import Limits
 from sockd.access.reasons import SENTENCES
+from sockd.listen.listen import Listen
 from sockd.listen.strings import expand
 from sockd.net.context import Context
 from sockd.net.datagram import Datagrams
@@ -250,6 +251,9 @@ class Kind:
     """Doors besides the main one, whose protocols are `stream`, `datagram` and `sender`."""
     check: Callable[[Any], None] | None = None
     """Called with the options: raises ValueError for what no single value shows to be wrong."""
+    check_listen: Callable[[Any, Listen], None] | None = None
+    """Called with the options and with each address of the main door: raises ValueError for what
+    does not go together."""
     shared: Callable[[Context[Any, Any]], Shared] | None = field(
         default=None, validator=_only(lambda value: value is None or callable(value), "a callable")
     )

@@ -71,6 +71,7 @@ SENTENCES = {
     # a program that a connection ran
     "program_ended": "the program ended ({status})",
     "max_time": "max_time",
+    "max_output": "error: the program printed more than {limit} bytes",
     "input_timeout": "the program took nothing for {limit}",
     "max_children": "error: busy",
     "no_process": "error: busy ({detail})",

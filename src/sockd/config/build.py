@@ -150,6 +150,7 @@ class _Builder:
         places = self._doors(key, kind, {**listed, **own})
         listens = tuple(listen for _, listen in places)
         options = self._options(key, kind, own)
+        self._check_listens(kind, options, places)
         self._find_failures(name, places, limits)
         if listens:
             self._find_idle_settings(key, kind, listens, table)
@@ -206,6 +207,19 @@ class _Builder:
             except _Wrong:
                 pass  # that is a mistake already
         return options
+
+    def _check_listens(
+        self, kind: Kind, options: Any, places: Sequence[tuple[Key, Listen]]
+    ) -> None:
+        told: set[Key] = set()  # a string may stand for two addresses
+        for key, listen in places:
+            if kind.check_listen is None or listen.role or key in told:
+                continue
+            try:
+                kind.check_listen(options, listen)
+            except ValueError as error:
+                told.add(key)
+                self.check.mistake(key, str(error))
 
     def _find_failures(
         self, name: str, places: Sequence[tuple[Key, Listen]], limits: Limits

@@ -18,7 +18,7 @@ from sockd.options.control import CONTROL_NAME, ControlPath
 from sockd.options.files import FilePath
 from sockd.options.option import Change, option
 from sockd.options.state import BANS_NAME, BansPath
-from sockd.options.units import Duration, Rate, SizeLimit
+from sockd.options.units import LARGEST_SIZE, Duration, Rate, SizeLimit
 from sockd.service import Found, Instance, Kind
 
 SMALLEST_LOG = 64 * 1024
@@ -26,7 +26,7 @@ SMALLEST_LOG = 64 * 1024
 
 
 def _whole_lines(_: object, attribute: Any, value: int) -> None:
-    if 0 < value < SMALLEST_LOG:
+    if value < SMALLEST_LOG:
         raise ValueError(f"'{attribute.name}' must be >= {SMALLEST_LOG}: {value}")
 
 
@@ -51,7 +51,7 @@ class DaemonSettings:
         change=Change.RESTART,
     )
     log_max_size: SizeLimit = option(
-        SizeLimit(0),
+        SizeLimit(LARGEST_SIZE),
         "bytes of that file, before which it is moved away: FILE becomes FILE.1, that FILE.2 ...; "
         '"off": any number, for logrotate',
         validator=_whole_lines,

@@ -24,7 +24,7 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.process import reapProcessHandlers
 
-from sockd.net.process import ChildProcess, has_ended
+from sockd.net.process import DESCRIPTORS, ChildProcess, Descriptors, has_ended
 
 MARK = "SOCKD_PROGRAM"
 """The variable that tells whose a process is: the daemon's number, a dot, the program's."""
@@ -63,10 +63,14 @@ class Children:
         self._waiting: list[Deferred[None]] = []
 
     def spawn(
-        self, protocol: Any, argv: Sequence[str], environment: Mapping[str, str]
+        self,
+        protocol: Any,
+        argv: Sequence[str],
+        environment: Mapping[str, str],
+        descriptors: Descriptors = DESCRIPTORS,
     ) -> ChildProcess:
         """Start one. Raises OSError where the host has no room for one more process."""
-        return ChildProcess(self._reactor, protocol, argv, environment)
+        return ChildProcess(self._reactor, protocol, argv, environment, descriptors)
 
     # programs, which may start others
 

@@ -163,15 +163,15 @@ class Size(int):
 
 
 class SizeLimit(Size):
-    """Bytes that something may have at most; `off`, none, where it may have any number."""
+    """The most bytes that something may have; `off` where it may have any number."""
 
     @classmethod
     def parse(cls, value: object) -> Self:
-        """Read a size, or "off"."""
-        return cls(0) if _is_off(value) else super().parse(value)
+        """Read what `Size` reads, or "off"."""
+        return cls(LARGEST_SIZE) if _is_off(value) else super().parse(value)
 
     def __str__(self) -> str:
-        return super().__str__() if self else OFF
+        return OFF if self == LARGEST_SIZE else super().__str__()
 
 
 class Maximum(int):

@@ -12,10 +12,13 @@ from hypothesis import strategies as st
 from sockd.ops.control.frames import (
     ControlError,
     Request,
+    Told,
     answer_line,
     error_line,
     item_line,
-    read_answer,
+    joined,
+    part_line,
+    read_line,
     read_request,
     request_line,
 )
@@ -38,22 +41,33 @@ def test_a_request_is_read_as_it_was_sent(command: str, arguments: dict, follow:
 
 
 @given(OBJECTS)
-def test_an_answer_and_an_item_are_read_as_they_were_sent(answer: dict) -> None:  # type: ignore[type-arg]
-    assert read_answer(answer_line(answer)) == answer
-    assert read_answer(item_line(answer)) == answer
+def test_what_a_daemon_says_is_read_as_it_was_sent(told: dict) -> None:  # type: ignore[type-arg]
+    assert read_line(answer_line(told)) == Told("answer", told)
+    assert read_line(item_line(told)) == Told("item", told)
+    assert read_line(part_line(told)) == Told("part", told)
+
+
+@given(st.lists(st.integers()), st.integers(1, 5))
+def test_an_answer_in_parts_is_the_answer_that_it_was_cut_from(
+    numbers: list[int], size: int
+) -> None:
+    cuts = range(0, len(numbers) + 1, size)
+    parts = [{"numbers": numbers[cut : cut + size], "at": cut} for cut in cuts]
+    assert joined(parts) == {"numbers": numbers, "at": cuts[-1]}
+    assert all(len(part["numbers"]) <= size for part in parts)  # type: ignore[arg-type]
 
 
 @given(st.text())
 def test_nothing_on_the_wire_acts_on_a_terminal(text: str) -> None:
-    line = answer_line({"text": text})[:-1]
-    assert line.isascii()
-    assert all(byte >= 0x20 and byte != 0x7F for byte in line)
+    for line in (answer_line({"text": text}), error_line(ControlError(text))):
+        assert line.isascii()
+        assert all(byte >= 0x20 and byte != 0x7F for byte in line[:-1])
 
 
 @pytest.mark.parametrize("kind", ["usage", "refused", "failed"])
 def test_an_error_keeps_its_text_and_its_kind(kind: str) -> None:
     with pytest.raises(ControlError, match="no such thing") as caught:
-        read_answer(error_line(ControlError("no such thing", kind)))  # type: ignore[arg-type]
+        read_line(error_line(ControlError("no such thing", kind)))  # type: ignore[arg-type]
     assert caught.value.kind == kind
 
 
@@ -61,6 +75,12 @@ def test_an_error_keeps_its_text_and_its_kind(kind: str) -> None:
 def test_whatever_comes_is_a_request_or_an_error(line: bytes) -> None:
     with suppress(ControlError):
         assert isinstance(read_request(line), Request)
+
+
+@given(st.binary() | JSON.map(lambda whole: json.dumps(whole).encode()))
+def test_whatever_answers_is_read_or_is_an_error(line: bytes) -> None:
+    with suppress(ControlError):
+        assert isinstance(read_line(line), Told)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import inf
 from typing import Any, TypeVar, overload
 
 from sockd.formats.nearest import near_miss
@@ -47,6 +48,20 @@ class Arguments:
         if type(value) is not of:
             raise ControlError(f"`{name}` is {_WORDS[of]}, not {value!r:.100}", "usage")
         return value
+
+    def texts(self, name: str) -> tuple[str, ...]:
+        """A list of texts, or none. Raises ControlError."""
+        found = self.take(name, list, ())
+        if not all(isinstance(one, str) for one in found):
+            raise ControlError(f"`{name}` is a list of texts", "usage")
+        return tuple(found)
+
+    def seconds(self, name: str) -> float:
+        """A number of seconds; 0 where it is not given. Raises ControlError."""
+        found = self.take(name, float, 0.0)
+        if not 0 <= found < inf:
+            raise ControlError(f"`{name}` is a number of seconds, not {found!r}", "usage")
+        return found
 
     def done(self) -> None:
         """Raises ControlError where something is left that no command knows."""

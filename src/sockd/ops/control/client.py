@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any, Self
 
 from sockd.ops.control.frames import (
-    LONGEST_ANSWER,
+    LONGEST_LINE,
     ControlError,
     Request,
-    read_answer,
+    joined,
+    read_line,
     request_line,
 )
 from sockd.options.control import CONTROL_NAME
@@ -52,14 +53,17 @@ class ControlClient:
     def ask(self, command: str, /, **arguments: Any) -> dict[str, Any]:
         """The answer to a command; arguments that are None are left out."""
         self._send(Request(command, _given(arguments)))
-        return read_answer(self._line())
+        parts = [told := read_line(self._line())]
+        while told.what == "part":
+            parts.append(told := read_line(self._line()))
+        return joined(part.value for part in parts)
 
     def follow(self, command: str, /, **arguments: Any) -> Iterator[dict[str, Any]]:
         """What goes on, until the daemon ends it."""
         self._send(Request(command, _given(arguments), follow=True))
         self._sock.settimeout(None)
         while line := self._read():
-            yield read_answer(line)
+            yield read_line(line).value
 
     def _send(self, request: Request) -> None:
         try:
@@ -75,7 +79,7 @@ class ControlClient:
 
     def _read(self) -> bytes:
         try:
-            line = self._lines.readline(LONGEST_ANSWER)
+            line = self._lines.readline(LONGEST_LINE)
         except TimeoutError:
             raise NoDaemonError(
                 f"{self.path}: the daemon has not answered within {self._sock.gettimeout():g} s"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 from attrs import frozen
@@ -28,6 +28,9 @@ class Follower(Protocol):
 class Command:
     """One command. What it gets wrong it raises as ControlError."""
 
-    run: Callable[[Operations, Arguments], Answer | Deferred[Answer]]
+    run: Callable[[Operations, Arguments], Answer | Deferred[Answer] | Iterator[Answer]]
+    """Answers. An iterator gives a long answer in parts, one in each turn of the loop."""
     follow: Callable[[Operations, Arguments, Follower], Callable[[], None]] | None = None
     """Begins to tell a follower; returns what ends that. None: there is nothing to follow."""
+    changes: bool = False
+    """It changes something: the log says who has asked for it."""

@@ -2,14 +2,15 @@
 
 A request is `{"version": 1, "command": NAME, "arguments": {...}}`, and `"follow": true` where its
 answer is to go on. It is answered by `{"version": 1, "ok": true, "answer": {...}}`, or by
-`{"version": 1, "ok": false, "kind": KIND, "error": TEXT}`. What is followed comes as
-`{"item": {...}}`, until either side closes.
+`{"version": 1, "ok": false, "kind": KIND, "error": TEXT}`. Before an answer with a long list come
+lines `{"part": {...}}`: the items of their lists stand before those of the answer. What is followed
+comes as `{"item": {...}}`, until either side closes.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
 from attrs import Factory, frozen
@@ -18,8 +19,8 @@ VERSION = 1
 """Goes up when an old client could misread what it gets; what is only added does not count."""
 LONGEST_REQUEST = 64 * 1024
 """Bytes of a request: a command with a list of prefixes, and then some."""
-LONGEST_ANSWER = 64 * 1024**2
-"""Bytes of an answer that a client takes: 100,000 sessions are some 30 MB."""
+LONGEST_LINE = 16 * 1024**2
+"""Bytes of a line that a client takes. Lists that may be long come in parts, of far fewer."""
 
 Kind = Literal["usage", "refused", "failed"]
 """Whose fault an error is: the request's; nobody's, the daemon will not; the daemon's."""
@@ -78,6 +79,11 @@ def answer_line(answer: Mapping[str, Any]) -> bytes:
     return _line({"version": VERSION, "ok": True, "answer": dict(answer)})
 
 
+def part_line(part: Mapping[str, Any]) -> bytes:
+    """The beginning of a long answer, or more of it; the answer itself is the last of it."""
+    return _line({"part": dict(part)})
+
+
 def error_line(error: ControlError) -> bytes:
     """Why it has brought nothing."""
     return _line({"version": VERSION, "ok": False, "kind": error.kind, "error": str(error)})
@@ -88,17 +94,39 @@ def item_line(item: Mapping[str, Any]) -> bytes:
     return _line({"item": dict(item)})
 
 
-def read_answer(line: bytes) -> dict[str, Any]:
-    """What a daemon's line says: an answer, or an item. Raises ControlError."""
+@frozen
+class Told:
+    """A line of the daemon's."""
+
+    what: Literal["answer", "part", "item"]
+    value: dict[str, Any]
+
+
+def read_line(line: bytes) -> Told:
+    """What a daemon's line says. Raises ControlError, the one that it tells too."""
     whole = _object(line, "an answer")
     if isinstance(item := whole.get("item"), dict):
-        return item
+        return Told("item", item)
+    if isinstance(part := whole.get("part"), dict):
+        return Told("part", part)
     if whole.get("ok") is True and isinstance(answer := whole.get("answer"), dict):
-        return answer
+        return Told("answer", answer)
     if whole.get("ok") is False and isinstance(text := whole.get("error"), str):
         kind = whole.get("kind")
         raise ControlError(text, kind if kind in ("usage", "refused") else "failed")
     raise ControlError("what answers is no daemon of sockd's")
+
+
+def joined(parts: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """The answer that came in these parts: lists are one list, all else is as it came last."""
+    whole: dict[str, Any] = {}
+    for part in parts:
+        for name, value in part.items():
+            if isinstance(value, list) and isinstance(whole.get(name), list):
+                whole[name] += value
+            else:
+                whole[name] = list(value) if isinstance(value, list) else value
+    return whole
 
 
 def _object(line: bytes, what: str) -> dict[str, Any]:

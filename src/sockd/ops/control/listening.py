@@ -144,7 +144,7 @@ class ControlListener:
         """Take no more commands; those that are open are cut off."""
         self.use(None)
         for protocol in tuple(self._factory.open):
-            protocol.transport.loseConnection()
+            protocol.end()
 
     def give(self, uid: int, gid: int) -> None:
         """Make the file this user's, who the process becomes."""

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import struct
-from collections.abc import Callable, Mapping
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from twisted.internet.defer import Deferred, maybeDeferred
-from twisted.internet.interfaces import IAddress, IPushProducer
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IPushProducer
 from twisted.internet.protocol import Factory, connectionDone
+from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from twisted.protocols.basic import LineOnlyReceiver
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from sockd import events
+from sockd.access.peer import Peer
 from sockd.formats.nearest import near_miss
 from sockd.ops.control.arguments import Arguments
 from sockd.ops.control.command import Answer, Command
@@ -26,6 +31,7 @@ from sockd.ops.control.frames import (
     answer_line,
     error_line,
     item_line,
+    part_line,
     read_request,
 )
 
@@ -47,77 +53,118 @@ class ControlProtocol(LineOnlyReceiver):
     factory: Any
 
     def __init__(self) -> None:
+        self.peer = Peer("", 0)
+        self._may_ask = False
+        self._is_busy = False
+        self._waiting: deque[bytes] = deque()
         self._is_paused = False
+        self._room: Deferred[None] | None = None
         self._missed = 0
         self._end: Callable[[], None] | None = None
-        self._waiting: list[bytes] = []
-        self._is_busy = False
 
     def connectionMade(self) -> None:
         self.transport.registerProducer(self, True)
-        self.factory.open.add(self)
-        uid = peer_user(self.transport.socket)
-        if uid not in (0, os.geteuid()):
-            error = ControlError(f"user {uid} may not: root and the daemon's user may", "refused")
-            self.transport.write(error_line(error))
-            self.transport.loseConnection()
+        self.peer = peer_of(self.transport.socket)
+        if self.peer.uid not in (0, os.geteuid()):
+            why = f"user {self.peer.uid} may not: root and the daemon's user may"
+            self._give_up(ControlError(why, "refused"))
+        elif len(self.factory.open) >= MOST_CONNECTIONS:
+            why = f"{MOST_CONNECTIONS} connections to the control socket are open already"
+            self._give_up(ControlError(why, "refused"))
+        else:
+            self._may_ask = True
+            self.factory.open.add(self)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self.factory.open.discard(self)
+        self._may_ask = False
         self._waiting.clear()
-        if self._end is not None:
-            self._end()
-            self._end = None
+        self.resumeProducing()
+        end, self._end = self._end, None
+        if end is not None:
+            end()
 
     def lineReceived(self, line: bytes) -> None:
-        if self._end is not None:
+        if not self._may_ask or self._end is not None:
             return  # who follows has nothing more to say
         self._waiting.append(line)
-        self.transport.pauseProducing()  # one that is answered at once is enough
-        self._next()
+        if not self._is_busy:
+            Deferred.fromCoroutine(self._work())
 
     def lineLengthExceeded(self, line: bytes) -> None:
-        error = ControlError(f"a request has {LONGEST_REQUEST} bytes at most", "usage")
-        self.transport.write(error_line(error))
+        self._give_up(ControlError(f"a request has {LONGEST_REQUEST} bytes at most", "usage"))
+
+    def end(self) -> None:
+        """Say no more than was said."""
+        self._may_ask = False
+        self._waiting.clear()
+        self.transport.unregisterProducer()
         self.transport.loseConnection()
 
-    def _next(self) -> None:
-        if self._is_busy:
-            return
-        if not self._waiting:
-            self.transport.resumeProducing()
-            return
+    def _give_up(self, error: ControlError) -> None:
+        self.transport.write(error_line(error))
+        self.end()
+
+    async def _work(self) -> None:
+        """Answer what waits, one after the other. Nothing more is read meanwhile."""
         self._is_busy = True
-        done: Deferred[Any] = maybeDeferred(self._handle, self._waiting.pop(0))
-        done.addErrback(self._failed).addCallback(self._answered)
-
-    def _handle(self, line: bytes) -> Any:
-        request = read_request(line)
-        command = self.factory.command(request)
-        arguments = Arguments(request.arguments)
-        if not request.follow:
-            return command.run(self.factory.operations, arguments)
-        if command.follow is None:
-            raise ControlError(f"there is nothing to follow in `{request.command}`", "usage")
-        self._end = command.follow(self.factory.operations, arguments, self)
-        return None
-
-    def _failed(self, failure: Failure) -> ControlError:
-        error = failure.value
-        if isinstance(error, ControlError):
-            return error
-        _log.failure("a command of the control socket has failed", failure)
-        return ControlError(f"the command has a fault: {type(error).__name__}; the log has more")
-
-    def _answered(self, answer: Answer | ControlError | None) -> None:
+        self.transport.pauseProducing()
+        while self._waiting:
+            line = await self._line(self._waiting.popleft())
+            if self._may_ask:
+                self.transport.write(line)
+                await self._has_room()
         self._is_busy = False
-        if not self.connected:
-            return
-        if isinstance(answer, ControlError):
-            self.transport.write(error_line(answer))
-        elif answer is not None:
-            self.transport.write(answer_line(answer))
-        self._next()
+        if self._may_ask:
+            self.transport.resumeProducing()
+
+    async def _line(self, line: bytes) -> bytes:
+        """The last line of an answer; those before it are written."""
+        try:
+            answer = await self._answer(read_request(line))
+        except ControlError as error:
+            return error_line(error)
+        except Exception as error:  # noqa: BLE001 - whatever a command raises, the others go on
+            _log.failure("a command of the control socket has failed", Failure())
+            why = f"the command has a fault: {type(error).__name__}; the log has more"
+            return error_line(ControlError(why))
+        return b"" if answer is None else answer_line(answer)
+
+    async def _answer(self, request: Request) -> Answer | None:
+        """What a command says; nothing where it is followed from now on."""
+        command = self.factory.command(request)
+        operations, arguments = self.factory.operations, Arguments(request.arguments)
+        if request.follow:
+            if command.follow is None:
+                raise ControlError(f"there is nothing to follow in `{request.command}`", "usage")
+            self._end = command.follow(operations, arguments, self)
+            self._waiting.clear()
+            return None
+        if command.changes:
+            given = json.dumps(dict(request.arguments))
+            events.emit("command", command=request.command, arguments=given, peer=self.peer)
+        answer = command.run(operations, arguments)
+        if isinstance(answer, Deferred):
+            found: Answer = await answer
+            return found
+        return await self._last_of(answer) if isinstance(answer, Iterator) else answer
+
+    async def _last_of(self, parts: Iterator[Answer]) -> Answer:
+        """Write a long answer but for its last part: one in a turn, as quickly as it is read."""
+        last = next(parts)
+        for part in parts:
+            self.transport.write(part_line(last))
+            await self._has_room()
+            await deferLater(self.factory.operations.daemon.world.reactor, 0)
+            if not self._may_ask:
+                break
+            last = part
+        return last
+
+    async def _has_room(self) -> None:
+        if self._is_paused:
+            self._room = Deferred()
+            await self._room
 
     def send(self, item: Answer) -> None:
         """To who follows: one more. What it does not read in time is counted and told."""
@@ -136,10 +183,12 @@ class ControlProtocol(LineOnlyReceiver):
     def resumeProducing(self) -> None:
         """Twisted: it does again."""
         self._is_paused = False
+        room, self._room = self._room, None
+        if room is not None:
+            room.callback(None)
 
     def stopProducing(self) -> None:
-        """Twisted: it is gone."""
-        self._is_paused = True
+        """Twisted: it is gone; `connectionLost` follows."""
 
 
 class ControlFactory(Factory):
@@ -161,13 +210,10 @@ class ControlFactory(Factory):
             raise ControlError(f"there is no command {request.command!r:.100}{miss}", "usage")
         return found
 
-    def buildProtocol(self, addr: IAddress | None) -> Any:
-        return super().buildProtocol(addr) if len(self.open) < MOST_CONNECTIONS else None
 
-
-def peer_user(sock: socket.socket) -> int:
-    """The user at the other end of a Unix socket, by the kernel's word (SO_PEERCRED)."""
-    size = struct.calcsize("3i")
+def peer_of(sock: socket.socket) -> Peer:
+    """The process at the other end of a Unix socket, by the kernel's word (SO_PEERCRED)."""
+    size = struct.calcsize("=iII")
     credentials = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size)
-    uid: int = struct.unpack("3i", credentials)[1]
-    return uid
+    pid, uid, _ = struct.unpack("=iII", credentials)
+    return Peer("", 0, pid, uid)

@@ -32,4 +32,4 @@ def _told(outcome: Outcome) -> Answer:
     }
 
 
-COMMANDS = {"reload": Command(reload)}
+COMMANDS = {"reload": Command(reload, changes=True)}
