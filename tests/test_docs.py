@@ -156,7 +156,11 @@ def known_names() -> set[str]:
 def known_options() -> set[str]:
     """Every key that a configuration can have."""
     kinds = [field_names(kind.options) for kind in FOUND.kinds.values()]
-    return field_names(Limits) | field_names(DaemonSettings) | {"kind", "listen"}.union(*kinds)
+    return (
+        field_names(Limits)
+        | field_names(DaemonSettings)
+        | {"kind", "enabled", "listen"}.union(*kinds)
+    )
 
 
 def known_figures() -> set[str]:

@@ -7,11 +7,13 @@ import socket
 from contextlib import suppress
 
 import pytest
+from attrs import evolve
 from pytest_twisted import ensureDeferred
 
 from sockd.config.document import ConfigError, Mistake, Place
 from sockd.config.settings import InstanceSettings, Settings
 from sockd.daemon.daemon import Daemon, StartError
+from sockd.daemon.plan import plan
 from sockd.daemon.reload import Reloader
 from sockd.ops.switches import Switches
 from sockd.testing.sockets import Connection, address_of
@@ -52,19 +54,18 @@ def names(daemon: Daemon) -> list[str]:
     return [one.name for one, _ in daemon.instances]
 
 
-def switches_of(daemon: Daemon, *wanted: InstanceSettings) -> tuple[Switches, Reloader]:
-    reloader = Reloader(daemon, lambda: settings(*wanted))
-    return Switches(daemon, reloader), reloader
+def off(switches: Switches) -> list[str]:
+    return [one.name for one in switches.off]
 
 
 @ensureDeferred
 async def test_a_service_that_is_disabled_is_gone_and_the_others_stay() -> None:
     async with daemon_of(*three()) as daemon:
-        switches, _ = switches_of(daemon)
+        switches = Switches(daemon)
         address = address_of(listeners(daemon)[1])
         switches.disable("two")
         assert names(daemon) == ["one", "three"]
-        assert switches.off == ("two",)
+        assert off(switches) == ["two"]
         assert await aside(knock, address) == errno.ECONNREFUSED
         assert [await said_at(one) for one in listeners(daemon)] == [b"one", b"one"]
 
@@ -72,21 +73,21 @@ async def test_a_service_that_is_disabled_is_gone_and_the_others_stay() -> None:
 @ensureDeferred
 async def test_those_that_are_enabled_again_stand_where_they_stood() -> None:
     async with daemon_of(*three()) as daemon:
-        switches, _ = switches_of(daemon)
+        switches = Switches(daemon)
         for name in ("three", "one", "two"):
             switches.disable(name)
         assert names(daemon) == []
         for name in ("two", "three", "one"):
             switches.enable(name)
         assert names(daemon) == ["one", "two", "three"]
-        assert switches.off == ()
+        assert off(switches) == []
         assert await said_at(listeners(daemon)[0]) == b"one"
 
 
 @ensureDeferred
 async def test_connections_of_a_disabled_service_have_its_drain_time() -> None:
     async with daemon_of(*three()) as daemon:
-        switches, _ = switches_of(daemon)
+        switches = Switches(daemon)
         with await aside(Connection, address_of(listeners(daemon)[0])) as wire:
             assert await heard(wire) == b"one"
             switches.disable("one")
@@ -104,23 +105,23 @@ async def test_a_reload_forgets_what_was_disabled_and_one_that_fails_does_not() 
 
     async with daemon_of(*wanted) as daemon:
         reloader = Reloader(daemon, load)
-        switches = Switches(daemon, reloader)
+        switches = Switches(daemon)
         switches.disable("two")
         kept, wanted[:] = wanted[:], []
         assert not (await reloader.reload()).ok
-        assert (names(daemon), switches.off) == (["one", "three"], ("two",))
+        assert (names(daemon), off(switches)) == (["one", "three"], ["two"])
         wanted[:] = kept
         assert (await reloader.reload(dry_run=True)).ok
-        assert switches.off == ("two",)
+        assert off(switches) == ["two"]
         assert (await reloader.reload()).ok
         assert names(daemon) == ["one", "two", "three"]
-        assert not switches.off
+        assert not off(switches)
 
 
 @ensureDeferred
 async def test_one_whose_address_is_taken_meanwhile_stays_disabled_and_it_is_said_why() -> None:
     async with daemon_of(says(f"tcp:{free_port()}:{LOOPBACK}")) as daemon:
-        switches, _ = switches_of(daemon)
+        switches = Switches(daemon)
         address = address_of(listeners(daemon)[0])
         switches.disable("says")
         with socket.socket() as other:
@@ -128,7 +129,7 @@ async def test_one_whose_address_is_taken_meanwhile_stays_disabled_and_it_is_sai
             await until(lambda: hold(other, address))
             with pytest.raises(StartError, match="says: "):
                 switches.enable("says")
-        assert switches.off == ("says",)
+        assert off(switches) == ["says"]
         switches.enable("says")
         assert await said_at(listeners(daemon)[0]) == b"one"
 
@@ -136,9 +137,23 @@ async def test_one_whose_address_is_taken_meanwhile_stays_disabled_and_it_is_sai
 @ensureDeferred
 async def test_what_there_is_not_cannot_be_switched() -> None:
     async with daemon_of(*three()) as daemon:
-        switches, _ = switches_of(daemon)
+        switches = Switches(daemon)
         with pytest.raises(KeyError):
             switches.disable("four")
         with pytest.raises(KeyError):
             switches.enable("one")
         assert names(daemon) == ["one", "two", "three"]
+
+
+@ensureDeferred
+async def test_one_that_the_configuration_has_switched_off_can_run_until_the_next_reload() -> None:
+    one, two = evolve(three()[0], enabled=False), three()[1]
+    wanted = evolve(settings(two), disabled=(one,))
+    async with daemon_of(two) as daemon:
+        daemon.apply(plan(daemon.settings, wanted))
+        switches, reloader = Switches(daemon), Reloader(daemon, lambda: wanted)
+        assert off(switches) == ["one"]
+        switches.enable("one")
+        assert names(daemon) == ["two", "one"]
+        assert (await reloader.reload()).ok
+        assert (names(daemon), off(switches)) == (["two"], ["one"])

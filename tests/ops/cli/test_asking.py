@@ -143,7 +143,7 @@ def test_a_service_is_disabled_until_it_is_enabled_or_all_is_reloaded(daemon: Da
         assert sock.recv(1) == b""
     assert say(daemon, "disable", "discard") == "discard is disabled already\n"
     assert "disabled until the next reload: discard" in say(daemon, "status")
-    assert say(daemon, "enable", "discard") == "discard runs again\n"
+    assert say(daemon, "enable", "discard") == "discard runs\n"
     assert say(daemon, "enable", "discard") == "discard is not disabled\n"
     say(daemon, "disable", "discard")
     assert "discard: added" in say(daemon, "reload")

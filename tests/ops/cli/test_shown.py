@@ -90,7 +90,11 @@ def test_what_is_wrong_is_told_first() -> None:
             ready=False,
             missing=["echo: 192.0.2.1:7: no such address"],
             draining=2,
-            disabled=["time", "quote"],
+            disabled=[
+                {"name": "time", "until_reload": True},
+                {"name": "quote", "until_reload": True},
+                {"name": "discard", "until_reload": False},
+            ],
             configuration={
                 "files": [],
                 "reloads": 0,
@@ -109,7 +113,7 @@ def test_what_is_wrong_is_told_first() -> None:
         "    a.toml:3: wrong",
     ]
     assert "3 open and 2 that drain, 0 so far" in text
-    assert "disabled until the next reload: time, quote" in text
+    assert "disabled: discard\ndisabled until the next reload: time, quote\n" in text
 
 
 def test_addresses_that_are_not_there_say_why() -> None:
@@ -142,7 +146,7 @@ def test_nothing_of_an_answer_acts_on_a_terminal() -> None:
     evil = answer(
         service(EVIL, addresses=[{**service("x")["addresses"][0], "address": EVIL}]),
         missing=[EVIL],
-        disabled=[EVIL],
+        disabled=[{"name": EVIL, "until_reload": False}],
     )
     output = StringIO()
     Console(file=output, width=200, force_terminal=True).print(picture(evil))

@@ -96,7 +96,11 @@ async def test_a_service_that_is_disabled_is_told_and_not_missing() -> None:
     async with operations_of(says(f"tcp:0:{LOOPBACK}")) as operations:
         operations.switches.disable("says")
         answer = told(operations)
-        assert (answer["ready"], answer["disabled"], answer["services"]) == (True, ["says"], [])
+        assert (answer["ready"], answer["disabled"], answer["services"]) == (
+            True,
+            [{"name": "says", "until_reload": True}],
+            [],
+        )
 
 
 @ensureDeferred

@@ -66,8 +66,10 @@ def head(answer: Mapping[str, Any]) -> Iterator[str]:
     refused = sum(one["totals"]["refused"] for one in answer["services"])
     draining = f" and {answer['draining']} that drain" if answer["draining"] else ""
     yield f"connections: {answer['connections']} open{draining}, {total} so far; {refused} refused"
-    if answer["disabled"]:
-        yield f"disabled until the next reload: {', '.join(answer['disabled'])}"
+    for heading, until_reload in (("disabled", False), ("disabled until the next reload", True)):
+        off = [one["name"] for one in answer["disabled"] if one["until_reload"] == until_reload]
+        if off:
+            yield f"{heading}: {', '.join(off)}"
 
 
 def _configuration(answer: Mapping[str, Any], now: float) -> Iterator[str]:

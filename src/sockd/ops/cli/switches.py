@@ -31,7 +31,10 @@ def disable(service: str, control: str | None, as_json: bool) -> None:
 @control_option
 @json_option
 def enable(service: str, control: str | None, as_json: bool) -> None:
-    """Have the running daemon run SERVICE again, which was disabled."""
+    """Have the running daemon run SERVICE, which was disabled, until the next reload.
+
+    One that `enabled = false` in the configuration keeps from running is ended by the reload.
+    """
     answer = ask(control, "enable", as_json=as_json, service=service)
     show(answer, _enabled_text, as_json=as_json)
 
@@ -47,7 +50,7 @@ def _disabled_text(answer: Mapping[str, Any]) -> str:
 
 def _enabled_text(answer: Mapping[str, Any]) -> str:
     name = escape(answer["service"])
-    return f"{name} runs again\n" if answer["changed"] else f"{name} is not disabled\n"
+    return f"{name} runs\n" if answer["changed"] else f"{name} is not disabled\n"
 
 
 COMMANDS = (enable, disable)

@@ -38,7 +38,10 @@ def status(operations: Operations, arguments: Arguments) -> Answer:
         "draining": sum(len(one.guard.sessions) for one in daemon.draining),
         "rates_of": operations.rates.span,
         "services": services,
-        "disabled": list(operations.switches.off),
+        "disabled": [
+            {"name": settings.name, "until_reload": settings.enabled}
+            for settings in operations.switches.off
+        ],
     }
 
 

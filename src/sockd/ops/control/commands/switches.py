@@ -23,11 +23,12 @@ def disable(operations: Operations, arguments: Arguments) -> Answer:
     """Let go of the addresses of a service, and have its connections end within `drain`."""
     name = arguments.take("service", str)
     arguments.done()
-    if name in operations.switches.off:
+    off = {settings.name for settings in operations.switches.off}
+    if name in off:
         return {"service": name, "changed": False, "connections": 0, "drain": 0.0}
     running = {settings.name: instance for settings, instance in operations.daemon.instances}
     if name not in running:
-        raise _no_service(name, [*running, *operations.switches.off])
+        raise _no_service(name, [*running, *off])
     _stays_possible(operations, running[name])
     guard = running[name].guard
     connections = len(guard.sessions)
@@ -40,7 +41,7 @@ def enable(operations: Operations, arguments: Arguments) -> Answer:
     """Have a service run that was disabled."""
     name = arguments.take("service", str)
     arguments.done()
-    off = operations.switches.off
+    off = {settings.name for settings in operations.switches.off}
     if name not in off:
         running = [settings.name for settings, _ in operations.daemon.instances]
         if name not in running:
