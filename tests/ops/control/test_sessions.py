@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 import pytest
+from hypothesis import given as given_any
+from hypothesis import strategies as st
 from twisted.logger import globalLogPublisher
 
 from sockd.access.guard import SWEEP_SECONDS
@@ -73,6 +76,22 @@ def test_connections_are_chosen_by_all_that_is_said() -> None:
     assert ids(standing, ids=[4, 2, 99]) == [2, 4]
     assert ids(standing, age=60) == ids(standing, idle=59.5) == [1, 2, 3]
     assert ids(standing, services=["discard"], age=1, **{"from": ["::/0"]}) == [3]
+
+
+NAMES = st.sampled_from(["services", "from", "ids", "age", "idle", "all"])
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=2),
+    max_leaves=4,
+)
+
+
+@given_any(st.dictionaries(NAMES, VALUES))
+def test_whatever_is_asked_is_answered_or_is_a_mistake(given: dict[str, Any]) -> None:
+    standing = Standing("echo")
+    for command in (sessions, kill):
+        with suppress(ControlError):
+            assert standing.ask(command, **given)
 
 
 def test_a_service_that_drains_has_its_connections_told() -> None:

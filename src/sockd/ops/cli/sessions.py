@@ -41,6 +41,7 @@ def selecting(command: F) -> F:
                 "-s",
                 "--service",
                 "services",
+                metavar="NAME",
                 multiple=True,
                 help="Of this service; several may be.",
             ),

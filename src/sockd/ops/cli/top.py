@@ -32,7 +32,9 @@ SHORTEST = 0.1
     default="1s",
     help="Between two looks [1s].",
 )
-@click.option("-c", "--count", type=click.IntRange(1), help="Look so often, and end.")
+@click.option(
+    "-c", "--count", metavar="NUMBER", type=click.IntRange(1), help="Look so often, and end."
+)
 @control_option
 @json_option
 def top(interval: float, count: int | None, control: str | None, as_json: bool) -> None:
