@@ -61,6 +61,9 @@ class Session(Protocol):
     traffic: Traffic
     """Where it is counted."""
 
+    def idle(self, now: float) -> float:
+        """Seconds since a byte came or was sent, exact to a sweep."""
+
     def sweep(self, now: float) -> None:
         """Look whether the connection has been idle, slow or stuck for too long."""
 
@@ -295,6 +298,10 @@ class Guard:
     def sessions(self) -> tuple[Session, ...]:
         """The connections that are open now."""
         return tuple(self._sessions)
+
+    def has(self, session: Session) -> bool:
+        """Whether this connection is open."""
+        return session in self._sessions
 
     def stop(self) -> None:
         """Sweep no more: the connections have ended."""
