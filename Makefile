@@ -30,7 +30,7 @@ ONCE = $(filter-out tests/client/test_doors.py tests/client/test_calling.py, \
   access/test_refusals.py access/test_verdict.py benchmarks chat client/chat client/commands \
   client/measure client/outputs config external formats listen/test_fields.py \
   listen/test_strings.py ops/control/test_arguments.py ops/control/test_frames.py \
-  ops/control/test_talking.py ops/test_ban_file.py ops/test_bans.py ops/test_log_journal.py \
+  ops/cli/test_bans.py ops/control/test_talking.py ops/test_ban_file.py ops/test_bans.py ops/test_log_journal.py \
   ops/test_log_rates.py ops/test_log_rotation.py options reactor/test_differential.py \
   reactor/test_foundations.py reactor/test_twisted.py reactor/test_uv.py \
   real/test_old_chat_servers.py test_clients_page.py test_docs.py test_events_page.py \

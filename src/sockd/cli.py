@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, NoReturn
 import click
 
 from sockd import __version__
-from sockd.ops.cli import metrics, reload, status, upgrade
+from sockd.ops.cli import access, bans, chat, metrics, reload, status, upgrade
 from sockd.ops.cli.asking import json_option
 from sockd.ops.cli.printing import tell
 
@@ -44,6 +44,9 @@ _set = click.option(
 )
 
 ASKING = (
+    access,
+    bans,
+    chat,
     metrics,
     reload,
     status,

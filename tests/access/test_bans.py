@@ -86,7 +86,7 @@ def test_who_takes_back_what_is_not_banned_is_told_what_bans_it() -> None:
     with pytest.raises(NotBanned) as told:
         bans.remove(parse_prefix("192.0.2.7"))
     assert str(told.value) == (
-        "192.0.2.7 is not banned; 192.0.2.0/24, 192.0.0.0/16 is, which has it"
+        "192.0.2.7 is not banned; it is in 192.0.2.0/24, 192.0.0.0/16, which is"
     )
     with pytest.raises(NotBanned, match=r"^192\.0\.0\.0/15 is not banned$"):
         bans.remove(parse_prefix("192.0.0.0/15"))

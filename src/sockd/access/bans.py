@@ -103,7 +103,7 @@ class Bans:
         ban = self.every.get((scope, prefix))
         if ban is None:
             wider = [str(one) for one in self._around(prefix, scope)]
-            hint = f"; {', '.join(wider)} is, which has it" if wider else ""
+            hint = f"; it is in {', '.join(wider)}, which is" if wider else ""
             raise NotBanned(f"{_plain(prefix)} is not banned{hint}")
         self._strike(ban)
         self._look.cache_clear()
@@ -120,6 +120,12 @@ class Bans:
         if now >= self._next_end:
             self._expire(now)
         return sorted(self.every.values(), key=_order)
+
+    def count(self, now: float) -> int:
+        """How many hold."""
+        if now >= self._next_end:
+            self._expire(now)
+        return len(self.every)
 
     def _expire(self, now: float) -> None:
         for ban in [ban for ban in self.every.values() if ban.until <= now]:

@@ -94,7 +94,7 @@ class Metrics:
         seconds = 0.0 if reloader.last is None else reloader.last.seconds
         sheet.set("sockd_config_last_reload_duration_seconds", seconds)
         sheet.bins("sockd_loop_lag_seconds", operations.lag.histogram)
-        sheet.set("sockd_bans", 0)
+        sheet.set("sockd_bans", self._world.state.bans.count(self._world.reactor.seconds()))
         sheet.set("sockd_log_lines_lost_total", 0 if writer is None else writer.lost)
 
     def _reloaded(self, outcome: Outcome) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ from sockd.chat.server import ChatServer
 from sockd.ops.control.arguments import Arguments
 from sockd.ops.control.command import Answer, Command
 from sockd.ops.control.frames import ControlError
+from sockd.ops.control.parts import in_parts
 from sockd.ops.ending import end_sessions
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 
 def ban(operations: Operations, arguments: Arguments) -> Deferred[Answer]:
-    """Nobody comes from `prefixes`, for `seconds` or until that is taken back.
+    """Nobody comes from `prefixes`, for `duration` seconds or until that is taken back.
 
     Connections from there are ended, unless `leave_open`. `note` says what it is for.
     """
@@ -64,12 +65,12 @@ def unban(operations: Operations, arguments: Arguments) -> Deferred[Answer]:
     return take_back(operations, arguments, EVERYWHERE)
 
 
-def bans(operations: Operations, arguments: Arguments) -> Answer:
+def bans(operations: Operations, arguments: Arguments) -> Iterator[Answer]:
     """All bans that hold, those of single services too."""
     arguments.done()
     world = operations.daemon.world
     found = world.state.bans.now(world.reactor.seconds())
-    return {"bans": [_ban_told(operations, ban) for ban in found]}
+    return in_parts("bans", found, lambda ban: _ban_told(operations, ban))
 
 
 # what the bans of a chat have in common with these
@@ -78,7 +79,7 @@ def bans(operations: Operations, arguments: Arguments) -> Answer:
 def asked_bans(operations: Operations, arguments: Arguments, scope: str = EVERYWHERE) -> list[Ban]:
     """The bans that are asked for. Raises ControlError."""
     now = operations.daemon.world.reactor.seconds()
-    seconds = arguments.take("seconds", float, math.inf)
+    seconds = arguments.take("duration", float, math.inf)
     note = arguments.take("note", str, "")
     try:
         return [
@@ -110,10 +111,9 @@ def take_back(operations: Operations, arguments: Arguments, scope: str) -> Defer
     return kept.addCallback(lambda why: {"prefixes": plain, "is_kept": not why, "why": why})
 
 
-def _prefixes(arguments: Arguments) -> list[str]:
-    found: list[Any] = arguments.take("prefixes", list)
-    if not found or not all(isinstance(one, str) for one in found):
-        raise ControlError("`prefixes` is a list of addresses or prefixes, as texts", "usage")
+def _prefixes(arguments: Arguments) -> tuple[str, ...]:
+    if not (found := arguments.texts("prefixes")):
+        raise ControlError("`prefixes` is missing: a list of addresses and prefixes", "usage")
     return found
 
 
@@ -140,4 +140,8 @@ def _ban_told(operations: Operations, ban: Ban) -> dict[str, Any]:
     }
 
 
-COMMANDS = {"ban": Command(ban), "unban": Command(unban), "bans": Command(bans)}
+COMMANDS = {
+    "ban": Command(ban, changes=True),
+    "unban": Command(unban, changes=True),
+    "bans": Command(bans),
+}
