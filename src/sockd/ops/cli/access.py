@@ -58,17 +58,12 @@ def test_access(
 
 
 def _offline(file: str, service: str, address: str, as_json: bool) -> dict[str, Any]:
-    from sockd.config.document import ConfigError
-    from sockd.config.load import load
     from sockd.formats.nearest import near_miss
     from sockd.ops.access import judged
+    from sockd.ops.cli.loading import load_settings
     from sockd.ops.control.frames import ControlError
-    from sockd.service import find
 
-    try:
-        settings = load(file, None, (), find())
-    except ConfigError as error:
-        give_up(ControlError("\n".join(map(str, error.mistakes))), as_json=as_json)
+    settings = load_settings(file, None, None, (), as_json=as_json)
     by_name = {instance.name: instance for instance in settings.instances}
     if service not in by_name:
         miss = near_miss(service, by_name, or_all=True)
