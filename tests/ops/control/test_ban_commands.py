@@ -135,7 +135,7 @@ def test_datagrams_of_who_is_banned_are_dropped_and_counted_as_what_may_be_forge
 
 
 def test_bans_hold_over_kill_9_and_a_start(tmp_path: Path) -> None:
-    many = [f"10.{n // 250}.{n % 250}.0/24" for n in range(500)]
+    many = [f"10.{n // 250}.{n % 250}.0/24" for n in range(499)]
     with Daemon(tmp_path, CONFIG, environment={"XDG_STATE_HOME": str(tmp_path)}) as daemon:
         ask(daemon, "ban", prefixes=[THERE, *many], duration=3600.0)
         ask(daemon, "chat-ban", prefixes=["192.0.2.0/24"])
@@ -143,7 +143,7 @@ def test_bans_hold_over_kill_9_and_a_start(tmp_path: Path) -> None:
         with daemon.log.open("w"):  # whether it has started anew is read there
             pass
         daemon.start()
-        assert len(prefixes(daemon)) == 502
+        assert len(prefixes(daemon)) == 501
         assert not is_served(daemon, THERE)
         answer = ask(daemon, "test-access", service="echo", address=THERE)
         assert (answer["is_allowed"], answer["rule"]) == (False, f"ban {THERE}/32")
@@ -173,6 +173,9 @@ def test_what_cannot_be_is_told_and_changes_nothing(daemon: Daemon) -> None:
     )
     assert why_not(daemon, "ban", prefixes=["::1", "0.0.0.0/0"]) == (
         *(usage, "0.0.0.0/0 is everybody: disable the service"),
+    )
+    assert why_not(daemon, "ban", prefixes=["::1"] * 501) == (
+        *(usage, "500 prefixes at most at once, not 501"),
     )
     for wrong in ({"duration": 0.5}, {"note": "x" * 201}, {"prefixes": ["x"]}, {"prefixes": [1]}):
         kind, _ = why_not(daemon, "ban", **{"prefixes": ["::1"], **wrong})

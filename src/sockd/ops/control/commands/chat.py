@@ -13,9 +13,10 @@ from sockd.chat.server import ChatServer
 from sockd.ops.control.arguments import Arguments
 from sockd.ops.control.command import Answer, Command
 from sockd.ops.control.commands.access import find_instance
-from sockd.ops.control.commands.bans import asked_bans, hold, take_back, told
+from sockd.ops.control.commands.bans import Asked, asked_bans, hold, take_back, told
 from sockd.ops.control.frames import ControlError
 from sockd.ops.control.parts import in_parts
+from sockd.ops.ending import expel_users
 
 if TYPE_CHECKING:
     from sockd.ops.operations import Operations
@@ -55,7 +56,7 @@ def ban(operations: Operations, arguments: Arguments) -> Deferred[Answer]:
 
 async def _ban(operations: Operations, chat: ChatServer, made: Sequence[Ban]) -> Answer:
     kept = hold(operations, made)
-    users = sum(chat.expel(ban.prefix) for ban in made)
+    users = await expel_users(operations.daemon, chat, Asked(made).has)
     return {**told(operations, made, await kept), "users": users}
 
 
