@@ -149,6 +149,16 @@ def test_bans_hold_over_kill_9_and_a_start(tmp_path: Path) -> None:
         assert (answer["is_allowed"], answer["rule"]) == (False, f"ban {THERE}/32")
 
 
+def test_bans_and_what_was_refused_survive_a_reload(daemon: Daemon) -> None:
+    ask(daemon, "ban", prefixes=[THERE])
+    assert not is_served(daemon, THERE)
+    before = ask(daemon, "refused")["groups"]
+    assert ask(daemon, "reload")["ok"]
+    assert prefixes(daemon) == [f"{THERE}/32"]
+    assert not is_served(daemon, THERE)
+    assert len(ask(daemon, "refused")["groups"]) >= len(before) > 0
+
+
 def test_what_decides_on_an_address_is_told(daemon: Daemon) -> None:
     file = daemon.folder / "sockd.toml"
     with connected(daemon, HERE) as sock:
@@ -157,7 +167,7 @@ def test_what_decides_on_an_address_is_told(daemon: Daemon) -> None:
         assert ask(daemon, "test-access", service="echo", address=HERE) == {
             **{"service": "echo", "who": HERE, "is_allowed": True, "decided_by": "allow"},
             **{"rule": "allow 127.0.0.0/8", "place": f"{file}:6", "others": []},
-            **{"is_trusted": True, "open_connections": 1},
+            **{"is_trusted": True, "open_connections": 1, "transports": ["tcp", "udp"]},
         }
     answer = ask(daemon, "test-access", service="echo", address="10.1.2.3")
     assert [answer[key] for key in ("rule", "place", "others")] == [

@@ -15,6 +15,8 @@ from sockd.ops.cli.asking import ask, control_option, give_up, json_option, show
 from sockd.ops.cli.words import span, times
 
 HEADS = ("TIMES", "SERVICE", "FROM", "DOOR", "LAST", "FIRST", "RULE")
+LOCAL = ("unix", "unixgram")
+"""Transports that users of this host come by, and nobody else."""
 FORGEABLE = (
     "?: the source of a datagram can be forged; nobody who has that address need have sent it"
 )
@@ -83,10 +85,18 @@ def _access_text(answer: Mapping[str, Any]) -> str:
         lines.append(f"that stands above {', '.join(answer['others'])}")
     if answer["is_trusted"]:
         lines.append("it is trusted: limits that count each source are not for it")
+    if not _leads_there(answer):
+        lines.append(f"but {answer['service']} is at {', '.join(answer['transports'])} only")
     if answer.get("open_connections"):
         count = times(answer["open_connections"], "connection is", "connections are")
         lines.append(f"{count} open from there")
     return "".join(f"{escape(line)}\n" for line in lines)
+
+
+def _leads_there(answer: Mapping[str, Any]) -> bool:
+    """Whether the service has a door of the kind that it was asked about."""
+    is_user = answer["who"].startswith("user:")
+    return any((one in LOCAL) == is_user for one in answer["transports"])
 
 
 def _refused_text(answer: Mapping[str, Any]) -> str:
