@@ -119,6 +119,11 @@ def test_what_a_ban_is_for_is_one_line_of_a_table() -> None:
         make_ban("::1", 0.0, note="x" * (MAX_NOTE + 1))
 
 
+def test_what_cannot_be_written_is_no_note() -> None:
+    with pytest.raises(ValueError, match="what a ban is for is no text: "):
+        make_ban("::1", 0.0, note="\ud800")
+
+
 def test_there_are_so_many_bans_and_not_one_more() -> None:
     bans = Bans()
     first = int(ipaddress.ip_address("10.0.0.0"))
