@@ -24,6 +24,9 @@ import click
 
 from sockd import __version__
 from sockd.ops.cli import (
+    access,
+    bans,
+    chat,
     completion,
     doctor,
     importing,
@@ -41,6 +44,9 @@ from sockd.ops.cli.loading import configuration_options, load_settings, read_set
 from sockd.ops.cli.printing import tell
 
 TOPICS = (
+    access,
+    bans,
+    chat,
     completion,
     doctor,
     importing,
