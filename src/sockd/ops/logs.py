@@ -132,6 +132,8 @@ class LogWriter:
                 if not event:
                     return
         elif self.is_below_a_table and event["event"] in _IN_TABLE:
+            # what listens later, after a reload, the table does not show
+            self.is_below_a_table = event["event"] != "started"
             return
         if not self.rates.is_off and not self._may_write(event, is_info=level is _INFO):
             return
