@@ -6,6 +6,7 @@ few programs more.
 
 from __future__ import annotations
 
+import json
 import re
 import socket
 import sys
@@ -17,7 +18,7 @@ import pytest
 from attrs import frozen
 
 from tests.daemons import Daemon, receive_all, socket_on, two_hosts
-from tests.processes import succeed
+from tests.processes import SOCKD, finish, succeed
 from tests.real.others import serving, xinetd
 
 SERVER = "10.77.0.1"
@@ -200,3 +201,14 @@ def test_as_many_are_served_at_once(its_sibling: tuple[Host, Host]) -> None:
             first.sendall(b"first")
             assert first.recv(5) == b"first"
             assert host.says(FEW, b"second") == b""
+
+
+def test_the_doctor_sees_who_has_the_addresses(both: tuple[Host, Host], tmp_path: Path) -> None:
+    config = tmp_path / "sockd.toml"
+    config.write_text(f'[service.echo]\nlisten = ["tcp:{PORTS["echo"]}:interface=*"]\n')
+    theirs, ours = both
+    for host, name in ((theirs, "inetd"), (ours, "")):
+        command = ["ip", "netns", "exec", host.name, SOCKD, "doctor", "--json", str(config)]
+        told = json.loads(finish(command).stdout)["findings"]
+        [text, *_] = [one["text"] for one in told if one["level"] == "bad"]
+        assert re.search(rf"held by x?{name}.* \(process \d+\)", text), text
