@@ -36,18 +36,26 @@ MOST_NAMES = 8
 """That a service can override: more than that nobody keeps in mind."""
 
 
+@pytest.fixture(scope="module")
+def generated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A root with what `make docs` writes, from this code."""
+    root = tmp_path_factory.mktemp("generated")
+    succeed(sys.executable, ROOT / "docs" / "generate.py", root)
+    return root
+
+
 def code(text: str) -> list[str]:
     """What stands in backquotes, outside of fenced blocks."""
     without = re.sub(r"^```.*?^```$", "", text, flags=re.M | re.S)
     return re.findall(r"`([^`\n]+)`", without)
 
 
-def test_the_pages_of_the_services_are_what_make_docs_writes(tmp_path: Path) -> None:
-    succeed(sys.executable, ROOT / "docs" / "generate.py", tmp_path)
-    written = {file.name: file.read_text("utf-8") for file in tmp_path.iterdir()}
-    committed = {
-        file.name: file.read_text("utf-8") for file in (ROOT / "docs" / "services").iterdir()
-    }
+@pytest.mark.parametrize("folder", ["docs/services", "man", "completions"])
+def test_what_make_docs_writes_is_what_is_here(folder: str, generated: Path) -> None:
+    written, committed = (
+        {file.name: file.read_text("utf-8") for file in (root / folder).iterdir()}
+        for root in (generated, ROOT)
+    )
     assert committed == written, "run `make docs`"
 
 

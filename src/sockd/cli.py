@@ -24,6 +24,7 @@ import click
 
 from sockd import __version__
 from sockd.ops.cli import (
+    completion,
     doctor,
     importing,
     metrics,
@@ -35,15 +36,26 @@ from sockd.ops.cli.asking import json_option
 from sockd.ops.cli.loading import configuration_options, load_settings, read_settings
 from sockd.ops.cli.printing import tell
 
-ALONE = (doctor, importing)
-"""The files of commands that ask nobody."""
-ASKING = (
+TOPICS = (
+    completion,
+    doctor,
+    importing,
     metrics,
     reload,
     status,
     upgrade,
 )
-"""The files of commands that ask a running daemon."""
+"""The files of commands that are not here."""
+
+
+def _names(_: click.Context, __: click.Parameter, incomplete: str) -> list[str]:
+    """What `sockd services` knows, for a shell that completes."""
+    from sockd.config.settings import default_instances
+    from sockd.service import find
+
+    found = find()
+    known = {*found.kinds, *default_instances(found)}
+    return sorted(name for name in known if name.startswith(incomplete))
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -124,7 +136,7 @@ def check(
 
 
 @main.command()
-@click.argument("name", required=False)
+@click.argument("name", required=False, shell_complete=_names)
 def services(name: str | None) -> None:
     """List the kinds of service, or tell all about the one called NAME.
 
@@ -179,7 +191,7 @@ def config(
         tell(effective_toml(settings))
 
 
-for topic in (*ALONE, *ASKING):
+for topic in TOPICS:
     for command in topic.COMMANDS:
         main.add_command(command)
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 control_option = click.option(
     "--control",
+    type=click.Path(readable=False),
     metavar="PATH",
     help="The daemon's control socket [default: in the runtime directory, or the system's].",
 )

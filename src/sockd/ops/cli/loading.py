@@ -16,9 +16,10 @@ if TYPE_CHECKING:
 
 FunctionT = TypeVar("FunctionT", bound=Callable[..., None])
 
+_path = click.Path(readable=False)  # a text: whether it can be read is told later
 _OPTIONS = (
-    click.argument("file", required=False),
-    click.option("-c", "--config", metavar="FILE", help="The same as FILE alone."),
+    click.argument("file", required=False, type=_path),
+    click.option("-c", "--config", type=_path, metavar="FILE", help="The same as FILE alone."),
     click.option("--only", metavar="NAME,...", help="Run only these instances."),
     click.option(
         "--set",
