@@ -17,10 +17,11 @@ from twisted.internet.defer import Deferred, gatherResults
 from sockd.config.settings import Settings
 from sockd.daemon.daemon import Daemon
 from sockd.daemon.keeping import Keeping
-from sockd.daemon.reload import Reloader
+from sockd.daemon.reload import Outcome, Reloader
 from sockd.ops.bans import BanKeeper
 from sockd.ops.control.listening import ControlListener
 from sockd.ops.lag import LagMeter
+from sockd.ops.log_start import apply
 from sockd.ops.logs import LogWriter
 from sockd.ops.manager import ServiceManager
 from sockd.ops.metrics.metrics import Metrics
@@ -39,6 +40,7 @@ class Operations(Service):
         self.reloader = Reloader(daemon, load)
         self.writer = writer
         self.control = ControlListener(self)
+        self.reloader.on_end.append(self._set_log)
         self.reloader.parts.append(self.control)
         keeping = Keeping(daemon)
         self.manager = ServiceManager(daemon, self.reloader, keeping)
@@ -87,6 +89,11 @@ class Operations(Service):
         self.daemon.hand_over(uid, gid)
         self.control.give(uid, gid)
         self.bans.give(uid, gid, self._state)
+
+    def _set_log(self, outcome: Outcome) -> None:
+        """Have the log as the settings are now."""
+        if outcome.ok and self.writer is not None:
+            apply(self.writer, self.daemon.settings.daemon)
 
     def _hang_up(self, *_: object) -> None:
         self.daemon.world.reactor.callFromThread(self.reloader.reload)
