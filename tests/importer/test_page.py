@@ -47,6 +47,8 @@ def test_its_table_names_attributes_that_are_carried_over_as_it_says(tmp_path: P
         "env": "A=b",
         "nice": "5",
         "disable": "yes",
+        "user": "nobody",
+        "group": "tty",
     }
     lines = [f"{name} = {value}" for name, value in attributes.items()]
     lines += [f"port = {PORTS['finger']}", "type = UNLISTED", "server = /bin/cat"]

@@ -29,7 +29,7 @@ CAT, TOLD, WHO, INSIDE, FEW, BOUND, NONE = 7001, 7002, 7003, 7004, 7005, 7006, 7
 PROGRAMS = """
 {cat} stream tcp nowait nobody /bin/cat cat
 {told} stream tcp nowait nobody /usr/bin/readlink readlink {sockets}
-{who} stream tcp nowait nobody /usr/bin/id id
+{who} stream tcp nowait nobody:tty /usr/bin/id id
 127.0.0.1:{bound} stream tcp nowait nobody /bin/cat cat
 """
 BLOCK = """
@@ -96,14 +96,14 @@ def of_xinetd(folder: Path) -> tuple[list[Path], list[str]]:
     of_package = Path(program).parents[2] / "etc" / "xinetd.d"
     services, conf = folder / "xinetd.d", folder / "xinetd.conf"
     services.mkdir()
-    for file in (f for f in of_package.iterdir() if not f.name.endswith("-udp")):
+    for file in of_package.iterdir():
         text = file.read_text()
         (services / file.name).write_text(re.sub(r"(disable\s*=\s*)yes", r"\1no", text))
     cat = "server = /bin/cat"
     blocks = {
         "cat": (CAT, cat),
         "told": (TOLD, f"server = /usr/bin/readlink\n    server_args = {SOCKETS}"),
-        "who": (WHO, "server = /usr/bin/id"),
+        "who": (WHO, "server = /usr/bin/id\n    group = tty"),
         "inside": (INSIDE, f"{cat}\n    only_from = 10.77.0.0\n    no_access = 10.77.0.7"),
         "few": (FEW, f"{cat}\n    instances = 1"),
         "bound": (BOUND, f"{cat}\n    bind = 127.0.0.1"),
@@ -178,7 +178,7 @@ def test_a_program_has_the_connection_and_the_same_user_and_folder(
     told = [re.sub(rb"\d+", b"N", host.says(TOLD)) for host in both]
     assert told[0] == told[1] == b"socket:[N]\n" * 3 + b"/\n"
     assert theirs.says(WHO) == ours.says(WHO)
-    assert b"(nobody)" in ours.says(WHO)
+    assert b"gid=5(tty)" in ours.says(WHO)
 
 
 def test_an_address_of_one_interface_is_had_there_alone(both: tuple[Host, Host]) -> None:

@@ -52,7 +52,8 @@ def _parts(imported: Imported, sources: Sequence[str], has_wrappers: bool) -> It
 
 def _table(table: Table) -> str:
     above = [f"# {escape(str(table.place))}", *map(_note, table.notes)]
-    return "\n".join([*above, f"[service.{table.name}]", _lines(table.values)])
+    lines = [f"[service.{table.name}]", *_lines(table.values).splitlines()]
+    return "\n".join([*above, *(lines if table.is_possible else [f"#{one}" for one in lines])])
 
 
 def _note(note: Note, where: str = "") -> str:
