@@ -207,7 +207,9 @@ def certificates(settings: Settings, facts: Facts) -> Findings:
     for instance in settings.instances:
         for listen in instance.listen:
             if listen.transport == "tls":
-                files.setdefault(listen.terms.certificate, instance.name)
+                own = (listen.terms.certificate, *(file for file, _ in listen.terms.further))
+                for file in own:
+                    files.setdefault(file, instance.name)
     for file, name in files.items():
         try:
             left = facts.expires(file) - facts.now
