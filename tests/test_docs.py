@@ -15,6 +15,7 @@ from sockd.client.metrics import METRICS
 from sockd.client.outputs.prometheus import exported_name
 from sockd.config.load import load
 from sockd.config.settings import DaemonSettings, default_instances, field_names
+from sockd.importer.attributes import CARRIED
 from sockd.listen.schemes import SCHEMES
 from sockd.listen.strings import Listen, expand
 from sockd.ops.metrics.table import METRICS as TOLD
@@ -184,6 +185,7 @@ def test_a_page_names_only_options_that_exist(page: Path) -> None:
     known = known_options() | set(code(EVENTS)) | known_names() | known_figures()
     if page.name == "control.md":
         known |= known_fields() | set(TOTALS)
+    known |= CARRIED.keys()  # what xinetd's are called, where the page on moving in has them
     for name in code(page.read_text("utf-8")):
         if option := re.fullmatch(r"([a-z_]+) = .+|([a-z]+(?:_[a-z]+)+)", name):
             # a door has any role that its kind gives it
