@@ -33,7 +33,7 @@ ONCE = $(filter-out tests/client/test_doors.py tests/client/test_calling.py, \
   ops/control/test_talking.py ops/manual ops/test_ban_file.py ops/test_bans.py ops/test_log_journal.py \
   ops/test_log_rates.py ops/test_log_rotation.py options reactor/test_differential.py \
   reactor/test_foundations.py reactor/test_twisted.py reactor/test_uv.py \
-  real/test_old_chat_servers.py test_clients_page.py test_docs.py test_events_page.py \
+  real/test_old_chat_servers.py test_clients_page.py test_container.py test_docs.py test_events_page.py \
   test_packaging.py test_plugins.py test_startup.py test_style.py travesty)
 REACTORS = uvloop epoll asyncio
 # What stands on private parts of Twisted. The newest Twisted and uvloop are those of the lock, which

@@ -36,6 +36,12 @@ _path = click.Path(readable=False)  # a text: whether it can be read is told lat
 _file = click.argument("file", required=False, type=_path)
 _config = click.option("-c", "--config", type=_path, metavar="FILE", help="The same as FILE alone.")
 _only = click.option("--only", metavar="NAME,...", help="Run only these instances.")
+_interface = click.option(
+    "--interface",
+    metavar="ADDRESS",
+    help="Have the built-in configuration listen at this address, or '*' for all, and not on "
+    "loopback; whoever reaches this host may come then.",
+)
 _set = click.option(
     "--set",
     "assignments",
@@ -79,6 +85,7 @@ def main() -> None:
 @_file
 @_config
 @_only
+@_interface
 @_set
 @click.option("-r", "--reactor", metavar="NAME", help="Twisted reactor to run on, such as epoll.")
 @click.option("--log-format", type=click.Choice(["text", "json"]), help="Form of log lines.")
@@ -89,6 +96,7 @@ def run(
     file: str | None,
     config: str | None,
     only: str | None,
+    interface: str | None,
     assignments: tuple[str, ...],
     reactor: str | None,
     log_format: str | None,
@@ -98,13 +106,13 @@ def run(
     spare()
     from sockd.run import run_foreground
 
-    settings = _load(file, config, only, assignments)
+    settings = _load(file, config, only, interface, assignments)
     if only_check:
         from sockd.ops.report import check_text
 
         tell(check_text(settings))
         return
-    again = partial(_read, file, config, only, assignments)
+    again = partial(_read, file, config, only, interface, assignments)
     sys.exit(run_foreground(settings, again, reactor, log_format or settings.daemon.log_format))
 
 
@@ -112,6 +120,7 @@ def run(
 @_file
 @_config
 @_only
+@_interface
 @_set
 @click.option(
     "--bind",
@@ -124,6 +133,7 @@ def check(
     file: str | None,
     config: str | None,
     only: str | None,
+    interface: str | None,
     assignments: tuple[str, ...],
     bind: bool,
     as_json: bool,
@@ -137,7 +147,7 @@ def check(
     from sockd.daemon.trial import try_binding
     from sockd.ops.report import check_json, check_text
 
-    settings = _load(file, config, only, assignments, as_json=as_json)
+    settings = _load(file, config, only, interface, assignments, as_json=as_json)
     if not as_json:
         tell(check_text(settings))
     failures = try_binding(settings) if bind else []
@@ -179,12 +189,14 @@ def services(name: str | None) -> None:
 @_file
 @_config
 @_only
+@_interface
 @_set
 @json_option
 def config(
     file: str | None,
     config: str | None,
     only: str | None,
+    interface: str | None,
     assignments: tuple[str, ...],
     as_json: bool,
 ) -> None:
@@ -192,7 +204,7 @@ def config(
 
     Without FILE and options: the built-in configuration, annotated: the start of one of your own.
     """
-    if not (file or config or only or assignments or as_json):
+    if not (file or config or only or interface or assignments or as_json):
         from sockd.config.annotated import default_config
         from sockd.service import find
 
@@ -200,7 +212,7 @@ def config(
         return
     from sockd.config.effective import effective_json, effective_toml
 
-    settings = _load(file, config, only, assignments, as_json=as_json)
+    settings = _load(file, config, only, interface, assignments, as_json=as_json)
     if as_json:
         tell(f"{json.dumps(effective_json(settings))}\n")
     else:
@@ -211,28 +223,37 @@ def _load(
     file: str | None,
     config: str | None,
     only: str | None,
+    interface: str | None,
     assignments: tuple[str, ...],
     *,
     as_json: bool = False,
 ) -> Settings:
     if file and config:
         raise click.UsageError("FILE and --config FILE are the same: give one of them")
+    if interface is not None and (file or config):
+        raise click.UsageError(
+            "--interface is for the built-in configuration: FILE says itself where"
+        )
     from sockd.config.document import ConfigError
 
     try:
-        return _read(file, config, only, assignments)
+        return _read(file, config, only, interface, assignments)
     except ConfigError as error:
         _give_up(error, as_json)
 
 
 def _read(
-    file: str | None, config: str | None, only: str | None, assignments: tuple[str, ...]
+    file: str | None,
+    config: str | None,
+    only: str | None,
+    interface: str | None,
+    assignments: tuple[str, ...],
 ) -> Settings:
     """Read the configuration; a reload does it again. Raises ConfigError."""
     from sockd.config.load import load, names_of
     from sockd.service import find
 
-    return load(file or config, names_of(only), assignments, find())
+    return load(file or config, names_of(only), assignments, find(), interface)
 
 
 def _give_up(error: ConfigError, as_json: bool) -> NoReturn:

@@ -20,6 +20,7 @@ from sockd.daemon.keeping import Keeping
 from sockd.daemon.reload import Reloader
 from sockd.ops.bans import BanKeeper
 from sockd.ops.control.listening import ControlListener
+from sockd.ops.first_process import undertaker
 from sockd.ops.lag import LagMeter
 from sockd.ops.logs import LogWriter
 from sockd.ops.manager import ServiceManager
@@ -49,6 +50,7 @@ class Operations(Service):
         self.lag = LagMeter(daemon.world.reactor)
         self.metrics = Metrics(self)
         daemon.world.metrics = self.metrics
+        self._undertaker = undertaker(world.reactor)
         self._began = daemon.world.reactor.seconds()
 
     @property
@@ -69,6 +71,8 @@ class Operations(Service):
         self.bans.load()  # whoever reads and writes the file is who the process has become
         self.daemon.startService()
         self.lag.start()
+        if self._undertaker is not None:
+            self._undertaker.startService()
         signal.signal(signal.SIGHUP, self._hang_up)
         self.manager.begin()
 
@@ -78,6 +82,8 @@ class Operations(Service):
         # a handler, and not SIG_IGN, which programs that are started would inherit
         signal.signal(signal.SIGHUP, lambda *_: None)
         self.lag.stop()
+        if self._undertaker is not None:
+            self._undertaker.stopService()
         self.control.close()
         self.manager.end(is_upgrade=self.upgrade.is_going)
         return gatherResults([self.daemon.stopService(), self.bans.stop()])
