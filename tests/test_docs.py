@@ -17,6 +17,7 @@ from sockd.config.load import load
 from sockd.config.settings import DaemonSettings, default_instances, field_names
 from sockd.listen.schemes import SCHEMES
 from sockd.listen.strings import Listen, expand
+from sockd.ops.metrics.table import METRICS as TOLD
 from sockd.service import find
 from tests.processes import succeed
 from tests.transcripts import blocks, write_files
@@ -158,12 +159,12 @@ def known_options() -> set[str]:
 
 
 def known_figures() -> set[str]:
-    """Every name that the client has for programs: metrics, fields of its JSON, reasons."""
+    """Every name for programs: metrics, and of the client fields of its JSON and reasons."""
     schema = (ROOT / "docs" / "sock.schema.json").read_text("utf-8")
     kinds: list[type[ClientError]] = ClientError.__subclasses__()
     reasons = {kind.reason for kind in kinds}
     exported = {exported_name(metric) for metric in METRICS.values()}
-    return {*METRICS, *exported, *reasons, *re.findall(r'"(\w+)":', schema)}
+    return {*METRICS, *TOLD, *exported, *reasons, *re.findall(r'"(\w+)":', schema)}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

@@ -110,6 +110,8 @@ def makeService(options: Any) -> IService:
     uid = options.parent["uid"]
     if uid and os.getuid() == 0:  # it may be that user's, from the last time
         give_runtime_directory(runtime_directory(os.environ, os.getuid()), uid, 0, 0)
+    if uid and os.getuid() == uid:  # after an upgrade: twistd would wonder
+        options.parent["uid"] = options.parent["gid"] = None
     if not options.parent["nodaemon"] and (failures := try_binding(settings)):
         # twistd shows 100 bytes of what goes wrong after it has become a daemon; this is before
         sys.exit("\n".join([*failures, "sockd: not started"]))

@@ -19,36 +19,33 @@ if sys.argv[1:2] == ["run"]:
 import json
 import shutil
 from functools import partial
-from typing import TYPE_CHECKING, NoReturn
 
 import click
 
 from sockd import __version__
-from sockd.ops.cli import completion, metrics, reload, status, upgrade
+from sockd.ops.cli import (
+    completion,
+    doctor,
+    importing,
+    metrics,
+    reload,
+    status,
+    upgrade,
+)
 from sockd.ops.cli.asking import json_option
+from sockd.ops.cli.loading import configuration_options, load_settings, read_settings
 from sockd.ops.cli.printing import tell
 
-if TYPE_CHECKING:
-    from sockd.config.document import ConfigError
-    from sockd.config.settings import Settings
-
-_path = click.Path(readable=False)  # a text: whether it can be read is told later
-_file = click.argument("file", required=False, type=_path)
-_config = click.option("-c", "--config", type=_path, metavar="FILE", help="The same as FILE alone.")
-_only = click.option("--only", metavar="NAME,...", help="Run only these instances.")
-_interface = click.option(
-    "--interface",
-    metavar="ADDRESS",
-    help="Have the built-in configuration listen at this address, or '*' for all, and not on "
-    "loopback; whoever reaches this host may come then.",
+TOPICS = (
+    completion,
+    doctor,
+    importing,
+    metrics,
+    reload,
+    status,
+    upgrade,
 )
-_set = click.option(
-    "--set",
-    "assignments",
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="Set one value, as service.echo.idle_timeout=5s; may be given several times.",
-)
+"""The files of commands that are not here."""
 
 
 def _names(_: click.Context, __: click.Parameter, incomplete: str) -> list[str]:
@@ -59,16 +56,6 @@ def _names(_: click.Context, __: click.Parameter, incomplete: str) -> list[str]:
     found = find()
     known = {*found.kinds, *default_instances(found)}
     return sorted(name for name in known if name.startswith(incomplete))
-
-
-ASKING = (
-    completion,
-    metrics,
-    reload,
-    status,
-    upgrade,
-)
-"""The files of commands that are not here; most ask a running daemon."""
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -82,11 +69,7 @@ def main() -> None:
 
 
 @main.command()
-@_file
-@_config
-@_only
-@_interface
-@_set
+@configuration_options
 @click.option("-r", "--reactor", metavar="NAME", help="Twisted reactor to run on, such as epoll.")
 @click.option("--log-format", type=click.Choice(["text", "json"]), help="Form of log lines.")
 @click.option(
@@ -106,22 +89,18 @@ def run(
     spare()
     from sockd.run import run_foreground
 
-    settings = _load(file, config, only, interface, assignments)
+    settings = load_settings(file, config, only, interface, assignments)
     if only_check:
         from sockd.ops.report import check_text
 
         tell(check_text(settings))
         return
-    again = partial(_read, file, config, only, interface, assignments)
+    again = partial(read_settings, file, config, only, interface, assignments)
     sys.exit(run_foreground(settings, again, reactor, log_format or settings.daemon.log_format))
 
 
 @main.command()
-@_file
-@_config
-@_only
-@_interface
-@_set
+@configuration_options
 @click.option(
     "--bind",
     is_flag=True,
@@ -147,7 +126,7 @@ def check(
     from sockd.daemon.trial import try_binding
     from sockd.ops.report import check_json, check_text
 
-    settings = _load(file, config, only, interface, assignments, as_json=as_json)
+    settings = load_settings(file, config, only, interface, assignments, as_json=as_json)
     if not as_json:
         tell(check_text(settings))
     failures = try_binding(settings) if bind else []
@@ -186,11 +165,7 @@ def services(name: str | None) -> None:
 
 
 @main.command()
-@_file
-@_config
-@_only
-@_interface
-@_set
+@configuration_options
 @json_option
 def config(
     file: str | None,
@@ -212,61 +187,14 @@ def config(
         return
     from sockd.config.effective import effective_json, effective_toml
 
-    settings = _load(file, config, only, interface, assignments, as_json=as_json)
+    settings = load_settings(file, config, only, interface, assignments, as_json=as_json)
     if as_json:
         tell(f"{json.dumps(effective_json(settings))}\n")
     else:
         tell(effective_toml(settings))
 
 
-def _load(
-    file: str | None,
-    config: str | None,
-    only: str | None,
-    interface: str | None,
-    assignments: tuple[str, ...],
-    *,
-    as_json: bool = False,
-) -> Settings:
-    if file and config:
-        raise click.UsageError("FILE and --config FILE are the same: give one of them")
-    if interface is not None and (file or config):
-        raise click.UsageError(
-            "--interface is for the built-in configuration: FILE says itself where"
-        )
-    from sockd.config.document import ConfigError
-
-    try:
-        return _read(file, config, only, interface, assignments)
-    except ConfigError as error:
-        _give_up(error, as_json)
-
-
-def _read(
-    file: str | None,
-    config: str | None,
-    only: str | None,
-    interface: str | None,
-    assignments: tuple[str, ...],
-) -> Settings:
-    """Read the configuration; a reload does it again. Raises ConfigError."""
-    from sockd.config.load import load, names_of
-    from sockd.service import find
-
-    return load(file or config, names_of(only), assignments, find(), interface)
-
-
-def _give_up(error: ConfigError, as_json: bool) -> NoReturn:
-    from sockd.ops.report import error_json, error_text
-
-    if as_json:
-        tell(f"{error_json(error)}\n")
-    else:
-        click.echo(error_text(error), err=True)
-    sys.exit(2 if error.is_usage else 1)
-
-
-for topic in ASKING:
+for topic in TOPICS:
     for command in topic.COMMANDS:
         main.add_command(command)
 

@@ -95,7 +95,6 @@ SENTENCES = {
     "certificates": (
         "certificates: {looked_at} looked at, {changed} changed, {unusable} cannot be used"
     ),
-    "no-certificates": "certificates: nothing that listens has one",
     # conversations
     "opened": "{service}: connection from {peer}",
     "closed": (

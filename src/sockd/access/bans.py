@@ -121,6 +121,12 @@ class Bans:
             self._expire(now)
         return sorted(self.every.values(), key=_order)
 
+    def count(self, now: float) -> int:
+        """How many hold."""
+        if now >= self._next_end:
+            self._expire(now)
+        return len(self.every)
+
     def _expire(self, now: float) -> None:
         for ban in [ban for ban in self.every.values() if ban.until <= now]:
             self._strike(ban)

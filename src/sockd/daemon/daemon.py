@@ -105,10 +105,7 @@ class Daemon(Service):
                 for old in in_the_way(listener.listen):
                     old.is_followed = True
         self._switch(plan, steps, going)
-        for identity, one in inherited.items():
-            listener = self._running[identity.instance].by_identity[identity]
-            listener.inherit(one.file, is_managers=one.kept is None)
-        self.unclaimed += self.world.inherited.end_rest(inherited.values())
+        self._settle_inheritance(inherited)
 
     def _inherited(
         self, plan: Plan, handed_over: Mapping[Identity, socket.socket]
@@ -121,6 +118,12 @@ class Daemon(Service):
                 if one is not None and identity not in handed_over:
                     found[identity] = one
         return found
+
+    def _settle_inheritance(self, taken: Mapping[Identity, Inherited]) -> None:
+        for identity, one in taken.items():
+            listener = self._running[identity.instance].by_identity[identity]
+            listener.inherit(one.file, is_managers=one.kept is None)
+        self.unclaimed += self.world.inherited.end_rest(taken.values())
 
     def _leaving(self) -> list[Listener]:
         """Those that were let go of by an earlier plan, and are not closed yet."""
@@ -244,14 +247,13 @@ class Daemon(Service):
         ]
 
     def check_certificates(self) -> Deferred[Any]:
-        """Look at every certificate now, and tell what came of it."""
+        """Look at every certificate now, and tell what came of it, where there are any."""
         looks = [certificate.look() for certificate in self._certificates()]
         return gatherResults(looks).addCallback(_report_looks)
 
 
 def _report_looks(looks: Sequence[Look]) -> None:
     if not looks:
-        events.emit("no-certificates")
         return
     found = Counter(looks)
     events.emit(

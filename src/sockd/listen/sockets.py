@@ -286,7 +286,7 @@ def _holder(listen: Listen) -> str:
     wanted = "unix" if listen.path else ("udp" if listen.transport == "udp" else "tcp")
     try:
         for connection in psutil.net_connections(wanted):
-            if connection.pid is None or not _is_at(connection, listen):
+            if connection.pid is None or not is_at(connection, listen):
                 continue
             if connection.pid != os.getpid():
                 return (
@@ -298,7 +298,8 @@ def _holder(listen: Listen) -> str:
     return ""
 
 
-def _is_at(connection: object, listen: Listen) -> bool:
+def is_at(connection: object, listen: Listen) -> bool:
+    """Whether a socket, as psutil has it, is in the way of an address."""
     address = getattr(connection, "laddr", None)
     if listen.path:
         return address == listen.path

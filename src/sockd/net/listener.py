@@ -190,11 +190,9 @@ class Listener:
         if file is not None:
             self._set_mode(self.listen)
 
-    def leave(self) -> Identity | None:
-        """Have the socket file stay when the address is let go of: somebody else has the socket,
-        and is told which file is its."""
-        identity, self._identity = self._identity, None
-        return identity
+    def leave(self) -> None:
+        """Have the socket file stay when the address is let go of: another has the socket."""
+        self._identity = None
 
     @property
     def file(self) -> Identity | None:

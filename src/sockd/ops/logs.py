@@ -112,11 +112,6 @@ class LogWriter:
     def level(self, least: LogLevel) -> None:
         self._least, self._is_quiet = least, least > _INFO
 
-    @property
-    def lost(self) -> int:
-        """Lines that the file did not take in time."""
-        return self.file.lines_lost if isinstance(self.file, Drain) else 0
-
     def say(self, text: str) -> None:
         """Write lines that are no events."""
         self._add(text)
@@ -137,6 +132,8 @@ class LogWriter:
                 if not event:
                     return
         elif self.is_below_a_table and event["event"] in _IN_TABLE:
+            # what listens later, after a reload, the table does not show
+            self.is_below_a_table = event["event"] != "started"
             return
         if not self.rates.is_off and not self._may_write(event, is_info=level is _INFO):
             return

@@ -88,12 +88,16 @@ class Notifier:
         """What it does, in a line for people."""
         self.tell(_status(text))
 
-    def keep(self, name: str, sock: socket.socket) -> None:
-        """Have the manager hold a socket for whoever is started next."""
+    def keep(self, name: str, sock: socket.socket) -> bool:
+        """Have the manager hold a socket for whoever is started next; whether it was told to."""
         # not watched where errors come by themselves: the manager lets go of what has one
         polled = ["FDPOLL=0"] if sock.type == socket.SOCK_DGRAM else []
-        with suppress(OSError):  # no descriptor left: it is tried again with the next look
-            self.tell("FDSTORE=1", f"FDNAME={name}", *polled, descriptors=(os.dup(sock.fileno()),))
+        try:
+            held = os.dup(sock.fileno())
+        except OSError:  # no descriptor is left
+            return False
+        self.tell("FDSTORE=1", f"FDNAME={name}", *polled, descriptors=(held,))
+        return True
 
     def forget(self, name: str) -> None:
         """Have the manager let go of what it holds by this name."""

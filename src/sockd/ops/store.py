@@ -53,8 +53,8 @@ class Store:
             if bound.get(name) != which:
                 self.forget(name)
         for name, sock in sockets.items():
-            if name not in self._held and len(self._held) < self._room:
-                self._notifier.keep(name, sock)
+            is_new = name not in self._held and len(self._held) < self._room
+            if is_new and self._notifier.keep(name, sock):
                 self._held[name] = bound[name]
 
     def forget(self, name: str) -> None:

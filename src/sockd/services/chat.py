@@ -318,7 +318,15 @@ kind = Kind(
     options=ChatOptions,
     check=check,
     shared=share,
-    refuses=["forged", "max_users", "users_per_address", "old_clients", "off_link", "legacy_off"],
+    refuses=[
+        "banned",
+        "forged",
+        "max_users",
+        "users_per_address",
+        "old_clients",
+        "off_link",
+        "legacy_off",
+    ],
     instances=[
         Instance(
             "chat",

@@ -344,7 +344,14 @@ kind = Kind(
     check=check,
     check_listen=check_listen,
     shared=Programs,
-    ends=["program_ended", "max_time", "input_timeout", "max_children", "no_process"],
+    ends=[
+        "program_ended",
+        "max_time",
+        "max_output",
+        "input_timeout",
+        "max_children",
+        "no_process",
+    ],
     instances=[
         Instance(
             "fortune",

@@ -13,6 +13,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from pytest_twisted import ensureDeferred
 from twisted.internet.threads import deferToThread
 
+from sockd.access.bans import make_ban
 from sockd.access.counts import DURATIONS
 from sockd.config.document import ConfigError, Mistake, Place
 from sockd.config.settings import Settings
@@ -20,6 +21,7 @@ from sockd.daemon.plan import plan
 from sockd.ops.metrics.sheet import encode
 from sockd.ops.metrics.table import METRICS
 from sockd.ops.operations import Operations
+from sockd.options.control import ControlPath
 from sockd.testing import Connection, TLSConnection, address_of
 from tests.daemon.running import settings
 from tests.helpers import make_settings, until
@@ -219,7 +221,7 @@ async def test_a_reload_is_counted_by_its_result_and_when_it_was() -> None:
     def load() -> Settings:
         if mistakes:
             raise ConfigError(mistakes)
-        return settings(echo)
+        return settings(echo, control=ControlPath(""))
 
     async with operated(echo, load=load) as operations:
         began = of(figures(operations), "sockd_config_last_reload_success_timestamp_seconds")
@@ -237,3 +239,12 @@ async def test_a_reload_is_counted_by_its_result_and_when_it_was() -> None:
         assert of(found, "sockd_config_reloads_total", result="failure") == 1
         assert of(found, "sockd_config_last_reload_successful") == 0
         assert of(found, "sockd_config_last_reload_success_timestamp_seconds") == read_at
+
+
+@ensureDeferred
+async def test_the_bans_that_hold_are_counted() -> None:
+    async with operated(make_settings("echo", [TCP])) as operations:
+        world = operations.daemon.world
+        now = world.reactor.seconds()
+        world.state.bans.add(now, make_ban("192.0.2.1", now, 60), make_ban("2001:db8::/32", now))
+        assert of(figures(operations), "sockd_bans") == 2

@@ -22,15 +22,16 @@ def reload(dry_run: bool, control: str | None, as_json: bool) -> None:
     All of it holds, or nothing of it: then the exit code is 1, and the reasons are printed.
     """
     answer = ask(control, "reload", as_json=as_json, seconds=None, dry_run=dry_run)
-    show(answer, _text, as_json=as_json)
+    if not (answer["ok"] or as_json):
+        lines = ["sockd: the daemon goes on as it was", *answer["reasons"]]
+        click.echo("".join(f"{escape(line)}\n" for line in lines), nl=False, err=True)
+    else:
+        show(answer, _text, as_json=as_json)
     sys.exit(not answer["ok"])
 
 
 def _text(answer: Mapping[str, Any]) -> str:
-    if not answer["ok"]:
-        lines = ["nothing is changed:", *answer["reasons"]]
-    else:
-        lines = answer["steps"] or ["nothing is different"]
+    lines = answer["steps"] or ["nothing is different"]
     lines = [*lines, *(f"warning: {text}" for text in answer["warnings"])]
     return "".join(f"{escape(line)}\n" for line in lines)
 

@@ -57,7 +57,7 @@ def _add_whole(sheet: Sheet, name: str, instance: RunningInstance) -> None:
     """What is not of a door."""
     settings, counts = instance.settings, instance.guard.counts
     sheet.set("sockd_connections_limit", settings.limits.max_connections, name)
-    sheet.set("sockd_log_lines_suppressed_total", counts.suppressed, name)
+    sheet.set("sockd_events_suppressed_total", counts.suppressed, name)
     ended = counts.children_ended
     sheet.set("sockd_children", counts.children - ended.total(), name)
     sheet.set("sockd_children_started_total", counts.children, name)

@@ -94,8 +94,10 @@ class Metrics:
         seconds = 0.0 if reloader.last is None else reloader.last.seconds
         sheet.set("sockd_config_last_reload_duration_seconds", seconds)
         sheet.bins("sockd_loop_lag_seconds", operations.lag.histogram)
-        sheet.set("sockd_bans", 0)
-        sheet.set("sockd_log_lines_lost_total", 0 if writer is None else writer.lost)
+        sheet.set("sockd_bans", self._world.state.bans.count(self._world.reactor.seconds()))
+        suppressed, lost = (writer.lines_suppressed, writer.lines_lost) if writer else (0, 0)
+        sheet.set("sockd_log_lines_suppressed_total", suppressed)
+        sheet.set("sockd_log_lines_lost_total", lost)
 
     def _reloaded(self, outcome: Outcome) -> None:
         if outcome.ok:

@@ -12,7 +12,7 @@ _LIMITS = (
     "connect_rate",
     "total_connect_rate",
 )
-_RULES = ("allow", "deny", "banned")
+_RULES = ("ban", "allow", "deny")
 _PROXIES = ("unlisted_proxy", "proxy_queue", "proxy_header", "proxy_timeout")
 _ADDRESSES = (
     "service_port",

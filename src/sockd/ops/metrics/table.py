@@ -65,15 +65,20 @@ _ROWS = (
     ),
     Metric("sockd_bans", "gauge", "Addresses and prefixes that are banned now."),
     Metric(
+        "sockd_log_lines_suppressed_total",
+        "counter",
+        "Lines that were left out of the log: of their kind, or in all, there were too many.",
+    ),
+    Metric(
         "sockd_log_lines_lost_total",
         "counter",
-        "Lines that the log did not take: its reader was too slow, or it has all it may.",
+        "Lines that the log's file or reader did not take in time, or not at all.",
     ),
     # a service
     Metric(
-        "sockd_log_lines_suppressed_total",
+        "sockd_events_suppressed_total",
         "counter",
-        "Lines of a service that were left out because there were too many of their kind.",
+        "Refusals and faults of a service that are counted only: too many to have a line each.",
         SERVICE,
     ),
     Metric(

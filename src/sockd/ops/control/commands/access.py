@@ -1,0 +1,99 @@
+"""Who was refused, and who would be: `refused`, `test-access`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sockd.access.prefixes import (
+    CONNECTION_SOURCE_BITS,
+    matches,
+    parse_address,
+    parse_prefix,
+    source_key,
+)
+from sockd.access.refusals import Group
+from sockd.formats.nearest import near_miss
+from sockd.ops.access import judged
+from sockd.ops.control.arguments import Arguments
+from sockd.ops.control.command import Answer, Command
+from sockd.ops.control.frames import ControlError
+
+if TYPE_CHECKING:
+    from sockd.ops.operations import Operations
+
+
+def refused(operations: Operations, arguments: Arguments) -> Answer:
+    """Recent refusals in groups, the latest first; of a `service`, or from a `prefix`."""
+    service = arguments.take("service", str, "")
+    text = arguments.take("prefix", str, "")
+    arguments.done()
+    if service:
+        find_instance(operations, service)
+    try:
+        prefixes = (parse_prefix(text),) if text else ()
+    except ValueError as error:
+        raise ControlError(str(error), "usage") from None
+    world = operations.daemon.world
+    began = world.wall() - world.reactor.seconds()
+    refusals = world.state.refusals
+    groups = [
+        _group(one, began)
+        for one in refusals.latest()
+        if service in ("", one.service)
+        and (not prefixes or (one.peer.host and matches(prefixes, one.peer.host)))
+    ]
+    return {"groups": groups, "forgotten": refusals.forgotten}
+
+
+def test_access(operations: Operations, arguments: Arguments) -> Answer:
+    """What decides at `service` on `address`, which may be `user:NAME` too."""
+    service = arguments.take("service", str)
+    address = arguments.take("address", str)
+    arguments.done()
+    settings, instance = find_instance(operations, service)
+    world = operations.daemon.world
+    is_user = address.startswith("user:")
+    try:
+        host = "" if is_user else str(parse_address(address))
+        ban = world.state.bans.find(host, world.reactor.seconds()) if host else None
+        answer = judged(settings, address, ban)
+    except ValueError as error:
+        raise ControlError(str(error), "usage") from None
+    if host:
+        answer["open_connections"] = _open_from(host, instance)
+    return answer
+
+
+def find_instance(operations: Operations, name: str) -> tuple[Any, Any]:
+    """The settings and the instance of a service that runs. Raises ControlError."""
+    by_name = {settings.name: (settings, one) for settings, one in operations.daemon.instances}
+    if name not in by_name:
+        miss = near_miss(name, by_name, or_all=True)
+        raise ControlError(f"there is no service {name!r:.100}{miss}", "usage")
+    return by_name[name]
+
+
+def _open_from(host: str, instance: Any) -> int:
+    """The open connections of what counts as one source with this host."""
+    source = source_key(host, *CONNECTION_SOURCE_BITS)
+    return sum(
+        bool(session.peer.host) and source_key(session.peer.host, *CONNECTION_SOURCE_BITS) == source
+        for session in instance.guard.sessions
+    )
+
+
+def _group(group: Group, began: float) -> dict[str, Any]:
+    return {
+        "service": group.service,
+        "source": group.source,
+        "transport": group.transport or None,
+        "reason": group.reason,
+        "rule": group.rule,
+        "count": group.count,
+        "first": round(began + group.first, 3),
+        "last": round(began + group.last, 3),
+        "is_proven": group.is_proven,
+    }
+
+
+COMMANDS = {"refused": Command(refused), "test-access": Command(test_access)}

@@ -1,0 +1,31 @@
+"""Connections that an administrator has ended."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from twisted.internet.task import deferLater
+
+from sockd.access.guard import Session
+from sockd.access.reasons import Reason
+from sockd.daemon.daemon import Daemon
+
+AT_ONCE = 200
+"""Connections that are looked at in one pass of the loop, some milliseconds where all are ended."""
+
+
+async def end_sessions(daemon: Daemon, why: Callable[[Session], Reason | None]) -> int:
+    """Cut off those that there is a reason for, of all services; how many there were."""
+    ended = 0
+    for _, instance in daemon.instances:
+        guard = instance.guard
+        every = guard.sessions
+        for start in range(0, len(every), AT_ONCE):
+            if start:
+                await deferLater(daemon.world.reactor, 0)
+            still_open = set(guard.sessions)
+            for session in every[start : start + AT_ONCE]:
+                if session in still_open and (reason := why(session)) is not None:
+                    session.abort(reason)
+                    ended += 1
+    return ended
