@@ -70,6 +70,12 @@ def test_a_built_in_service_can_be_off_by_its_name_alone(read: Read) -> None:
     assert names(read(TWO, "[service.daytime]\nenabled = false\n"))[1] == ["daytime"]
 
 
+def test_one_may_be_off_because_its_program_is_not_there(read: Read) -> None:
+    text = '[service.x]\nkind = "exec"\ncommand = ["/no/such"]\nlisten = ["tcp:7"]\n'
+    assert names(read(TWO + text + "enabled = false\n")) == (["echo", "wrap"], ["x"])
+    assert len(mistakes(read, TWO + text)) == 1
+
+
 def test_where_all_are_off_there_is_nothing_to_run(read: Read) -> None:
     told = mistakes(read, "[service.echo]\nenabled = false\n")
     assert told == ["nothing to run: every [service.NAME] table has enabled = false"]

@@ -174,7 +174,7 @@ class _Builder:
         listed = {door: list(texts) for door, texts in preset.listens().items()} if preset else {}
         places = self._doors(key, kind, {**listed, **own}, limits)
         listens = tuple(listen for _, listen in places)
-        options = self._options(key, kind, own)
+        options = self._options(key, kind, own, enabled)
         self._check_listens(kind, options, places)
         if enabled:
             self._look_further(key, kind, places, limits, table)
@@ -252,10 +252,11 @@ class _Builder:
         versions, ciphers = limits.tls_versions, limits.tls_ciphers
         return tuple((where, with_tls(listen, versions, ciphers)) for where, listen in found)
 
-    def _options(self, key: Key, kind: Kind, own: Mapping[str, Any]) -> Any:
+    def _options(self, key: Key, kind: Kind, own: Mapping[str, Any], enabled: bool) -> Any:
         values = self.check.values(kind.options, own, key)
         options = kind.options(**values)
-        if kind.check is not None:
+        # which looks at the host, too: one may be switched off for what is not there
+        if kind.check is not None and enabled:
             wrong = (field_names(kind.options) & own.keys()) - values.keys()
             try:
                 kind.check(_Sound(options, frozenset(wrong)) if wrong else options)
