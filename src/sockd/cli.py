@@ -93,6 +93,7 @@ def run(
     file: str | None,
     config: str | None,
     only: str | None,
+    interface: str | None,
     assignments: tuple[str, ...],
     reactor: str | None,
     log_format: str | None,
@@ -102,13 +103,13 @@ def run(
     spare()
     from sockd.run import run_foreground
 
-    settings = load_settings(file, config, only, assignments)
+    settings = load_settings(file, config, only, interface, assignments)
     if only_check:
         from sockd.ops.report import check_text
 
         tell(check_text(settings))
         return
-    again = partial(read_settings, file, config, only, assignments)
+    again = partial(read_settings, file, config, only, interface, assignments)
     sys.exit(run_foreground(settings, again, reactor, log_format or settings.daemon.log_format))
 
 
@@ -125,6 +126,7 @@ def check(
     file: str | None,
     config: str | None,
     only: str | None,
+    interface: str | None,
     assignments: tuple[str, ...],
     bind: bool,
     as_json: bool,
@@ -138,7 +140,7 @@ def check(
     from sockd.daemon.trial import try_binding
     from sockd.ops.report import check_json, check_text
 
-    settings = load_settings(file, config, only, assignments, as_json=as_json)
+    settings = load_settings(file, config, only, interface, assignments, as_json=as_json)
     if not as_json:
         tell(check_text(settings))
     failures = try_binding(settings) if bind else []
@@ -191,6 +193,7 @@ def config(
     file: str | None,
     config: str | None,
     only: str | None,
+    interface: str | None,
     assignments: tuple[str, ...],
     as_json: bool,
 ) -> None:
@@ -198,7 +201,7 @@ def config(
 
     Without FILE and options: the built-in configuration, annotated: the start of one of your own.
     """
-    if not (file or config or only or assignments or as_json):
+    if not (file or config or only or interface or assignments or as_json):
         from sockd.config.annotated import default_config
         from sockd.service import find
 
@@ -206,7 +209,7 @@ def config(
         return
     from sockd.config.effective import effective_json, effective_toml
 
-    settings = load_settings(file, config, only, assignments, as_json=as_json)
+    settings = load_settings(file, config, only, interface, assignments, as_json=as_json)
     if as_json:
         tell(f"{json.dumps(effective_json(settings))}\n")
     else:

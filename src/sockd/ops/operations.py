@@ -20,6 +20,7 @@ from sockd.daemon.keeping import Keeping
 from sockd.daemon.reload import Outcome, Reloader
 from sockd.ops.bans import BanKeeper
 from sockd.ops.control.listening import ControlListener
+from sockd.ops.first_process import undertaker
 from sockd.ops.lag import LagMeter
 from sockd.ops.log_start import apply
 from sockd.ops.logs import LogWriter
@@ -55,6 +56,7 @@ class Operations(Service):
         self.switches = Switches(daemon)
         self.metrics = Metrics(self)
         daemon.world.metrics = self.metrics
+        self._undertaker = undertaker(world.reactor)
         self._began = daemon.world.reactor.seconds()
 
     @property
@@ -76,6 +78,8 @@ class Operations(Service):
         self.daemon.startService()
         self.lag.start()
         self.rates.start()
+        if self._undertaker is not None:
+            self._undertaker.startService()
         signal.signal(signal.SIGHUP, self._hang_up)
         self.manager.begin()
 
@@ -86,6 +90,8 @@ class Operations(Service):
         signal.signal(signal.SIGHUP, lambda *_: None)
         self.lag.stop()
         self.rates.stop()
+        if self._undertaker is not None:
+            self._undertaker.stopService()
         self.control.close()
         self.manager.end(is_upgrade=self.upgrade.is_going)
         return gatherResults([self.daemon.stopService(), self.bans.stop()])
