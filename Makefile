@@ -30,7 +30,7 @@ ONCE = $(filter-out tests/client/test_doors.py tests/client/test_calling.py, \
   access/test_refusals.py access/test_verdict.py benchmarks chat client/chat client/commands \
   client/measure client/outputs config external formats listen/test_fields.py \
   listen/test_kept_names.py listen/test_strings.py net/test_queues.py ops/cli/test_bans.py \
-  ops/cli/test_figures.py ops/cli/test_shown.py ops/control/test_any_arguments.py \
+  ops/cli/test_words.py ops/cli/test_shown.py ops/control/test_any_arguments.py \
   ops/control/test_arguments.py ops/control/test_frames.py ops/control/test_page.py \
   ops/control/test_talking.py ops/manual ops/metrics/test_monitoring.py ops/test_ban_file.py \
   ops/test_bans.py ops/test_lag.py ops/test_log_journal.py ops/test_log_rates.py \
