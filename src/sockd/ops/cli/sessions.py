@@ -11,6 +11,7 @@ import click
 from sockd.formats.columns import columns
 from sockd.formats.text import escape
 from sockd.ops.cli.asking import ask, control_option, follow, json_option, show
+from sockd.ops.cli.asking import services as service_names
 from sockd.ops.cli.words import amount, span, times
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -42,6 +43,7 @@ def selecting(command: F) -> F:
                 "--service",
                 "services",
                 metavar="NAME",
+                shell_complete=service_names,
                 multiple=True,
                 help="Of this service; several may be.",
             ),

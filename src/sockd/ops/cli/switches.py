@@ -8,12 +8,12 @@ from typing import Any
 import click
 
 from sockd.formats.text import escape
-from sockd.ops.cli.asking import ask, control_option, json_option, show
+from sockd.ops.cli.asking import ask, control_option, json_option, services, show
 from sockd.ops.cli.words import span, times
 
 
 @click.command()
-@click.argument("service")
+@click.argument("service", shell_complete=services)
 @control_option
 @json_option
 def disable(service: str, control: str | None, as_json: bool) -> None:
@@ -27,7 +27,7 @@ def disable(service: str, control: str | None, as_json: bool) -> None:
 
 
 @click.command()
-@click.argument("service")
+@click.argument("service", shell_complete=services)
 @control_option
 @json_option
 def enable(service: str, control: str | None, as_json: bool) -> None:
