@@ -245,6 +245,11 @@ class Daemon(Service):
         """What runs, in the order of the configuration: settings and instance of each."""
         return tuple((instance.settings, instance) for instance in self._running.values())
 
+    @property
+    def draining(self) -> tuple[RunningInstance, ...]:
+        """What is no longer wanted, and has connections that have not ended yet."""
+        return tuple(self._draining)
+
     def _certificates(self) -> list[Certificate]:
         return [
             listener.certificate

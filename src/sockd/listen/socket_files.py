@@ -69,7 +69,13 @@ def path_mistake(path: str) -> str:
     return ""
 
 
-def bind_file(sock: socket.socket, path: str, mode: int, backlog: int) -> Identity:
+Owner = tuple[int | None, int | None]
+"""User and group of a file; None: the process's."""
+
+
+def bind_file(
+    sock: socket.socket, path: str, mode: int, backlog: int, owner: Owner = (None, None)
+) -> Identity:
     """Bind a socket to a file of this mode, and listen if it is one for streams.
 
     A dead socket in its place goes. Raises InUseError where one lives, SocketFileError, OSError.
@@ -83,15 +89,20 @@ def bind_file(sock: socket.socket, path: str, mode: int, backlog: int) -> Identi
                 raise InUseError
             with suppress(FileNotFoundError):
                 os.unlink(name, dir_fd=directory)
-        _bind(sock, path, mode)
+        # of another's file nobody has anything before it is his
+        _bind(sock, path, mode if owner == (None, None) else 0)
         bound = _look(directory, name)
         if bound is None or not stat.S_ISSOCK(bound.st_mode):
             raise SocketFileError(_CHANGED)
         try:
+            if owner != (None, None):
+                set_owner(path, (bound.st_dev, bound.st_ino), owner, mode)
             if sock.type == socket.SOCK_STREAM:
                 sock.listen(backlog)  # before the lock goes: until then it looks dead
-        except OSError:
+        except OSError as error:
             os.unlink(name, dir_fd=directory)
+            if owner != (None, None) and error.errno == errno.EPERM:
+                raise SocketFileError(owner_mistake(owner)) from None
             raise
     return (bound.st_dev, bound.st_ino)
 
@@ -127,6 +138,30 @@ def set_mode(path: str, identity: Identity, mode: int) -> bool:
     """
     with _own(path, identity) as file:
         if file is not None:
+            file.chmod(mode)
+    return file is not None
+
+
+def owner_mistake(owner: Owner) -> str:
+    """Why a file cannot be given to a user and a group, in words."""
+    whom = [
+        f"{name} {number}"
+        for name, number in zip(("user", "group"), owner, strict=True)
+        if number is not None
+    ]
+    who_may = "root, and to a group who is of it"
+    return f"its file cannot be given to {' and '.join(whom)}: that may {who_may}"
+
+
+def set_owner(path: str, identity: Identity, owner: Owner, mode: int) -> bool:
+    """Give the file that was bound here to a user and a group, and set its mode; as `set_mode`."""
+    if owner == (None, None):
+        return set_mode(path, identity, mode)
+    uid, gid = (-1 if number is None else number for number in owner)
+    with _own(path, identity) as file:
+        if file is not None:
+            file.chmod(0)  # what the old ones may, the new ones may not, and the other way round
+            os.chown(file, uid, gid)
             file.chmod(mode)
     return file is not None
 

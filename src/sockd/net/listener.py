@@ -12,7 +12,6 @@ import socket
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from twisted.internet.defer import Deferred, maybeDeferred, succeed
@@ -28,13 +27,13 @@ from sockd.listen.leaving import has_waiting
 from sockd.listen.listen import Listen
 from sockd.listen.socket_files import (
     Identity,
-    file_identity,
+    Owner,
     give,
     put_back,
     remove_own,
     set_aside,
-    set_mode,
 )
+from sockd.listen.socket_terms import check_file, set_file
 from sockd.listen.sockets import ListenError, bound_file
 from sockd.net.context import Context
 from sockd.net.leaving import ARRIVAL_SECONDS, ReadingOn, has_turned_away
@@ -179,7 +178,9 @@ class Listener:
             os.fchown(sock.fileno(), uid, gid)
         try:
             if self._identity is not None:
-                give(self.listen.path, self._identity, uid, gid)
+                user, group = self.listen.terms.owner
+                whom = uid if user is None else user, gid if group is None else group
+                give(self.listen.path, self._identity, *whom)
         except OSError as error:
             self._report("skipped", reason=because("file_left", detail=error.strerror))
 
@@ -188,13 +189,15 @@ class Listener:
         self._identity, other._identity = other._identity, None
         self.is_managers = other.is_managers
         other._is_handed_over = True
+        if self.listen.terms.file != other.listen.terms.file:
+            self._set_file(other.listen.terms.owner)
 
     def inherit(self, file: Identity | None, *, is_managers: bool) -> None:
         """The socket that it was prepared with was there before this process, and so was its file,
         which is removed with it unless the service manager has made it."""
         self._identity, self.is_managers = file, is_managers
         if file is not None:
-            self._set_mode(self.listen)
+            self._set_file((None, None))
 
     def leave(self) -> None:
         """Have the socket file stay when the address is let go of: another has the socket."""
@@ -256,16 +259,11 @@ class Listener:
 
         Raises ListenError where they cannot be had; what is returned does not fail.
         """
-        path = listen.path if listen.terms.mode != self.listen.terms.mode else ""
-        if path and self._identity is not None:
-            try:
-                may_change = os.geteuid() in (0, Path(path).lstat().st_uid)
-                is_own = file_identity(path) == self._identity
-            except OSError as error:
-                raise ListenError(listen, error.strerror or str(error)) from None
-            if is_own and not may_change:
-                raise ListenError(listen, "its file is another user's: its mode cannot be changed")
-        return partial(self._use_terms, listen, path)
+        old, new = self.listen.terms, listen.terms
+        changes = bool(listen.path) and old.file != new.file
+        if changes:
+            check_file(self.listen, listen, self._identity)
+        return partial(self._use_terms, listen, changes)
 
     def use(self, context: Context[Any, Any]) -> None:
         """Have what comes from now on served with other options."""
@@ -300,10 +298,10 @@ class Listener:
     def limits_changed(self) -> None:
         """The guard has other limits now."""
 
-    def _use_terms(self, listen: Listen, path: str) -> None:
-        self.listen = listen
-        if path:
-            self._set_mode(listen)
+    def _use_terms(self, listen: Listen, changes_file: bool) -> None:
+        before, self.listen = self.listen, listen
+        if changes_file:
+            self._set_file(before.terms.owner)
         sock = self.bound_socket
         if sock is not None and not listen.address.is_datagram:
             sock.listen(listen.terms.backlog)
@@ -317,18 +315,12 @@ class Listener:
     def _close_when_answered(self) -> Deferred[Any]:
         return self.when_answered().addCallback(lambda _: self.close())
 
-    def _set_mode(self, listen: Listen) -> None:
-        if self._identity is None:
-            return
-        try:
-            if not set_mode(listen.path, self._identity, listen.terms.mode):
-                self._tell_mode_left("it has been replaced by another")
-        except OSError as error:
-            self._tell_mode_left(error.strerror or str(error))
-
-    def _tell_mode_left(self, detail: str) -> None:
-        reason = because("mode_left", detail=detail)
-        events.warn("warning", service=self.context.name, reason=reason)
+    def _set_file(self, before: Owner) -> None:
+        """Have the socket file as it is wanted now; it was this user's and group's."""
+        why = set_file(self.listen, before, self._identity)
+        if why:
+            reason = because("mode_left", detail=why)
+            events.warn("warning", service=self.context.name, reason=reason)
 
     def _bind(self, taken_over: socket.socket | None, beside: Sequence[socket.socket]) -> None:
         listen = self.listen
