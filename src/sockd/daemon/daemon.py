@@ -90,6 +90,22 @@ class Daemon(Service):
             sockets += [one.sock for one in unclaimed if _shares_port(one.address, listen)]
             return [sock for sock in sockets if sock is not None]
 
+        self._get_ready(steps, handed_over, beside, left)
+        for step in steps:
+            for listener in step.listeners.values():
+                for old in in_the_way(listener.listen):
+                    old.is_followed = True
+        self._switch(plan, steps, going)
+        self._settle_inheritance(inherited)
+
+    def _get_ready(
+        self,
+        steps: Sequence[Preparation],
+        handed_over: Mapping[Identity, socket.socket],
+        beside: Callable[[Listen], Sequence[socket.socket]],
+        left: Sequence[Listener],
+    ) -> None:
+        """Have all that is new there, and accepting; else StartError, and nothing of it is."""
         aside: list[Listener] = []
         try:
             failures = _failures(steps, lambda step: step.prepare(handed_over, beside))
@@ -107,12 +123,6 @@ class Daemon(Service):
             for old in aside:
                 old.step_back()
             raise
-        for step in steps:
-            for listener in step.listeners.values():
-                for old in in_the_way(listener.listen):
-                    old.is_followed = True
-        self._switch(plan, steps, going)
-        self._settle_inheritance(inherited)
 
     def _inherited(
         self, plan: Plan, handed_over: Mapping[Identity, socket.socket]
