@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from sockd.daemon.plan import plan
 from sockd.daemon.plan_text import plan_text
 from tests.daemon.running import says, settings
