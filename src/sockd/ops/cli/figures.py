@@ -44,3 +44,8 @@ def _significant(value: float) -> str:
         return str(int(value))
     places = 0 if value >= 99.95 else 1 if value >= 9.995 else 2
     return f"{value:.{places}f}".rstrip("0").rstrip(".") if places else f"{value:.0f}"
+
+
+def times(count: int, one: str, many: str) -> str:
+    """`1 connection`, `2 connections`."""
+    return f"{count} {one if count == 1 else many}"
