@@ -99,7 +99,7 @@ def _access_text(answer: Mapping[str, Any]) -> str:
     lines = [f"{answer['who']} {may} to {answer['service']}: {answer['rule']}{place}"]
     if answer["others"]:
         lines.append(f"that stands above {', '.join(answer['others'])}")
-    if answer["is_trusted"]:
+    if answer["is_trusted"] and answer["is_allowed"]:
         lines.append("it is trusted: limits that count each source are not for it")
     if not _leads_there(answer):
         lines.append(f"but {answer['service']} is at {', '.join(answer['transports'])} only")
