@@ -194,6 +194,29 @@ def _own(path: str, identity: Identity) -> Iterator[Path | None]:
             os.close(file)
 
 
+def set_aside(path: str, identity: Identity) -> str:
+    """Give the file that was bound here another name, so that its own is free; which one it is.
+
+    Whoever has connected to it stays connected. Raises OSError. (To bind the other socket by
+    another name, and to rename its file over this one, would not do: a socket keeps the name that
+    it was bound by. Answers would come from there, and who is given the socket would not know it.)
+    """
+    with _directory(path) as (directory, name):
+        found = _look(directory, name)
+        if found is None or (found.st_dev, found.st_ino) != identity:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+        os.rename(name, f".{name}.old", src_dir_fd=directory, dst_dir_fd=directory)
+        return str(Path(path).with_name(f".{name}.old"))
+
+
+def put_back(aside: str, path: str) -> None:
+    """Give a file that was set aside its name again, if that is free. Raises OSError."""
+    with _directory(path) as (directory, name):
+        other = Path(aside).name
+        os.link(other, name, src_dir_fd=directory, dst_dir_fd=directory, follow_symlinks=False)
+        os.unlink(other, dir_fd=directory)
+
+
 def file_identity(path: str) -> Identity:
     """Device and inode of a file."""
     found = os.lstat(path)

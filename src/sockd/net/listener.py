@@ -10,12 +10,12 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
 from twisted.internet.defer import Deferred, maybeDeferred, succeed
 from twisted.internet.interfaces import IDelayedCall
-from twisted.internet.task import LoopingCall
 from twisted.logger import LogLevel
 
 from sockd import events
@@ -23,22 +23,25 @@ from sockd.access.entrance import Entrance
 from sockd.access.reasons import because
 from sockd.formats.hostport import host_port
 from sockd.listen.address import WILDCARDS
-from sockd.listen.leaving import has_waiting, turn_away
+from sockd.listen.leaving import has_waiting
 from sockd.listen.listen import Listen
-from sockd.listen.socket_files import Identity, Owner, give, remove_own
+from sockd.listen.socket_files import (
+    Identity,
+    Owner,
+    give,
+    put_back,
+    remove_own,
+    set_aside,
+)
 from sockd.listen.socket_terms import check_file, set_file
 from sockd.listen.sockets import ListenError, bound_file
 from sockd.net.context import Context
+from sockd.net.leaving import ARRIVAL_SECONDS, ReadingOn, has_turned_away
 from sockd.reactor.sockaddr import bound_to
 
 RETRY_SECONDS = 30.0
 """Between two tries to bind an address that may be missing."""
 ROOT_GIVEN_UP = "root was given up at the start: a port below 1024 that is new needs a restart"
-ARRIVAL_SECONDS = 3.0
-"""How long an address that another one takes the place of is read on: a handshake that has begun
-there ends there, also where one of its packets is lost and sent again."""
-LOOK_SECONDS = 0.05
-"""How often it is looked meanwhile whether something waits."""
 
 
 def is_fatal(error: ListenError, is_required: bool) -> bool:
@@ -83,6 +86,8 @@ class Listener:
         self._beside: Sequence[socket.socket] = ()
         self._problem: ListenError | None = None
         self._identity: Identity | None = None
+        self._aside = ""
+        """Where its socket file is instead, while another socket has its name."""
         self._retry: IDelayedCall | None = None
         self.waits_for = ""
         """Why the address cannot be had yet, while it is tried again and again."""
@@ -91,7 +96,7 @@ class Listener:
         self._was_handed = False
         self.is_followed = False
         """Whether another listener of ours has taken the place of this one, which is to go."""
-        self._leaving: LoopingCall | None = None
+        self._reading_on: ReadingOn | None = None
         self.is_managers = bool(listen.systemd)
         """Whether its socket is the service manager's, which others may listen on later."""
 
@@ -203,6 +208,26 @@ class Listener:
         """Its socket file, if it was bound by a daemon."""
         return self._identity
 
+    @property
+    def has_lost_file(self) -> bool:
+        """Whether its socket file is gone, so that nobody finds it any more."""
+        return self._identity is not None and not os.path.lexists(self.listen.path)
+
+    def step_aside(self) -> None:
+        """Leave the name of its socket file to another socket, if that can be."""
+        if self._identity is not None:
+            with suppress(OSError):  # who is to have the name says that it is taken
+                self._aside = set_aside(self.listen.path, self._identity)
+
+    def step_back(self) -> None:
+        """Take the name again: the other does not come."""
+        if self._aside:
+            try:
+                put_back(self._aside, self.listen.path)
+                self._aside = ""
+            except OSError as error:
+                self._report("skipped", reason=because("file_left", detail=error.strerror))
+
     def drain(self) -> Deferred[Any] | None:
         """Let go of the address, after who has come to it already is let in, and answered.
 
@@ -214,14 +239,19 @@ class Listener:
         if self._is_handed_over:
             self.shut()  # the other takes what waits
             return self._close_when_answered()
-        may_wait = not self.is_managers and self._turn_away()
+        may_wait = not self.is_managers and has_turned_away(self.port.socket)
         self.empty()
-        return self._read_on(may_wait).addCallback(lambda _: self._leave())
+        if not may_wait:
+            return self._leave()
+        self._reading_on = ReadingOn(self.context.clock, lambda: self.is_empty)
+        least = ARRIVAL_SECONDS if self.is_followed else 0.0
+        done = self._reading_on.wait(least, self.context.limits.drain)
+        return done.addCallback(lambda _: self._leave())
 
     def hasten(self) -> None:
         """Wait for nobody more who is on the way to an address that is drained."""
-        if self._leaving is not None and self._leaving.running:
-            self._leaving.stop()
+        if self._reading_on is not None:
+            self._reading_on.hasten()
 
     def change(self, listen: Listen) -> Callable[[], None]:
         """Get ready for other terms of the same address; returns what has them hold.
@@ -272,35 +302,6 @@ class Listener:
         if sock is not None and not listen.address.is_datagram:
             sock.listen(listen.terms.backlog)
 
-    def _turn_away(self) -> bool:
-        """Have nobody new come; whether it is worth waiting for who is on the way."""
-        sock = self.port.socket
-        if sock.family == socket.AF_UNIX:
-            return True  # its file is gone, or another's
-        if turn_away(sock):
-            return True
-        if sock.type == socket.SOCK_STREAM:
-            sock.listen(0)
-        return False
-
-    def _read_on(self, may_wait: bool) -> Deferred[Any]:
-        """Fires when nothing waits any more, and who was on the way has come."""
-        least = ARRIVAL_SECONDS if self.is_followed else 0.0
-        if not may_wait or (not least and self.is_empty):
-            return succeed(None)
-        clock = self.context.clock
-        most, begun = self.context.limits.drain, clock.seconds()
-
-        def look() -> None:
-            waited = clock.seconds() - begun
-            if waited >= most or (waited >= least and self.is_empty):
-                leaving.stop()
-
-        self._leaving = leaving = LoopingCall(look)
-        leaving.clock = clock
-        done: Deferred[Any] = leaving.start(LOOK_SECONDS, now=False)
-        return done
-
     def _leave(self) -> Deferred[Any] | None:
         if self.port is None:  # closed meanwhile
             return None
@@ -342,7 +343,7 @@ class Listener:
         """Remove the socket file, if one was bound here; while it is listened on (`remove_own`)."""
         identity, self._identity = self._identity, None
         try:
-            remove_own(self.listen.path, identity)
+            remove_own(self._aside or self.listen.path, identity)
         except OSError as error:  # the user that was changed to may not write in the directory
             self._report("skipped", reason=because("file_left", detail=error.strerror))
 
