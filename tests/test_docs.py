@@ -19,6 +19,7 @@ from sockd.importer.attributes import CARRIED
 from sockd.listen.schemes import SCHEMES
 from sockd.listen.strings import Listen, expand
 from sockd.ops.metrics.table import METRICS as TOLD
+from sockd.ops.rates import NAMES as TOTALS
 from sockd.service import find
 from tests.processes import succeed
 from tests.transcripts import blocks, write_files
@@ -159,7 +160,7 @@ def known_options() -> set[str]:
     return (
         field_names(Limits)
         | field_names(DaemonSettings)
-        | {"kind", "listen", "enabled"}.union(*kinds)
+        | {"kind", "enabled", "listen"}.union(*kinds)
     )
 
 
@@ -172,10 +173,18 @@ def known_figures() -> set[str]:
     return {*METRICS, *TOLD, *exported, *reasons, *re.findall(r'"(\w+)":', schema)}
 
 
+def known_fields() -> set[str]:
+    """Every argument of the control socket, and every field of an answer."""
+    files = (SOURCE / "ops" / "control").rglob("*.py")
+    return {name for file in files for name in re.findall(r'"(\w+)"', file.read_text("utf-8"))}
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_a_page_names_only_options_that_exist(page: Path) -> None:
     # what the log names is compared with its own page by tests/test_events_page.py
     known = known_options() | set(code(EVENTS)) | known_names() | known_figures()
+    if page.name == "control.md":
+        known |= known_fields() | set(TOTALS)
     known |= CARRIED.keys()  # what xinetd's are called, where the page on moving in has them
     for name in code(page.read_text("utf-8")):
         if option := re.fullmatch(r"([a-z_]+) = .+|([a-z]+(?:_[a-z]+)+)", name):

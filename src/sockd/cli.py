@@ -24,12 +24,19 @@ import click
 
 from sockd import __version__
 from sockd.ops.cli import (
+    access,
+    bans,
+    chat,
     completion,
     doctor,
     importing,
+    log_level,
     metrics,
     reload,
+    sessions,
     status,
+    switches,
+    top,
     upgrade,
 )
 from sockd.ops.cli.asking import json_option
@@ -37,12 +44,19 @@ from sockd.ops.cli.loading import configuration_options, load_settings, read_set
 from sockd.ops.cli.printing import tell
 
 TOPICS = (
+    access,
+    bans,
+    chat,
     completion,
     doctor,
     importing,
+    log_level,
     metrics,
     reload,
+    sessions,
     status,
+    switches,
+    top,
     upgrade,
 )
 """The files of commands that are not here."""
@@ -79,6 +93,7 @@ def run(
     file: str | None,
     config: str | None,
     only: str | None,
+    interface: str | None,
     assignments: tuple[str, ...],
     reactor: str | None,
     log_format: str | None,
@@ -88,13 +103,13 @@ def run(
     spare()
     from sockd.run import run_foreground
 
-    settings = load_settings(file, config, only, assignments)
+    settings = load_settings(file, config, only, interface, assignments)
     if only_check:
         from sockd.ops.report import check_text
 
         tell(check_text(settings))
         return
-    again = partial(read_settings, file, config, only, assignments)
+    again = partial(read_settings, file, config, only, interface, assignments)
     sys.exit(run_foreground(settings, again, reactor, log_format or settings.daemon.log_format))
 
 
@@ -111,6 +126,7 @@ def check(
     file: str | None,
     config: str | None,
     only: str | None,
+    interface: str | None,
     assignments: tuple[str, ...],
     bind: bool,
     as_json: bool,
@@ -124,7 +140,7 @@ def check(
     from sockd.daemon.trial import try_binding
     from sockd.ops.report import check_json, check_text
 
-    settings = load_settings(file, config, only, assignments, as_json=as_json)
+    settings = load_settings(file, config, only, interface, assignments, as_json=as_json)
     if not as_json:
         tell(check_text(settings))
     failures = try_binding(settings) if bind else []
@@ -137,17 +153,22 @@ def check(
 
 @main.command()
 @click.argument("name", required=False, shell_complete=_names)
-def services(name: str | None) -> None:
+@json_option
+def services(name: str | None, as_json: bool) -> None:
     """List the kinds of service, or tell all about the one called NAME.
 
-    NAME may be a default instance too: then all about its kind is told.
+    NAME may be a default instance too: then all about its kind is told. Defaults in JSON are as
+    TOML has them.
     """
     from sockd.config.settings import default_instances
     from sockd.formats.nearest import near_miss
-    from sockd.ops.describe import describe, overview
+    from sockd.ops.describe import describe, describe_json, overview, overview_json
     from sockd.service import find
 
     found = find()
+    if name is None and as_json:
+        tell(f"{json.dumps(overview_json(found))}\n")
+        return
     if name is None:
         width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
         tell(overview(found, width))
@@ -157,6 +178,9 @@ def services(name: str | None) -> None:
     if kind is None:
         miss = near_miss(name, sorted({*found.kinds, *instances}), or_all=True)
         raise click.UsageError(f"there is no kind of service {name!r}{miss}")
+    if as_json:
+        tell(f"{json.dumps(describe_json(kind))}\n")
+        return
     if kind.name != name:
         tell(f"{name} is an instance of {kind.name}.\n\n")
     tell(describe(kind))
@@ -169,6 +193,7 @@ def config(
     file: str | None,
     config: str | None,
     only: str | None,
+    interface: str | None,
     assignments: tuple[str, ...],
     as_json: bool,
 ) -> None:
@@ -176,7 +201,7 @@ def config(
 
     Without FILE and options: the built-in configuration, annotated: the start of one of your own.
     """
-    if not (file or config or only or assignments or as_json):
+    if not (file or config or only or interface or assignments or as_json):
         from sockd.config.annotated import default_config
         from sockd.service import find
 
@@ -184,7 +209,7 @@ def config(
         return
     from sockd.config.effective import effective_json, effective_toml
 
-    settings = load_settings(file, config, only, assignments, as_json=as_json)
+    settings = load_settings(file, config, only, interface, assignments, as_json=as_json)
     if as_json:
         tell(f"{json.dumps(effective_json(settings))}\n")
     else:

@@ -90,23 +90,7 @@ class Daemon(Service):
             sockets += [one.sock for one in unclaimed if _shares_port(one.address, listen)]
             return [sock for sock in sockets if sock is not None]
 
-        aside: list[Listener] = []
-        try:
-            failures = _failures(steps, lambda step: step.prepare(handed_over, beside))
-            if not failures:
-                aside += [old for old in left if any(step.takes_name_of(old) for step in steps)]
-                for old in aside:
-                    old.step_aside()
-                failures = _failures(steps, Preparation.prepare_last)
-            failures = failures or _failures(steps, Preparation.commit)
-            if failures:
-                raise StartError("\n".join(failures))
-        except BaseException:
-            for step in steps:
-                step.undo()
-            for old in aside:
-                old.step_back()
-            raise
+        _get_ready(steps, left, handed_over, beside)
         for step in steps:
             for listener in step.listeners.values():
                 for old in in_the_way(listener.listen):
@@ -245,6 +229,11 @@ class Daemon(Service):
         """What runs, in the order of the configuration: settings and instance of each."""
         return tuple((instance.settings, instance) for instance in self._running.values())
 
+    @property
+    def draining(self) -> tuple[RunningInstance, ...]:
+        """What is no longer wanted, and has connections that have not ended yet."""
+        return tuple(self._draining)
+
     def _certificates(self) -> list[Certificate]:
         return [
             listener.certificate
@@ -282,6 +271,35 @@ def _shares_port(old: Address, listen: Listen) -> bool:
     if new.path or old.path:
         return new.path == old.path  # a file is a file, whatever comes there
     return new.is_taken_alone and (old.binding, old.port) == (new.binding, new.port)
+
+
+def _get_ready(
+    steps: Sequence[Preparation],
+    left: Sequence[Listener],
+    handed_over: Mapping[Identity, socket.socket],
+    beside: Callable[[Listen], Sequence[socket.socket]],
+) -> None:
+    """Have every step ready to be switched to, or all as it was. Raises StartError.
+
+    `left` are the listeners that go and hand nothing over.
+    """
+    aside: list[Listener] = []
+    try:
+        failures = _failures(steps, lambda step: step.prepare(handed_over, beside))
+        if not failures:
+            aside += [old for old in left if any(step.takes_name_of(old) for step in steps)]
+            for old in aside:
+                old.step_aside()
+            failures = _failures(steps, Preparation.prepare_last)
+        failures = failures or _failures(steps, Preparation.commit)
+        if failures:
+            raise StartError("\n".join(failures))
+    except BaseException:
+        for step in steps:
+            step.undo()
+        for old in aside:
+            old.step_back()
+        raise
 
 
 def _failures(steps: Sequence[Preparation], take: Callable[[Preparation], object]) -> list[str]:

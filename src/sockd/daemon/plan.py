@@ -88,6 +88,8 @@ class Plan:
     """Settings that only a restart changes, as `sockd.log_format`: they stay as they were."""
     disabled: tuple[InstanceSettings, ...] = ()
     """Instances that the configuration has, and that are not to run."""
+    files: tuple[str, ...] = ()
+    """The files that the new configuration was read from."""
 
     def steps(self, *steps: Step) -> tuple[InstancePlan, ...]:
         """The instances that these steps are taken with."""
@@ -101,6 +103,7 @@ class Plan:
             self.daemon,
             tuple(instance for instance in after if instance),
             self.warnings,
+            self.files,
             disabled=self.disabled,
         )
 
@@ -123,8 +126,16 @@ def plan(old: Settings | None, new: Settings) -> Plan:
     drained += [_drained(had) for had in before.values()]
     every = (*instances, *drained)
     changed = tuple(field.name for field in _differing(old.daemon, daemon)) if old else ()
-    moves = _moves(every)
-    return Plan(daemon, new.warnings, every, moves, changed, tuple(restart), new.disabled)
+    return Plan(
+        daemon,
+        new.warnings,
+        every,
+        _moves(every),
+        changed,
+        tuple(restart),
+        new.disabled,
+        new.files,
+    )
 
 
 def identities(settings: InstanceSettings) -> dict[Identity, Listen]:

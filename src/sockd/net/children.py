@@ -166,6 +166,19 @@ class Children:
                 adopt_orphans(False)
 
 
+def bury_strangers() -> None:
+    """Reap the children that have ended and that nobody here has started.
+
+    Whoever waits for a child of its own has it in the daemon's session, or in Twisted's list.
+    """
+    here = os.getsid(0)
+    with suppress(OSError):  # no descriptor to read the list: there may be one the next time
+        for pid in _children():
+            if pid not in reapProcessHandlers and _session(pid) != here and has_ended(pid):
+                with suppress(ChildProcessError):
+                    os.waitpid(pid, os.WNOHANG)
+
+
 @cache
 def children_of(reactor: Any) -> Children:
     """Those of the process in which this reactor runs: one for all worlds, as there is one list."""

@@ -20,11 +20,14 @@ from sockd.daemon.keeping import Keeping
 from sockd.daemon.reload import Outcome, Reloader
 from sockd.ops.bans import BanKeeper
 from sockd.ops.control.listening import ControlListener
+from sockd.ops.first_process import undertaker
 from sockd.ops.lag import LagMeter
 from sockd.ops.log_start import apply
 from sockd.ops.logs import LogWriter
 from sockd.ops.manager import ServiceManager
 from sockd.ops.metrics.metrics import Metrics
+from sockd.ops.rates import RateMeter
+from sockd.ops.switches import Switches
 from sockd.ops.upgrade import Upgrade
 from sockd.options.state import state_directory
 
@@ -49,8 +52,11 @@ class Operations(Service):
         path = daemon.settings.daemon.bans.within(self._state)
         self.bans = BanKeeper(world.state.bans, path, world.reactor, world.wall)
         self.lag = LagMeter(daemon.world.reactor)
+        self.rates = RateMeter(daemon)
+        self.switches = Switches(daemon)
         self.metrics = Metrics(self)
         daemon.world.metrics = self.metrics
+        self._undertaker = undertaker(world.reactor)
         self._began = daemon.world.reactor.seconds()
 
     @property
@@ -71,6 +77,9 @@ class Operations(Service):
         self.bans.load()  # whoever reads and writes the file is who the process has become
         self.daemon.startService()
         self.lag.start()
+        self.rates.start()
+        if self._undertaker is not None:
+            self._undertaker.startService()
         signal.signal(signal.SIGHUP, self._hang_up)
         self.manager.begin()
 
@@ -80,6 +89,9 @@ class Operations(Service):
         # a handler, and not SIG_IGN, which programs that are started would inherit
         signal.signal(signal.SIGHUP, lambda *_: None)
         self.lag.stop()
+        self.rates.stop()
+        if self._undertaker is not None:
+            self._undertaker.stopService()
         self.control.close()
         self.manager.end(is_upgrade=self.upgrade.is_going)
         return gatherResults([self.daemon.stopService(), self.bans.stop()])

@@ -32,6 +32,7 @@ def doctor(
     file: str | None,
     config: str | None,
     only: str | None,
+    interface: str | None,
     assignments: tuple[str, ...],
     control: str | None,
     as_json: bool,
@@ -52,7 +53,7 @@ def doctor(
     daemon = None
     if not (file or config):
         daemon, file = _daemon(control)
-    settings = load_settings(file, config, only, assignments, as_json=as_json)
+    settings = load_settings(file, config, only, interface, assignments, as_json=as_json)
     if daemon is None:
         its_own = settings.daemon.control
         daemon, _ = _daemon(control or (its_own if its_own.startswith("/") else None))

@@ -22,6 +22,12 @@ _OPTIONS = (
     click.option("-c", "--config", type=_path, metavar="FILE", help="The same as FILE alone."),
     click.option("--only", metavar="NAME,...", help="Run only these instances."),
     click.option(
+        "--interface",
+        metavar="ADDRESS",
+        help="Have the built-in configuration listen at this address, or '*' for all, and not on "
+        "loopback; whoever reaches this host may come then.",
+    ),
+    click.option(
         "--set",
         "assignments",
         multiple=True,
@@ -32,7 +38,7 @@ _OPTIONS = (
 
 
 def configuration_options(function: FunctionT) -> FunctionT:
-    """FILE, --config, --only and --set."""
+    """FILE, --config, --only, --interface and --set."""
     for option in reversed(_OPTIONS):
         function = option(function)
     return function
@@ -42,6 +48,7 @@ def load_settings(
     file: str | None,
     config: str | None,
     only: str | None,
+    interface: str | None,
     assignments: tuple[str, ...],
     *,
     as_json: bool = False,
@@ -49,22 +56,30 @@ def load_settings(
     """Read the configuration; where that has a mistake it is told, and this process ends."""
     if file and config:
         raise click.UsageError("FILE and --config FILE are the same: give one of them")
+    if interface is not None and (file or config):
+        raise click.UsageError(
+            "--interface is for the built-in configuration: a FILE says it itself"
+        )
     from sockd.config.document import ConfigError
 
     try:
-        return read_settings(file, config, only, assignments)
+        return read_settings(file, config, only, interface, assignments)
     except ConfigError as error:
         _give_up(error, as_json)
 
 
 def read_settings(
-    file: str | None, config: str | None, only: str | None, assignments: tuple[str, ...]
+    file: str | None,
+    config: str | None,
+    only: str | None,
+    interface: str | None,
+    assignments: tuple[str, ...],
 ) -> Settings:
     """Read the configuration; a reload does it again. Raises ConfigError."""
     from sockd.config.load import load, names_of
     from sockd.service import find
 
-    return load(file or config, names_of(only), assignments, find())
+    return load(file or config, names_of(only), assignments, find(), interface)
 
 
 def _give_up(error: ConfigError, as_json: bool) -> NoReturn:
