@@ -186,6 +186,9 @@ def addresses(settings: Settings, facts: Facts) -> Findings:
 
 
 def _held(instance: InstanceSettings, listen: Listen, holder: Holder) -> Finding:
+    if holder.pid is None:
+        text = f"{instance.name}: {listen.text} is held by a process of another user"
+        return Finding(Level.WARN, "addresses", text, "root is told whose; it may be the daemon")
     advice = f"end it, or choose another address: process {holder.pid}"
     if holder.name in SUPER_SERVERS:
         advice = f"systemctl disable --now {holder.name}; `sockd import` carries its services over"
