@@ -29,14 +29,17 @@ ONCE = $(filter-out tests/client/test_doors.py tests/client/test_calling.py, \
   $(addprefix tests/,access/test_bans.py access/test_buckets.py access/test_prefixes.py \
   access/test_refusals.py access/test_verdict.py benchmarks chat client/chat client/commands \
   client/measure client/outputs config external formats listen/test_fields.py \
-  listen/test_strings.py net/test_queues.py ops/control/test_arguments.py \
-  ops/control/test_frames.py ops/control/test_talking.py ops/manual \
-  ops/metrics/test_monitoring.py ops/test_ban_file.py ops/test_bans.py ops/test_lag.py \
-  ops/test_log_journal.py \
-  ops/test_log_rates.py ops/test_log_rotation.py options reactor/test_differential.py \
-  reactor/test_foundations.py reactor/test_twisted.py reactor/test_uv.py \
-  real/test_old_chat_servers.py test_clients_page.py test_container.py test_docs.py test_events_page.py \
-  test_operations.py test_packaging.py test_plugins.py test_startup.py test_style.py travesty)
+  listen/test_kept_names.py listen/test_strings.py net/test_queues.py ops/cli/test_bans.py \
+  ops/cli/test_figures.py ops/cli/test_shown.py ops/control/test_any_arguments.py \
+  ops/control/test_arguments.py ops/control/test_frames.py ops/control/test_page.py \
+  ops/control/test_talking.py ops/manual ops/metrics/test_monitoring.py ops/test_ban_file.py \
+  ops/test_bans.py ops/test_lag.py ops/test_log_journal.py ops/test_log_rates.py \
+  ops/test_log_rotation.py ops/test_manager.py ops/test_notify.py ops/test_store.py \
+  ops/test_upgrade.py options reactor/test_differential.py reactor/test_foundations.py \
+  reactor/test_twisted.py reactor/test_uv.py real/test_old_chat_servers.py \
+  real/test_socket_activation.py test_clients_page.py test_container.py test_docs.py \
+  test_events_page.py test_operations.py test_packaging.py test_plugins.py test_startup.py \
+  test_style.py travesty)
 REACTORS = uvloop epoll asyncio
 # What stands on private parts of Twisted. The newest Twisted and uvloop are those of the lock, which
 # `make lock ARGS=--upgrade` moves on.

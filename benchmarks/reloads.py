@@ -195,7 +195,7 @@ def measure(rounds: int, connections: int, reactor: str | None = None) -> Result
     """Reload so often while so many connections are made. Raises Failed, ControlError."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="sockd-")))
-        places = Places(folder, _free_port())
+        places = Places(folder, free_port())
         places.write(0)
         command = [sys.executable, "-m", "sockd.cli", "run", "-c", str(folder / "sockd.toml")]
         command += ["--log-format", "json", *(["--reactor", reactor] if reactor else [])]
@@ -226,7 +226,8 @@ def _reload(client: ControlClient, is_good: bool) -> float:
     return float(answer["seconds"])
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port that nobody has, for TCP and for UDP."""
     while True:
         port = random.choice(PORTS)
         try:

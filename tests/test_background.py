@@ -95,7 +95,7 @@ def test_a_hang_up_does_not_end_it(config: str, runtime: Path) -> None:
         for _ in range(3):
             daemon.process.send_signal(signal.SIGHUP)
             serves(daemon, runtime)
-        daemon.wait_for("certificates: nothing that listens has one")
+        daemon.wait_for("the configuration holds, after")
         assert daemon.stop() == STOPPED
 
 

@@ -170,6 +170,7 @@ def test_check_as_json_is_one_object_of_what_was_read_and_found(tmp_path: Path) 
         "ok": True,
         "files": [str(file)],
         "instances": [{"name": "said", "kind": "said", "listen": [listen]}],
+        "disabled": [],
         "mistakes": [],
         "failures": [],
     }

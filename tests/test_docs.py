@@ -15,9 +15,11 @@ from sockd.client.metrics import METRICS
 from sockd.client.outputs.prometheus import exported_name
 from sockd.config.load import load
 from sockd.config.settings import DaemonSettings, default_instances, field_names
+from sockd.importer.attributes import CARRIED
 from sockd.listen.schemes import SCHEMES
 from sockd.listen.strings import Listen, expand
 from sockd.ops.metrics.table import METRICS as TOLD
+from sockd.ops.rates import NAMES as TOTALS
 from sockd.service import find
 from tests.processes import succeed
 from tests.transcripts import blocks, write_files
@@ -155,7 +157,11 @@ def known_names() -> set[str]:
 def known_options() -> set[str]:
     """Every key that a configuration can have."""
     kinds = [field_names(kind.options) for kind in FOUND.kinds.values()]
-    return field_names(Limits) | field_names(DaemonSettings) | {"kind", "listen"}.union(*kinds)
+    return (
+        field_names(Limits)
+        | field_names(DaemonSettings)
+        | {"kind", "enabled", "listen"}.union(*kinds)
+    )
 
 
 def known_figures() -> set[str]:
@@ -167,10 +173,19 @@ def known_figures() -> set[str]:
     return {*METRICS, *TOLD, *exported, *reasons, *re.findall(r'"(\w+)":', schema)}
 
 
+def known_fields() -> set[str]:
+    """Every argument of the control socket, and every field of an answer."""
+    files = (SOURCE / "ops" / "control").rglob("*.py")
+    return {name for file in files for name in re.findall(r'"(\w+)"', file.read_text("utf-8"))}
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_a_page_names_only_options_that_exist(page: Path) -> None:
     # what the log names is compared with its own page by tests/test_events_page.py
     known = known_options() | set(code(EVENTS)) | known_names() | known_figures()
+    if page.name == "control.md":
+        known |= known_fields() | set(TOTALS)
+    known |= CARRIED.keys()  # what xinetd's are called, where the page on moving in has them
     for name in code(page.read_text("utf-8")):
         if option := re.fullmatch(r"([a-z_]+) = .+|([a-z]+(?:_[a-z]+)+)", name):
             # a door has any role that its kind gives it

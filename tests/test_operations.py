@@ -57,6 +57,7 @@ def test_every_step_is_there_and_has_commands_or_a_table() -> None:
         "Install",
         "A first configuration",
         "The unit",
+        "Who is there",
         "A change",
         "A certificate, and the next one",
         "What to graph",
@@ -79,13 +80,20 @@ def test_the_unit_starts_it_and_it_answers(said: dict[str, str]) -> None:
     assert "Hello localhost" in said["The unit"]
 
 
+def test_a_ban_is_seen_by_who_asks_for_access(said: dict[str, str]) -> None:
+    asked = said["Who is there"]
+    assert asked.count("no: 1\n") == 1
+    assert "knocks all night" in asked
+
+
 def test_a_change_holds_and_a_mistake_changes_nothing_and_says_what_it_is(
     said: dict[str, str],
 ) -> None:
     change = said["A change"]
     assert "max_connections_per_source = 10 " in change
     assert "as it was: 1\n" in change
-    assert "did you mean 'idle_timeout'?" in change
+    # the reload says it, and so does the status
+    assert change.count("did you mean 'idle_timeout'?") == 2
 
 
 def test_a_certificate_is_used_and_so_is_the_next_one(said: dict[str, str]) -> None:

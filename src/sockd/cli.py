@@ -24,12 +24,19 @@ import click
 
 from sockd import __version__
 from sockd.ops.cli import (
+    access,
+    bans,
+    chat,
     completion,
     doctor,
     importing,
+    log_level,
     metrics,
     reload,
+    sessions,
     status,
+    switches,
+    top,
     upgrade,
 )
 from sockd.ops.cli.asking import json_option
@@ -37,12 +44,19 @@ from sockd.ops.cli.loading import configuration_options, load_settings, read_set
 from sockd.ops.cli.printing import tell
 
 TOPICS = (
+    access,
+    bans,
+    chat,
     completion,
     doctor,
     importing,
+    log_level,
     metrics,
     reload,
+    sessions,
     status,
+    switches,
+    top,
     upgrade,
 )
 """The files of commands that are not here."""
@@ -139,17 +153,22 @@ def check(
 
 @main.command()
 @click.argument("name", required=False, shell_complete=_names)
-def services(name: str | None) -> None:
+@json_option
+def services(name: str | None, as_json: bool) -> None:
     """List the kinds of service, or tell all about the one called NAME.
 
-    NAME may be a default instance too: then all about its kind is told.
+    NAME may be a default instance too: then all about its kind is told. Defaults in JSON are as
+    TOML has them.
     """
     from sockd.config.settings import default_instances
     from sockd.formats.nearest import near_miss
-    from sockd.ops.describe import describe, overview
+    from sockd.ops.describe import describe, describe_json, overview, overview_json
     from sockd.service import find
 
     found = find()
+    if name is None and as_json:
+        tell(f"{json.dumps(overview_json(found))}\n")
+        return
     if name is None:
         width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
         tell(overview(found, width))
@@ -159,6 +178,9 @@ def services(name: str | None) -> None:
     if kind is None:
         miss = near_miss(name, sorted({*found.kinds, *instances}), or_all=True)
         raise click.UsageError(f"there is no kind of service {name!r}{miss}")
+    if as_json:
+        tell(f"{json.dumps(describe_json(kind))}\n")
+        return
     if kind.name != name:
         tell(f"{name} is an instance of {kind.name}.\n\n")
     tell(describe(kind))

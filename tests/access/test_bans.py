@@ -86,7 +86,7 @@ def test_who_takes_back_what_is_not_banned_is_told_what_bans_it() -> None:
     with pytest.raises(NotBanned) as told:
         bans.remove(parse_prefix("192.0.2.7"))
     assert str(told.value) == (
-        "192.0.2.7 is not banned; 192.0.2.0/24, 192.0.0.0/16 is, which has it"
+        "192.0.2.7 is not banned; it is in 192.0.2.0/24, 192.0.0.0/16, which is"
     )
     with pytest.raises(NotBanned, match=r"^192\.0\.0\.0/15 is not banned$"):
         bans.remove(parse_prefix("192.0.0.0/15"))
@@ -117,6 +117,11 @@ def test_what_a_ban_is_for_is_one_line_of_a_table() -> None:
     assert make_ban("::1", 0.0, note="x" * MAX_NOTE).note
     with pytest.raises(ValueError, match="200 characters, not 201"):
         make_ban("::1", 0.0, note="x" * (MAX_NOTE + 1))
+
+
+def test_what_cannot_be_written_is_no_note() -> None:
+    with pytest.raises(ValueError, match="what a ban is for is no text: "):
+        make_ban("::1", 0.0, note="\ud800")
 
 
 def test_there_are_so_many_bans_and_not_one_more() -> None:

@@ -69,6 +69,9 @@ class Looked:
     entrance = ENTRANCE
     traffic = Traffic()
 
+    def idle(self, now: float) -> float:
+        return now - self.since
+
     def sweep(self, now: float) -> None:
         self.times += 1
 

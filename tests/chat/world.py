@@ -14,6 +14,7 @@ from typing import Any
 from attrs import define, field, frozen
 
 from sockd.access.bans import Bans, make_ban
+from sockd.access.prefixes import matches
 from sockd.chat.desk import Desk
 from sockd.chat.effects import (
     Arrived,
@@ -110,7 +111,8 @@ class World:
     def ban(self, prefix: str) -> None:
         """Nobody comes from there, and who is there goes."""
         self.bans.add(self.now, made := make_ban(prefix, self.now, scope="chat"))
-        self.carry_out(self.moderation.expel(made.prefix, self.moment))
+        there = self.moderation.those(lambda host: matches((made.prefix,), host))
+        self.carry_out(self.moderation.expel(there, self.moment))
 
     @property
     def moment(self) -> Moment:

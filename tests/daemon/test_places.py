@@ -15,7 +15,8 @@ from twisted.internet.defer import Deferred
 
 from sockd.daemon.daemon import Daemon, StartError
 from sockd.net.context import Context
-from sockd.net.listener import ARRIVAL_SECONDS, LOOK_SECONDS, Listener
+from sockd.net.leaving import ARRIVAL_SECONDS, LOOK_SECONDS
+from sockd.net.listener import Listener
 from sockd.options.option import option
 from tests.daemon.running import (
     LOOPBACK,

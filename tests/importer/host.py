@@ -21,7 +21,8 @@ def lookups(**changes: Any) -> Lookups:
         "port": lambda name, protocol: PORTS.get(name),
         "addresses": lambda name: ADDRESSES.get(name, ()),
         "program_mistake": lambda path: "no program" if "missing" in path else "",
-        "group": lambda user: None if user in ("nemo", "") else user,
+        "has_user": lambda user: user not in ("nemo", ""),
+        "has_group": lambda group: group != "no-such",
     }
     return Lookups(**{**known, **changes})
 
@@ -68,6 +69,11 @@ def lost(imported: Imported) -> list[str]:
 def changed(imported: Imported) -> list[str]:
     """What is not quite the same."""
     return [note.text for _, note in imported.all_notes if not note.is_lost]
+
+
+def of_all(imported: Imported) -> dict[str, Any]:
+    """The values of all tables that stand there as such, by name."""
+    return {table.name: table.values for table in imported.tables if table.is_possible}
 
 
 def printed(imported: Imported) -> dict[str, Any]:

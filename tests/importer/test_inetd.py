@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sockd.importer.tables import UNBOUND
-from tests.importer.host import changed, lost, of_inetd, only, printed
+from tests.importer.host import changed, lost, of_all, of_inetd, only, printed
 
 PROGRAM = "finger stream tcp nowait nobody /usr/bin/prog prog -w"
 
@@ -143,23 +143,32 @@ def test_what_a_program_is_told_of_itself_is_named() -> None:
     ("user", "why"),
     [
         ("nobody.nobody", ""),
-        ("nobody:tty", "group tty: the program has nobody's own, nobody"),
-        ("nemo", "there is no user nemo on this host: it is switched off"),
+        ("nobody:tty", ""),
+        (
+            "nobody:no-such",
+            "there is no group no-such on this host: it is commented out",
+        ),
+        ("nemo", "there is no user nemo on this host: it is commented out"),
     ],
 )
 def test_a_user_and_a_group_are_looked_at(user: str, why: str) -> None:
     imported = of_inetd(PROGRAM.replace("nobody", user))
     assert lost(imported) == ([why] if why else [])
-    values = only(imported)
-    assert values["user"] == user[:6].rstrip(".:")
-    assert values.get("enabled", True) == ("switched" not in why)
+    assert only(imported)["user"] == user[:6].rstrip(".:")
+    assert only(imported).get("group") == (user[7:] or None)
+    assert bool(printed(imported).get("service")) == ("commented" not in why)
 
 
-def test_without_its_program_a_service_is_off_and_only_told_of_where_it_was_on() -> None:
-    line = PROGRAM.replace("/usr/bin/prog", "/usr/bin/missing")
-    assert lost(of_inetd(line)) == ["no program: it is switched off"]
-    assert only(of_inetd(line))["enabled"] is False
+def test_without_its_program_a_service_is_a_comment_and_only_lost_where_it_was_on() -> None:
+    line = PROGRAM.replace("/usr/bin/prog prog", "/usr/bin/missing missing")
+    assert lost(of_inetd(line)) == ["no program: it is commented out"]
     assert lost(of_inetd(f"#{line}")) == []
+    assert changed(of_inetd(f"#{line}")) == ["no program: it is commented out"]
+    for imported in (of_inetd(line), of_inetd(f"#{line}")):
+        assert "service" not in printed(imported)
+    # and takes no address from others
+    [_, second] = of_inetd(line, PROGRAM).tables
+    assert second.values.get("enabled", True)
 
 
 def test_buffers_of_datagrams_are_carried_over_and_others_named() -> None:
@@ -183,4 +192,4 @@ LINES = st.lists(
 def test_whatever_stands_there_the_text_is_toml_with_one_table_for_each(lines: list[str]) -> None:
     imported = of_inetd(*lines)
     read = printed(imported)
-    assert read.get("service", {}) == {table.name: table.values for table in imported.tables}
+    assert read.get("service", {}) == of_all(imported)

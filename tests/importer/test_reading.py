@@ -93,8 +93,12 @@ def test_this_host_knows_its_services_names_programs_and_users() -> None:
     assert host.addresses("\udcff" * 70) == ()
     assert host.program_mistake("/bin/sh") == ""
     assert "no program" in host.program_mistake("/no/such/program")
-    assert (host.group("root"), host.group("0"), host.group("no-such")) == ("root", "root", None)
-    assert host.group("9" * 30) is None
+    assert (host.has_user("root"), host.has_user("0"), host.has_user("no-such")) == (
+        True,
+        True,
+        False,
+    )
+    assert (host.has_group("tty"), host.has_group("no-such")) == (True, False)
 
 
 def test_rules_of_tcp_wrappers_are_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

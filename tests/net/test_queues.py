@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from pathlib import Path
 
 from sockd.net.queues import accept_queue, dropped
 
@@ -17,9 +18,23 @@ def test_connections_that_wait_are_counted_and_how_many_may() -> None:
             assert accept_queue(server) == (1, 7)
 
 
-def test_of_a_unix_socket_the_kernel_does_not_say_it() -> None:
-    with socket.socket(socket.AF_UNIX) as server:
-        assert accept_queue(server) is None
+def test_of_a_unix_socket_it_is_known_as_well(tmp_path: Path) -> None:
+    path = str(tmp_path / "socket")
+    with socket.socket(socket.AF_UNIX) as server, socket.socket(socket.AF_UNIX) as client:
+        server.bind(path)
+        server.listen(7)
+        assert accept_queue(server) == (0, 7)
+        client.connect(path)
+        assert accept_queue(server) == (1, 7)
+        server.accept()[0].close()
+        assert accept_queue(server) == (0, 7)
+
+
+def test_where_nothing_is_told_nothing_is_known() -> None:
+    for family in (socket.AF_UNIX, socket.AF_INET):
+        with socket.socket(family) as sock:
+            sock.close()
+            assert accept_queue(sock) is None
 
 
 def test_what_has_no_room_is_counted_at_once() -> None:

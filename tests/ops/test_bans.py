@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import sqlite3
 from pathlib import Path
 from typing import Any
@@ -213,3 +214,30 @@ def test_an_end_waits_until_what_was_asked_for_is_written(host: Host) -> None:
     host.loop.work()
     assert ended == [""]
     assert len(read(host.path)) == 2
+
+
+def test_a_daemon_that_gives_up_root_makes_the_file_and_its_directory_the_users(
+    tmp_path: Path,
+) -> None:
+    state = tmp_path / "state"
+    host = Host(state / "bans.sqlite3")
+    host.start().give(12_345, 12_345, str(state))
+    assert (state.stat().st_uid, state.stat().st_mode & 0o777) == (12_345, 0o755)
+    os.chown(state, 0, 0)
+    assert host.ban("192.0.2.7") == [""]
+    host.keeper.give(12_345, 12_345, str(state))
+    assert [one.stat().st_uid for one in (state, host.path)] == [12_345, 12_345]
+    host.keeper.give(54_321, 54_321, str(state))  # it is not root's to give any more
+    assert [one.stat().st_uid for one in (state, host.path)] == [12_345, 12_345]
+
+
+def test_a_directory_that_is_not_for_this_alone_is_given_to_nobody(tmp_path: Path) -> None:
+    host = Host(tmp_path / "bans.sqlite3")
+    host.start()
+    host.ban("192.0.2.7")
+    host.keeper.give(12_345, 12_345, str(tmp_path / "state"))
+    assert (tmp_path.stat().st_uid, host.path.stat().st_uid) == (0, 12_345)
+    host.path.unlink()
+    host.path.symlink_to("/etc/hostname")
+    host.keeper.give(12_345, 12_345, str(tmp_path / "state"))
+    assert Path("/etc/hostname").stat().st_uid == 0

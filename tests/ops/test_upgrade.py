@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import socket
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -82,13 +83,6 @@ def test_the_process_stays_and_so_does_each_address(tmp_path: Path, port: int) -
         assert (daemon.runtime / "wrap.sock").is_socket()
 
 
-def test_it_says_what_runs_now(tmp_path: Path, port: int) -> None:
-    with Daemon(tmp_path, CONFIG.format(port=port)) as daemon:
-        code, said = ask(daemon.runtime)
-        assert code == 0
-        assert f" serves, process {daemon.pid}, after " in said
-
-
 def test_who_is_connected_is_let_go_as_at_a_stop_and_can_come_again(
     tmp_path: Path, port: int
 ) -> None:
@@ -96,7 +90,9 @@ def test_who_is_connected_is_let_go_as_at_a_stop_and_can_come_again(
         with daemon.connect("echo") as sock:
             sock.sendall(b"hi")
             assert sock.recv(2) == b"hi"
-            assert ask(daemon.runtime)[0] == 0
+            code, said = ask(daemon.runtime)
+            assert code == 0
+            assert f" serves, process {daemon.pid}, after " in said
             assert sock.recv(1) == b""
         serves(port, daemon.runtime)
 
@@ -259,6 +255,18 @@ def test_code_that_does_not_say_whether_it_starts_is_not_waited_for_for_ever(
     monkeypatch.setattr(upgrade, "CHECK_SECONDS", 0.1)
     script = ["/bin/sh", "-c", "exec sleep 1000"]
     assert "has not said within" in check(Restart(argv=script))
+
+
+def test_a_process_that_can_become_nothing_ends_and_says_so() -> None:
+    script = (
+        "from sockd.ops.restart import Restart; from sockd.ops.upgrade import become; "
+        "become(Restart(argv=['/nowhere/python']), [])"
+    )
+    done = run(sys.executable, "-c", script)
+    assert (done.returncode, done.stderr) == (
+        1,
+        "sockd: /nowhere/python: No such file or directory\n",
+    )
 
 
 def test_what_is_handed_over_lies_beyond_the_places_that_it_comes_to() -> None:

@@ -64,6 +64,16 @@ async def test_all_bytes_go_both_ways_and_are_counted_at_the_end(log: LogRecorde
 
 
 @pytest_twisted.ensureDeferred
+async def test_while_it_goes_on_its_bytes_are_counted_too() -> None:
+    async with running("cat", **WITH_SOCKET) as (instance, wire):
+        wire.send(b"hello")
+        assert await deferToThread(wire.receive, 5) == b"hello"
+        session = await session_of(instance)
+        session.sweep(session.context.clock.seconds())
+        assert (session.bytes_in, session.bytes_out) == (5, 5)
+
+
+@pytest_twisted.ensureDeferred
 async def test_over_a_unix_socket_it_is_the_same(tmp_path: Path) -> None:
     listen = f"unix:{tmp_path / 'exec.sock'}"
     async with serve("exec", listen, command=["cat"], **WITH_SOCKET) as instance:

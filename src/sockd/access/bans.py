@@ -66,6 +66,8 @@ def make_ban(
         raise ValueError(f"{prefix} is everybody: disable the service")
     if not seconds >= SHORTEST:
         raise ValueError(f"a ban lasts {SHORTEST:g} s at least, not {seconds:g} s")
+    if not _is_text(note):
+        raise ValueError(f"what a ban is for is no text: {note!a:.100}")
     if len(note) > MAX_NOTE:
         raise ValueError(f"what a ban is for has at most {MAX_NOTE} characters, not {len(note)}")
     until = now + seconds if seconds <= LONGEST_DURATION else math.inf
@@ -103,7 +105,7 @@ class Bans:
         ban = self.every.get((scope, prefix))
         if ban is None:
             wider = [str(one) for one in self._around(prefix, scope)]
-            hint = f"; {', '.join(wider)} is, which has it" if wider else ""
+            hint = f"; it is in {', '.join(wider)}, which is" if wider else ""
             raise NotBanned(f"{_plain(prefix)} is not banned{hint}")
         self._strike(ban)
         self._look.cache_clear()
@@ -173,6 +175,15 @@ class Bans:
             for shift, bans in table.items()
             if shift > own and number >> shift in bans
         ]
+
+
+def _is_text(text: str) -> bool:
+    """Whether it can be written: half of a surrogate pair cannot."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _order(ban: Ban) -> tuple[str, int, int, int]:

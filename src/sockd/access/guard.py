@@ -61,6 +61,9 @@ class Session(Protocol):
     traffic: Traffic
     """Where it is counted."""
 
+    def idle(self, now: float) -> float:
+        """Seconds since a byte came or was sent, exact to a sweep."""
+
     def sweep(self, now: float) -> None:
         """Look whether the connection has been idle, slow or stuck for too long."""
 
@@ -212,11 +215,9 @@ class Guard:
 
     def host_refusal(self, host: str) -> Reason | None:
         """Why nobody may come from this address: a ban, or a rule; None if somebody may."""
-        return self._ban_of(host) or self._rule_against(host)
+        return (self._banned and self._ban_of(host)) or self._rule_against(host)
 
     def _ban_of(self, host: str) -> Reason | None:
-        if not self._banned:
-            return None
         ban = self.state.bans.find(host, self.clock.seconds())
         return None if ban is None else ban.reason
 
@@ -296,6 +297,10 @@ class Guard:
         """The connections that are open now."""
         return tuple(self._sessions)
 
+    def has(self, session: Session) -> bool:
+        """Whether this connection is open."""
+        return session in self._sessions
+
     def stop(self) -> None:
         """Sweep no more: the connections have ended."""
         if self._sweep_call is not None:
@@ -329,7 +334,9 @@ class Guard:
         # these come and go, so they are not remembered with the rest
         if port in self._own_ports and self.state.may_send_from(host, port):
             return unanswerable(host, port, self._own_ports)
-        return self._ban_of(host) or self._rule_against_source(host, port)
+        if self._banned and (reason := self._ban_of(host)) is not None:
+            return reason
+        return self._rule_against_source(host, port)
 
     def _look_at_source(self, host: str, port: int) -> Reason | None:
         return unanswerable(host, port, ()) or self._rule_against(host)

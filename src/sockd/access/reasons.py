@@ -67,6 +67,7 @@ SENTENCES = {
     "rejected": "error: {detail}",
     "service_error": "error in the service",
     "daemon_stops": "the daemon stops",
+    "killed": "ended by an administrator",
     "service_removed": "the service has been taken out",
     # a program that a connection ran
     "program_ended": "the program ended ({status})",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from functools import lru_cache
 
 from attrs import define
 
@@ -17,6 +18,8 @@ from sockd.access.reasons import Reason
 
 MOST_GROUPS = 1000
 """Of each of both kinds; the one whose latest refusal is longest ago makes room for a new one."""
+_HOSTS_KEPT = 4096
+"""Hosts whose source is remembered: they can be forged."""
 PROVEN = frozenset({"tcp", "tls", "unix"})
 """Transports by which a peer is who it seems to be: it has answered, or the kernel says it."""
 
@@ -38,7 +41,8 @@ class Group:
     @property
     def source(self) -> str:
         """An address, a network, or `user N`: what counts as one source where the limits do."""
-        peer, bits = self.peer, _bits(self.transport)
+        peer = self.peer
+        bits = CONNECTION_SOURCE_BITS if self.is_proven else DATAGRAM_SOURCE_BITS
         if not peer.host:
             return "a local process" if peer.uid is None else f"user {peer.uid}"
         return source_key(peer.host, *bits).removesuffix("/32")
@@ -71,8 +75,10 @@ class Refusals:
 
     def note(self, service: str, peer: Peer, reason: Reason, transport: str, now: float) -> None:
         """One more. `now` is in seconds of any clock."""
-        groups = self._proven if transport in PROVEN else self._unproven
-        key = (service, transport, reason.name, _number(peer, _bits(transport)))
+        is_proven = transport in PROVEN
+        groups = self._proven if is_proven else self._unproven
+        source = _number(peer.host, is_proven) if peer.host else peer.uid
+        key = (service, transport, reason.name, source)
         group = groups.get(key)
         if group is None:
             group = Group(service, transport, peer, reason, now, now)
@@ -92,15 +98,11 @@ class Refusals:
         return sorted(every, key=lambda group: group.last, reverse=True)
 
 
-def _number(peer: Peer, bits: tuple[int, int]) -> object:
+@lru_cache(_HOSTS_KEPT)
+def _number(host: str, is_proven: bool) -> tuple[int, int]:
     """A source as quickly as it can be had: floods come by here."""
-    if not peer.host:
-        return peer.uid
-    address = parse_address(peer.host)
+    address = parse_address(host)
+    ipv4, ipv6 = CONNECTION_SOURCE_BITS if is_proven else DATAGRAM_SOURCE_BITS
     if address.version == 4:
-        return 4, int(address) >> 32 - bits[0]
-    return 6, int(address) >> 128 - bits[1]
-
-
-def _bits(transport: str) -> tuple[int, int]:
-    return CONNECTION_SOURCE_BITS if transport in PROVEN else DATAGRAM_SOURCE_BITS
+        return 4, int(address) >> 32 - ipv4
+    return 6, int(address) >> 128 - ipv6

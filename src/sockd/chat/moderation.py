@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from attrs import frozen
 
 from sockd.access.bans import Bans
-from sockd.access.prefixes import Prefix, matches
 from sockd.access.reasons import Reason, because
 from sockd.chat.desk import Desk
 from sockd.chat.effects import Effect
@@ -107,16 +106,18 @@ class Moderation:
         told = words.encode()
         return self._remove(user, moment, told, because("sent_away", detail=words), told)
 
-    def expel(self, prefix: Prefix, moment: Moment) -> list[Effect]:
-        """Who is there from a prefix that was banned goes."""
-        there = [
-            user
-            for user in self._desk.rooms.users.values()
-            if user.place.host and matches((prefix,), user.place.host)
-        ]
+    def those(self, is_meant: Callable[[str], bool]) -> list[User]:
+        """The users whose address is meant; none of a Unix socket."""
+        users = self._desk.rooms.users.values()
+        return [user for user in users if user.place.host and is_meant(user.place.host)]
+
+    def expel(self, users: Iterable[User], moment: Moment) -> list[Effect]:
+        """Those of them who are still here go, because their address was banned."""
+        here = self._desk.rooms.users
         return [
             effect
-            for user in there
+            for user in users
+            if here.get(fold(user.nickname)) is user
             for effect in self._remove(user, moment, BANNED, because("banned"))
         ]
 

@@ -5,7 +5,7 @@ All doors of an instance lead here. It holds what a reload keeps: who is logged 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
@@ -19,7 +19,6 @@ from sockd import events
 from sockd.access.buckets import Buckets
 from sockd.access.entrance import Entrance
 from sockd.access.peer import Peer
-from sockd.access.prefixes import Prefix
 from sockd.access.reasons import because
 from sockd.chat import heartbeat, memory
 from sockd.chat.desk import Desk
@@ -170,9 +169,9 @@ class ChatServer:
         """Log a user off; see `Moderation.kick`."""
         self.carry_out(self.moderation.kick(nickname, self.moment, why))
 
-    def expel(self, prefix: Prefix) -> int:
-        """Who is there from a prefix that was banned goes. Returns how many did."""
-        effects = self.moderation.expel(prefix, self.moment)
+    def expel(self, users: Iterable[User]) -> int:
+        """Users whose address was banned go; see `Moderation.expel`. Returns how many did."""
+        effects = self.moderation.expel(users, self.moment)
         self.carry_out(effects)
         return sum(isinstance(effect, Gone) for effect in effects)
 

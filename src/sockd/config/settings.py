@@ -129,6 +129,8 @@ class InstanceSettings:
     options: Any
     sources: Mapping[str, Source] = field(default=Factory(dict), eq=False)
     """Where each value came from that is no default, by its key."""
+    enabled: bool = True
+    """Whether it is to run."""
 
 
 @frozen
@@ -145,6 +147,8 @@ class Settings:
     unavailable: tuple[str, ...] = field(default=(), eq=False)
     """Addresses of `required = false` that could not be had now, and why. A check warns of them; a
     start tells each when it has tried it."""
+    disabled: tuple[InstanceSettings, ...] = ()
+    """Those with `enabled = false`, checked as well, but for files and addresses."""
 
 
 def field_names(of: type) -> set[str]:

@@ -90,15 +90,22 @@ class Daemon(Service):
             sockets += [one.sock for one in unclaimed if _shares_port(one.address, listen)]
             return [sock for sock in sockets if sock is not None]
 
+        aside: list[Listener] = []
         try:
             failures = _failures(steps, lambda step: step.prepare(handed_over, beside))
-            failures = failures or _failures(steps, Preparation.prepare_last)
+            if not failures:
+                aside += [old for old in left if any(step.takes_name_of(old) for step in steps)]
+                for old in aside:
+                    old.step_aside()
+                failures = _failures(steps, Preparation.prepare_last)
             failures = failures or _failures(steps, Preparation.commit)
             if failures:
                 raise StartError("\n".join(failures))
         except BaseException:
             for step in steps:
                 step.undo()
+            for old in aside:
+                old.step_back()
             raise
         for step in steps:
             for listener in step.listeners.values():
@@ -238,6 +245,11 @@ class Daemon(Service):
         """What runs, in the order of the configuration: settings and instance of each."""
         return tuple((instance.settings, instance) for instance in self._running.values())
 
+    @property
+    def draining(self) -> tuple[RunningInstance, ...]:
+        """What is no longer wanted, and has connections that have not ended yet."""
+        return tuple(self._draining)
+
     def _certificates(self) -> list[Certificate]:
         return [
             listener.certificate
@@ -272,6 +284,8 @@ def _in_the_way(going: Iterable[Listener], listen: Listen) -> list[Listener]:
 def _shares_port(old: Address, listen: Listen) -> bool:
     """Whether an address that goes stands in the way of one that comes."""
     new = listen.address
+    if new.path or old.path:
+        return new.path == old.path  # a file is a file, whatever comes there
     return new.is_taken_alone and (old.binding, old.port) == (new.binding, new.port)
 
 

@@ -166,8 +166,9 @@ class Preparation:
             listener = make_listener(context, settings.kind, listen, settings.limits.required)
             self.listeners[identity] = listener
             near = beside(listen)
-            if near and listen.address.binding == "udp":
-                # as soon as it is bound it takes from a wildcard what comes to its address
+            if near and (listen.path or listen.address.binding == "udp"):
+                # as soon as it is bound it takes from a wildcard what comes to its address, or
+                # from another its name
                 self._last.append((listener, near))
                 continue
             try:
@@ -183,6 +184,11 @@ class Preparation:
                 errors.append(error)
         if errors:
             raise InstanceError(failures(errors))
+
+    def takes_name_of(self, old: Listener) -> bool:
+        """Whether an address of it has the socket file of another kind of socket that goes."""
+        path = old.listen.path
+        return bool(path) and any(new.listen.path == path for new, _ in self._last)
 
     def prepare_last(self) -> None:
         """Bind what would take from others what comes to them: now all else is there."""
@@ -204,7 +210,8 @@ class Preparation:
         return {
             identity: listen
             for identity, listen in stay.items()
-            if old[identity].bound_socket is None and (is_new or not old[identity].is_tried_again)
+            if (old[identity].bound_socket is None and (is_new or not old[identity].is_tried_again))
+            or old[identity].has_lost_file
         }
 
     def commit(self) -> None:

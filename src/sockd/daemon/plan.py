@@ -86,6 +86,10 @@ class Plan:
     """The names of the daemon's own settings that change."""
     restart: tuple[str, ...] = ()
     """Settings that only a restart changes, as `sockd.log_format`: they stay as they were."""
+    disabled: tuple[InstanceSettings, ...] = ()
+    """Instances that the configuration has, and that are not to run."""
+    files: tuple[str, ...] = ()
+    """The files that the new configuration was read from."""
 
     def steps(self, *steps: Step) -> tuple[InstancePlan, ...]:
         """The instances that these steps are taken with."""
@@ -96,7 +100,11 @@ class Plan:
         """What holds in the end."""
         after = (instance.after for instance in self.instances)
         return Settings(
-            self.daemon, tuple(instance for instance in after if instance), self.warnings
+            self.daemon,
+            tuple(instance for instance in after if instance),
+            self.warnings,
+            self.files,
+            disabled=self.disabled,
         )
 
 
@@ -118,7 +126,16 @@ def plan(old: Settings | None, new: Settings) -> Plan:
     drained += [_drained(had) for had in before.values()]
     every = (*instances, *drained)
     changed = tuple(field.name for field in _differing(old.daemon, daemon)) if old else ()
-    return Plan(daemon, new.warnings, every, _moves(every), changed, tuple(restart))
+    return Plan(
+        daemon,
+        new.warnings,
+        every,
+        _moves(every),
+        changed,
+        tuple(restart),
+        new.disabled,
+        new.files,
+    )
 
 
 def identities(settings: InstanceSettings) -> dict[Identity, Listen]:

@@ -42,8 +42,8 @@ class Lookups:
     """The addresses of a host's name; none where it has none."""
     program_mistake: Callable[[str], str]
     """What is wrong with the path of a program; empty where nothing is."""
-    group: Callable[[str], str | None]
-    """The name of a user's own group; None where there is no such user."""
+    has_user: Callable[[str], bool]
+    has_group: Callable[[str], bool]
     has_wrappers: bool = False
     """Whether TCP wrappers have rules, in /etc/hosts.allow or /etc/hosts.deny."""
 
@@ -72,6 +72,8 @@ class Entry:
     user: str = ""
     group: str = ""
     is_enabled: bool = True
+    is_possible: bool = True
+    """Whether this host has what it needs."""
     settings: dict[str, Any] = field(factory=dict)
     """What else its table is to have, by key."""
     notes: list[Note] = field(factory=list)

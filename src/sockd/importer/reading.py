@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import grp
-import pwd
 import socket
 import stat
 from collections.abc import Callable, Iterator, Sequence
@@ -15,6 +13,7 @@ from attrs import define, field
 from sockd.importer import blocks, inetd, xinetd
 from sockd.importer.entry import Found, Lookups, Note, Place
 from sockd.net.program import locate
+from sockd.options.user import Group, User
 
 MOST_BYTES = 1024 * 1024
 """Of a file: one of a megabyte is no configuration."""
@@ -115,7 +114,8 @@ def of_this_host() -> Lookups:
         port=_port,
         addresses=_addresses,
         program_mistake=partial(_mistake, locate),
-        group=_group,
+        has_user=partial(_is_known, User.parse),
+        has_group=partial(_is_known, Group.parse),
         has_wrappers=any(map(_has_rules, WRAPPERS)),
     )
 
@@ -143,12 +143,12 @@ def _mistake(find: Callable[[str], str], path: str) -> str:
     return ""
 
 
-def _group(user: str) -> str | None:
+def _is_known(parse: Callable[[str], int], name: str) -> bool:
     try:
-        known = pwd.getpwuid(int(user)) if user.isdecimal() else pwd.getpwnam(user)
-        return grp.getgrgid(known.pw_gid).gr_name
-    except (KeyError, ValueError, OverflowError):
-        return None
+        parse(name)
+    except ValueError:
+        return False
+    return True
 
 
 def _has_rules(path: str) -> bool:

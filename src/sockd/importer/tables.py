@@ -33,6 +33,8 @@ class Table:
     place: Place
     values: dict[str, Any]
     notes: Sequence[Note] = ()
+    is_possible: bool = True
+    """False: this host has not what it needs, and it stands there as a comment."""
 
 
 @frozen
@@ -76,14 +78,18 @@ def tables(found: Iterable[Found], reserved: Collection[str], lookups: Lookups) 
             kind = one.internal or "exec"
             taken = made.keys() | (reserved if kind != _plain(one.name) else set())
             name = _name(one, taken)
+            if not one.internal:
+                _look_at(one, lookups)
             _find_rival(one, name, taken_by)
-            values = _values(one, lookups)
-            made[name] = Table(name, one.place, values, tuple(one.notes))
+            values = _values(one)
+            made[name] = Table(name, one.place, values, tuple(one.notes), one.is_possible)
     return Imported(tuple(made.values()), tuple(lost), tuple(notes))
 
 
 def _find_rival(entry: Entry, name: str, taken_by: dict[str, str]) -> None:
     """The second of two at one address would be left out by inetd too."""
+    if not entry.is_possible:
+        return
     for listen in _listen(entry):
         owner = taken_by.get(listen)
         if entry.is_enabled and owner is not None:
@@ -108,33 +114,33 @@ def _name(entry: Entry, taken: Collection[str]) -> str:
     return name if name not in taken else next(one for one in numbers if one not in taken)
 
 
-def _values(entry: Entry, lookups: Lookups) -> dict[str, Any]:
-    values: dict[str, Any] = {"kind": entry.internal or "exec", "listen": list(_listen(entry))}
-    if not entry.internal:
-        values |= _program(entry, lookups)
-    values |= entry.settings
-    if not entry.is_enabled:
-        values = {"enabled": False, **values}
-    return values
-
-
-def _program(entry: Entry, lookups: Lookups) -> dict[str, Any]:
-    own = lookups.group(entry.user)
+def _look_at(entry: Entry, lookups: Lookups) -> None:
+    """Whether this host has its program and its user."""
     why = lookups.program_mistake(entry.program)
-    if own is None:
-        why = why or f"there is no user {entry.user or 'named'} on this host"
-    if why and entry.is_enabled:
-        entry.lose(f"{why}: it is switched off")
-        entry.is_enabled = False
-    if own is not None and entry.group and entry.group != own:
-        entry.lose(f"group {entry.group}: the program has {entry.user}'s own, {own}")
-    children = entry.settings.get("max_connections", MOST_CHILDREN)
+    if not why and not lookups.has_user(entry.user):
+        why = f"there is no user {entry.user or 'named'} on this host"
+    if not why and entry.group and not lookups.has_group(entry.group):
+        why = f"there is no group {entry.group} on this host"
+    if why:
+        (entry.lose if entry.is_enabled else entry.differ)(f"{why}: it is commented out")
+        entry.is_possible = False
+
+
+def _values(entry: Entry) -> dict[str, Any]:
+    off: dict[str, Any] = {} if entry.is_enabled else {"enabled": False}
+    where = {"kind": entry.internal or "exec", "listen": list(_listen(entry))}
+    own = {} if entry.internal else _program(entry)
+    return {**off, **where, **own, **entry.settings}
+
+
+def _program(entry: Entry) -> dict[str, Any]:
     return {
         "command": list(entry.command),
         "user": entry.user,
+        **({"group": entry.group} if entry.group else {}),
         "socket": True,
         "privileged": True,
-        "max_children": children,
+        "max_children": entry.settings.get("max_connections", MOST_CHILDREN),
         "descriptors": DESCRIPTORS,
         **UNBOUND,
     }

@@ -14,8 +14,9 @@ from sockd.importer.tables import DEFAULTS, Imported, Table
 WIDTH = 98
 _LIMITS = """\
 Neither inetd nor xinetd has these limits. Take a line away, and sockd's own holds; `sockd services
-exec` tells what it is. What is bounded anyway: who does not read what it was sent is cut off after
-a minute (write_timeout)."""
+exec` tells what it is. What is bounded anyway: a service has 1000 connections at once
+(max_connections), and who does not read what it was sent is cut off after a minute
+(write_timeout)."""
 _PROGRAMS = """\
 Programs run as they did: with the connection itself (socket), any time and memory, and as a user of
 their own with all that this user may do, setuid programs too (privileged). sockd has to stay root
@@ -52,7 +53,8 @@ def _parts(imported: Imported, sources: Sequence[str], has_wrappers: bool) -> It
 
 def _table(table: Table) -> str:
     above = [f"# {escape(str(table.place))}", *map(_note, table.notes)]
-    return "\n".join([*above, f"[service.{table.name}]", _lines(table.values)])
+    lines = [f"[service.{table.name}]", *_lines(table.values).splitlines()]
+    return "\n".join([*above, *(lines if table.is_possible else [f"#{one}" for one in lines])])
 
 
 def _note(note: Note, where: str = "") -> str:

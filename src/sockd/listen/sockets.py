@@ -192,7 +192,8 @@ def _bind_path(sock: socket.socket, listen: Listen) -> Identity:
     if parent == runtime_directory(os.environ, os.getuid()):
         make_runtime_directory(parent)
     try:
-        return bind_file(sock, listen.path, listen.terms.mode, listen.terms.backlog)
+        terms = listen.terms
+        return bind_file(sock, listen.path, terms.mode, terms.backlog, terms.owner)
     except SocketFileError as error:
         raise ListenError(listen, str(error)) from None
     except InUseError:

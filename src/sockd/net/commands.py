@@ -12,7 +12,7 @@ from sockd.listen.listen import Listen
 from sockd.net.program import NoProgram, Program, group_of, locate, missing_tools, unfit
 from sockd.options.option import OptionError, option
 from sockd.options.units import LARGEST_SIZE, Duration, Size, SizeLimit, Timeout
-from sockd.options.user import User
+from sockd.options.user import Group, User
 
 QUOTE = "quote"
 """What can be sent where the program is not there."""
@@ -55,6 +55,9 @@ class ExecOptions:
     user: User | None = option(
         None,
         "run as this user of the host (name or number): the daemon must stay root; empty: its own",
+    )
+    group: Group | None = option(
+        None, "run with this group of the host, and the others of its user; empty: the user's own"
     )
     privileged: bool = option(
         False,
@@ -115,6 +118,8 @@ def _mistakes(options: ExecOptions) -> Iterator[tuple[str, str]]:
         yield name, why
     for why in unfit((), options.environment):
         yield "environment", why
+    if options.group is not None and options.user is None:
+        yield "group", "a group needs a user: give both"
     if options.user is not None:
         if group_of(options.user) is None:
             yield "user", f"there is no user {options.user} on this host"
@@ -176,6 +181,12 @@ def program_of(path: str, options: ExecOptions) -> Program:
         file_bytes=options.file_size,
         processes=options.processes,
         uid=options.user,
-        gid=None if options.user is None else group_of(options.user),
+        gid=_gid(options),
         is_privileged=options.privileged,
     )
+
+
+def _gid(options: ExecOptions) -> int | None:
+    if options.user is None:
+        return None
+    return group_of(options.user) if options.group is None else options.group

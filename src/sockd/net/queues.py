@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import struct
 
@@ -14,17 +15,52 @@ _MEMINFO = struct.Struct("=9I")
 """SK_MEMINFO_VARS of linux/sock_diag.h; the last is how many datagrams were dropped."""
 
 
+# the kernel tells of Unix sockets by sock_diag(7): a message and its answer over netlink
+_HEADER = struct.Struct("=IHHII")
+"""`struct nlmsghdr`: length, type, flags, number, port."""
+_REQUEST = struct.Struct("=BBHIIIII")
+"""`struct unix_diag_req`: family, protocol, states, inode, what to show, and a cookie."""
+_TOLD = 16
+"""Bytes of `struct unix_diag_msg`, which is before the attributes."""
+_ATTRIBUTE = struct.Struct("=HH")
+_QUEUE = struct.Struct("=II")
+"""`struct unix_diag_rqlen`: of a socket that listens how many wait, and how many may."""
+_SOCK_DIAG_BY_FAMILY, _NLM_F_REQUEST, _NETLINK_SOCK_DIAG = 20, 1, 4
+_UDIAG_SHOW_RQLEN, _UNIX_DIAG_RQLEN, _TCP_LISTEN = 0x10, 4, 10
+_ANY = 0xFFFF_FFFF
+_ANSWER_BYTES = 4096
+
+
 def accept_queue(sock: socket.socket) -> tuple[int, int] | None:
     """Connections that wait to be accepted, and how many may wait; None where the kernel does not
-    say it: it does of TCP."""
-    if sock.family == socket.AF_UNIX:
-        return None
+    say it."""
     try:
+        if sock.family == socket.AF_UNIX:
+            return _unix_queue(os.fstat(sock.fileno()).st_ino)
         info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO.size)
-    except (OSError, AttributeError):
+    except (OSError, AttributeError, struct.error):
         return None
     *_, waiting, most = _TCP_INFO.unpack(info)
     return waiting, most
+
+
+def _unix_queue(inode: int) -> tuple[int, int] | None:
+    request = _REQUEST.pack(
+        socket.AF_UNIX, 0, 0, 1 << _TCP_LISTEN, inode, _UDIAG_SHOW_RQLEN, _ANY, _ANY
+    )
+    header = _HEADER.pack(_HEADER.size + len(request), _SOCK_DIAG_BY_FAMILY, _NLM_F_REQUEST, 0, 0)
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_SOCK_DIAG) as kernel:
+        kernel.send(header + request)
+        answer = kernel.recv(_ANSWER_BYTES, socket.MSG_DONTWAIT)  # it is there at once
+    length, kind, *_ = _HEADER.unpack_from(answer)
+    at = _HEADER.size + _TOLD
+    while kind == _SOCK_DIAG_BY_FAMILY and at + _ATTRIBUTE.size <= min(length, len(answer)):
+        size, name = _ATTRIBUTE.unpack_from(answer, at)
+        if name == _UNIX_DIAG_RQLEN:
+            waiting, most = _QUEUE.unpack_from(answer, at + _ATTRIBUTE.size)
+            return waiting, most
+        at += max(_ATTRIBUTE.size, (size + 3) & ~3)
+    return None
 
 
 def dropped(sock: socket.socket) -> int:

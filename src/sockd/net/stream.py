@@ -360,6 +360,10 @@ class Stream(Protocol):
             elif self.peer_finished or has_finished(sock):
                 ask_for_life(sock)
 
+    def idle(self, now: float) -> float:
+        """Seconds since a byte came or was sent, exact to a sweep."""
+        return 0.0 if self._times is None else self._times.idle(self, now)
+
     def timed_out(self, overdue: Overdue) -> None:
         """Its time is over, in one way or another."""
         if overdue.is_abrupt:

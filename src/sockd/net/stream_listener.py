@@ -91,9 +91,8 @@ class StreamListener(Listener):
             self.port.socket.shutdown(socket.SHUT_RDWR)
 
     def change(self, listen: Listen) -> Callable[[], None]:
-        files = listen.terms.tls_files
         certificate = self.certificate
-        if self.is_listening and files != self.listen.terms.tls_files:
+        if self.is_listening and listen.terms.tls != self.listen.terms.tls:
             certificate = self._load(listen)
         return partial(self._change, super().change(listen), certificate)
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from attrs import define, frozen
+from attrs import define, evolve, frozen
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
@@ -17,6 +19,7 @@ from twisted.protocols.tls import TLSMemoryBIOFactory
 from zope.interface import implementer
 
 from sockd.listen.terms import Terms
+from sockd.net.tls_offered import host_names, restrict
 from sockd.net.tls_wrapper import TLSProtocol
 from sockd.net.turns import Turns
 from sockd.options.files import read_file
@@ -42,7 +45,25 @@ def stamps(terms: Terms) -> Files:
 
 
 def load(terms: Terms) -> SSL.Context:
-    """The TLS context of an address's files. Raises ValueError that names the file at fault."""
+    """The TLS context of an address's files. Raises ValueError that names the file at fault.
+
+    Where there are several certificates, a client gets the one of the host that it asks for by name
+    (SNI), the first one if it asks for none that there is.
+    """
+    first, names = _load(terms)
+    contexts = dict.fromkeys(names, first)
+    for certificate, key in terms.further:
+        context, names = _load(evolve(terms, certificate=certificate, key=key))
+        if not names:
+            raise ValueError(f"{certificate}: it names no host that a client could ask for")
+        contexts = {**dict.fromkeys(names, context), **contexts}
+    if terms.further:
+        first.set_tlsext_servername_callback(partial(_choose, contexts))
+    return first
+
+
+def _load(terms: Terms) -> tuple[SSL.Context, list[str]]:
+    """The context of one certificate, and the names of hosts in it."""
     certificates = _read_certificates(terms.certificate)
     key = _read_key(terms.key)
     authorities = (
@@ -62,14 +83,24 @@ def load(terms: Terms) -> SSL.Context:
             requireCertificate=authorities is not None,
             caCerts=authorities,
         ).getContext()
-        context.set_min_proto_version(SSL.TLS1_2_VERSION)
         context.set_alpn_select_callback(_no_protocol)
         context.check_privatekey()
     except SSL.Error as error:
         raise ValueError(_refused(terms, error)) from None
     except (TypeError, ValueError):
         raise ValueError(f"{terms.key}: TLS has no use for a key of its kind") from None
-    return context
+    restrict(context, terms.versions, terms.ciphers)
+    return context, host_names(certificates[0])
+
+
+def _choose(contexts: Mapping[str, SSL.Context], connection: SSL.Connection) -> None:
+    """From OpenSSL, when a client has said which host it wants."""
+    name = (connection.get_servername() or b"").decode("ascii", "replace").lower().rstrip(".")
+    context = contexts.get(name) or contexts.get(f"*.{name.partition('.')[2]}")
+    if context is not None and context is not connection.get_context():
+        # what OpenSSL has taken of the first, such as who may come, is that one's to keep alive
+        connection.set_app_data(connection.get_context())
+        connection.set_context(context)
 
 
 def _no_protocol(_: SSL.Connection, offered: list[bytes]) -> Any:

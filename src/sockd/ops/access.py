@@ -28,6 +28,7 @@ def judged(settings: InstanceSettings, who: str, ban: Ban | None = None) -> dict
         "place": _place(settings, verdict),
         "others": list(verdict.others),
         "is_trusted": verdict.is_trusted,
+        "transports": list(dict.fromkeys(one.transport for one in settings.listen)),
     }
 
 

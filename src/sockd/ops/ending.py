@@ -1,4 +1,4 @@
-"""Connections that an administrator has ended."""
+"""Connections and users of a chat that an administrator has sent away."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from twisted.internet.task import deferLater
 
 from sockd.access.guard import Session
 from sockd.access.reasons import Reason
+from sockd.chat.server import ChatServer
 from sockd.daemon.daemon import Daemon
 
 AT_ONCE = 200
@@ -29,3 +30,14 @@ async def end_sessions(daemon: Daemon, why: Callable[[Session], Reason | None]) 
                     session.abort(reason)
                     ended += 1
     return ended
+
+
+async def expel_users(daemon: Daemon, chat: ChatServer, is_meant: Callable[[str], bool]) -> int:
+    """Log off those from addresses that are meant; how many there were."""
+    users = chat.moderation.those(is_meant)
+    gone = 0
+    for start in range(0, len(users), AT_ONCE):
+        if start:
+            await deferLater(daemon.world.reactor, 0)
+        gone += chat.expel(users[start : start + AT_ONCE])
+    return gone

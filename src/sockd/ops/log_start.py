@@ -12,11 +12,18 @@ from sockd.ops.log_journal import JOURNAL, is_journal
 from sockd.ops.log_lines import FORMATS
 from sockd.ops.log_rates import Rates
 from sockd.ops.logs import LogWriter
+from sockd.options.units import LARGEST_SIZE
 
 
 def open_file(path: str, settings: DaemonSettings) -> LogFile:
     """A log file that is moved away when it is as large as it may be. Raises OSError."""
-    return LogFile(path, settings.log_max_size, settings.log_keep)
+    return LogFile(path, *_bounds(settings))
+
+
+def _bounds(settings: DaemonSettings) -> tuple[int, int]:
+    """The size of a file, 0: any, and how many are kept."""
+    is_off = settings.log_max_size == LARGEST_SIZE
+    return 0 if is_off else settings.log_max_size, settings.log_keep
 
 
 def standard_output() -> tuple[Sink, bool]:
@@ -50,5 +57,5 @@ def apply(writer: LogWriter, settings: DaemonSettings) -> None:
     writer.rates.apply(settings.log_rate, settings.log_total_rate)
     file = writer.log_file
     if file is not None and isinstance(writer.file, Drain):
-        most, keep = settings.log_max_size, settings.log_keep
+        most, keep = _bounds(settings)
         writer.file.call(lambda: file.bound(most, keep))

@@ -17,14 +17,17 @@ from twisted.internet.defer import Deferred, gatherResults
 from sockd.config.settings import Settings
 from sockd.daemon.daemon import Daemon
 from sockd.daemon.keeping import Keeping
-from sockd.daemon.reload import Reloader
+from sockd.daemon.reload import Outcome, Reloader
 from sockd.ops.bans import BanKeeper
 from sockd.ops.control.listening import ControlListener
 from sockd.ops.first_process import undertaker
 from sockd.ops.lag import LagMeter
+from sockd.ops.log_start import apply
 from sockd.ops.logs import LogWriter
 from sockd.ops.manager import ServiceManager
 from sockd.ops.metrics.metrics import Metrics
+from sockd.ops.rates import RateMeter
+from sockd.ops.switches import Switches
 from sockd.ops.upgrade import Upgrade
 from sockd.options.state import state_directory
 
@@ -40,6 +43,7 @@ class Operations(Service):
         self.reloader = Reloader(daemon, load)
         self.writer = writer
         self.control = ControlListener(self)
+        self.reloader.on_end.append(self._set_log)
         self.reloader.parts.append(self.control)
         keeping = Keeping(daemon)
         self.manager = ServiceManager(daemon, self.reloader, keeping)
@@ -48,6 +52,8 @@ class Operations(Service):
         path = daemon.settings.daemon.bans.within(self._state)
         self.bans = BanKeeper(world.state.bans, path, world.reactor, world.wall)
         self.lag = LagMeter(daemon.world.reactor)
+        self.rates = RateMeter(daemon)
+        self.switches = Switches(daemon)
         self.metrics = Metrics(self)
         daemon.world.metrics = self.metrics
         self._undertaker = undertaker(world.reactor)
@@ -71,6 +77,7 @@ class Operations(Service):
         self.bans.load()  # whoever reads and writes the file is who the process has become
         self.daemon.startService()
         self.lag.start()
+        self.rates.start()
         if self._undertaker is not None:
             self._undertaker.startService()
         signal.signal(signal.SIGHUP, self._hang_up)
@@ -82,6 +89,7 @@ class Operations(Service):
         # a handler, and not SIG_IGN, which programs that are started would inherit
         signal.signal(signal.SIGHUP, lambda *_: None)
         self.lag.stop()
+        self.rates.stop()
         if self._undertaker is not None:
             self._undertaker.stopService()
         self.control.close()
@@ -93,6 +101,11 @@ class Operations(Service):
         self.daemon.hand_over(uid, gid)
         self.control.give(uid, gid)
         self.bans.give(uid, gid, self._state)
+
+    def _set_log(self, outcome: Outcome) -> None:
+        """Have the log as the settings are now."""
+        if outcome.ok and self.writer is not None:
+            apply(self.writer, self.daemon.settings.daemon)
 
     def _hang_up(self, *_: object) -> None:
         self.daemon.world.reactor.callFromThread(self.reloader.reload)

@@ -21,13 +21,21 @@ def _environment() -> dict[str, str]:
     return {**os.environ, "RUNTIME_DIRECTORY": runtime}
 
 
+def _folder() -> str:
+    """Where this process is; a folder that is no more is no place to come back to."""
+    try:
+        return os.getcwd()  # noqa: PTH109 - as text
+    except FileNotFoundError:
+        return "/"
+
+
 @define
 class Restart:
     """The command, and where and with what it runs: as it was at the start."""
 
     argv: Sequence[str] = Factory(lambda: (sys.executable, *sys.orig_argv[1:]))
     environment: Mapping[str, str] = field(factory=_environment)
-    folder: str = field(factory=os.getcwd)
+    folder: str = field(factory=_folder)
     refusal: Callable[[], str] = str
     """Why it cannot be started again; empty where nothing is known to be in the way."""
     prepare: Callable[[], object] = lambda: None

@@ -14,14 +14,13 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from twisted.internet.defer import Deferred, fail
 from twisted.internet.threads import deferToThreadPool
 from twisted.python.failure import Failure
 
 from sockd import events
-from sockd.access.reasons import because
 from sockd.daemon.daemon import Daemon
 from sockd.daemon.keeping import Keeping
 from sockd.listen.kept_names import PREFIX
@@ -37,6 +36,10 @@ CHECK_SECONDS = 60.0
 asked for the upgrade waits."""
 ANSWER_SECONDS = 0.1
 """Between the answer that it goes ahead and the end of all connections, that of who asked too."""
+MOMENT_SECONDS = 0.5
+"""How long those who have come already may take before the daemon begins to stop: most ask one
+question. Who comes meanwhile waits."""
+LOOK_SECONDS = 0.01
 SAID = 2000
 """Characters of what the new code says where it cannot start."""
 ENDING = (signal.SIGINT, signal.SIGTERM)
@@ -57,48 +60,62 @@ class Upgrade:
         self.restart = Restart()
         self.is_going = False
         """Whether this daemon ends for another one."""
-        self._is_checking = False
+        self._is_begun = False
 
     def begin(self) -> Deferred[None]:
         """Find out whether what is installed now can start; if so, all else follows by itself.
 
         Fails with UpgradeRefused, and then all is as it was.
         """
-        if self._is_checking or self.is_going:
+        if self._is_begun:
             return fail(UpgradeRefused("an upgrade is going on already"))
         if why := self.restart.refusal():
             return fail(UpgradeRefused(why))
-        self._is_checking = True
+        self._is_begun = True
         reactor = self._daemon.world.reactor
-        checked: Deferred[Any] = deferToThreadPool(
+        checked: Deferred[str] = deferToThreadPool(
             reactor, reactor.getThreadPool(), check, self.restart
         )
-        return checked.addBoth(self._checked)
+        return checked.addCallback(self._checked).addErrback(self._give_up)
 
-    def _checked(self, why: str | Failure) -> Failure | None:
-        self._is_checking = False
-        if isinstance(why, Failure):
-            return why
+    def _checked(self, why: str) -> None:
         if why or not self._daemon.running:
             raise UpgradeRefused(why or "the daemon is being stopped")
-        self.is_going = True
-        self._daemon.world.reactor.callLater(ANSWER_SECONDS, self._go)
-        return None
+        try:
+            given = to_hand_over(self._keeping.sockets())
+        except OSError as error:
+            raise UpgradeRefused(f"sockets cannot be handed over: {error.strerror}") from None
+        self._daemon.world.reactor.callLater(ANSWER_SECONDS, self._settle, given)
 
-    def _go(self) -> None:
+    def _give_up(self, failure: Failure) -> Failure:
+        self._is_begun = False
+        return failure
+
+    def _settle(self, given: Sequence[tuple[str, int]]) -> None:
+        """Let nobody in any more, and give those who are in a moment to be answered."""
+        events.emit("upgrading")
+        instances = [running for _, running in self._daemon.instances]
+        for listener in (one for running in instances for one in running.listeners):
+            if listener.port is not None:
+                listener.port.stopReading()
+        reactor = self._daemon.world.reactor
+        begun = reactor.seconds()
+
+        def look() -> None:
+            is_quiet = not any(running.guard.sessions for running in instances)
+            if is_quiet or reactor.seconds() - begun >= MOMENT_SECONDS:
+                self._end(given)
+            else:
+                reactor.callLater(LOOK_SECONDS, look)
+
+        look()
+
+    def _end(self, given: Sequence[tuple[str, int]]) -> None:
         if not self._daemon.running:
             return  # a signal was quicker
-        events.emit("upgrading")
-        sockets = self._keeping.sockets()
-        try:
-            given = to_hand_over(sockets)
-        except OSError as error:
-            self.is_going = False
-            reason = because("configuration", detail=f"no upgrade: {error.strerror}")
-            events.warn("warning", service="sockd", reason=reason)
-            return
+        self.is_going = True
         self._manager.upgrades()
-        self._keeping.leave(sockets)
+        self._keeping.leave([name for name, _ in given])
         reactor = self._daemon.world.reactor
         # after the log has been written
         reactor.addSystemEventTrigger("after", "shutdown", become, self.restart, given)
@@ -123,7 +140,18 @@ def to_hand_over(sockets: Mapping[str, socket.socket]) -> list[tuple[str, int]]:
 
 
 def become(restart: Restart, given: Sequence[tuple[str, int]]) -> NoReturn:
-    """Be what is installed now. Every other descriptor is closed by the kernel. Raises OSError."""
+    """Be what is installed now, or end: there is no way back, and a service manager knows one."""
+    try:
+        _become(restart, given)
+    except OSError as error:
+        with suppress(OSError, ValueError, AttributeError):
+            sys.__stderr__.write(f"sockd: {restart.argv[0]}: {error.strerror}\n")  # type: ignore[union-attr]
+            sys.__stderr__.flush()  # type: ignore[union-attr]
+    os._exit(1)
+
+
+def _become(restart: Restart, given: Sequence[tuple[str, int]]) -> NoReturn:
+    """Every descriptor that is not handed over is closed by the kernel. Raises OSError."""
     os.chdir(restart.folder)
     restart.prepare()
     for place, (_, number) in enumerate(given):

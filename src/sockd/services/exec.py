@@ -238,6 +238,11 @@ class ExecStream(Stream):
         else:
             self._end(because("input_timeout", **overdue.reason.values))
 
+    def _sweep(self, now: float) -> None:
+        if self._is_handed_over:  # for whoever looks at it
+            self.bytes_in, self.bytes_out = traffic(self._socket())
+        super()._sweep(now)
+
     def _begin_to_close(self, reason: Reason) -> None:
         self._take_back()
         super()._begin_to_close(reason)

@@ -174,3 +174,24 @@ def test_who_asks_when_there_are_too_many_is_told_so() -> None:
     again.ask("say", word="x")
     assert again.read()
     again.hang_up()
+
+
+def test_who_has_said_all_has_it_answered_to_the_end() -> None:
+    asking = Asking()
+    asking.ask("count", to=3)
+    asking.protocol.readConnectionLost()
+    assert not asking.transport.disconnecting
+    asking.loop.advance(0)
+    assert [told.what for told in asking.read()] == ["part", "part", "answer"]
+    assert asking.transport.disconnecting
+    asking.hang_up()
+
+
+def test_who_says_no_more_follows_no_more() -> None:
+    asking = Asking()
+    asking.ask("watch", follow=True)
+    FOLLOWERS.clear()
+    asking.protocol.readConnectionLost()
+    assert asking.transport.disconnecting
+    asking.hang_up()
+    assert ENDED.pop() is asking.protocol

@@ -15,6 +15,7 @@ from sockd.ops.doctor import host
 from sockd.ops.doctor.finding import Holder, Wanted
 from sockd.testing.certificate import make_certificate
 from tests.commands import config, runtime, sockd
+from tests.daemons import Daemon
 from tests.processes import running
 
 __all__ = ["runtime"]
@@ -120,8 +121,18 @@ def test_a_mistake_in_the_configuration_is_told_as_everywhere(tmp_path: Path) ->
     assert "service.echo.listen" in result.stderr
 
 
-def test_a_daemon_that_was_named_and_does_not_answer_is_told(tmp_path: Path) -> None:
-    file = config(tmp_path, '[service.echo]\nlisten = ["tcp:0:interface=127.0.0.1"]\n')
-    result = sockd("doctor", file, "--control", tmp_path / "none")
-    assert "none" in result.stderr
-    assert result.exit_code == 0
+def test_a_daemon_that_runs_is_looked_at_and_its_own_addresses_are_no_others(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "control"
+    text = f'[sockd]\ncontrol = "{path}"\n[service.echo]\nlisten = ["tcp:0:interface=127.0.0.1"]\n'
+    with Daemon(tmp_path, text) as daemon:
+        _, port = daemon.address("echo", "tcp")
+        file = config(tmp_path, text.replace("tcp:0", f"tcp:{port}"))
+        for more in ((file,), (file, "--control", path)):
+            result = sockd("doctor", *more)
+            assert result.exit_code == 0, result.output
+            assert f"the daemon (process {daemon.pid})" in result.stdout
+        result = sockd("doctor", file, "--control", tmp_path / "none")
+        assert f" (process {daemon.pid})" in result.stdout
+        assert result.exit_code == 1

@@ -50,6 +50,33 @@ def ask(
         give_up(error, as_json=as_json)
 
 
+def follow(
+    control: str | None,
+    command: str,
+    text: Callable[[Mapping[str, Any]], str],
+    /,
+    *,
+    as_json: bool = False,
+    **arguments: Any,
+) -> NoReturn:
+    """Print what goes on, an item a line, until ^C, which is no failure, or until the daemon ends.
+
+    `text` makes a line of an item for people; it escapes.
+    """
+    from sockd.ops.control.client import ControlClient
+    from sockd.ops.control.frames import ControlError
+
+    try:
+        with ControlClient(control) as client:
+            for item in client.follow(command, **arguments):
+                show(item, text, as_json=as_json)
+        raise ControlError("the daemon has ended")
+    except KeyboardInterrupt:
+        sys.exit(0)
+    except ControlError as error:
+        give_up(error, as_json=as_json)
+
+
 def give_up(error: ControlError, *, as_json: bool) -> NoReturn:
     """Say why there is no answer, and end."""
     if as_json:

@@ -37,8 +37,9 @@ def doctor(
     control: str | None,
     as_json: bool,
 ) -> None:
-    """Look what on this host is in the way of a configuration FILE (or the built-in one).
+    """Look what on this host is in the way of a configuration FILE.
 
+    Without FILE it is the one of the daemon that runs, or the built-in one.
     Whether twistd finds sockd; rights, descriptors, buffers, multicast; other processes and
     super-servers at our addresses; certificates that end. A daemon that runs is looked at, else a
     process as this one.
@@ -49,24 +50,30 @@ def doctor(
     from sockd.ops.doctor.finding import Level
     from sockd.ops.doctor.host import facts
 
+    daemon = None
+    if not (file or config):
+        daemon, file = _daemon(control)
     settings = load_settings(file, config, only, interface, assignments, as_json=as_json)
-    found = findings(settings, facts(_daemon(control)))
+    if daemon is None:
+        its_own = settings.daemon.control
+        daemon, _ = _daemon(control or (its_own if its_own.startswith("/") else None))
+    found = findings(settings, facts(daemon))
     tell(_json(found) if as_json else _text(found))
     sys.exit(any(finding.level is Level.BAD for finding in found))
 
 
-def _daemon(control: str | None) -> int | None:
-    """The process of the daemon that runs; None where none does."""
+def _daemon(control: str | None) -> tuple[int | None, str | None]:
+    """The process of the daemon that runs, and its configuration; None where there is none."""
     from sockd.ops.control.client import ControlClient
     from sockd.ops.control.frames import ControlError
 
     try:
         with ControlClient(control) as client:
-            return int(client.ask("status")["pid"])
-    except ControlError as error:
-        if control is not None:
-            click.echo(f"sockd: {readable(str(error))}", err=True)
-        return None
+            answer = client.ask("status")
+    except ControlError:
+        return None, None
+    files = answer.get("configuration", {}).get("files")
+    return answer["pid"], files[0] if files else None
 
 
 def _json(found: Sequence[Finding]) -> str:

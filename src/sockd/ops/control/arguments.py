@@ -12,6 +12,8 @@ from sockd.ops.control.frames import ControlError
 T = TypeVar("T")
 D = TypeVar("D")
 
+LARGEST = 2**63
+"""Of a whole number that is taken for a number: larger ones are no seconds and no bytes."""
 _WORDS: dict[type, str] = {
     str: "a text",
     int: "a whole number",
@@ -43,7 +45,7 @@ class Arguments:
             if not default:
                 raise ControlError(f"`{name}` is missing: {_WORDS[of]}", "usage")
             return default[0]
-        if of is float and type(value) is int:
+        if of is float and type(value) is int and abs(value) < LARGEST:
             return float(value)
         if type(value) is not of:
             raise ControlError(f"`{name}` is {_WORDS[of]}, not {value!r:.100}", "usage")

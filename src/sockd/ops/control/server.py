@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IPushProducer
+from twisted.internet.interfaces import IHalfCloseableProtocol, IPushProducer
 from twisted.internet.protocol import Factory, connectionDone
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
@@ -43,7 +43,7 @@ MOST_CONNECTIONS = 32
 _log = Logger(namespace="sockd")
 
 
-@implementer(IPushProducer)
+@implementer(IHalfCloseableProtocol, IPushProducer)
 class ControlProtocol(LineOnlyReceiver):
     """One who asks. Requests are answered in their order, the next after the one before."""
 
@@ -55,6 +55,7 @@ class ControlProtocol(LineOnlyReceiver):
     def __init__(self) -> None:
         self.peer = Peer("", 0)
         self._may_ask = False
+        self._has_finished = False
         self._is_busy = False
         self._waiting: deque[bytes] = deque()
         self._is_paused = False
@@ -83,6 +84,15 @@ class ControlProtocol(LineOnlyReceiver):
         end, self._end = self._end, None
         if end is not None:
             end()
+
+    def readConnectionLost(self) -> None:
+        """Twisted: it asks for nothing more. What it has asked for is answered."""
+        self._has_finished = True
+        if not self._is_busy:
+            self.end()
+
+    def writeConnectionLost(self) -> None:
+        """Twisted: our half is closed, by us."""
 
     def lineReceived(self, line: bytes) -> None:
         if not self._may_ask or self._end is not None:
@@ -115,7 +125,9 @@ class ControlProtocol(LineOnlyReceiver):
                 self.transport.write(line)
                 await self._has_room()
         self._is_busy = False
-        if self._may_ask:
+        if self._has_finished:
+            self.end()
+        elif self._may_ask:
             self.transport.resumeProducing()
 
     async def _line(self, line: bytes) -> bytes:

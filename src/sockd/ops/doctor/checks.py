@@ -30,7 +30,9 @@ def configuration(settings: Settings, _: Facts) -> Findings:
     """What the configuration itself is warned of."""
     for text in (*settings.warnings, *settings.unavailable):
         yield Finding(Level.WARN, "configuration", text)
-    yield Finding(Level.OK, "configuration", f"{_count(len(settings.instances), 'service')} in all")
+    of = f"in {settings.files[0]}" if settings.files else "in the built-in configuration"
+    text = f"{_count(len(settings.instances), 'service')} {of}"
+    yield Finding(Level.OK, "configuration", text)
 
 
 def twistd(_: Settings, facts: Facts) -> Findings:
@@ -207,7 +209,9 @@ def certificates(settings: Settings, facts: Facts) -> Findings:
     for instance in settings.instances:
         for listen in instance.listen:
             if listen.transport == "tls":
-                files.setdefault(listen.terms.certificate, instance.name)
+                own = (listen.terms.certificate, *(file for file, _ in listen.terms.further))
+                for file in own:
+                    files.setdefault(file, instance.name)
     for file, name in files.items():
         try:
             left = facts.expires(file) - facts.now

@@ -25,9 +25,10 @@ stands in.
 TABLES = {
     "[sockd]": "The process.",
     "[defaults]": "The options of every service, for all instances.",
-    "[service.NAME]": "One instance: `kind`, `listen`, the options of its kind, and those of every "
-    "service. `kind` may be left out where NAME is that of a kind or of a built-in instance, "
-    "`listen` where NAME is a built-in instance. A further door of a kind has `listen_ROLE`.",
+    "[service.NAME]": "One instance: `kind`, `enabled`, `listen`, the options of its kind, and "
+    "those of every service. `kind` may be left out where NAME is that of a kind or of a built-in "
+    "instance, `listen` where NAME is a built-in instance. A further door of a kind has "
+    "`listen_ROLE`. With `enabled = false` it does not run.",
 }
 VALUES = {
     "duration": '`30`, `"500ms"`, `"30 sec"`, `"1h30m"`, `"1 day"`. Without a unit, seconds.',

@@ -10,6 +10,7 @@ from sockd.daemon.instance import RunningInstance
 from sockd.net.datagram_listener import DatagramListener
 from sockd.net.listener import Listener
 from sockd.net.queues import accept_queue
+from sockd.net.stream import TRANSPORTS
 from sockd.net.stream_listener import StreamListener
 from sockd.ops.metrics.reasons import CHAT_DROPS, CHILD_ENDS, ends, refusals
 from sockd.ops.metrics.sheet import Sheet
@@ -33,23 +34,17 @@ def add_instance(sheet: Sheet, instance: RunningInstance) -> None:
     moving = _moving(instance.guard)
     for transport, role, traffic in counts:
         labels = (name, transport, role)
-        sheet.set("sockd_service_errors_total", traffic.errors, *labels)
-        bytes_in, bytes_out = moving.get(traffic, _NOTHING)
-        sheet.set("sockd_received_bytes_total", traffic.bytes_in + bytes_in, *labels)
-        sheet.set("sockd_sent_bytes_total", traffic.bytes_out + bytes_out, *labels)
-        door = _door(kind, role)
+        known = _door(kind, role) if transport else None
         none: dict[str, int] = {}
-        if door is not None and transport:
+        if known is not None:
             is_proxied = doors.get((transport, role), False)
-            none = dict.fromkeys(refusals(kind, transport, door, is_proxied=is_proxied), 0)
+            none = dict.fromkeys(refusals(kind, transport, known, is_proxied=is_proxied), 0)
         sheet.each("sockd_refused_total", {**none, **traffic.refused}.items(), *labels)
-        if transport in ("tcp", "tls", "unix"):
-            _add_streams(sheet, labels, traffic, kind, door)
-        elif transport:
-            _add_datagrams(sheet, labels, traffic)
-        if kind.name == "chat" and transport:
-            sheet.set("sockd_chat_users", traffic.users, *labels)
-            sheet.set("sockd_chat_deliveries_total", traffic.deliveries, *labels)
+        if transport:  # what has come by no door that is known was refused
+            _add_traffic(sheet, labels, traffic, kind, known)
+            bytes_in, bytes_out = moving.get(traffic, _NOTHING)
+            sheet.set("sockd_received_bytes_total", traffic.bytes_in + bytes_in, *labels)
+            sheet.set("sockd_sent_bytes_total", traffic.bytes_out + bytes_out, *labels)
     _add_whole(sheet, name, instance)
 
 
@@ -67,12 +62,25 @@ def _add_whole(sheet: Sheet, name: str, instance: RunningInstance) -> None:
         sheet.each("sockd_chat_dropped_total", drops.items(), name)
 
 
+def _add_traffic(
+    sheet: Sheet, labels: tuple[str, str, str], traffic: Traffic, kind: Kind, door: Door | None
+) -> None:
+    sheet.set("sockd_service_errors_total", traffic.errors, *labels)
+    if labels[1] in TRANSPORTS:
+        _add_streams(sheet, labels, traffic, kind, door)
+    else:
+        _add_datagrams(sheet, labels, traffic)
+    if kind.name == "chat":
+        sheet.set("sockd_chat_users", traffic.users, *labels)
+        sheet.set("sockd_chat_deliveries_total", traffic.deliveries, *labels)
+
+
 def _add_streams(
     sheet: Sheet, labels: tuple[str, str, str], traffic: Traffic, kind: Kind, door: Door | None
 ) -> None:
     closed = traffic.closed
     none = {} if door is None else dict.fromkeys(ends(kind, labels[1], door), 0)
-    sheet.set("sockd_connections", traffic.connections - closed.total(), *labels)
+    sheet.set("sockd_connections", traffic.connections - sum(closed.values()), *labels)
     sheet.set("sockd_connections_opened_total", traffic.connections, *labels)
     sheet.each("sockd_connections_closed_total", {**none, **closed}.items(), *labels)
     sheet.bins("sockd_connection_duration_seconds", traffic.durations, *labels)

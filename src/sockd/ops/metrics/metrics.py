@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 FRESH_SECONDS = 1.0
 """How old a text may be that a client of a service is given: who asks more often gets it again, so
-that nobody has the daemon make texts all the time. One takes a processor some 50 ms."""
+that nobody has the daemon make texts all the time. One takes a processor 10 to 50 ms."""
 
 
 class Metrics:

@@ -43,6 +43,7 @@ ENDS = (
     "answer_timeout",
     "min_rate",
     "service_error",
+    "killed",
 )
 """Why any connection can end."""
 TLS_ENDS = ("tls_error", "tls_records", "handshake_ended", "handshake_timeout")

@@ -102,12 +102,7 @@ _ROWS = (
     Metric(
         "sockd_listener_up", "gauge", "1 where all addresses of the door are listened on.", DOOR
     ),
-    Metric(
-        "sockd_accept_queue_length",
-        "gauge",
-        "Connections that wait to be accepted (TCP and TLS).",
-        DOOR,
-    ),
+    Metric("sockd_accept_queue_length", "gauge", "Connections that wait to be accepted.", DOOR),
     Metric(
         "sockd_accept_queue_limit",
         "gauge",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from sockd.access.prefixes import (
@@ -17,12 +19,13 @@ from sockd.ops.access import judged
 from sockd.ops.control.arguments import Arguments
 from sockd.ops.control.command import Answer, Command
 from sockd.ops.control.frames import ControlError
+from sockd.ops.control.parts import in_parts
 
 if TYPE_CHECKING:
     from sockd.ops.operations import Operations
 
 
-def refused(operations: Operations, arguments: Arguments) -> Answer:
+def refused(operations: Operations, arguments: Arguments) -> Iterator[Answer]:
     """Recent refusals in groups, the latest first; of a `service`, or from a `prefix`."""
     service = arguments.take("service", str, "")
     text = arguments.take("prefix", str, "")
@@ -37,12 +40,12 @@ def refused(operations: Operations, arguments: Arguments) -> Answer:
     began = world.wall() - world.reactor.seconds()
     refusals = world.state.refusals
     groups = [
-        _group(one, began)
+        one
         for one in refusals.latest()
         if service in ("", one.service)
         and (not prefixes or (one.peer.host and matches(prefixes, one.peer.host)))
     ]
-    return {"groups": groups, "forgotten": refusals.forgotten}
+    return in_parts("groups", groups, partial(_group, began), forgotten=refusals.forgotten)
 
 
 def test_access(operations: Operations, arguments: Arguments) -> Answer:
@@ -82,7 +85,7 @@ def _open_from(host: str, instance: Any) -> int:
     )
 
 
-def _group(group: Group, began: float) -> dict[str, Any]:
+def _group(began: float, group: Group) -> dict[str, Any]:
     return {
         "service": group.service,
         "source": group.source,

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from functools import partial
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from attrs import evolve
 from twisted.internet.defer import Deferred
 
 from sockd.access.bans import EVERYWHERE, Ban, Bans, NotBanned, make_ban
@@ -17,14 +17,18 @@ from sockd.chat.server import ChatServer
 from sockd.ops.control.arguments import Arguments
 from sockd.ops.control.command import Answer, Command
 from sockd.ops.control.frames import ControlError
-from sockd.ops.ending import end_sessions
+from sockd.ops.control.parts import in_parts
+from sockd.ops.ending import end_sessions, expel_users
 
 if TYPE_CHECKING:
     from sockd.ops.operations import Operations
 
+MOST_AT_ONCE = 500
+"""Prefixes of a request: they are taken in one turn of the loop, in some 20 ms."""
+
 
 def ban(operations: Operations, arguments: Arguments) -> Deferred[Answer]:
-    """Nobody comes from `prefixes`, for `seconds` or until that is taken back.
+    """Nobody comes from `prefixes`, for `duration` seconds or until that is taken back.
 
     Connections from there are ended, unless `leave_open`. `note` says what it is for.
     """
@@ -39,24 +43,31 @@ async def _ban(operations: Operations, made: Sequence[Ban], leave_open: bool) ->
     kept = hold(operations, made)
     ended = users = 0
     if not leave_open:
+        asked = Asked(made)
         for _, instance in daemon.instances:
             if isinstance(chat := instance.context.shared, ChatServer):
-                users += sum(chat.expel(ban.prefix) for ban in made)  # of datagrams, too
-        ended = await end_sessions(daemon, partial(_reason, _table(operations, made)))
+                users += await expel_users(daemon, chat, asked.has)  # of datagrams, too
+        ended = await end_sessions(daemon, asked.reason)
     return {**told(operations, made, await kept), "ended": ended, "users": users}
 
 
-def _table(operations: Operations, made: Sequence[Ban]) -> Bans:
-    asked = Bans()
-    asked.add(operations.daemon.world.reactor.seconds(), *made)
-    return asked
+class Asked:
+    """These bans, and no others, which may have left connections open."""
 
+    def __init__(self, made: Sequence[Ban]) -> None:
+        self._bans = Bans()
+        self._now = made[0].since
+        self._bans.add(self._now, *(evolve(ban, scope=EVERYWHERE) for ban in made))
 
-def _reason(asked: Bans, session: Session) -> Reason | None:
-    """Why a session is to end; by these bans, for others have left theirs open."""
-    host = session.peer.host
-    ban = asked.find(host, session.since) if host else None
-    return None if ban is None else ban.reason
+    def has(self, host: str) -> bool:
+        """Whether they have this address."""
+        return self._bans.find(host, self._now) is not None
+
+    def reason(self, session: Session) -> Reason | None:
+        """Why a session is to end; None if it is not."""
+        host = session.peer.host
+        ban = self._bans.find(host, self._now) if host else None
+        return None if ban is None else ban.reason
 
 
 def unban(operations: Operations, arguments: Arguments) -> Deferred[Answer]:
@@ -64,12 +75,12 @@ def unban(operations: Operations, arguments: Arguments) -> Deferred[Answer]:
     return take_back(operations, arguments, EVERYWHERE)
 
 
-def bans(operations: Operations, arguments: Arguments) -> Answer:
+def bans(operations: Operations, arguments: Arguments) -> Iterator[Answer]:
     """All bans that hold, those of single services too."""
     arguments.done()
     world = operations.daemon.world
     found = world.state.bans.now(world.reactor.seconds())
-    return {"bans": [_ban_told(operations, ban) for ban in found]}
+    return in_parts("bans", found, lambda ban: _ban_told(operations, ban))
 
 
 # what the bans of a chat have in common with these
@@ -78,7 +89,7 @@ def bans(operations: Operations, arguments: Arguments) -> Answer:
 def asked_bans(operations: Operations, arguments: Arguments, scope: str = EVERYWHERE) -> list[Ban]:
     """The bans that are asked for. Raises ControlError."""
     now = operations.daemon.world.reactor.seconds()
-    seconds = arguments.take("seconds", float, math.inf)
+    seconds = arguments.take("duration", float, math.inf)
     note = arguments.take("note", str, "")
     try:
         return [
@@ -110,10 +121,11 @@ def take_back(operations: Operations, arguments: Arguments, scope: str) -> Defer
     return kept.addCallback(lambda why: {"prefixes": plain, "is_kept": not why, "why": why})
 
 
-def _prefixes(arguments: Arguments) -> list[str]:
-    found: list[Any] = arguments.take("prefixes", list)
-    if not found or not all(isinstance(one, str) for one in found):
-        raise ControlError("`prefixes` is a list of addresses or prefixes, as texts", "usage")
+def _prefixes(arguments: Arguments) -> tuple[str, ...]:
+    if not (found := arguments.texts("prefixes")):
+        raise ControlError("`prefixes` is missing: a list of addresses and prefixes", "usage")
+    if len(found) > MOST_AT_ONCE:
+        raise ControlError(f"{MOST_AT_ONCE} prefixes at most at once, not {len(found)}", "usage")
     return found
 
 
@@ -140,4 +152,8 @@ def _ban_told(operations: Operations, ban: Ban) -> dict[str, Any]:
     }
 
 
-COMMANDS = {"ban": Command(ban), "unban": Command(unban), "bans": Command(bans)}
+COMMANDS = {
+    "ban": Command(ban, changes=True),
+    "unban": Command(unban, changes=True),
+    "bans": Command(bans),
+}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from twisted.internet.defer import Deferred
@@ -13,23 +13,21 @@ from sockd.chat.server import ChatServer
 from sockd.ops.control.arguments import Arguments
 from sockd.ops.control.command import Answer, Command
 from sockd.ops.control.commands.access import find_instance
-from sockd.ops.control.commands.bans import asked_bans, hold, take_back, told
+from sockd.ops.control.commands.bans import Asked, asked_bans, hold, take_back, told
 from sockd.ops.control.frames import ControlError
+from sockd.ops.control.parts import in_parts
+from sockd.ops.ending import expel_users
 
 if TYPE_CHECKING:
     from sockd.ops.operations import Operations
 
 
-def who(operations: Operations, arguments: Arguments) -> Answer:
+def who(operations: Operations, arguments: Arguments) -> Iterator[Answer]:
     """All users by nickname, who is muted, and which channels are closed."""
     name, chat = _chat(operations, arguments)
     arguments.done()
-    return {
-        "service": name,
-        "users": [_seen(one) for one in chat.users()],
-        "muted": chat.moderation.muted,
-        "closed": chat.moderation.closed,
-    }
+    rest = {"muted": chat.moderation.muted, "closed": chat.moderation.closed}
+    return in_parts("users", chat.users(), _seen, service=name, **rest)
 
 
 def mute(operations: Operations, arguments: Arguments) -> Answer:
@@ -58,7 +56,7 @@ def ban(operations: Operations, arguments: Arguments) -> Deferred[Answer]:
 
 async def _ban(operations: Operations, chat: ChatServer, made: Sequence[Ban]) -> Answer:
     kept = hold(operations, made)
-    users = sum(chat.expel(ban.prefix) for ban in made)
+    users = await expel_users(operations.daemon, chat, Asked(made).has)
     return {**told(operations, made, await kept), "users": users}
 
 
@@ -116,9 +114,9 @@ def _seen(user: Seen) -> Answer:
 
 COMMANDS = {
     "chat-who": Command(who),
-    "chat-mute": Command(mute),
-    "chat-unmute": Command(unmute),
-    "chat-kick": Command(kick),
-    "chat-ban": Command(ban),
-    "chat-unban": Command(unban),
+    "chat-mute": Command(mute, changes=True),
+    "chat-unmute": Command(unmute, changes=True),
+    "chat-kick": Command(kick, changes=True),
+    "chat-ban": Command(ban, changes=True),
+    "chat-unban": Command(unban, changes=True),
 }

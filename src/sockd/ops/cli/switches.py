@@ -1,0 +1,56 @@
+"""`sockd enable` and `sockd disable`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import click
+
+from sockd.formats.text import escape
+from sockd.ops.cli.asking import ask, control_option, json_option, show
+from sockd.ops.cli.figures import span
+
+
+@click.command()
+@click.argument("service")
+@control_option
+@json_option
+def disable(service: str, control: str | None, as_json: bool) -> None:
+    """Have the running daemon not run SERVICE until the next reload, or `sockd enable`.
+
+    Its addresses are let go of, and its connections end as when it stops: within its `drain`. What
+    was counted of it is forgotten. `enabled = false` in the configuration is for good.
+    """
+    answer = ask(control, "disable", as_json=as_json, service=service)
+    show(answer, _disabled_text, as_json=as_json)
+
+
+@click.command()
+@click.argument("service")
+@control_option
+@json_option
+def enable(service: str, control: str | None, as_json: bool) -> None:
+    """Have the running daemon run SERVICE, which was disabled, until the next reload.
+
+    One that `enabled = false` in the configuration keeps from running is ended by the reload.
+    """
+    answer = ask(control, "enable", as_json=as_json, service=service)
+    show(answer, _enabled_text, as_json=as_json)
+
+
+def _disabled_text(answer: Mapping[str, Any]) -> str:
+    name = escape(answer["service"])
+    if not answer["changed"]:
+        return f"{name} is disabled already\n"
+    count = answer["connections"]
+    ends = f"; {count} open connection{'s' * (count != 1)} may take {span(answer['drain'])} to end"
+    return f"{name} is disabled until the next reload{ends if count else ''}\n"
+
+
+def _enabled_text(answer: Mapping[str, Any]) -> str:
+    name = escape(answer["service"])
+    return f"{name} runs\n" if answer["changed"] else f"{name} is not disabled\n"
+
+
+COMMANDS = (enable, disable)
