@@ -65,7 +65,7 @@ def _offline(file: str, service: str, address: str, as_json: bool) -> dict[str, 
     from sockd.ops.cli.loading import load_settings
     from sockd.ops.control.frames import ControlError
 
-    settings = load_settings(file, None, None, (), as_json=as_json)
+    settings = load_settings(file, None, None, None, (), as_json=as_json)
     by_name = {instance.name: instance for instance in settings.instances}
     if service not in by_name:
         miss = near_miss(service, by_name, or_all=True)
