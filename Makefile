@@ -38,8 +38,8 @@ ONCE = $(filter-out tests/client/test_doors.py tests/client/test_calling.py, \
   ops/test_store.py ops/test_upgrade.py options reactor/test_differential.py \
   reactor/test_foundations.py reactor/test_twisted.py reactor/test_uv.py real/test_log_tools.py \
   real/test_old_chat_servers.py real/test_socket_activation.py security/test_r8_disk.py \
-  test_clients_page.py test_container.py test_docs.py test_events_page.py test_packaging.py \
-  test_plugins.py test_startup.py test_style.py travesty)
+  test_clients_page.py test_container.py test_docs.py test_events_page.py test_operations.py \
+  test_packaging.py test_plugins.py test_startup.py test_style.py travesty)
 REACTORS = uvloop epoll asyncio
 # What stands on private parts of Twisted. The newest Twisted and uvloop are those of the lock, which
 # `make lock ARGS=--upgrade` moves on.
