@@ -1,7 +1,7 @@
 """A host of one's own on this one: its root is this machine's, and what is written there is lost.
 
-It has a network of its own, and the sockd that the wheel installs lies in its /opt/sockd. As an
-administrator, as a container engine and as a test see fit, commands run there.
+It has a network and processes of its own, and in /opt/sockd what the wheel installs. Commands run
+there as an administrator's, or as a container engine's.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from pathlib import Path
 
 from attrs import define
 
+from tests.daemons import children
 from tests.environments import ROOT, Environment
 from tests.processes import finish
 
@@ -21,17 +22,17 @@ HOLD = """
 set -e
 mount -t tmpfs none "$1"
 cd "$1"
-mkdir root changes work sockd sockd-changes sockd-work
+mkdir root changes work sockd-changes sockd-work
 over() { mount -t overlay overlay -o "lowerdir=$1,upperdir=$2,workdir=$3" "$4"; }
 over / changes work root
-for part in proc sys dev; do mount --rbind "/$part" "root/$part"; done
+for part in sys dev; do mount --rbind "/$part" "root/$part"; done
+mount -t proc proc root/proc
 for place in "$3" "$4"; do  # where they are no part of the first file system
   [ -e "root/$place/." ] && [ -n "$(ls -A "root/$place")" ] || mount --rbind "$place" "root/$place"
 done
-over "$2" sockd-changes sockd-work sockd
 mkdir -p root/opt/sockd "root/$2"
-mount --bind sockd root/opt/sockd
-mount --bind sockd "root/$2"
+over "$2" sockd-changes sockd-work "root/$2"
+mount --bind "root/$2" root/opt/sockd
 mount -t tmpfs none root/run
 mkdir root/run/lock
 rm -rf root/etc/sockd root/etc/systemd/system/sockd*
@@ -60,7 +61,8 @@ class Root:
 
         `has_network`: on this machine's network instead of its own.
         """
-        enter = ["nsenter", f"--target={self.pid}", "--mount", *(["--net"] * (not has_network))]
+        enter = ["nsenter", f"--target={self.pid}", "--mount", "--pid"]
+        enter += ["--net"] * (not has_network)
         apart = ["unshare", "--pid", "--fork", "--kill-child", f"--mount-proc={self.folder}/proc"]
         chroot = ["chroot", str(self.folder), "env", f"--chdir={folder}"]
         return [*enter, *(apart if is_first else ()), *chroot, *argv]
@@ -86,7 +88,8 @@ class Root:
 @contextmanager
 def root(folder: Path, installed: Environment, host: str) -> Iterator[Root]:
     """Such a host, below an empty folder, on the network of a namespace."""
-    unshare = ["unshare", "--mount", "--propagation", "private", "sh", "-c", HOLD, "sh"]
+    unshare = ["unshare", "--mount", "--propagation=private", "--pid", "--fork", "--kill-child"]
+    unshare += ["sh", "-c", HOLD, "sh"]
     places = [str(one) for one in (folder, installed.folder, ROOT, sys.base_prefix)]
     argv = ["ip", "netns", "exec", host, *unshare, *places]
     holder = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
@@ -94,7 +97,8 @@ def root(folder: Path, installed: Environment, host: str) -> Iterator[Root]:
     assert holder.stdout is not None
     try:
         assert holder.stdout.readline() == b"ready\n"
-        yield Root(folder / "root", holder.pid)
+        [first] = children(holder.pid)
+        yield Root(folder / "root", first)
     finally:
         holder.stdin.close()
         holder.stdout.close()

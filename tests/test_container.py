@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import signal
 from collections.abc import Iterator
 
@@ -13,9 +12,10 @@ import pytest
 from attrs import frozen
 
 from tests.daemons import children, inside, two_hosts
-from tests.environments import INSTALL_SECONDS, NOT_COPIED, ROOT, Environment
+from tests.environments import INSTALL_SECONDS, ROOT, Environment
 from tests.processes import BIN, SOCKD, Running, running, succeed, wait_until
 from tests.roots import Root, root
+from tests.transcripts import blocks
 
 pytestmark = pytest.mark.timeout(3 * INSTALL_SECONDS)
 TEXT = (ROOT / "Containerfile").read_text("utf-8")
@@ -53,7 +53,9 @@ class Container:
     @property
     def first(self) -> int:
         """The number that its first process has here."""
-        [found] = children(self.process.pid)
+        # nsenter, unshare, and what that has started
+        [below] = children(self.process.pid)
+        [found] = children(below)
         return found
 
     def execute(self, *argv: str) -> str:
@@ -73,21 +75,24 @@ def container(
         argv = host.command(*AS_USER, *START, is_first=True)
         with running(argv) as process:
             process.wait_for(r"sockd .* runs \d+ services")
-            yield Container(process, "10.77.0.1", there)
-            [first] = children(process.pid)
-            os.kill(first, signal.SIGTERM)
+            found = Container(process, "10.77.0.1", there)
+            yield found
+            os.kill(found.first, signal.SIGTERM)
             assert process.wait() == 0
             assert "Traceback" not in process.text()
 
 
 def build(host: Root) -> None:
-    """Do what both stages say, in their order."""
-    [folder] = said(BUILD, "WORKDIR")
-    shutil.copytree(ROOT, host.path(folder), ignore=NOT_COPIED)
-    for command in said(BUILD, "RUN"):
-        host.run(command, folder=folder, has_network=True)
+    """Do what the last stage says; what the first one makes is there already."""
     for command in said(LAST, "RUN"):
         host.run(command, folder="/")
+
+
+def test_it_installs_sockd_as_the_page_on_operations_does() -> None:
+    """By commands that are tried there."""
+    page = (ROOT / "docs" / "operations.md").read_text("utf-8")
+    [block, *_] = [one.text for one in blocks(page) if "python3 -m venv /opt/sockd" in one.text]
+    assert said(BUILD, "RUN") == block.splitlines()[:3]
 
 
 def test_it_says_nothing_that_is_not_tried_here() -> None:

@@ -49,7 +49,9 @@ class Daemon(Service):
         self.is_stopping = False
         self.unclaimed: list[str] = []
         """Names of sockets of the last daemon's that nobody wants any more: they have ended."""
-        self._was_asked_to_stop = False
+        self.was_signalled = False
+        """Whether a signal has asked it to stop."""
+        self._is_ending = False
         self._running: dict[str, RunningInstance] = {}
         self._draining: dict[RunningInstance, Deferred[Any]] = {}
 
@@ -190,12 +192,18 @@ class Daemon(Service):
 
     def _asked_to_stop(self, stop: Callable[[int, Any], object], number: int, frame: Any) -> None:
         """A signal: the first stops the reactor, to which a second stop would be an error."""
-        if self._was_asked_to_stop:
+        is_ending, self._is_ending, self.was_signalled = self._is_ending, True, True
+        if is_ending:
             self.world.reactor.callFromThread(self.hurry)
         else:
-            self._was_asked_to_stop = True
             # not here: it logs, and what is interrupted may be writing to the log
             self.world.reactor.callFromThread(stop, number, frame)
+
+    def end(self) -> None:
+        """Stop the reactor, unless a signal has done so."""
+        if not self._is_ending:
+            self._is_ending = True
+            self.world.reactor.stop()
 
     def hurry(self) -> None:
         """Do not wait for connections to end."""

@@ -211,10 +211,8 @@ def certificates(settings: Settings, facts: Facts) -> Findings:
     files: dict[str, str] = {}
     for instance in settings.instances:
         for listen in instance.listen:
-            if listen.transport == "tls":
-                own = (listen.terms.certificate, *(file for file, _ in listen.terms.further))
-                for file in own:
-                    files.setdefault(file, instance.name)
+            for file in listen.terms.certificates:
+                files.setdefault(file, instance.name)
     for file, name in files.items():
         try:
             left = facts.expires(file) - facts.now
