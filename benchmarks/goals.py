@@ -234,7 +234,8 @@ def answered(socks: list[socket.socket]) -> tuple[int, int]:
             if not ready:
                 raise Failed(f"{len(waiting.get_map())} are neither answered nor ended")
             for key, event in ready:
-                assert isinstance(sock := key.fileobj, socket.socket)
+                sock = key.fileobj
+                assert isinstance(sock, socket.socket)
                 with suppress(OSError):
                     if event == selectors.EVENT_WRITE and sock.send(b"?"):
                         waiting.modify(sock, selectors.EVENT_READ)
