@@ -14,7 +14,7 @@ TOO_OLD = 'import sys; sys.version_info >= (3, 11) or sys.exit("sockd needs Pyth
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test test-quick test-once test-oldest test-uvloop test-epoll test-asyncio bench bench-quick bench-client bench-travesty bench-tools soak lint docs lock clean
+.PHONY: help run test test-quick test-once test-oldest test-uvloop test-epoll test-asyncio bench bench-quick bench-client bench-travesty bench-tools soak reloads lint docs lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -29,17 +29,17 @@ ONCE = $(filter-out tests/client/test_doors.py tests/client/test_calling.py, \
   $(addprefix tests/,access/test_bans.py access/test_buckets.py access/test_prefixes.py \
   access/test_refusals.py access/test_verdict.py benchmarks chat client/chat client/commands \
   client/measure client/outputs config external formats listen/test_fields.py \
-  listen/test_kept_names.py listen/test_strings.py net/test_queues.py ops/cli/test_bans.py \
-  ops/cli/test_figures.py ops/cli/test_shown.py ops/control/test_any_arguments.py \
+  listen/test_kept_names.py listen/test_socket_owners.py listen/test_strings.py net/test_queues.py \
+  ops/cli/test_bans.py ops/cli/test_shown.py ops/cli/test_words.py ops/control/test_any_arguments.py \
   ops/control/test_arguments.py ops/control/test_frames.py ops/control/test_page.py \
   ops/control/test_talking.py ops/manual ops/metrics/test_monitoring.py ops/test_ban_file.py \
   ops/test_bans.py ops/test_lag.py ops/test_log_journal.py ops/test_log_rates.py \
-  ops/test_log_rotation.py ops/test_manager.py ops/test_notify.py ops/test_store.py \
-  ops/test_upgrade.py options reactor/test_differential.py reactor/test_foundations.py \
-  reactor/test_twisted.py reactor/test_uv.py real/test_old_chat_servers.py \
-  real/test_socket_activation.py test_clients_page.py test_container.py test_docs.py \
-  test_events_page.py test_operations.py test_packaging.py test_plugins.py test_startup.py \
-  test_style.py travesty)
+  ops/test_log_rotation.py ops/test_log_start.py ops/test_manager.py ops/test_notify.py \
+  ops/test_store.py ops/test_upgrade.py options reactor/test_differential.py \
+  reactor/test_foundations.py reactor/test_twisted.py reactor/test_uv.py real/test_log_tools.py \
+  real/test_old_chat_servers.py real/test_socket_activation.py security/test_r8_disk.py \
+  test_clients_page.py test_container.py test_docs.py test_events_page.py test_operations.py \
+  test_packaging.py test_plugins.py test_startup.py test_style.py travesty)
 REACTORS = uvloop epoll asyncio
 # What stands on private parts of Twisted. The newest Twisted and uvloop are those of the lock, which
 # `make lock ARGS=--upgrade` moves on.
@@ -81,6 +81,9 @@ bench-travesty: $(VENV)/.dev ## measure what travesty learns and makes up beside
 
 soak: $(VENV)/.dev bench-tools ## full load for SECONDS (600): nothing may grow
 	@$(BIN)/python -m benchmarks.soak $(SECONDS) $(ARGS)
+
+reloads: $(VENV)/.dev ## reload 50 times while 20,000 connections are made: all are answered
+	@$(BIN)/python -m benchmarks.reloads $(ARGS)
 
 lint: $(VENV)/.dev ## style, types and layers
 	$(BIN)/ruff check

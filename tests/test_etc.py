@@ -40,9 +40,11 @@ def runtime(tmp_path: Path, tls_files: tuple[Path, ...], monkeypatch: pytest.Mon
 
 
 def loaded(folder: Path, text: str) -> Settings:
-    """What sockd makes of a file with this text, with the folder for /etc/sockd."""
+    """What sockd makes of a file with this text, with the folder for those of a host."""
     file = folder / "sockd.toml"
-    file.write_text(text.replace("/etc/sockd/", f"{folder}/"), "utf-8")
+    for name in ("/etc/sockd/", "/var/log/sockd/"):
+        text = text.replace(name, f"{folder}/")
+    file.write_text(text, "utf-8")
     return load(str(file), None, (), find())
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -143,3 +144,17 @@ def test_a_second_certificate_without_a_name_is_of_no_use(
     text = f"tls:0:privateKey={key}:certKey={certificate}:privateKey={other}:certKey={other}"
     with pytest.raises(ValueError, match=f"^{other}: it names no host that a client could ask for"):
         tls.load(parse(text).terms)
+
+
+def test_of_several_certificates_the_first_that_ends_counts(tmp_path: Path) -> None:
+    ends = [datetime(2040 - number, 1, 1, tzinfo=UTC) for number in range(3)]
+    keys = ""
+    for number, end in enumerate(ends):
+        file = tmp_path / f"{number}.pem"
+        leaf = trustme.CA().issue_cert(f"{number}.example", not_after=end)
+        leaf.private_key_and_cert_chain_pem.write_to_path(file)
+        keys += f":privateKey={file}"
+    terms = parse(f"tls:0{keys}").terms
+    assert tls.expires(tls.load(terms)) == min(ends).timestamp()
+    assert terms.certificates == tuple(f"{tmp_path}/{number}.pem" for number in range(3))
+    assert parse("tcp:0").terms.certificates == ()

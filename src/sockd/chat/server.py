@@ -131,7 +131,7 @@ class ChatServer:
 
     def close(self, door: Door) -> None:
         """A door is closed: who came by it is gone."""
-        for user in [user for user in self.desk.rooms.at.values() if user.place.gate is door.gate]:
+        for user in self.users_at(door.gate):
             self._cut(user)
             effects = self.desk.log_off(user, self.moment, _DOOR_CLOSED)
             self.carry_out(_untold(effects))
@@ -139,6 +139,14 @@ class ChatServer:
         del self.doors[door.gate]
         if self._partings and self._parting_call is None:
             self._parting_call = self.context.clock.callLater(0, self._tell_partings)
+
+    def users_at(self, gate: Gate) -> list[User]:
+        """Who has come by a gate."""
+        return [user for user in self.desk.rooms.at.values() if user.place.gate is gate]
+
+    def move(self, user: User, gate: Gate) -> None:
+        """A user goes on by another gate, and is where it was."""
+        self.carry_out(self.desk.rooms.move(user, user.place._replace(gate=gate)))
 
     def _tell_partings(self) -> None:
         """Who came by a door that was closed has left; where all doors were, it is the stop, after

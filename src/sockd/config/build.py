@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from attrs import define, evolve, field, frozen
@@ -49,6 +50,7 @@ def build(
     daemon, defaults, services = tables.values()
     _check_keys(check, tables, found)
     daemon_values = check.values(DaemonSettings, daemon, ("sockd",))
+    _check_log(check, daemon_values.get("log_file", ""))
     builder = _Builder(check, found, runtime, check.values(Limits, defaults, ("defaults",)))
     _check_only(check, only or (), services)
     every = [
@@ -85,6 +87,14 @@ def _check_keys(check: Checker, tables: Mapping[str, Mapping[str, Any]], found: 
     check.only((), check.document.values, TABLES, everywhere)
     check.only(("sockd",), tables["sockd"], field_names(DaemonSettings), _IN_DEFAULTS)
     check.only(("defaults",), tables["defaults"], field_names(Limits), _IN_SOCKD)
+
+
+def _check_log(check: Checker, name: str) -> None:
+    """Note why no log can be written to a file, where that can be seen."""
+    if name and not Path(name).parent.is_dir():
+        check.mistake(("sockd", "log_file"), f"{Path(name).parent} is not a directory")
+    elif name and Path(name).is_dir():
+        check.mistake(("sockd", "log_file"), f"{name} is a directory")
 
 
 def _check_only(check: Checker, only: Sequence[str], services: Mapping[str, Any]) -> None:

@@ -49,7 +49,9 @@ class Daemon(Service):
         self.is_stopping = False
         self.unclaimed: list[str] = []
         """Names of sockets of the last daemon's that nobody wants any more: they have ended."""
-        self._was_asked_to_stop = False
+        self.was_signalled = False
+        """Whether a signal has asked it to stop."""
+        self._is_ending = False
         self._running: dict[str, RunningInstance] = {}
         self._draining: dict[RunningInstance, Deferred[Any]] = {}
 
@@ -90,23 +92,7 @@ class Daemon(Service):
             sockets += [one.sock for one in unclaimed if _shares_port(one.address, listen)]
             return [sock for sock in sockets if sock is not None]
 
-        aside: list[Listener] = []
-        try:
-            failures = _failures(steps, lambda step: step.prepare(handed_over, beside))
-            if not failures:
-                aside += [old for old in left if any(step.takes_name_of(old) for step in steps)]
-                for old in aside:
-                    old.step_aside()
-                failures = _failures(steps, Preparation.prepare_last)
-            failures = failures or _failures(steps, Preparation.commit)
-            if failures:
-                raise StartError("\n".join(failures))
-        except BaseException:
-            for step in steps:
-                step.undo()
-            for old in aside:
-                old.step_back()
-            raise
+        _get_ready(steps, left, handed_over, beside)
         for step in steps:
             for listener in step.listeners.values():
                 for old in in_the_way(listener.listen):
@@ -206,12 +192,18 @@ class Daemon(Service):
 
     def _asked_to_stop(self, stop: Callable[[int, Any], object], number: int, frame: Any) -> None:
         """A signal: the first stops the reactor, to which a second stop would be an error."""
-        if self._was_asked_to_stop:
+        is_ending, self._is_ending, self.was_signalled = self._is_ending, True, True
+        if is_ending:
             self.world.reactor.callFromThread(self.hurry)
         else:
-            self._was_asked_to_stop = True
             # not here: it logs, and what is interrupted may be writing to the log
             self.world.reactor.callFromThread(stop, number, frame)
+
+    def end(self) -> None:
+        """Stop the reactor, unless a signal has done so."""
+        if not self._is_ending:
+            self._is_ending = True
+            self.world.reactor.stop()
 
     def hurry(self) -> None:
         """Do not wait for connections to end."""
@@ -287,6 +279,35 @@ def _shares_port(old: Address, listen: Listen) -> bool:
     if new.path or old.path:
         return new.path == old.path  # a file is a file, whatever comes there
     return new.is_taken_alone and (old.binding, old.port) == (new.binding, new.port)
+
+
+def _get_ready(
+    steps: Sequence[Preparation],
+    left: Sequence[Listener],
+    handed_over: Mapping[Identity, socket.socket],
+    beside: Callable[[Listen], Sequence[socket.socket]],
+) -> None:
+    """Have every step ready to be switched to, or all as it was. Raises StartError.
+
+    `left` are the listeners that go and hand nothing over.
+    """
+    aside: list[Listener] = []
+    try:
+        failures = _failures(steps, lambda step: step.prepare(handed_over, beside))
+        if not failures:
+            aside += [old for old in left if any(step.takes_name_of(old) for step in steps)]
+            for old in aside:
+                old.step_aside()
+            failures = _failures(steps, Preparation.prepare_last)
+        failures = failures or _failures(steps, Preparation.commit)
+        if failures:
+            raise StartError("\n".join(failures))
+    except BaseException:
+        for step in steps:
+            step.undo()
+        for old in aside:
+            old.step_back()
+        raise
 
 
 def _failures(steps: Sequence[Preparation], take: Callable[[Preparation], object]) -> list[str]:

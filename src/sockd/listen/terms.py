@@ -42,6 +42,11 @@ class Terms:
         return tuple(filter(None, (*first, *(name for pair in self.further for name in pair))))
 
     @property
+    def certificates(self) -> tuple[str, ...]:
+        """The files of all certificates; none where TLS is not spoken."""
+        return (self.certificate, *(name for name, _ in self.further)) if self.key else ()
+
+    @property
     def owner(self) -> tuple[int | None, int | None]:
         """The user and the group of a socket file; None: the process's."""
         return self.user, self.group

@@ -59,10 +59,8 @@ class Certificate:
 
     @property
     def expires(self) -> float:
-        """When it ends that new connections get, as Unix time."""
-        own = self._connections.serverConnectionForTLS(None).get_certificate()
-        assert own is not None, "a listener's TLS has a certificate"
-        return own.to_cryptography().not_valid_after_utc.timestamp()
+        """When the first one ends of those that new connections get, as Unix time."""
+        return tls.expires(self._connections.context)
 
     def watch(self) -> None:
         """Look at the files from time to time, as often as the daemon is set to."""

@@ -104,6 +104,11 @@ class DatagramListener(Listener):
             return answered
         return within(self.context.limits.drain, answered, self.context.clock)
 
+    def leaves(self) -> None:
+        # a service that knows who has come by its address can have them go on by another
+        if (leaves := getattr(self.port.protocol, "leaves", None)) is not None:
+            leaves()
+
     @property
     def is_empty(self) -> bool:
         return super().is_empty and not self.port.has_rest

@@ -236,6 +236,7 @@ class Listener:
         self._remove_file()  # before nobody listens any more: it would be another start's to take
         if self.port is None:
             return self.close()
+        self.leaves()
         if self._is_handed_over:
             self.shut()  # the other takes what waits
             return self._close_when_answered()
@@ -275,6 +276,9 @@ class Listener:
     def released(self) -> None:
         """The address is let go of."""
 
+    def leaves(self) -> None:
+        """The address is let go of; what waits there is still taken."""
+
     def empty(self) -> None:
         """Take at once what waits at the socket, where that is quick."""
 
@@ -302,11 +306,10 @@ class Listener:
         if sock is not None and not listen.address.is_datagram:
             sock.listen(listen.terms.backlog)
 
-    def _leave(self) -> Deferred[Any] | None:
-        if self.port is None:  # closed meanwhile
-            return None
-        self.empty()
-        self.shut()
+    def _leave(self) -> Deferred[Any]:
+        if self.port is not None:  # else it was closed meanwhile
+            self.empty()
+            self.shut()
         return self._close_when_answered()
 
     def _close_when_answered(self) -> Deferred[Any]:

@@ -51,15 +51,23 @@ def load(terms: Terms) -> SSL.Context:
     (SNI), the first one if it asks for none that there is.
     """
     first, names = _load(terms)
-    contexts = dict.fromkeys(names, first)
+    contexts, ends = dict.fromkeys(names, first), [first.get_app_data()]
     for certificate, key in terms.further:
         context, names = _load(evolve(terms, certificate=certificate, key=key))
         if not names:
             raise ValueError(f"{certificate}: it names no host that a client could ask for")
         contexts = {**dict.fromkeys(names, context), **contexts}
+        ends.append(context.get_app_data())
+    first.set_app_data(min(ends))
     if terms.further:
         first.set_tlsext_servername_callback(partial(_choose, contexts))
     return first
+
+
+def expires(context: SSL.Context) -> float:
+    """When the first of the certificates ends that a context was made of, as Unix time."""
+    found: float = context.get_app_data()
+    return found
 
 
 def _load(terms: Terms) -> tuple[SSL.Context, list[str]]:
@@ -90,6 +98,7 @@ def _load(terms: Terms) -> tuple[SSL.Context, list[str]]:
     except (TypeError, ValueError):
         raise ValueError(f"{terms.key}: TLS has no use for a key of its kind") from None
     restrict(context, terms.versions, terms.ciphers)
+    context.set_app_data(certificates[0].not_valid_after_utc.timestamp())
     return context, host_names(certificates[0])
 
 

@@ -10,6 +10,7 @@ from sockd.access.guard import Session
 from sockd.access.reasons import Reason
 from sockd.chat.server import ChatServer
 from sockd.daemon.daemon import Daemon
+from sockd.ops.control.selection import guards
 
 AT_ONCE = 200
 """Connections that are looked at in one pass of the loop, some milliseconds where all are ended."""
@@ -18,15 +19,13 @@ AT_ONCE = 200
 async def end_sessions(daemon: Daemon, why: Callable[[Session], Reason | None]) -> int:
     """Cut off those that there is a reason for, of all services; how many there were."""
     ended = 0
-    for _, instance in daemon.instances:
-        guard = instance.guard
+    for _, guard in guards(daemon):
         every = guard.sessions
         for start in range(0, len(every), AT_ONCE):
             if start:
                 await deferLater(daemon.world.reactor, 0)
-            still_open = set(guard.sessions)
             for session in every[start : start + AT_ONCE]:
-                if session in still_open and (reason := why(session)) is not None:
+                if guard.has(session) and (reason := why(session)) is not None:
                     session.abort(reason)
                     ended += 1
     return ended

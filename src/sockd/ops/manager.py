@@ -21,6 +21,8 @@ class ServiceManager:
         self._keeping = keeping
         self.notifier = Notifier(None)
         self._store: Store | None = None
+        self.holds = False
+        """Whether it holds sockets when the daemon is gone."""
         reloader.on_begin.append(self._reload_begins)
         reloader.on_end.append(self._reload_ends)
 
@@ -29,6 +31,7 @@ class ServiceManager:
         reactor: Any = self._daemon.world.reactor
         self.notifier = notifier(reactor, os.environ, os.getpid())
         self._store = Store(reactor, self.notifier, self._keeping, room(os.environ))
+        self.holds = self._store.has_room
         reactor.callWhenRunning(self._serves)
 
     def upgrades(self) -> None:

@@ -38,6 +38,11 @@ class Store:
         self._held: dict[str, tuple[int, int]] = {}
         self._next: IDelayedCall | None = None
 
+    @property
+    def has_room(self) -> bool:
+        """Whether anything is held."""
+        return self._room > 0
+
     def begin(self) -> None:
         """Keep what there is now, and what comes."""
         if self._room:

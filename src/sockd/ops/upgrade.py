@@ -23,6 +23,7 @@ from twisted.python.failure import Failure
 from sockd import events
 from sockd.daemon.daemon import Daemon
 from sockd.daemon.keeping import Keeping
+from sockd.listen.inherited import inheritance
 from sockd.listen.kept_names import PREFIX
 from sockd.listen.sockets import FIRST_HANDED_OVER, handed_over
 from sockd.ops.manager import ServiceManager
@@ -118,8 +119,16 @@ class Upgrade:
         self._keeping.leave([name for name, _ in given])
         reactor = self._daemon.world.reactor
         # after the log has been written
-        reactor.addSystemEventTrigger("after", "shutdown", become, self.restart, given)
-        reactor.stop()
+        reactor.addSystemEventTrigger("after", "shutdown", self._become, given)
+        self._daemon.end()
+
+    def _become(self, given: Sequence[tuple[str, int]]) -> None:
+        for number in ENDING:  # what has come until now is handled by this call
+            signal.signal(number, signal.SIG_DFL)
+        if not self._daemon.was_signalled:
+            become(self.restart, given)
+        elif not self._manager.holds:
+            inheritance(given).end_rest(())  # it is to end after all, and so are these
 
 
 def to_hand_over(sockets: Mapping[str, socket.socket]) -> list[tuple[str, int]]:
@@ -161,8 +170,6 @@ def _become(restart: Restart, given: Sequence[tuple[str, int]]) -> NoReturn:
         environment["LISTEN_PID"] = str(os.getpid())
         environment["LISTEN_FDS"] = str(len(given))
         environment["LISTEN_FDNAMES"] = ":".join(name for name, _ in given)
-    for number in ENDING:
-        signal.signal(number, signal.SIG_DFL)
     ignore(*REQUESTS)  # they must not end what does not handle them yet
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError, ValueError, AttributeError):

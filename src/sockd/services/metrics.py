@@ -4,13 +4,11 @@
 where the client accepts it, else in Prometheus's older one; HEAD with the same without a body. They
 are a second old at most. Nothing else is there, and nothing can be changed. No series has an
 address of a client. Rules, limits and TLS are those of any service: whom `allow` does not name
-reads nothing. It does not run by default; a table starts it:
-
-    [service.metrics]
-    listen = ["tcp:9470:interface=127.0.0.1"]
+reads nothing. It does not run by default: a table `[service.metrics]` with `listen` starts it, or
+`--set 'service.metrics.listen=["tcp:9470:interface=127.0.0.1"]'`.
 
     $ sock http http://127.0.0.1:9470/metrics
-    # HELP sockd_build What runs: 1, with the versions as labels.
+    # HELP sockd_build_info What runs: 1, with the versions as labels.
     ...
 """
 

@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.shell_completion import ShellComplete
 
+from sockd.cli import main
 from tests import commands
 from tests.daemons import Daemon
 from tests.processes import SOCKD, run, running, wait_until
@@ -193,6 +195,22 @@ def test_top_shows_a_picture_a_look(daemon: Daemon) -> None:
     looks = say(daemon, "top", "-c", "2", "-i", "0.1", "--json").splitlines()
     assert [json.loads(look)["pid"] for look in looks] == [daemon.pid] * 2
     assert json.loads(looks[1])["rates_of"] >= 0.1
+
+
+def test_a_shell_completes_the_services_that_there_are(daemon: Daemon, tmp_path: Path) -> None:
+    for command in ("disable", "enable"):
+        words = f"sockd {command} --control {path(daemon)} "
+        assert completed(words, "") == ["discard", "echo"]
+        assert completed(words, "e") == ["echo"]
+    assert completed(f"sockd kill --control {path(daemon)} --service ", "d") == ["discard"]
+    assert completed(f"sockd disable --control {tmp_path}/none ", "") == []
+
+
+def completed(words: str, incomplete: str) -> list[str]:
+    """What a shell offers behind these words."""
+    args = words.split()[1:]
+    found = ShellComplete(main, {}, "sockd", "_SOCKD_COMPLETE").get_completions(args, incomplete)
+    return [item.value for item in found]
 
 
 def test_services_are_told_for_programs_too() -> None:

@@ -88,7 +88,7 @@ def test_bans_are_a_table_or_nobody(daemon: Answering) -> None:
     ]
     assert sockd("bans").output == "nobody is banned\n"
     head, row = sockd("bans").output.splitlines()
-    assert head.split() == ["FROM", "WHERE", "SINCE", "ENDS", "IN", "NOTE"]
+    assert head.split() == ["from", "where", "since", "ends", "in", "note"]
     assert row.split()[:2] == ["::/1", "chat"]
     assert row.endswith(f"59s      {SHOWN}")
 
@@ -122,7 +122,7 @@ def test_refusals_are_a_table_and_what_may_be_forged_is_marked(daemon: Answering
     _, row = sockd("refused", "--service", "echo", "--from", "192.0.2.7").output.splitlines()
     assert row.split()[:4] == ["1000", "echo", "192.0.2.7", "tcp"]
     assert row.endswith("deny 192.0.2.0/24")
-    assert daemon.requests[1] == ("refused", {"service": "echo", "prefix": "192.0.2.7"})
+    assert daemon.requests[1] == ("refused", {"services": ["echo"], "from": ["192.0.2.7"]})
     lines = sockd("refused").output.splitlines()
     assert "192.0.2.7 ?" in lines[2]
     assert lines[2].endswith(SHOWN)

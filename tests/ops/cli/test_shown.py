@@ -65,6 +65,7 @@ def answer(*services: Any, **changes: Any) -> dict[str, Any]:
         },
         "connections": 3,
         "draining": 0,
+        "bans": 0,
         "rates_of": 60.0,
         "services": list(services),
         "disabled": [],
@@ -74,7 +75,7 @@ def answer(*services: Any, **changes: Any) -> dict[str, Any]:
 
 def test_a_status_is_a_few_lines_and_a_table() -> None:
     assert status_text(answer(service("echo"))).splitlines() == [
-        "sockd 1.0, process 42, up 1m40s, on the UvloopReactor: ready",
+        "sockd 1.0, process 42, up 1m 40s, on the UvloopReactor: ready",
         "configuration: /etc/sockd.toml; read anew 1 time",
         "loop: 0.1 ms late now; in the last minute 2.0 ms or less in 99 %, 30 ms at worst",
         "connections: 3 open, 7 so far; 2 refused",
@@ -90,6 +91,7 @@ def test_what_is_wrong_is_told_first() -> None:
             ready=False,
             missing=["echo: 192.0.2.1:7: no such address"],
             draining=2,
+            bans=1,
             disabled=[
                 {"name": "time", "until_reload": True},
                 {"name": "quote", "until_reload": True},
@@ -105,14 +107,14 @@ def test_what_is_wrong_is_told_first() -> None:
         )
     )
     assert text.splitlines()[:6] == [
-        "sockd 1.0, process 42, up 1m40s, on the UvloopReactor: not ready",
+        "sockd 1.0, process 42, up 1m 40s, on the UvloopReactor: not ready",
         "missing: echo: 192.0.2.1:7: no such address",
         "configuration: built in",
         "a restart is needed for: sockd.log_format",
         "the last reload failed 5m ago; all is as it was before:",
         "    a.toml:3: wrong",
     ]
-    assert "3 open and 2 that drain, 0 so far" in text
+    assert "connections: 3 open and 2 that drain, 0 so far; 0 refused; 1 ban\n" in text
     assert "disabled: discard\ndisabled until the next reload: time, quote\n" in text
 
 

@@ -28,8 +28,8 @@ TEXTS = st.one_of(
 VALUES = st.one_of(
     st.none(), st.booleans(), st.integers(), st.floats(), TEXTS, st.lists(TEXTS, max_size=5)
 )
-NAMES = ("prefixes", "duration", "note", "leave_open", "service", "prefix", "address", "nickname")
-REQUESTS = st.dictionaries(st.sampled_from([*NAMES, "why"]), VALUES, max_size=5)
+WORDS = "prefixes duration services from note leave_open service address nickname why"
+REQUESTS = st.dictionaries(st.sampled_from(WORDS.split()), VALUES, max_size=5)
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def operations(tmp_path: Path) -> Any:
         context = make_context(kind, world, **table)
         instance = SimpleNamespace(guard=context.guard, context=context)
         instances.append((make_settings(kind, ["tcp:7"]), instance))
-    daemon = SimpleNamespace(world=world, instances=instances)
+    daemon = SimpleNamespace(world=world, instances=instances, draining=())
     keeper = BanKeeper(world.state.bans, "", world.reactor, world.wall)
     return SimpleNamespace(daemon=daemon, bans=keeper)
 

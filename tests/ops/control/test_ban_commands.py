@@ -58,6 +58,13 @@ def why_not(daemon: Daemon, command: str, /, **arguments: Any) -> tuple[str, str
     return told.value.kind, str(told.value)
 
 
+def refused(daemon: Daemon, services: Any = None, sources: Any = None) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = ask(daemon, "refused", services=services, **{"from": sources})[
+        "groups"
+    ]
+    return found
+
+
 def connected(daemon: Daemon, host: str) -> socket.socket:
     """A connection to the echo service from an address of ours."""
     address = daemon.address("echo", "tcp")
@@ -115,7 +122,7 @@ def test_who_is_there_can_be_left(daemon: Daemon) -> None:
 
 def datagrams(daemon: Daemon) -> list[dict[str, Any]]:
     """What was refused of them."""
-    groups = ask(daemon, "refused", service="echo", prefix=THERE)["groups"]
+    groups = refused(daemon, services=["echo"], sources=[THERE])
     return [group for group in groups if group["transport"] == "udp"]
 
 
@@ -130,8 +137,8 @@ def test_datagrams_of_who_is_banned_are_dropped_and_counted_as_what_may_be_forge
     [group] = datagrams(daemon)
     told = [group[key] for key in ("source", "transport", "rule", "count", "is_proven")]
     assert told == ["127.0.0.0/24", "udp", "ban 127.0.0.0/24", 1, False]
-    assert all(one["service"] == "chat" for one in ask(daemon, "refused", service="chat")["groups"])
-    assert ask(daemon, "refused", prefix="192.0.2.0/24")["groups"] == []
+    assert all(one["service"] == "chat" for one in refused(daemon, services=["chat"]))
+    assert refused(daemon, sources=["192.0.2.0/24"]) == []
 
 
 def test_bans_hold_over_kill_9_and_a_start(tmp_path: Path) -> None:
@@ -191,8 +198,8 @@ def test_what_cannot_be_is_told_and_changes_nothing(daemon: Daemon) -> None:
         kind, _ = why_not(daemon, "ban", **{"prefixes": ["::1"], **wrong})
         assert kind == usage
     assert why_not(daemon, "unban", prefixes=["::1"]) == ("refused", "::1 is not banned")
-    assert why_not(daemon, "refused", service="eko")[1].startswith("there is no service 'eko'")
-    assert why_not(daemon, "refused", prefix="x")[0] == usage
+    assert why_not(daemon, "refused", services=["eko"])[1].startswith("there is no service 'eko'")
+    assert why_not(daemon, "refused", **{"from": ["x"]})[0] == usage
     for address in ("x", "10.0.0.0/8", "user:nix"):
         assert why_not(daemon, "test-access", service="echo", address=address)[0] == usage
     assert why_not(daemon, "chat-who", service="echo") == (usage, "echo is no chat")

@@ -125,6 +125,12 @@ def test_another_process_at_an_address_of_ours_is_bad(name: str) -> None:
     assert late.level is Level.WARN
 
 
+def test_a_process_that_only_root_would_see_is_warned_of() -> None:
+    finding = one(ECHO, holder=lambda listen: Holder() if "udp" in listen.text else None)
+    assert finding.level is Level.WARN
+    assert finding.text.endswith("is held by a process of another user")
+
+
 def test_another_super_server_that_will_want_a_port_of_ours_is_warned_of() -> None:
     others = (Wanted("/etc/inetd.conf:3", True, 9), Wanted("/etc/inetd.conf:4", False, 7))
     finding = one(ECHO, others=others)

@@ -16,7 +16,7 @@ from sockd.ops.doctor.finding import Holder, Wanted
 from sockd.testing.certificate import make_certificate
 from tests.commands import config, runtime, sockd
 from tests.daemons import Daemon
-from tests.processes import running
+from tests.processes import NOBODY, running
 
 __all__ = ["runtime"]
 
@@ -50,6 +50,24 @@ def test_whoever_listens_is_seen_unless_it_is_the_daemon() -> None:
         assert holder.pid == os.getpid()
         assert host.facts(os.getpid()).holder(listen) is None
         assert host.facts(None).holder(parse(f"udp:{port}:interface=127.0.0.1")) is None
+
+
+def test_whose_a_process_is_that_listens_is_told_to_root_alone() -> None:
+    script = (
+        "import socket, time; one = socket.create_server(('127.0.0.1', 0)); "
+        "print('port', one.getsockname()[1], flush=True); time.sleep(600)"
+    )
+    with running([sys.executable, "-c", script]) as process:
+        port = process.wait_for(r"^port (\d+)")[1]
+        listen = parse(f"tcp:{port}:interface=127.0.0.1")
+        os.seteuid(NOBODY)
+        try:
+            assert host.facts(None).holder(listen) == Holder()
+        finally:
+            os.seteuid(0)
+        holder = host.facts(None).holder(listen)
+        assert holder is not None
+        assert holder.pid == process.pid
 
 
 def test_other_super_servers_are_asked_what_they_will_want(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ VARIABLES = {"$job": "sockd", "$instance": ".*", "$service": ".*", "$__rate_inte
 
 def names_in(text: str) -> set[str]:
     """The metrics that an expression has."""
-    found = set(re.findall(r"\b(?:sockd|process)_[a-z_]+(?=[{\[])", text))
+    found = set(re.findall(r"\b(?:sockd|process)_[a-z_]+\b", text))
     return {re.sub("_bucket$", "", name) for name in found}
 
 
@@ -60,15 +60,21 @@ def test_the_dashboard_shows_every_metric_and_no_other() -> None:
     assert set().union(*map(names_in, expressions())) == METRICS.keys()
 
 
-def test_prometheus_understands_every_expression_of_the_dashboard(tmp_path: Path) -> None:
+def understood(expressions: Iterable[str], folder: Path) -> None:
+    """Fails where Prometheus does not understand one of them."""
     lines = ["groups:", "  - name: dashboard", "    rules:"]
-    for number, expression in enumerate(expressions()):
-        for name, value in VARIABLES.items():
-            expression = expression.replace(name, value)
+    for number, expression in enumerate(expressions):
         lines += [f"      - record: expression:{number}", f"        expr: {json.dumps(expression)}"]
-    rules = tmp_path / "rules.yml"
+    rules = folder / "rules.yml"
     rules.write_text("\n".join(lines), "utf-8")
     succeed("promtool", "check", "rules", rules)
+
+
+def test_prometheus_understands_every_expression_of_the_dashboard(tmp_path: Path) -> None:
+    filled = list(expressions())
+    for name, value in VARIABLES.items():
+        filled = [expression.replace(name, value) for expression in filled]
+    understood(filled, tmp_path)
 
 
 def test_the_panels_lie_beside_each_other_and_each_has_its_number() -> None:
@@ -106,6 +112,22 @@ def test_the_page_has_every_metric_with_its_type_its_labels_and_what_it_is() -> 
         ]
         for metric in METRICS.values()
     ]
+
+
+def test_prometheus_takes_the_configuration_of_the_page(tmp_path: Path) -> None:
+    text = (DOCS / "metrics.md").read_text("utf-8")
+    [shown] = re.findall(r"^```yaml\n(.*?)^```$", text, re.M | re.S)
+    file = tmp_path / "prometheus.yml"
+    file.write_text(shown.replace("/etc/prometheus/sockd", str(ALERTS.parent)), "utf-8")
+    assert "SUCCESS: 1 rule files found" in succeed("promtool", "check", "config", file)
+
+
+def test_prometheus_understands_the_questions_of_the_page(tmp_path: Path) -> None:
+    text = (DOCS / "metrics.md").read_text("utf-8")
+    [shown] = re.findall(r"^```promql\n(.*?)^```$", text, re.M | re.S)
+    questions = [line for line in shown.splitlines() if not line.startswith("#")]
+    assert set().union(*map(names_in, questions)) <= METRICS.keys()
+    understood(questions, tmp_path)
 
 
 def test_the_page_on_operations_says_what_to_do_when_an_alert_comes() -> None:

@@ -14,7 +14,7 @@ from sockd.formats.text import escape
 from sockd.ops.cli.asking import ask, control_option, give_up, json_option, show
 from sockd.ops.cli.words import span, times
 
-HEADS = ("TIMES", "SERVICE", "FROM", "DOOR", "LAST", "FIRST", "RULE")
+HEADING = ("times", "service", "from", "door", "last", "first", "rule")
 LOCAL = ("unix", "unixgram")
 """Transports that users of this host come by, and nobody else."""
 FORGEABLE = (
@@ -23,17 +23,33 @@ FORGEABLE = (
 
 
 @click.command()
-@click.option("--service", metavar="NAME", help="Only at this service.")
-@click.option("--from", "prefix", metavar="PREFIX", help="Only from this address or network.")
+@click.option(
+    "-s",
+    "--service",
+    "services",
+    metavar="NAME",
+    multiple=True,
+    help="At this service; several may be.",
+)
+@click.option(
+    "--from",
+    "sources",
+    metavar="PREFIX",
+    multiple=True,
+    help="From this address or network; several may be.",
+)
 @control_option
 @json_option
-def refused(service: str | None, prefix: str | None, control: str | None, as_json: bool) -> None:
+def refused(
+    services: tuple[str, ...], sources: tuple[str, ...], control: str | None, as_json: bool
+) -> None:
     """List who was refused lately, at which service and by which rule, the latest first.
 
     Refusals of one source for one reason are one line, with how often and when. A source is an
     address, or a /64 of IPv6; of datagrams a /24, or a /56.
     """
-    answer = ask(control, "refused", as_json=as_json, service=service, prefix=prefix)
+    chosen: dict[str, Any] = {"services": list(services), "from": list(sources)}
+    answer = ask(control, "refused", as_json=as_json, **chosen)
     show(answer, _refused_text, as_json=as_json)
 
 
@@ -61,8 +77,8 @@ def test_access(
 
 def _offline(file: str, service: str, address: str, as_json: bool) -> dict[str, Any]:
     from sockd.formats.nearest import near_miss
-    from sockd.ops.access import judged
     from sockd.ops.cli.loading import load_settings
+    from sockd.ops.control.access import judged
     from sockd.ops.control.frames import ControlError
 
     settings = load_settings(file, None, None, None, (), as_json=as_json)
@@ -83,7 +99,7 @@ def _access_text(answer: Mapping[str, Any]) -> str:
     lines = [f"{answer['who']} {may} to {answer['service']}: {answer['rule']}{place}"]
     if answer["others"]:
         lines.append(f"that stands above {', '.join(answer['others'])}")
-    if answer["is_trusted"]:
+    if answer["is_trusted"] and answer["is_allowed"]:
         lines.append("it is trusted: limits that count each source are not for it")
     if not _leads_there(answer):
         lines.append(f"but {answer['service']} is at {', '.join(answer['transports'])} only")
@@ -121,7 +137,7 @@ def _refused_text(answer: Mapping[str, Any]) -> str:
         )
         for one in groups
     ]
-    lines = columns([HEADS, *rows])
+    lines = columns([HEADING, *rows])
     if not all(one["is_proven"] for one in groups):
         lines.append(FORGEABLE)
     if forgotten := answer["forgotten"]:

@@ -26,6 +26,23 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print one JS
 USUAL_SECONDS = 10.0
 """How long an answer is waited for, where a command does not take longer by its nature."""
 
+COMPLETION_SECONDS = 1.0
+"""How long somebody waits at a prompt, where the daemon does not answer."""
+
+
+def services(context: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
+    """The services of the running daemon, for a shell that completes."""
+    from sockd.ops.control.client import ControlClient
+    from sockd.ops.control.frames import ControlError
+
+    try:
+        with ControlClient(context.params.get("control"), COMPLETION_SECONDS) as client:
+            answer = client.ask("status")
+    except ControlError:
+        return []
+    names = (one["name"] for one in (*answer["services"], *answer["disabled"]))
+    return sorted(name for name in names if name.startswith(incomplete))
+
 
 def ask(
     control: str | None,

@@ -11,34 +11,20 @@ import click
 from sockd.formats.columns import columns
 from sockd.formats.text import escape
 from sockd.ops.cli.asking import ask, control_option, json_option, show
+from sockd.ops.cli.sessions import Span
 from sockd.ops.cli.words import span, times
 
-HEADS = ("FROM", "WHERE", "SINCE", "ENDS IN", "NOTE")
+HEADING = ("from", "where", "since", "ends in", "note")
 _WHOLE = ("/32", "/128")
 """How a prefix ends that is one address."""
-
-
-class Term(click.ParamType[float]):
-    """How long something is to last."""
-
-    name = "time"
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> float:
-        """Seconds."""
-        from sockd.options.units import Duration
-
-        try:
-            return float(Duration.parse(value))
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
 
 
 prefixes_argument = click.argument("prefixes", metavar="PREFIX...", nargs=-1, required=True)
 for_option = click.option(
     "--for",
     "duration",
-    type=Term(),
-    metavar="TIME",
+    type=Span(),
+    metavar="DURATION",
     help="How long, as 10m or 1d [default: until it is taken back].",
 )
 note_option = click.option("--note", metavar="TEXT", help="What it is for; `sockd bans` shows it.")
@@ -116,7 +102,7 @@ def unban_text(answer: Mapping[str, Any]) -> str:
 
 def _banned(ban: Mapping[str, Any]) -> str:
     left = ban["seconds_left"]
-    term = "until it is taken back" if left is None else f"for {span(left)}"
+    term = "until it is taken back" if left is None else f"for {span(round(left))}"
     where = f" from {escape(ban['service'])}" if ban["service"] else ""
     return f"{_plain(ban['prefix'])} is banned{where} {term}"
 
@@ -155,7 +141,7 @@ def _table(answer: Mapping[str, Any]) -> str:
         )
         for one in answer["bans"]
     ]
-    lines = columns([HEADS, *rows]) if rows else ["nobody is banned"]
+    lines = columns([HEADING, *rows]) if rows else ["nobody is banned"]
     return "".join(f"{line}\n" for line in lines)
 
 

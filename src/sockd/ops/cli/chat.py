@@ -19,7 +19,7 @@ from sockd.ops.cli.bans import (
 )
 from sockd.ops.cli.words import span, times
 
-HEADS = ("NICKNAME", "FROM", "DOOR", "SINCE", "SILENT", "CHANNELS")
+HEADING = ("nickname", "from", "door", "since", "silent", "channels")
 
 _service = click.option(
     "--service", metavar="NAME", help="Which chat, where the daemon runs several."
@@ -146,7 +146,7 @@ def _table(answer: Mapping[str, Any]) -> str:
         )
         for one in answer["users"]
     ]
-    lines = columns([HEADS, *rows]) if rows else []
+    lines = columns([HEADING, *rows]) if rows else []
     lines.append(f"{times(len(rows), 'user', 'users')} in {escape(answer['service'])}")
     for what in ("muted", "closed"):
         if answer[what]:

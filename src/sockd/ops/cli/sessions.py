@@ -11,7 +11,8 @@ import click
 from sockd.formats.columns import columns
 from sockd.formats.text import escape
 from sockd.ops.cli.asking import ask, control_option, follow, json_option, show
-from sockd.ops.cli.figures import amount, span
+from sockd.ops.cli.asking import services as service_names
+from sockd.ops.cli.words import amount, span, times
 
 F = TypeVar("F", bound=Callable[..., Any])
 HEADING = ("id", "service", "peer", "door", "state", "age", "idle", "in", "out")
@@ -42,6 +43,7 @@ def selecting(command: F) -> F:
                 "--service",
                 "services",
                 metavar="NAME",
+                shell_complete=service_names,
                 multiple=True,
                 help="Of this service; several may be.",
             ),
@@ -173,8 +175,7 @@ def event_text(item: Mapping[str, Any]) -> str:
 
 
 def _killed_text(answer: Mapping[str, Any]) -> str:
-    count = answer["killed"]
-    return f"{count} connection{'s' * (count != 1)} ended\n"
+    return f"{times(answer['killed'], 'connection', 'connections')} ended\n"
 
 
 COMMANDS = (sessions, kill)

@@ -11,7 +11,7 @@ import click
 from sockd.formats.columns import columns
 from sockd.formats.text import escape
 from sockd.ops.cli.asking import ask, control_option, json_option, show
-from sockd.ops.cli.figures import amount, milliseconds, rate, span
+from sockd.ops.cli.words import amount, milliseconds, rate, span, times
 
 HEADING = ("service", "transport", "address", "open", "arrivals/s", "refused", "in/s", "out/s")
 
@@ -65,7 +65,9 @@ def head(answer: Mapping[str, Any]) -> Iterator[str]:
     total = sum(one["totals"]["connections"] for one in answer["services"])
     refused = sum(one["totals"]["refused"] for one in answer["services"])
     draining = f" and {answer['draining']} that drain" if answer["draining"] else ""
-    yield f"connections: {answer['connections']} open{draining}, {total} so far; {refused} refused"
+    bans = f"; {times(answer['bans'], 'ban', 'bans')}" if answer["bans"] else ""
+    opened = f"{answer['connections']} open{draining}, {total} so far"
+    yield f"connections: {opened}; {refused} refused{bans}"
     for heading, until_reload in (("disabled", False), ("disabled until the next reload", True)):
         off = [one["name"] for one in answer["disabled"] if one["until_reload"] == until_reload]
         if off:
@@ -75,7 +77,7 @@ def head(answer: Mapping[str, Any]) -> Iterator[str]:
 def _configuration(answer: Mapping[str, Any], now: float) -> Iterator[str]:
     files = ", ".join(answer["files"]) or "built in"
     reloads = answer["reloads"]
-    read = f"; read anew {reloads} time{'s' * (reloads != 1)}" if reloads else ""
+    read = f"; read anew {times(reloads, 'time', 'times')}" if reloads else ""
     yield f"configuration: {files}{read}"
     if answer["restart"]:
         yield f"a restart is needed for: {', '.join(answer['restart'])}"

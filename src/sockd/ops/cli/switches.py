@@ -8,12 +8,12 @@ from typing import Any
 import click
 
 from sockd.formats.text import escape
-from sockd.ops.cli.asking import ask, control_option, json_option, show
-from sockd.ops.cli.figures import span
+from sockd.ops.cli.asking import ask, control_option, json_option, services, show
+from sockd.ops.cli.words import span, times
 
 
 @click.command()
-@click.argument("service")
+@click.argument("service", shell_complete=services)
 @control_option
 @json_option
 def disable(service: str, control: str | None, as_json: bool) -> None:
@@ -27,7 +27,7 @@ def disable(service: str, control: str | None, as_json: bool) -> None:
 
 
 @click.command()
-@click.argument("service")
+@click.argument("service", shell_complete=services)
 @control_option
 @json_option
 def enable(service: str, control: str | None, as_json: bool) -> None:
@@ -44,8 +44,9 @@ def _disabled_text(answer: Mapping[str, Any]) -> str:
     if not answer["changed"]:
         return f"{name} is disabled already\n"
     count = answer["connections"]
-    ends = f"; {count} open connection{'s' * (count != 1)} may take {span(answer['drain'])} to end"
-    return f"{name} is disabled until the next reload{ends if count else ''}\n"
+    open_ones = times(count, "open connection", "open connections")
+    ends = f"; {open_ones} may take {span(answer['drain'])} to end" if count else ""
+    return f"{name} is disabled until the next reload{ends}\n"
 
 
 def _enabled_text(answer: Mapping[str, Any]) -> str:

@@ -13,10 +13,10 @@ import click
 from sockd.formats.columns import columns
 from sockd.formats.text import escape
 from sockd.ops.cli.asking import control_option, give_up, json_option
-from sockd.ops.cli.figures import amount, rate
 from sockd.ops.cli.printing import tell
 from sockd.ops.cli.sessions import Span
 from sockd.ops.cli.status import head
+from sockd.ops.cli.words import amount, rate
 
 HEADING = ("service", "over", "open", "new/s", "datagrams/s", "refused/s", "in/s", "out/s")
 SHORTEST = 0.1

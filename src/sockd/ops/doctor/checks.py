@@ -186,6 +186,9 @@ def addresses(settings: Settings, facts: Facts) -> Findings:
 
 
 def _held(instance: InstanceSettings, listen: Listen, holder: Holder) -> Finding:
+    if holder.pid is None:
+        text = f"{instance.name}: {listen.text} is held by a process of another user"
+        return Finding(Level.WARN, "addresses", text, "root is told whose; it may be the daemon")
     advice = f"end it, or choose another address: process {holder.pid}"
     if holder.name in SUPER_SERVERS:
         advice = f"systemctl disable --now {holder.name}; `sockd import` carries its services over"
@@ -208,10 +211,8 @@ def certificates(settings: Settings, facts: Facts) -> Findings:
     files: dict[str, str] = {}
     for instance in settings.instances:
         for listen in instance.listen:
-            if listen.transport == "tls":
-                own = (listen.terms.certificate, *(file for file, _ in listen.terms.further))
-                for file in own:
-                    files.setdefault(file, instance.name)
+            for file in listen.terms.certificates:
+                files.setdefault(file, instance.name)
     for file, name in files.items():
         try:
             left = facts.expires(file) - facts.now

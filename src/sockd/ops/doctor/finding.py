@@ -35,8 +35,9 @@ class Finding:
 class Holder:
     """A process that has an address."""
 
-    name: str
-    pid: int
+    name: str = ""
+    pid: int | None = None
+    """None: another user's, which only root sees."""
 
 
 @frozen

@@ -68,7 +68,10 @@ def _status(pid: int) -> dict[str, str]:
 
 
 def _descriptors(pid: int) -> int:
-    soft, _ = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    try:
+        soft, _ = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    except OSError:  # it has just ended
+        soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return soft if soft != resource.RLIM_INFINITY else sys.maxsize
 
 
@@ -106,11 +109,15 @@ def _holders(daemon: int | None) -> Callable[[Listen], Holder | None]:
         if listen.transport == "multicast":
             return None  # which is sent to, and not held
         for one in connections(kind):
-            if one.pid not in (None, daemon) and is_at(one, listen):
-                try:
-                    return Holder(psutil.Process(one.pid).name(), one.pid)
-                except psutil.Error:
-                    continue  # just ended
+            is_ours = daemon is not None and one.pid == daemon
+            if is_ours or not is_at(one, listen):
+                continue
+            if one.pid is None:
+                return Holder()
+            try:
+                return Holder(psutil.Process(one.pid).name(), one.pid)
+            except psutil.Error:
+                continue  # just ended
         return None
 
     return holder

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from sockd.access.prefixes import (
     CONNECTION_SOURCE_BITS,
@@ -15,37 +15,41 @@ from sockd.access.prefixes import (
 )
 from sockd.access.refusals import Group
 from sockd.formats.nearest import near_miss
-from sockd.ops.access import judged
+from sockd.ops.control.access import judged
 from sockd.ops.control.arguments import Arguments
 from sockd.ops.control.command import Answer, Command
 from sockd.ops.control.frames import ControlError
 from sockd.ops.control.parts import in_parts
+from sockd.ops.control.selection import guards
 
 if TYPE_CHECKING:
     from sockd.ops.operations import Operations
 
 
 def refused(operations: Operations, arguments: Arguments) -> Iterator[Answer]:
-    """Recent refusals in groups, the latest first; of a `service`, or from a `prefix`."""
-    service = arguments.take("service", str, "")
-    text = arguments.take("prefix", str, "")
+    """Recent refusals in groups, the latest first; at these `services`, `from` these networks."""
+    services, networks = arguments.texts("services"), arguments.texts("from")
     arguments.done()
-    if service:
-        find_instance(operations, service)
-    try:
-        prefixes = (parse_prefix(text),) if text else ()
-    except ValueError as error:
-        raise ControlError(str(error), "usage") from None
     world = operations.daemon.world
-    began = world.wall() - world.reactor.seconds()
-    refusals = world.state.refusals
-    groups = [
-        one
-        for one in refusals.latest()
-        if service in ("", one.service)
-        and (not prefixes or (one.peer.host and matches(prefixes, one.peer.host)))
+    groups = world.state.refusals.latest()
+    known = [name for name, _ in guards(operations.daemon)]
+    known += [group.service for group in groups]  # of services that are there no more
+    for name in services:
+        if name not in known:
+            _no_service(name, known)
+    try:
+        sources = tuple(map(parse_prefix, networks))
+    except ValueError as error:
+        raise ControlError(f"`from`: {error}", "usage") from None
+    chosen = [
+        group
+        for group in groups
+        if (not services or group.service in services)
+        and (not sources or (bool(group.peer.host) and matches(sources, group.peer.host)))
     ]
-    return in_parts("groups", groups, partial(_group, began), forgotten=refusals.forgotten)
+    began = world.wall() - world.reactor.seconds()
+    forgotten = world.state.refusals.forgotten
+    return in_parts("groups", chosen, partial(_group, began), forgotten=forgotten)
 
 
 def test_access(operations: Operations, arguments: Arguments) -> Answer:
@@ -71,9 +75,13 @@ def find_instance(operations: Operations, name: str) -> tuple[Any, Any]:
     """The settings and the instance of a service that runs. Raises ControlError."""
     by_name = {settings.name: (settings, one) for settings, one in operations.daemon.instances}
     if name not in by_name:
-        miss = near_miss(name, by_name, or_all=True)
-        raise ControlError(f"there is no service {name!r:.100}{miss}", "usage")
+        _no_service(name, by_name)
     return by_name[name]
+
+
+def _no_service(name: str, known: Iterable[str]) -> NoReturn:
+    miss = near_miss(name, known, or_all=True)
+    raise ControlError(f"there is no service {name!r:.100}{miss}", "usage")
 
 
 def _open_from(host: str, instance: Any) -> int:

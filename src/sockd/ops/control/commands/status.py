@@ -36,6 +36,7 @@ def status(operations: Operations, arguments: Arguments) -> Answer:
         "configuration": _configuration(operations),
         "connections": sum(one["connections"] for one in services),
         "draining": sum(len(one.guard.sessions) for one in daemon.draining),
+        "bans": daemon.world.state.bans.count(daemon.world.reactor.seconds()),
         "rates_of": operations.rates.span,
         "services": services,
         "disabled": [

@@ -6,22 +6,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sockd.ops.cli.figures import amount, milliseconds, rate, span
+from sockd.ops.cli.words import amount, milliseconds, rate, span
 
 
 @pytest.mark.parametrize(
     ("seconds", "text"),
     [
         (-1, "0s"),
-        (0.9, "0s"),
-        (59.9, "59s"),
+        (0.4, "0s"),
+        (59.4, "59s"),
         (60, "1m"),
-        (200, "3m20s"),
+        (200, "3m 20s"),
         (3600, "1h"),
         (3659, "1h"),
-        (15_120, "4h12m"),
-        (86_399, "23h59m"),
-        (1_047_600, "12d3h"),
+        (15_120, "4h 12m"),
+        (86_399, "23h 59m"),
+        (1_047_600, "12d 3h"),
     ],
 )
 def test_a_span_has_the_two_largest_units_that_say_something(seconds: float, text: str) -> None:
