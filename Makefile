@@ -14,7 +14,7 @@ TOO_OLD = 'import sys; sys.version_info >= (3, 11) or sys.exit("sockd needs Pyth
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test test-quick test-once test-oldest test-uvloop test-epoll test-asyncio bench bench-quick bench-client bench-travesty bench-tools soak reloads lint docs lock clean
+.PHONY: help run test test-quick test-once test-oldest test-uvloop test-epoll test-asyncio bench bench-quick bench-client bench-travesty bench-tools soak goals lint docs lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -82,8 +82,10 @@ bench-travesty: $(VENV)/.dev ## measure what travesty learns and makes up beside
 soak: $(VENV)/.dev bench-tools ## full load for SECONDS (600): nothing may grow
 	@$(BIN)/python -m benchmarks.soak $(SECONDS) $(ARGS)
 
-reloads: $(VENV)/.dev ## reload 50 times while 20,000 connections are made: all are answered
-	@$(BIN)/python -m benchmarks.reloads $(ARGS)
+# As root: the last makes network namespaces.
+GOALS ?= goals goals upgrades kills interfaces
+goals: $(VENV)/.dev bench-tools ## what sockd is to bear: load, 50 reloads, 20 upgrades, 50 kills, an interface that goes; GOALS="kills": one of them
+	@for each in $(GOALS); do echo "$$each:" && $(BIN)/python -m benchmarks.$$each $(ARGS) || exit; done
 
 lint: $(VENV)/.dev ## style, types and layers
 	$(BIN)/ruff check

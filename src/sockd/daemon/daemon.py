@@ -60,15 +60,19 @@ class Daemon(Service):
         super().privilegedStartService()
         self.apply(plan(None, self.settings))
 
-    def hand_over(self, uid: int, gid: int) -> None:
-        """Make socket files this user's, who the process is to become and who removes them."""
+    def hand_over(self, uid: int, gid: int, also: str = "") -> None:
+        """Make socket files this user's, who the process is to become and who removes them.
+
+        `also` is a socket file of the daemon's that is no service's.
+        """
         directory = runtime_directory(os.environ, os.getuid())
         listeners = [one for _, running in self.instances for one in running.listeners]
         for listener in listeners:
             listener.give(uid, gid)
         # a reload is to find it where this start did, whoever it is by then
         os.environ["RUNTIME_DIRECTORY"] = directory
-        if any(str(Path(one.listen.path).parent) == directory for one in listeners):
+        paths = [*(one.listen.path for one in listeners), also]
+        if any(str(Path(path).parent) == directory for path in paths):
             give_runtime_directory(directory, 0, uid, gid)
 
     def apply(self, plan: Plan) -> None:
