@@ -140,9 +140,9 @@ async def test_a_stop_ends_who_was_let_in_last_at_a_service_that_is_taken_out() 
         with waiting(port, (STREAM,)) as clients:
             apply(daemon, other)
             assert await answers(clients) == {b"one"}
-            assert daemon.draining == (old,)
+            assert list(daemon.draining) == [old]
             await daemon.stopService()
-            assert not daemon.draining
+            assert list(daemon.draining) == []
             assert await answers(clients) == {b""}
 
 
