@@ -27,8 +27,8 @@ MOST_TOLD = 20
 """Reasons and steps that the log has of one reload, a line each: a file can be wrong in every line.
 Whoever asked for it is told all."""
 TOLD_SECONDS = 5.0
-"""How long those are waited for who are told of the end: a disk that hangs under a certificate is
-to hold up neither who asked nor the next reload."""
+"""How long those are waited for who are told of the end: a disk that hangs under a certificate
+holds up neither who asked nor the next reload."""
 _log = Logger(namespace="sockd")
 
 
