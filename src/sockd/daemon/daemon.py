@@ -223,6 +223,7 @@ class Daemon(Service):
         self.is_stopping = True
         for instance in self._draining:
             instance.hasten()
+            instance.guard.stop_sessions(because("daemon_stops"))  # of who was let in last
         stopped = [instance.stop() for instance in self._running.values()]
         every: Deferred[Any] = DeferredList([*stopped, *self._draining.values()])
         limit, clock = self.settings.daemon.stop_timeout, self.world.reactor
