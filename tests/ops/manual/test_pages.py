@@ -8,6 +8,7 @@ from pathlib import Path
 import attrs
 import click
 import pytest
+from twisted.python import usage
 
 from sockd import events
 from sockd.access import reasons
@@ -20,7 +21,9 @@ from sockd.config.settings import DaemonSettings, default_instances
 from sockd.formats.chat.events import Code
 from sockd.listen.schemes import SCHEMES
 from sockd.ops.manual.commands import commands, exit_codes, options
+from sockd.ops.manual.twisted_options import EVERYWHERE
 from sockd.service import find
+from sockd.twistd import Options, alone_options
 from tests.processes import run
 
 ROOT = Path(__file__).parents[3]
@@ -68,6 +71,13 @@ def test_every_command_and_every_option_is_told(name: str) -> None:
             assert record is None or all(
                 f"{flag} " in text or f"{flag}," in text for flag in option.opts
             )
+
+
+@pytest.mark.parametrize("options", [Options(), alone_options("KIND")()])
+def test_every_option_of_twistds_commands_is_told(options: usage.Options) -> None:
+    text = text_of("sockd.8").partition(" COMMANDS OF TWISTD ")[2]
+    for name in {long.removesuffix("=") for long in options.longOpt} - EVERYWHERE:
+        assert f"--{name} " in text
 
 
 @pytest.mark.parametrize("name", PROGRAMS)
