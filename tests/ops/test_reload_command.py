@@ -126,3 +126,11 @@ def test_a_hang_up_reloads_without_a_control_socket_and_the_log_says_what_it_did
     write(daemon, GOOD)
     hang_up(daemon, "reloaded")
     assert reload(daemon) == (0, "nothing is different\n", "")
+
+
+def test_a_control_socket_whose_file_is_gone_is_there_again_after_a_hang_up(
+    daemon: Daemon,
+) -> None:
+    (daemon.runtime / "control.sock").unlink()
+    hang_up(daemon, "reloaded")
+    assert reload(daemon) == (0, "nothing is different\n", "")

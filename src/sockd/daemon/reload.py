@@ -21,10 +21,14 @@ from sockd.daemon.plan import Plan, plan
 from sockd.daemon.plan_text import plan_text
 from sockd.listen.terms import Terms
 from sockd.net.certificate import Loaded, load
+from sockd.net.waiting import within
 
 MOST_TOLD = 20
 """Reasons and steps that the log has of one reload, a line each: a file can be wrong in every line.
 Whoever asked for it is told all."""
+TOLD_SECONDS = 5.0
+"""How long those are waited for who are told of the end: a disk that hangs under a certificate
+holds up neither who asked nor the next reload."""
 _log = Logger(namespace="sockd")
 
 
@@ -193,7 +197,8 @@ class Reloader:
         # of what runs, whatever has come of the new: renewed files are used by themselves anyway
         waited.append(self._daemon.check_certificates())
         every = DeferredList([one.addErrback(_tell_fault) for one in waited])
-        return every.addCallback(lambda _: outcome)
+        over = within(TOLD_SECONDS, every, self._daemon.world.reactor)
+        return over.addCallback(lambda _: outcome)
 
 
 def _loaded(wanted: set[Terms]) -> list[tuple[Terms, Loaded]]:

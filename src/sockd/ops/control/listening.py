@@ -104,7 +104,7 @@ class ControlListener:
         wanted = settings.daemon.control
         runtime = runtime_directory(os.environ, os.getuid())
         path = wanted.within(runtime)
-        if path == self.path:
+        if path == self.path and (not path or os.path.lexists(path)):
             return _Move(self, None, stays=True)
         if not path:
             return _Move(self, None)
