@@ -111,7 +111,7 @@ def test_who_is_turned_away_before_it_asks_is_told_why(tmp_path: Path) -> None:
             asking, _ = server.accept()
             asking.sendall(error_line(ControlError("too many", "refused")))
             asking.close()
-            with pytest.raises(ControlError, match="^too many$"):
+            with pytest.raises(ControlError, match=r"^too many$"):
                 client.ask("status")
             with pytest.raises(NoDaemonError, match="the daemon has closed the connection"):
                 client.ask("status")
