@@ -218,7 +218,7 @@ async def test_who_does_not_end_is_not_waited_for_for_ever() -> None:
             await until(lambda number=number: len(told) == number)  # type: ignore[misc]
             assert not done.called
             reactor.clock.advance(TOLD_SECONDS)
-            assert await done is told[-1]
+            assert await done == told[-1]
 
 
 @ensureDeferred

@@ -255,22 +255,25 @@ class Daemon(Service):
             if isinstance(listener, StreamListener) and listener.certificate is not None
         ]
 
-    def check_certificates(self) -> Deferred[Any]:
-        """Look at every certificate now, and tell what came of it, where there are any."""
+    def check_certificates(self) -> Deferred[Counter[Look]]:
+        """Look at every certificate now, and tell what came of it, where there are any.
+
+        Fires with how many there are of each.
+        """
         looks = [certificate.look() for certificate in self._certificates()]
         return gatherResults(looks).addCallback(_report_looks)
 
 
-def _report_looks(looks: Sequence[Look]) -> None:
-    if not looks:
-        return
+def _report_looks(looks: Sequence[Look]) -> Counter[Look]:
     found = Counter(looks)
-    events.emit(
-        "certificates",
-        looked_at=len(looks),
-        changed=found["changed"],
-        unusable=found["unusable"],
-    )
+    if looks:
+        events.emit(
+            "certificates",
+            looked_at=len(looks),
+            changed=found["changed"],
+            unusable=found["unusable"],
+        )
+    return found
 
 
 def _in_the_way(going: Iterable[Listener], listen: Listen) -> list[Listener]:
