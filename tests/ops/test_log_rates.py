@@ -57,6 +57,10 @@ class Log:
         """How many lines there are, by service and event."""
         return Counter((line["service"], line["event"]) for line in self.lines())
 
+    def of_connections(self) -> int:
+        """How many lines of connections are written by now."""
+        return sum(line["event"] in ("opened", "closed") for line in self.lines())
+
 
 @pytest.fixture
 def log() -> Iterator[Log]:
@@ -115,6 +119,20 @@ def test_each_event_has_its_own(log: Log) -> None:
     log.connect("echo", 50)
     log.say("child-reaped", pid=7, peer=PEER, status="exit 0")
     assert log.counted()["echo", "child-reaped"] == 1
+
+
+@pytest.mark.parametrize("rate", [1, 10, 150])
+@pytest.mark.parametrize("is_of_kind", [True, False])
+def test_under_a_flood_as_many_lines_are_written_as_may_be(rate: int, is_of_kind: bool) -> None:
+    """Though each flush has room for a part of a line, or for one of the two of a connection."""
+    log = Log(Rate(rate, 1), OFF) if is_of_kind else Log(OFF, Rate(rate, 1))
+    log.connect("echo", AT_ONCE * rate)
+    log.lines()
+    before, seconds = log.of_connections(), 5
+    for _ in range(round(seconds / FLUSH_SECONDS)):
+        log.connect("echo", 5)
+        log.host.advance(FLUSH_SECONDS)
+    assert abs(log.of_connections() - before - rate * seconds) <= 2
 
 
 def test_a_traceback_counts_as_many_lines() -> None:

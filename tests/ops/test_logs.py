@@ -36,6 +36,7 @@ from sockd.formats.text import escape
 from sockd.net.entry import ConnectionFactory
 from sockd.ops.log_lines import FORMATS, MAX_LINE, Format, as_json, as_text
 from sockd.ops.logs import LogWriter
+from tests.daemons import FORBIDDEN
 from tests.helpers import ENTRANCE, LogRecorder, make_context, make_world
 from tests.memory import REACTOR
 from tests.ops.samples import JSON, LOCAL, PEER, TEXT, event_of
@@ -285,7 +286,8 @@ def test_what_others_call_a_failure_need_not_be_an_exception(
 @given(
     st.sampled_from([LOCAL, Entrance("unix", path="/run/\x1b.sock"), Entrance("tcp", "::1", 7)]),
     st.sampled_from([PEER, Peer("", 0, 12, 34), Peer("::1", 7), PEER._replace(via=PEER)]),
-    st.text(),
+    # hypothesis tries words of the sources, too: these would be taken for a fault that was logged
+    st.text().filter(lambda text: not any(word in text for word in FORBIDDEN)),
     st.floats(0, 1e9),
 )
 def test_the_quick_lines_of_a_connection_are_what_the_others_would_be(

@@ -128,9 +128,11 @@ def test_a_hang_up_reloads_without_a_control_socket_and_the_log_says_what_it_did
     assert reload(daemon) == (0, "nothing is different\n", "")
 
 
-def test_a_control_socket_whose_file_is_gone_is_there_again_after_a_hang_up(
-    daemon: Daemon,
-) -> None:
-    (daemon.runtime / "control.sock").unlink()
+def test_a_hang_up_brings_the_control_socket_back_whose_file_is_gone(daemon: Daemon) -> None:
+    file = daemon.runtime / "control.sock"
+    before = file.stat().st_ino
+    assert reload(daemon)[0] == 0
+    assert file.stat().st_ino == before, "it stays where nobody has touched it"
+    file.unlink()
     hang_up(daemon, "reloaded")
     assert reload(daemon) == (0, "nothing is different\n", "")

@@ -67,17 +67,29 @@ class Rates:
             self.unwritten[kind] += lines
         return fits
 
-    def take_connections(self, wanted: Mapping[str, int], now: float) -> dict[str, int]:
-        """How many lines of connections of each service may be written now, of those wanted."""
+    def take_connections(self, wanted: Mapping[str, int], now: float) -> dict[str, float]:
+        """How many lines of connections of each service may be written now, of those wanted.
+
+        What of it is not used is to be given back: a part of a line, half a connection.
+        """
         found = {}
         for service, lines in wanted.items():
-            granted = float(lines)
+            granted = of_kind = float(lines)
             if self._kinds is not None:
-                granted = self._kinds.take_up_to(granted, (CONNECTIONS, service), now)
+                granted = of_kind = self._kinds.take_up_to(granted, (CONNECTIONS, service), now)
             if self._all is not None:
                 granted = self._all.take_up_to(granted, True, now)
-            found[service] = int(granted)
+            if self._kinds is not None:
+                self._kinds.give_back(of_kind - granted, (CONNECTIONS, service))
+            found[service] = granted
         return found
+
+    def give_back(self, service: str, lines: float) -> None:
+        """So much was granted to a service, and not used."""
+        if self._kinds is not None:
+            self._kinds.give_back(lines, (CONNECTIONS, service))
+        if self._all is not None:
+            self._all.give_back(lines, True)
 
     def leave_out(self, service: str, lines: int) -> None:
         """Count lines of connections that are not written."""

@@ -288,6 +288,8 @@ class LogWriter:
                     continue
                 left[service] -= size
             kept.append(one)
+        for service, lines in left.items():
+            self.rates.give_back(service, lines)
         return kept
 
     def _suppress(self, lines: int) -> None:

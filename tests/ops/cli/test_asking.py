@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 from click.shell_completion import ShellComplete
 
@@ -54,6 +55,19 @@ def connect(daemon: Daemon, service: str = "echo") -> tuple[socket.socket, int]:
     port = sock.getsockname()[1]
     event = daemon.wait_for("opened", peer_port=port)
     return sock, event["connection"]
+
+
+def test_every_command_that_asks_a_daemon_can_be_told_where_and_tell_programs() -> None:
+    chat = main.commands["chat"]
+    assert isinstance(chat, click.Group)
+    every = {**main.commands, **{f"chat {name}": one for name, one in chat.commands.items()}}
+    asks, is_told = (
+        {name for name, one in every.items() if option in {param.name for param in one.params}}
+        for option in ("control", "as_json")
+    )
+    no_daemon = {"run", "check", "services", "config", "completion", "import"}
+    assert every.keys() - asks == {*no_daemon, "chat"}
+    assert every.keys() - is_told == {"run", "completion", "import", "chat"}
 
 
 def test_status_for_people_and_for_programs(daemon: Daemon) -> None:

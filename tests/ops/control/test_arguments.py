@@ -63,3 +63,8 @@ def test_what_no_command_knows_is_told_with_what_was_meant() -> None:
     arguments.take("service", str, "")
     with pytest.raises(ControlError, match="no argument 'servise'; did you mean 'service'"):
         arguments.done()
+
+
+def test_of_a_command_that_takes_nothing_that_is_said() -> None:
+    with pytest.raises(ControlError, match=r"^there is no argument 'x': it takes none$"):
+        Arguments({"x": 1}).done()

@@ -41,6 +41,14 @@ def test_every_command_is_there() -> None:
     assert told() >= COMMANDS.keys()
 
 
+def test_of_every_command_that_does_not_only_tell_the_log_says_who_has_asked() -> None:
+    tell = {"status", "sessions", "log-level", "metrics", "refused", "test-access", "bans"}
+    assert {name for name, command in COMMANDS.items() if not command.changes} == {
+        *tell,
+        "chat-who",
+    }
+
+
 def test_every_state_of_a_connection_and_every_total_is_there() -> None:
     for name in (*(state.name for state in STATES), *NAMES):
         assert f"`{name}`" in PAGE

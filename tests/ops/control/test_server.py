@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from sockd.ops.control.client import ControlClient, NoDaemonError
-from sockd.ops.control.frames import LONGEST_REQUEST, ControlError
+from sockd.ops.control.frames import LONGEST_REQUEST, ControlError, error_line
 from tests.daemons import Daemon, ask
 from tests.processes import finish
 
@@ -100,3 +100,18 @@ def test_it_can_be_off(tmp_path: Path) -> None:
     with Daemon(tmp_path, f'[sockd]\ncontrol = "off"\n{CONFIG}') as daemon:
         assert not os.path.lexists(path(daemon))
         assert not daemon.events("control")
+
+
+def test_who_is_turned_away_before_it_asks_is_told_why(tmp_path: Path) -> None:
+    place = str(tmp_path / "control.sock")
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(place)
+        server.listen()
+        with ControlClient(place) as client:
+            asking, _ = server.accept()
+            asking.sendall(error_line(ControlError("too many", "refused")))
+            asking.close()
+            with pytest.raises(ControlError, match=r"^too many$"):
+                client.ask("status")
+            with pytest.raises(NoDaemonError, match="the daemon has closed the connection"):
+                client.ask("status")

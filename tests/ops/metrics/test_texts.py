@@ -123,3 +123,15 @@ async def test_who_asks_for_what_is_so_now_gets_that() -> None:
         failed = b'sockd_config_reloads_total{result="failure"} 1.0'
         assert failed not in (await operations.metrics(""))[1]
         assert failed in await operations.metrics.fresh(is_open=True)
+
+
+@ensureDeferred
+async def test_after_figures_that_cannot_be_told_those_are_that_can_be(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with operated(make_settings("echo", [TCP])) as operations:
+        with monkeypatch.context() as patch:
+            patch.setattr(operations, "reloader", None)
+            with pytest.raises(AttributeError):
+                await operations.metrics("")
+        assert b"sockd_bans 0.0" in (await operations.metrics(""))[1]

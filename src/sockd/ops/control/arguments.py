@@ -68,5 +68,5 @@ class Arguments:
     def done(self) -> None:
         """Raises ControlError where something is left that no command knows."""
         for name in self._given:
-            miss = near_miss(name, self._known, or_all=True)
+            miss = near_miss(name, self._known, or_all=True) if self._known else ": it takes none"
             raise ControlError(f"there is no argument {name!r:.100}{miss}", "usage")

@@ -68,6 +68,8 @@ class ControlClient:
     def _send(self, request: Request) -> None:
         try:
             self._sock.sendall(request_line(request))
+        except (BrokenPipeError, ConnectionResetError):
+            pass  # it has closed before it was asked: it may have said why
         except OSError as error:
             raise NoDaemonError(f"{self.path}: {error.strerror or error}") from None
 

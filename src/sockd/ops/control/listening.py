@@ -18,6 +18,7 @@ from sockd.listen.socket_files import (
     InUseError,
     SocketFileError,
     bind_file,
+    file_identity,
     give,
     remove_own,
 )
@@ -43,6 +44,14 @@ class _Bound:
     path: str
     identity: Identity | None
     port: Any
+
+    @property
+    def is_in_place(self) -> bool:
+        """Whether who asks at the path asks here: nobody has removed or replaced the file."""
+        try:
+            return file_identity(self.path) == self.identity
+        except OSError:
+            return False
 
     def remove_file(self) -> None:
         """Remove its file, while it still listens (`remove_own`)."""
@@ -100,11 +109,12 @@ class ControlListener:
         self.prepare(self._operations.daemon.settings).switch()
 
     def prepare(self, settings: Settings) -> _Move:
-        """Bind the socket that these settings name, where it is another. Raises StartError."""
+        """Bind the socket that these settings name, where it is another, or its file is not there
+        any more. Raises StartError."""
         wanted = settings.daemon.control
         runtime = runtime_directory(os.environ, os.getuid())
         path = wanted.within(runtime)
-        if path == self.path and (not path or os.path.lexists(path)):
+        if path == self.path and (self._bound is None or self._bound.is_in_place):
             return _Move(self, None, stays=True)
         if not path:
             return _Move(self, None)

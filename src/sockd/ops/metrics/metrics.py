@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from twisted import __version__ as twisted_version
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.threads import deferToThreadPool
 
 from sockd import __version__
@@ -59,7 +59,8 @@ class Metrics:
             self._making[is_open].append(waiting)
         else:
             self._making[is_open] = [waiting]
-            self.fresh(is_open=is_open).addBoth(self._made, is_open, now)
+            made = maybeDeferred(self.fresh, is_open=is_open)
+            made.addBoth(self._made, is_open, now)
         return waiting
 
     def _made(self, result: Any, is_open: bool, at: float) -> None:

@@ -32,4 +32,4 @@ def _refused(failure: Failure) -> Failure:
     raise ControlError(str(failure.value), "refused")
 
 
-COMMANDS = {"upgrade": Command(upgrade)}
+COMMANDS = {"upgrade": Command(upgrade, changes=True)}
