@@ -83,7 +83,7 @@ soak: $(VENV)/.dev bench-tools ## full load for SECONDS (600): nothing may grow
 	@$(BIN)/python -m benchmarks.soak $(SECONDS) $(ARGS)
 
 # As root: the last makes network namespaces.
-GOALS ?= goals goals upgrades kills interfaces
+GOALS ?= goals reloads upgrades kills interfaces
 goals: $(VENV)/.dev bench-tools ## what sockd is to bear: load, 50 reloads, 20 upgrades, 50 kills, an interface that goes; GOALS="kills": one of them
 	@for each in $(GOALS); do echo "$$each:" && $(BIN)/python -m benchmarks.$$each $(ARGS) || exit; done
 

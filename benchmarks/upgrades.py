@@ -97,13 +97,14 @@ def _more(load: Load, connections: int) -> None:
 
 def _upgrade(control: str) -> float:
     """Upgrade; how long it took. Raises Failed, ControlError."""
+    asked = time.monotonic()
     with ControlClient(control, PATIENCE) as client:
         client.ask("upgrade")
     began = time.monotonic()
     while time.monotonic() - began < START_SECONDS:
         try:
             with ControlClient(control, PATIENCE) as client:
-                if client.ask("status")["uptime"] < time.monotonic() - began:
+                if client.ask("status")["uptime"] < time.monotonic() - asked:
                     return time.monotonic() - began
         except ControlError:
             pass  # between the two

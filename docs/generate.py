@@ -14,6 +14,7 @@ from sockd.client.main import sock
 from sockd.ops.describe import LIMITS_HEADING, limits_text, page
 from sockd.ops.manual.files import files
 from sockd.service import Found, find
+from sockd.twistd import Options, alone_options
 
 ROOT = Path(__file__).parents[1]
 FOLDERS = ("docs/services", "man", "completions")
@@ -27,7 +28,8 @@ def pages(found: Found) -> Iterator[tuple[str, str]]:
     yield "docs/services/README.md", NOTE + index(found)
     for name, kind in found.kinds.items():
         yield f"docs/services/{name}.md", f"{NOTE}{page(kind)}\n{EVERY_SERVICE}"
-    yield from files(sockd, sock, found)
+    twistd = {"sockd": Options(), "sockd-KIND": alone_options("KIND")()}
+    yield from files(sockd, sock, twistd, found)
 
 
 def index(found: Found) -> str:

@@ -68,6 +68,21 @@ def test_who_gives_up_root_removes_its_socket_files_and_can_start_again(folder: 
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="becomes another user")
+def test_who_gives_up_root_removes_its_control_socket_where_no_service_has_a_file(
+    folder: Path,
+) -> None:
+    config, runtime = folder / "sockd.toml", folder / "run"
+    config.write_text("[service.said]\nlisten = ['tcp:0:interface=127.0.0.1']\n", "utf-8")
+    environment = {"RUNTIME_DIRECTORY": str(runtime)}
+    with running(becoming_nobody(str(config)), environment=environment) as daemon:
+        daemon.wait_for("runs 1 service")
+        assert (runtime / "control.sock").stat().st_uid == NOBODY
+        assert daemon.stop() == STOPPED
+        assert "file is left" not in daemon.text()
+    assert [*runtime.iterdir()] == []
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="becomes another user")
 def test_a_socket_file_that_is_given_to_somebody_stays_his_where_root_is_given_up(
     folder: Path,
 ) -> None:

@@ -119,10 +119,19 @@ def test_another_host_is_served(container: Container) -> None:
 
 
 def test_the_health_check_finds_it_well(container: Container) -> None:
-    assert container.execute(*json.loads(HEALTH))
+    assert container.execute(*json.loads(HEALTH)) == ""
 
 
 def test_it_is_the_first_process_and_reaps_what_has_lost_its_parent(container: Container) -> None:
     container.execute("sh", "-c", "echo $$; setsid sleep 0.2 & setsid sh -c 'sleep 0.1; exit 3' &")
     assert container.execute("cat", "/proc/1/comm").startswith(("sockd", "python"))
     wait_until(lambda: not children(container.first), "all have been reaped")
+
+
+def test_it_is_upgraded_in_place_and_stays_the_first_process(container: Container) -> None:
+    before = container.first
+    assert " serves, process 1, " in container.execute("sockd", "upgrade")
+    assert container.first == before
+    assert container.execute(*json.loads(HEALTH)) == ""
+    said = inside(container.other_host, "nc", "-N", container.address, "7800", data=b"abc\n")
+    assert said == b"cba\r\n"

@@ -125,9 +125,25 @@ async def test_who_waits_at_a_service_that_is_taken_out_is_served_for_as_long_as
             assert await answers(clients[MANY:]) == {b"one"}
             assert len(old.guard.sessions) == MANY
             assert not old.context.shared.has_stopped
+            assert daemon.draining == (old,)
             reactor.clock.advance(7)
             await until(lambda: not old.guard.sessions)
             assert old.context.shared.has_stopped
+
+
+@ensureDeferred
+async def test_a_stop_ends_who_was_let_in_last_at_a_service_that_is_taken_out() -> None:
+    (tcp, _), _ = places(INET, port := free_port())
+    other = says(f"tcp:0:{LOOPBACK}", name="other")
+    async with daemon_of(says(tcp, drain="1h"), other) as daemon:
+        old = daemon.instances[0][1]
+        with waiting(port, (STREAM,)) as clients:
+            apply(daemon, other)
+            assert await answers(clients) == {b"one"}
+            assert list(daemon.draining) == [old]
+            await daemon.stopService()
+            assert list(daemon.draining) == []
+            assert await answers(clients) == {b""}
 
 
 @ensureDeferred

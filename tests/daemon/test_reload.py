@@ -16,11 +16,11 @@ from twisted.internet.defer import Deferred
 from sockd.config.document import ConfigError, Mistake, Place
 from sockd.config.settings import Settings
 from sockd.daemon.daemon import Daemon, StartError
-from sockd.daemon.reload import MOST_TOLD, Outcome, Reloader
+from sockd.daemon.reload import MOST_TOLD, TOLD_SECONDS, Outcome, Reloader
 from sockd.net import certificate
 from tests.daemon.running import LOOPBACK, daemon_of, inodes, listeners, said_at, says, settings
 from tests.helpers import LogRecorder, until
-from tests.net.test_listener import taken
+from tests.net.test_listener import Full, taken
 
 TEXT = f"tcp:0:{LOOPBACK}"
 
@@ -203,6 +203,22 @@ async def test_who_is_told_of_the_end_is_waited_for(wanted: Any, log: LogRecorde
         await done
         assert told == ["begin", "end", "told"]
     assert {fault["log_failure"].type for fault in log.flush_faults()} == {ZeroDivisionError}
+
+
+@ensureDeferred
+async def test_who_does_not_end_is_not_waited_for_for_ever() -> None:
+    reactor = Full()
+    reactor.is_full = False
+    async with daemon_of(says(TEXT), reactor=reactor) as daemon:
+        one = Reloader(daemon, File(settings(says(TEXT))).load)
+        told: list[Outcome] = []
+        one.on_end += [told.append, lambda _: Deferred()]
+        for number in (1, 2):
+            done = one.reload()
+            await until(lambda number=number: len(told) == number)  # type: ignore[misc]
+            assert not done.called
+            reactor.clock.advance(TOLD_SECONDS)
+            assert await done == told[-1]
 
 
 @ensureDeferred

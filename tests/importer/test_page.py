@@ -12,10 +12,11 @@ import pytest
 
 from tests.importer.host import PORTS, service
 from tests.processes import SOCKD, finish, succeed
-from tests.transcripts import is_as_said, transcripts, write_files
+from tests.transcripts import blocks, is_as_said, transcripts, write_files
 
 ROOT = Path(__file__).parents[2]
 SYSTEMD = ROOT / "etc" / "systemd"
+DROP_IN = "/etc/systemd/system/sockd.service.d/as-root.conf"
 PAGE = (ROOT / "docs" / "operations.md").read_text("utf-8")
 CHAPTERS = {part.partition("\n")[0]: part for part in PAGE.split("\n## ")}
 IMPORT, DOCTOR = CHAPTERS["Moving in from inetd or xinetd"], CHAPTERS["What is in the way"]
@@ -88,3 +89,34 @@ def test_what_programs_of_other_users_need_takes_back_all_that_the_unit_takes() 
     rights = "Protect|Private|Restrict|SystemCall(?!Error)|NoNew|Capab|Ambient|Lock|Dynamic|Device"
     taken = {key for key in settings("sockd.service") if re.match(rights, key)}
     assert taken <= settings("as-root.conf")
+
+
+def test_its_commands_put_the_configuration_and_the_drop_in_where_the_unit_looks(
+    tmp_path: Path,
+) -> None:
+    """In a mount namespace, whose /etc is a copy; what is told to systemd is written down."""
+    write_files(IMPORT, tmp_path)
+    [[step, *_], *_] = transcripts(IMPORT)
+    [script] = [block.text for block in blocks(IMPORT) if block.kind == "sh"]
+    told, manager = tmp_path / "told", tmp_path / "bin" / "systemctl"
+    manager.parent.mkdir()
+    manager.write_text(f'#!/bin/sh\necho "$@" >>{told}\n')
+    manager.chmod(0o755)
+    (tmp_path / "etc").symlink_to(ROOT / "etc")
+    paths = {"PATH": f"{manager.parent}:{Path(SOCKD).parent}:{os.environ['PATH']}"}
+    of_its_own = f"set -e; cp -a /etc {tmp_path}/copy; mount --bind {tmp_path}/copy /etc"
+    look = f"sockd check /etc/sockd/sockd.toml; cat {DROP_IN}"
+    whole = f"{of_its_own}\n{step.command}\n{script}{look}"
+    done = finish(
+        ["unshare", "--mount", "sh", "-c", whole], cwd=tmp_path, environment=paths, seconds=60
+    )
+    assert done.returncode == 0, done.stderr.decode()
+    said = done.stdout.decode()
+    assert said.count("daytime: tcp 0.0.0.0:13") == 2
+    assert said.endswith((SYSTEMD / "as-root.conf").read_text())
+    assert told.read_text().splitlines() == [
+        "daemon-reload",
+        "disable --now inetd xinetd",
+        "enable --now sockd",
+    ]
+    assert not Path(DROP_IN).exists()

@@ -34,9 +34,11 @@ def is_over(waited: Deferred[Any]) -> bool:
     return bool(waited.called)
 
 
-def test_where_nobody_is_on_the_way_and_nothing_waits_it_is_over_at_once() -> None:
+def test_where_nobody_is_on_the_way_and_nothing_waits_it_is_over_at_the_first_look() -> None:
     waiting = Waiting()
-    assert waiting.one.wait(0, 10).called
+    over = waiting.one.wait(0, 10)
+    waiting.advance(LOOK_SECONDS)
+    assert is_over(over)
     assert not waiting.clock.getDelayedCalls()
 
 

@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -241,21 +242,29 @@ def test_below_twistd_in_the_background(tmp_path: Path, runtime: Path, port: int
 
 
 def test_files_that_the_new_one_could_not_write_are_told_beforehand(
-    tmp_path: Path, runtime: Path, port: int
+    port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    root = tmp_path / "root"
-    root.mkdir(mode=0o755)
-    for folder in [tmp_path, *tmp_path.parents][:3]:
+    with tempfile.TemporaryDirectory() as name:  # pytest's own ones are this user's alone
+        folder = Path(name)
         folder.chmod(0o755)
-    os.chown(runtime, NOBODY, NOBODY)
-    options = [f"--pidfile={root}/pid", f"--logfile={root}/log", f"--uid={NOBODY}"]
-    command = [*on_suite_reactor("twistd"), "-n", *options, "sockd", "--config"]
-    with running([*command, written(tmp_path, port)]):
-        wait_until(lambda: (runtime / "control.sock").exists(), "it can be asked")
-        code, said = ask(runtime)
+        root, runtime = folder / "root", folder / "run"
+        root.mkdir(mode=0o755)
+        runtime.mkdir(mode=0o755)
+        os.chown(runtime, NOBODY, NOBODY)
+        monkeypatch.setenv("RUNTIME_DIRECTORY", str(runtime))
+        options = [f"--pidfile={root}/pid", f"--logfile={root}/log", f"--uid={NOBODY}"]
+        command = [*on_suite_reactor("twistd"), "-n", *options, "sockd", "--config"]
+        with running([*command, written(folder, port)]) as daemon:
+            wait_until(lambda: "set uid/gid" in _text(root / "log"), "it is another user")
+            code, said = ask(runtime)
+            assert daemon.process.poll() is None
     assert code == 1
     assert f"--pidfile: {root} cannot be written by the user that the daemon has become" in said
     assert f"--logfile: {root}/log cannot be written" in said
+
+
+def _text(file: Path) -> str:
+    return file.read_text("utf-8") if file.exists() else ""
 
 
 # the parts

@@ -60,15 +60,19 @@ class Daemon(Service):
         super().privilegedStartService()
         self.apply(plan(None, self.settings))
 
-    def hand_over(self, uid: int, gid: int) -> None:
-        """Make socket files this user's, who the process is to become and who removes them."""
+    def hand_over(self, uid: int, gid: int, also: str = "") -> None:
+        """Make socket files this user's, who the process is to become and who removes them.
+
+        `also` is a socket file of the daemon's that is no service's.
+        """
         directory = runtime_directory(os.environ, os.getuid())
         listeners = [one for _, running in self.instances for one in running.listeners]
         for listener in listeners:
             listener.give(uid, gid)
         # a reload is to find it where this start did, whoever it is by then
         os.environ["RUNTIME_DIRECTORY"] = directory
-        if any(str(Path(one.listen.path).parent) == directory for one in listeners):
+        paths = [*(one.listen.path for one in listeners), also]
+        if any(str(Path(path).parent) == directory for path in paths):
             give_runtime_directory(directory, 0, uid, gid)
 
     def apply(self, plan: Plan) -> None:
@@ -219,6 +223,7 @@ class Daemon(Service):
         self.is_stopping = True
         for instance in self._draining:
             instance.hasten()
+            instance.guard.stop_sessions(because("daemon_stops"))  # of who was let in last
         stopped = [instance.stop() for instance in self._running.values()]
         every: Deferred[Any] = DeferredList([*stopped, *self._draining.values()])
         limit, clock = self.settings.daemon.stop_timeout, self.world.reactor
@@ -250,22 +255,25 @@ class Daemon(Service):
             if isinstance(listener, StreamListener) and listener.certificate is not None
         ]
 
-    def check_certificates(self) -> Deferred[Any]:
-        """Look at every certificate now, and tell what came of it, where there are any."""
+    def check_certificates(self) -> Deferred[Counter[Look]]:
+        """Look at every certificate now, and tell what came of it, where there are any.
+
+        Fires with how many there are of each.
+        """
         looks = [certificate.look() for certificate in self._certificates()]
         return gatherResults(looks).addCallback(_report_looks)
 
 
-def _report_looks(looks: Sequence[Look]) -> None:
-    if not looks:
-        return
+def _report_looks(looks: Sequence[Look]) -> Counter[Look]:
     found = Counter(looks)
-    events.emit(
-        "certificates",
-        looked_at=len(looks),
-        changed=found["changed"],
-        unusable=found["unusable"],
-    )
+    if looks:
+        events.emit(
+            "certificates",
+            looked_at=len(looks),
+            changed=found["changed"],
+            unusable=found["unusable"],
+        )
+    return found
 
 
 def _in_the_way(going: Iterable[Listener], listen: Listen) -> list[Listener]:

@@ -113,7 +113,9 @@ class RunningInstance:
         if not every.called or guard.sessions:
             cut = self.context.clock.callLater(guard.limits.drain, self._cut, reason)
             every.addCallback(lambda _: cut.cancel() if cut.active() else None)
-        return every.addCallback(self._let_go)
+        over: Deferred[Any] = Deferred()  # `every` may have fired, and wait in its midst
+        every.addCallback(self._let_go).addCallback(over.callback)
+        return over
 
     def _let_go(self, _: Any) -> Deferred[Any]:
         self.guard.stop()

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
-from attrs import frozen
+from attrs import evolve, frozen
 from twisted.internet.defer import Deferred, DeferredList, DeferredLock, maybeDeferred
 from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
@@ -20,11 +21,15 @@ from sockd.daemon.daemon import Daemon, StartError
 from sockd.daemon.plan import Plan, plan
 from sockd.daemon.plan_text import plan_text
 from sockd.listen.terms import Terms
-from sockd.net.certificate import Loaded, load
+from sockd.net.certificate import Loaded, Look, load
+from sockd.net.waiting import within
 
 MOST_TOLD = 20
 """Reasons and steps that the log has of one reload, a line each: a file can be wrong in every line.
 Whoever asked for it is told all."""
+TOLD_SECONDS = 5.0
+"""How long those are waited for who are told of the end: a disk that hangs under a certificate
+holds up neither who asked nor the next reload."""
 _log = Logger(namespace="sockd")
 
 
@@ -189,11 +194,22 @@ class Reloader:
             self.failed += 1
             for why in _some(outcome.reasons):
                 events.warn("reload-failed", reason=because("configuration", detail=why))
-        waited = [maybeDeferred(call, outcome) for call in self.on_end]
+        waited: list[Deferred[Any]] = [maybeDeferred(call, outcome) for call in self.on_end]
         # of what runs, whatever has come of the new: renewed files are used by themselves anyway
-        waited.append(self._daemon.check_certificates())
+        looked = self._daemon.check_certificates()
+        steps: list[str] = []
+        waited.append(looked.addCallback(_look_steps).addCallback(steps.extend))
         every = DeferredList([one.addErrback(_tell_fault) for one in waited])
-        return every.addCallback(lambda _: outcome)
+        over = within(TOLD_SECONDS, every, self._daemon.world.reactor)
+        return over.addCallback(lambda _: evolve(outcome, steps=(*outcome.steps, *steps)))
+
+
+def _look_steps(found: Counter[Look]) -> list[str]:
+    """What has come of looking at certificates, where it is to be told."""
+    changed, unusable = found["changed"], found["unusable"]
+    lines = [f"certificates: {changed} renewed, for new connections"] * bool(changed)
+    kept = f"certificates: {unusable} cannot be used; the old ones stay, the log says why"
+    return [*lines, *[kept] * bool(unusable)]
 
 
 def _loaded(wanted: set[Terms]) -> list[tuple[Terms, Loaded]]:

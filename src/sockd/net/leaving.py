@@ -45,7 +45,7 @@ class ReadingOn:
     def wait(self, least: float, most: float) -> Deferred[Any]:
         """Fires after `least` seconds, once nothing waits; after `most` seconds anyway."""
         self._least, self._most = least, most
-        done: Deferred[Any] = self._looks.start(LOOK_SECONDS, now=not least)
+        done: Deferred[Any] = self._looks.start(LOOK_SECONDS, now=False)
         return done
 
     def hasten(self) -> None:

@@ -242,10 +242,10 @@ class Listener:
             return self._close_when_answered()
         may_wait = not self.is_managers and has_turned_away(self.port.socket)
         self.empty()
-        if not may_wait:
+        least = ARRIVAL_SECONDS if self.is_followed else 0.0
+        if not may_wait or (not least and self.is_empty):
             return self._leave()
         self._reading_on = ReadingOn(self.context.clock, lambda: self.is_empty)
-        least = ARRIVAL_SECONDS if self.is_followed else 0.0
         done = self._reading_on.wait(least, self.context.limits.drain)
         return done.addCallback(lambda _: self._leave())
 

@@ -98,7 +98,7 @@ class Operations(Service):
 
     def hand_over(self, uid: int, gid: int) -> None:
         """Make files this user's, who the process is to become and who removes them."""
-        self.daemon.hand_over(uid, gid)
+        self.daemon.hand_over(uid, gid, self.control.path)
         self.control.give(uid, gid)
         self.bans.give(uid, gid, self._state)
 

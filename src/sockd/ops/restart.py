@@ -75,8 +75,14 @@ def _reasons(has_chroot: bool, files: Mapping[str, Path | None]) -> Iterator[str
     if has_chroot:
         yield "what is installed is not in the folder of --chroot: restart the daemon"
     for option, path in files.items():
-        if path is not None and path.exists() and not os.access(path, os.W_OK):
+        if path is not None and not _may_write(path):
             yield f"{option}: {path} cannot be written by the user that the daemon has become"
+
+
+def _may_write(path: Path) -> bool:
+    """Whether a file can be written, or made."""
+    is_there = os.path.exists(path)  # noqa: PTH110 - one that cannot be looked at is not there
+    return os.access(path if is_there else path.parent, os.W_OK)
 
 
 def _remove(file: Path) -> None:

@@ -196,7 +196,9 @@ def check(restart: Restart) -> str:
     if done.returncode == 0:
         return ""
     said = (done.stderr or done.stdout).decode("utf-8", "backslashreplace").strip()
-    return said[-SAID:] or f"the new code ends with {done.returncode} and says nothing"
+    if len(said) > SAID:  # the end says what has happened
+        said = said[-SAID:].partition("\n")[2]
+    return said or f"the new code ends with {done.returncode} and says nothing"
 
 
 def _without(environment: Mapping[str, str], *prefixes: str) -> dict[str, str]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+import shlex
 from pathlib import Path
 
 import attrs
 import click
 import pytest
+from twisted.python import usage
 
 from sockd import events
 from sockd.access import reasons
@@ -19,8 +21,11 @@ from sockd.client.main import sock
 from sockd.config.settings import DaemonSettings, default_instances
 from sockd.formats.chat.events import Code
 from sockd.listen.schemes import SCHEMES
+from sockd.ops.manual import client_page, daemon_page
 from sockd.ops.manual.commands import commands, exit_codes, options
+from sockd.ops.manual.twisted_options import EVERYWHERE
 from sockd.service import find
+from sockd.twistd import Options, alone_options
 from tests.processes import run
 
 ROOT = Path(__file__).parents[3]
@@ -70,11 +75,33 @@ def test_every_command_and_every_option_is_told(name: str) -> None:
             )
 
 
+@pytest.mark.parametrize("options", [Options(), alone_options("KIND")()])
+def test_every_option_of_twistds_commands_is_told(options: usage.Options) -> None:
+    text = text_of("sockd.8").partition(" COMMANDS OF TWISTD ")[2]
+    for name in {long.removesuffix("=") for long in options.longOpt} - EVERYWHERE:
+        assert f"--{name} " in text
+
+
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_no_more_than_the_help_says_is_said_of_exit_codes(name: str) -> None:
     _, program = PROGRAMS[name]
     told = [int(line[4:]) for line in exit_codes(program) if re.fullmatch(r"\.It \d+", line)]
     assert told == ([*Exit] if name == "sock" else [0, 1, 2])
+
+
+def example_commands() -> list[list[str]]:
+    """What the examples of both programs type."""
+    lines = [line[2:] for _, line in (*client_page.EXAMPLES, *daemon_page.EXAMPLES)]
+    return [shlex.split(one) for line in lines for one in line.split(" && ")]
+
+
+@pytest.mark.parametrize("words", example_commands(), ids=" ".join)
+def test_an_example_is_a_command_line_that_is_understood(words: list[str]) -> None:
+    program, name, *arguments = words
+    group = PROGRAMS[program][1]
+    command = group.get_command(click.Context(group), name)
+    assert command is not None
+    command.make_context(name, arguments)
 
 
 def test_every_event_and_every_reason_is_among_the_diagnostics() -> None:

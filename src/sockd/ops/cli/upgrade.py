@@ -28,9 +28,10 @@ def upgrade(control: str | None, as_json: bool) -> None:
     and so do the sockets: who comes meanwhile waits, and is served. Connections that are open end
     as at a stop.
     """
+    asked = time.monotonic()
     before = ask(control, "upgrade", as_json=as_json, seconds=None)
     began = time.monotonic()
-    after = _next(control, began, as_json=as_json)
+    after = _next(control, asked, as_json=as_json)
     answer = {
         "pid": after["pid"],
         "from": before["version"],
@@ -40,17 +41,18 @@ def upgrade(control: str | None, as_json: bool) -> None:
     show(answer, _text, as_json=as_json)
 
 
-def _next(control: str | None, began: float, *, as_json: bool) -> dict[str, Any]:
-    """How the new daemon is, once it answers: it has not been there for as long as we wait."""
+def _next(control: str | None, asked: float, *, as_json: bool) -> dict[str, Any]:
+    """How the new daemon is, once it answers: one that was not there when it was asked for."""
     from sockd.ops.control.client import ControlClient
     from sockd.ops.control.frames import ControlError
 
     why = ControlError("the old daemon answers still; its log says why")
+    began = time.monotonic()
     while time.monotonic() - began < BEGIN_SECONDS:
         try:
             with ControlClient(control) as client:
                 status = client.ask("status")
-            if status["uptime"] < time.monotonic() - began:
+            if status["uptime"] < time.monotonic() - asked:
                 return status
         except ControlError as error:
             why = error

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import attrs
 
 from sockd.access.limits import Limits
@@ -21,6 +23,11 @@ merged, all else is replaced as a whole, lists too. From the weakest to the stro
 option's default, `[defaults]`, what the built-in instance of that name says, `[service.NAME]` in
 the file, in `conf.d`, and by `--set`. A relative path starts at the folder of the file that it
 stands in.
+"""
+CHANGES = """
+Behind each option stands when a change of it holds, once `sockd reload` has told the daemon: "now",
+for what is open too; "new connections", for what comes later; "bind", when its address is bound
+anew; "restart", when the daemon is started anew.
 """
 TABLES = {
     "[sockd]": "The process.",
@@ -66,7 +73,7 @@ def config_page(found: Found) -> str:
         5,
         "configuration of sockd",
         section("DESCRIPTION", document(ABOUT)),
-        section("TABLES", table(TABLES)),
+        section("TABLES", table(TABLES), [".Pp"], document(CHANGES)),
         section("THE PROCESS", option_items(attrs.fields(DaemonSettings))),
         section(
             "EVERY SERVICE",
@@ -88,15 +95,18 @@ def _schemes() -> list[str]:
 
 
 def _takes(scheme: Scheme) -> str:
-    names = [
-        f"`{name}`{'' if name in scheme.required else ' (may be left out)'}"
-        for name in scheme.positional
-    ]
-    by_name = ", ".join(f"`{name}`" for name in scheme.named)
-    placed = f"by place {', '.join(names)}" if names else ""
-    named = f"by name {by_name}" if by_name else ""
+    kinds = {
+        "needs": [name for name in scheme.positional if name in scheme.required],
+        "may have": [name for name in scheme.positional if name not in scheme.required],
+        "by name alone": [*scheme.named],
+    }
+    told = [f"{kind} {_listed(names)}" for kind, names in kinds.items() if names]
     words = (name for name, one in SCHEMES.items() if one is scheme)
-    return f"`{'`, `'.join(words)}`: {'; '.join(filter(None, (placed, named)))}."
+    return f"{_listed(words)}: {'; '.join(told)}."
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names)
 
 
 def _kind(kind: Kind) -> list[str]:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import click
+from twisted.python import usage
 
 from sockd import events
 from sockd.access import reasons
+from sockd.ops.manual import twisted_options
 from sockd.ops.manual.commands import described, exit_codes, help_text, synopsis
 from sockd.ops.manual.pages import examples, page, sentences, table
 from sockd.ops.manual.roff import document, references, section
@@ -18,6 +22,9 @@ its own.
 `sockd run` stays in the foreground; `twistd sockd` is the same daemon in the background, and
 `twistd sockd-KIND` runs one kind of service alone. Commands that ask the running daemon do it at
 its control socket, which root and the daemon's user may.
+"""
+TWISTD = """
+`twistd [options] sockd [options]`: those of twistd come first, and `twistd --help` lists them.
 """
 SIGNALS = {
     "TERM, INT": "It stops: nothing is accepted any more, what was written is delivered, "
@@ -53,8 +60,8 @@ EXAMPLES = (
 )
 
 
-def daemon_page(program: click.Group) -> str:
-    """The page, with the commands of `sockd`."""
+def daemon_page(program: click.Group, twistd: Mapping[str, usage.Options]) -> str:
+    """The page, with the commands of `sockd`, and those of `twistd`."""
     return page(
         "sockd",
         8,
@@ -62,6 +69,7 @@ def daemon_page(program: click.Group) -> str:
         section("SYNOPSIS", synopsis(program, "sockd")),
         section("DESCRIPTION", document(f"{help_text(program)}\n{ABOUT}")),
         section("COMMANDS", described(program, "sockd")),
+        section("COMMANDS OF TWISTD", document(TWISTD), twisted_options.described(twistd)),
         section("SIGNALS", table(SIGNALS, "Dv")),
         section("ENVIRONMENT", table(VARIABLES, "Ev")),
         section("FILES", table(FILES, "Pa")),

@@ -44,7 +44,7 @@ def _meaning(option: attrs.Attribute[Any]) -> str:
     of = f" For {uses}." if uses else ""
     text = option.metadata["help"]
     text = f"{text[:1].upper()}{text[1:].rstrip('.')}."
-    return f"{text}{of} A change applies: {option.metadata['change']}."
+    return f"{text}{of} Change: {option.metadata['change']}."
 
 
 def table(rows: Mapping[str, str], macro: str = "Ic") -> list[str]:
