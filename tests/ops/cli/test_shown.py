@@ -11,8 +11,10 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from sockd.ops.cli.metrics import metrics_text
 from sockd.ops.cli.sessions import event_text, sessions_text
 from sockd.ops.cli.status import missing_text, status_text
+from sockd.ops.cli.switches import disabled_text, enabled_text
 from sockd.ops.cli.top import between, busiest, picture, top_text
 from sockd.ops.control.frames import ControlError, error_line
 from tests import commands
@@ -160,7 +162,9 @@ def test_nothing_of_an_answer_acts_on_a_terminal() -> None:
     Console(file=output, width=200, force_terminal=True).print(picture(evil))
     texts = [sessions_text({"sessions": [session]}), event_text(event), status_text(evil)]
     texts += [event_text({"event": "silent", "services": [EVIL]}), top_text(evil)]
-    texts += [missing_text(evil)]
+    switched = {"service": EVIL, "changed": True, "connections": 1, "drain": 1.0}
+    texts += [missing_text(evil), disabled_text(switched), enabled_text(switched)]
+    texts += [metrics_text({"text": EVIL})]
     for text in texts:
         assert "\x1b" not in text
     for text in (*texts, output.getvalue()):
