@@ -23,6 +23,7 @@ def metrics(control: str | None, as_json: bool) -> None:
 
 
 def metrics_text(answer: Mapping[str, Any]) -> str:
+    """All figures, one a line."""
     text = str(answer["text"])
     # it has no control character, for labels are names of ours; a daemon that lies has no terminal
     return "".join(one for one in text if one == "\n" or one.isprintable())

@@ -40,6 +40,7 @@ def enable(service: str, control: str | None, as_json: bool) -> None:
 
 
 def disabled_text(answer: Mapping[str, Any]) -> str:
+    """That a service is disabled, or was."""
     name = escape(answer["service"])
     if not answer["changed"]:
         return f"{name} is disabled already\n"
@@ -50,6 +51,7 @@ def disabled_text(answer: Mapping[str, Any]) -> str:
 
 
 def enabled_text(answer: Mapping[str, Any]) -> str:
+    """That a service runs, or did."""
     name = escape(answer["service"])
     return f"{name} runs\n" if answer["changed"] else f"{name} is not disabled\n"
 
