@@ -49,14 +49,6 @@ MISTAKES = [
         "2: defaults.idle_timout: unknown key; did you mean 'idle_timeout'?",
     ),
     (
-        "[defaults]\nenabled = false\n[service.echo]",
-        "2: defaults.enabled: unknown key here; it belongs into [service.NAME]",
-    ),
-    (
-        f"[sockd]\ncontrol = '/{'x' * 107}'\n[service.echo]",
-        "2: sockd.control: a socket's path has 107 bytes at most",
-    ),
-    (
         "[service.echo]\nlisen = ['tcp:0']",
         "2: service.echo.lisen: unknown key; did you mean 'listen'?",
     ),
