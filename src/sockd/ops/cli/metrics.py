@@ -19,10 +19,11 @@ def metrics(control: str | None, as_json: bool) -> None:
     They are in the format of OpenMetrics, which promtool checks and a service of kind metrics tells
     over HTTP, too.
     """
-    show(ask(control, "metrics", as_json=as_json), _text, as_json=as_json)
+    show(ask(control, "metrics", as_json=as_json), metrics_text, as_json=as_json)
 
 
-def _text(answer: Mapping[str, Any]) -> str:
+def metrics_text(answer: Mapping[str, Any]) -> str:
+    """All figures, one a line."""
     text = str(answer["text"])
     # it has no control character, for labels are names of ours; a daemon that lies has no terminal
     return "".join(one for one in text if one == "\n" or one.isprintable())
