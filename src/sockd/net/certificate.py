@@ -25,7 +25,7 @@ Look = Literal["same", "changed", "unusable"]
 
 
 def load(terms: Terms) -> Loaded:
-    """Read the TLS files of an address. Raises ValueError or OSError."""
+    """Read the TLS files of an address. Raises ValueError that names the file at fault."""
     return tls.stamps(terms), tls.load(terms)
 
 
@@ -96,7 +96,7 @@ class Certificate:
         return "changed"
 
     def _keep(self, failure: Failure) -> Look:
-        failure.trap(ValueError, OSError)
+        failure.trap(ValueError)
         why = failure.getErrorMessage()
         if why != self._complaint:
             self._complaint = why
