@@ -32,7 +32,7 @@ def load(terms: Terms) -> Loaded:
 class Certificate:
     """What TLS is spoken with at one address. A file that turns bad leaves the old in use.
 
-    Raises ValueError or OSError where the files cannot be used. `report` gets a reason and its
+    Raises ValueError where the files cannot be used. `report` gets a reason and its
     level whenever something has changed.
     """
 
