@@ -198,7 +198,9 @@ def check(restart: Restart) -> str:
     said = (done.stderr or done.stdout).decode("utf-8", "backslashreplace").strip()
     if len(said) > SAID:  # the end says what has happened
         said = said[-SAID:].partition("\n")[2]
-    return said or f"the new code ends with {done.returncode} and says nothing"
+    if not said:
+        return f"the new code ends with {done.returncode} and says nothing"
+    return f"not upgraded: the daemon goes on as it was\n{said.removeprefix('sockd: ')}"
 
 
 def _without(environment: Mapping[str, str], *prefixes: str) -> dict[str, str]:
