@@ -16,7 +16,7 @@ from twisted.python.failure import Failure
 
 from sockd import events
 from sockd.access.reasons import because
-from sockd.ops.log_rates import BURST_SECONDS, KINDS_TOLD, TRACEBACK_LINES, Rates
+from sockd.ops.log_rates import BURST_SECONDS, KINDS_KEPT, KINDS_TOLD, TRACEBACK_LINES, Rates
 from sockd.ops.logs import FLUSH_SECONDS, SUPPRESSED_SECONDS, LogWriter
 from sockd.options.units import Rate
 from tests.ops.samples import JSON, LOCAL, PEER, event_of
@@ -171,6 +171,21 @@ def test_the_report_is_bounded_however_many_kinds_there_are(log: Log) -> None:
     told = [line for line in log.lines() if line["event"] == "log-suppressed"]
     assert len(told) == KINDS_TOLD + 1
     assert (told[-1]["kind"], told[-1]["lines"]) == ("others", 2 * KINDS_TOLD * 10)
+
+
+def test_of_a_kind_nothing_is_taken_that_the_whole_has_no_room_for() -> None:
+    rates = Rates(Rate(10, 1), Rate(1, 1))
+    assert rates.take_connections({"echo": 10 * AT_ONCE}, 0.0) == {"echo": AT_ONCE}
+    assert rates.take("opened", "echo", 0.0, 9 * AT_ONCE, is_info=False)
+    assert not rates.take("opened", "echo", 0.0, 1, is_info=False)
+
+
+def test_so_many_kinds_are_remembered_and_no_more() -> None:
+    rates = Rates(Rate(1, 1))
+    for number in range(KINDS_KEPT + 1):
+        assert rates.take("error", f"service{number}", 0.0, 1, is_info=True)
+    assert not rates.take("error", "service1", 0.0, AT_ONCE, is_info=True)
+    assert rates.take("error", "service0", 0.0, AT_ONCE, is_info=True), "it is forgotten"
 
 
 def test_where_all_is_off_every_line_is_written() -> None:

@@ -6,6 +6,7 @@ here by name.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -27,15 +28,18 @@ from sockd.config.settings import (
 )
 from sockd.config.uses import ACCESS, uses_at, without_effect
 from sockd.formats.nearest import near_miss
+from sockd.listen.address import LONGEST_PATH
 from sockd.listen.strings import Listen
 from sockd.net.tls_offered import cipher_mistake
+from sockd.options.control import ControlPath
 from sockd.options.option import OptionError
-from sockd.service import Found, Instance, Kind
+from sockd.service import MAIN_KEY, Found, Instance, Kind
 
 TABLES = ("sockd", "defaults", "service")
 _NO_TABLE = "there is no [service.NAME] table"
 _IN_SOCKD = {"[sockd]": field_names(DaemonSettings)}
 _IN_DEFAULTS = {"[defaults] or [service.NAME]": field_names(Limits)}
+_IN_SERVICE = {"[service.NAME]": {"kind", "enabled", MAIN_KEY}}
 
 
 def build(
@@ -51,6 +55,7 @@ def build(
     _check_keys(check, tables, found)
     daemon_values = check.values(DaemonSettings, daemon, ("sockd",))
     _check_log(check, daemon_values.get("log_file", ""))
+    _check_control(check, daemon_values.get("control", ControlPath()), runtime)
     builder = _Builder(check, found, runtime, check.values(Limits, defaults, ("defaults",)))
     _check_only(check, only or (), services)
     every = [
@@ -85,8 +90,9 @@ def _check_keys(check: Checker, tables: Mapping[str, Mapping[str, Any]], found: 
     in_services = {f"[service.{name}]": {name} for name in names}
     everywhere = {**_IN_SOCKD, **_IN_DEFAULTS, **in_services}
     check.only((), check.document.values, TABLES, everywhere)
-    check.only(("sockd",), tables["sockd"], field_names(DaemonSettings), _IN_DEFAULTS)
-    check.only(("defaults",), tables["defaults"], field_names(Limits), _IN_SOCKD)
+    elsewhere = {**_IN_SOCKD, **_IN_DEFAULTS, **_IN_SERVICE}
+    check.only(("sockd",), tables["sockd"], field_names(DaemonSettings), elsewhere)
+    check.only(("defaults",), tables["defaults"], field_names(Limits), elsewhere)
 
 
 def _check_log(check: Checker, name: str) -> None:
@@ -95,6 +101,12 @@ def _check_log(check: Checker, name: str) -> None:
         check.mistake(("sockd", "log_file"), f"{Path(name).parent} is not a directory")
     elif name and Path(name).is_dir():
         check.mistake(("sockd", "log_file"), f"{name} is a directory")
+
+
+def _check_control(check: Checker, control: ControlPath, runtime: str) -> None:
+    """Note a path that no socket can have."""
+    if len(os.fsencode(control.within(runtime))) > LONGEST_PATH:
+        check.mistake(("sockd", "control"), f"a socket's path has {LONGEST_PATH} bytes at most")
 
 
 def _check_only(check: Checker, only: Sequence[str], services: Mapping[str, Any]) -> None:

@@ -120,7 +120,8 @@ def _no_protocol(_: SSL.Connection, offered: list[bytes]) -> Any:
 def _refused(terms: Terms, error: SSL.Error) -> str:
     """What OpenSSL says of a key and a certificate, in words that name the file."""
     reasons = " ".join(str(reason) for *_, reason in error.args[0]) if error.args else ""
-    if not reasons or "mismatch" in reasons:
+    # of a key of another kind OpenSSL says that no certificate is there for it
+    if not reasons or "mismatch" in reasons or "no certificate assigned" in reasons:
         return f"{terms.key} is not the key of {terms.certificate}"
     return f"{terms.certificate}: OpenSSL does not take it: {reasons}"
 

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import socket
+import threading
 from io import StringIO
+from pathlib import Path
 from typing import Any
 
+import pytest
 from rich.console import Console
 
+from sockd.ops.cli.metrics import metrics_text
 from sockd.ops.cli.sessions import event_text, sessions_text
-from sockd.ops.cli.status import status_text
+from sockd.ops.cli.status import missing_text, status_text
+from sockd.ops.cli.switches import disabled_text, enabled_text
 from sockd.ops.cli.top import between, busiest, picture, top_text
+from sockd.ops.control.frames import ControlError, error_line
+from tests import commands
 
 TOTALS = {
     "connections": 7,
@@ -154,12 +162,36 @@ def test_nothing_of_an_answer_acts_on_a_terminal() -> None:
     Console(file=output, width=200, force_terminal=True).print(picture(evil))
     texts = [sessions_text({"sessions": [session]}), event_text(event), status_text(evil)]
     texts += [event_text({"event": "silent", "services": [EVIL]}), top_text(evil)]
+    switched = {"service": EVIL, "changed": True, "connections": 1, "drain": 1.0}
+    texts += [missing_text(evil), disabled_text(switched), enabled_text(switched)]
+    texts += [metrics_text({"text": EVIL})]
     for text in texts:
         assert "\x1b" not in text
     for text in (*texts, output.getvalue()):
         assert "\x1b[2J" not in text
         assert "\u202e" not in text
         assert "[bold]" in text
+
+
+@pytest.mark.parametrize("command", [["status"], ["sessions", "--follow"], ["top"], ["reload"]])
+def test_nothing_of_an_error_acts_on_a_terminal(command: list[str], tmp_path: Path) -> None:
+    place = tmp_path / "control.sock"
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(place))
+        server.listen()
+
+        def refuse() -> None:
+            asking, _ = server.accept()
+            with asking:
+                asking.recv(65536)
+                asking.sendall(error_line(ControlError(f"a\n{EVIL}", "usage")))
+
+        thread = threading.Thread(target=refuse)
+        thread.start()
+        result = commands.sockd(*command, "--control", place)
+        thread.join()
+    assert result.exit_code == 2
+    assert result.output == "sockd: a\n\\x1b[2J\\u202e[bold]\n"
 
 
 def test_rates_are_those_since_the_look_before() -> None:

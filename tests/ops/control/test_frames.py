@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sockd.ops.control.frames import (
+    LONGEST_REQUEST,
     ControlError,
     Request,
     Told,
@@ -75,6 +76,11 @@ def test_an_error_keeps_its_text_and_its_kind(kind: str) -> None:
 def test_whatever_comes_is_a_request_or_an_error(line: bytes) -> None:
     with suppress(ControlError):
         assert isinstance(read_request(line), Request)
+
+
+def test_what_is_nested_too_deeply_is_no_request() -> None:
+    with pytest.raises(ControlError, match="a JSON object in one line"):
+        read_request(b"[" * LONGEST_REQUEST)
 
 
 @given(st.binary() | JSON.map(lambda whole: json.dumps(whole).encode()))

@@ -115,3 +115,16 @@ def test_who_is_turned_away_before_it_asks_is_told_why(tmp_path: Path) -> None:
                 client.ask("status")
             with pytest.raises(NoDaemonError, match="the daemon has closed the connection"):
                 client.ask("status")
+
+
+def test_an_answer_that_breaks_off_is_no_answer(tmp_path: Path) -> None:
+    place = str(tmp_path / "control.sock")
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(place)
+        server.listen()
+        with ControlClient(place) as client:
+            asking, _ = server.accept()
+            asking.sendall(b'{"version": 1, "ok": true, "answer": {}}')
+            asking.close()
+            with pytest.raises(ControlError, match="the answer has broken off"):
+                client.ask("status")

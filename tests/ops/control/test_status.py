@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from pytest_twisted import ensureDeferred
+from twisted.internet.defer import succeed
 
 from sockd.config.document import ConfigError, Mistake, Place
 from sockd.config.settings import Settings
@@ -73,6 +74,23 @@ async def test_an_address_that_somebody_relies_on_and_is_not_there_is_missing() 
         answer = told(operations)
         assert not answer["ready"]
         assert answer["missing"] == [f"says: {listener.address}: not listened on"]
+
+
+@ensureDeferred
+async def test_the_second_address_of_a_name_is_not_missed() -> None:
+    async with operations_of(says("tcp:0:interface=localhost")) as operations:
+        [second] = [one for one in listeners(operations.daemon) if one.listen.terms.optional]
+        await (second.close() or succeed(None))
+        answer = told(operations)
+        assert not answer["services"][0]["addresses"][1]["is_listening"]
+        assert (answer["ready"], answer["missing"]) == (True, [])
+
+
+@ensureDeferred
+async def test_a_daemon_that_stops_is_not_ready() -> None:
+    async with operations_of(says(f"tcp:0:{LOOPBACK}")) as operations:
+        await operations.daemon.stopService()
+        assert not told(operations)["ready"]
 
 
 @ensureDeferred

@@ -93,6 +93,30 @@ def test_a_long_answer_comes_in_parts_one_a_turn() -> None:
     asking.hang_up()
 
 
+def test_while_one_is_answered_nothing_more_is_read() -> None:
+    asking = Asking()
+    asking.ask("count", to=3)
+    assert asking.transport.producerState == "paused"
+    asking.loop.advance(0)
+    assert asking.transport.producerState == "producing"
+    asking.hang_up()
+
+
+def test_who_follows_is_answered_nothing_more() -> None:
+    asking = Asking()
+    watch = request_line(Request("watch", {}, follow=True))
+    more = request_line(Request("say", {"word": "x"}))
+    asking.ask("count", to=2)
+    asking.send(watch + more)
+    asking.loop.advance(0)
+    asking.send(more)
+    assert [told.what for told in asking.read()] == ["part", "answer"]
+    FOLLOWERS.pop().send({"n": 1})
+    assert asking.read() == [Told("item", {"n": 1})]
+    asking.hang_up()
+    ENDED.clear()
+
+
 def test_who_does_not_read_is_sent_no_more_of_it() -> None:
     asking = Asking()
     asking.protocol.pauseProducing()

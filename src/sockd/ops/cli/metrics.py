@@ -16,13 +16,13 @@ from sockd.ops.cli.asking import ask, control_option, json_option, show
 def metrics(control: str | None, as_json: bool) -> None:
     """Print all figures of the daemon, as Prometheus reads them.
 
-    They are in the format of OpenMetrics, which promtool checks and a service of kind metrics tells
-    over HTTP, too. With --json they are samples, each with name, labels and value.
+    They are in the format of OpenMetrics, and a service of kind metrics tells them over HTTP, too.
+    With --json they are samples, each with name, labels and value.
     """
     answer = ask(control, "metrics", as_json=as_json)
     if as_json:
         answer = {"samples": list(samples(answer["text"]))}
-    show(answer, _text, as_json=as_json)
+    show(answer, metrics_text, as_json=as_json)
 
 
 def samples(text: str) -> Iterator[dict[str, Any]]:
@@ -34,7 +34,8 @@ def samples(text: str) -> Iterator[dict[str, Any]]:
             yield {"name": name, "labels": labels, "value": value}
 
 
-def _text(answer: Mapping[str, Any]) -> str:
+def metrics_text(answer: Mapping[str, Any]) -> str:
+    """All figures, one a line."""
     text = str(answer["text"])
     # it has no control character, for labels are names of ours; a daemon that lies has no terminal
     return "".join(one for one in text if one == "\n" or one.isprintable())

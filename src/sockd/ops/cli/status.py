@@ -37,11 +37,11 @@ def status(ready: bool, control: str | None, as_json: bool) -> None:
         show(answer, status_text, as_json=as_json)
         return
     readiness = {name: answer[name] for name in ("ready", "missing")}
-    show(readiness, _missing_text, as_json=as_json)
+    show(readiness, missing_text, as_json=as_json)
     sys.exit(not answer["ready"])
 
 
-def _missing_text(answer: Mapping[str, Any]) -> str:
+def missing_text(answer: Mapping[str, Any]) -> str:
     return "".join(f"{escape(line)}\n" for line in answer["missing"])
 
 

@@ -23,7 +23,7 @@ def disable(service: str, control: str | None, as_json: bool) -> None:
     was counted of it is forgotten. `enabled = false` in the configuration is for good.
     """
     answer = ask(control, "disable", as_json=as_json, service=service)
-    show(answer, _disabled_text, as_json=as_json)
+    show(answer, disabled_text, as_json=as_json)
 
 
 @click.command()
@@ -36,10 +36,11 @@ def enable(service: str, control: str | None, as_json: bool) -> None:
     One that `enabled = false` in the configuration keeps from running is ended by the next reload.
     """
     answer = ask(control, "enable", as_json=as_json, service=service)
-    show(answer, _enabled_text, as_json=as_json)
+    show(answer, enabled_text, as_json=as_json)
 
 
-def _disabled_text(answer: Mapping[str, Any]) -> str:
+def disabled_text(answer: Mapping[str, Any]) -> str:
+    """That a service is disabled, or was."""
     name = escape(answer["service"])
     if not answer["changed"]:
         return f"{name} is disabled already\n"
@@ -49,7 +50,8 @@ def _disabled_text(answer: Mapping[str, Any]) -> str:
     return f"{name} is disabled until the next reload{ends}\n"
 
 
-def _enabled_text(answer: Mapping[str, Any]) -> str:
+def enabled_text(answer: Mapping[str, Any]) -> str:
+    """That a service runs, or did."""
     name = escape(answer["service"])
     return f"{name} runs\n" if answer["changed"] else f"{name} is not disabled\n"
 

@@ -10,6 +10,7 @@ import os
 import resource
 import time
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 OWN = Path("/proc/self")
@@ -30,12 +31,21 @@ def process_figures() -> Iterator[tuple[str, float]]:
         yield "process_virtual_memory_bytes", float(int(virtual) * _PAGE)
         yield "process_resident_memory_bytes", float(int(resident) * _PAGE)
         yield "process_open_fds", float(_descriptors())
-        fields = (OWN / "stat").read_text("utf-8", "replace").rpartition(")")[2].split()
-        yield "process_threads", float(fields[_THREADS - _AFTER_NAME])
-        age = time.clock_gettime(time.CLOCK_BOOTTIME) - int(fields[_START - _AFTER_NAME]) / _TICKS
-        yield "process_start_time_seconds", time.time() - age
+        yield "process_threads", float(_stat()[_THREADS - _AFTER_NAME])
+        yield "process_start_time_seconds", _began()
     except OSError:
         return
+
+
+def _stat() -> list[str]:
+    return (OWN / "stat").read_text("utf-8", "replace").rpartition(")")[2].split()
+
+
+@cache
+def _began() -> float:
+    """When this process has begun: the same each time, for who counts changes of it."""
+    age = time.clock_gettime(time.CLOCK_BOOTTIME) - int(_stat()[_START - _AFTER_NAME]) / _TICKS
+    return time.time() - age
 
 
 def _descriptors() -> int:

@@ -1,4 +1,4 @@
-"""What is wrong with the settings of the log is told where it stands, before a start."""
+"""What is wrong with the settings of the daemon is told where it stands, before a start."""
 
 from __future__ import annotations
 
@@ -22,6 +22,8 @@ FOUND = find()
         ("log_keep = 5000", "log_keep: expected at most 1000, got 5000"),
         ("log_rate = '0/s'", "log_rate: must be above 0: with 0/s nothing is told"),
         ("log_total_rate = '0/s'", "log_total_rate: must be above 0: with 0/s nothing is told"),
+        ("control = '/%s'" % ("x" * 107), "control: a socket's path has 107 bytes at most"),
+        ("enabled = false", "enabled: unknown key here; it belongs into [service.NAME]"),
     ],
 )
 def test_a_mistake_is_told_with_its_place(setting: str, told: str, tmp_path: Path) -> None:
