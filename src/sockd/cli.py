@@ -10,9 +10,10 @@ from __future__ import annotations
 import sys
 
 from sockd.ops.signals import spare
-from sockd.ops.standard import open_missing
+from sockd.ops.standard import leave_lost_folder, open_missing
 
 open_missing()
+leave_lost_folder()
 if sys.argv[1:2] == ["run"]:
     spare()  # now, for what is imported below takes longer than Python to start
 
