@@ -129,7 +129,10 @@ def test_a_configuration_that_the_new_code_does_not_take_changes_nothing(
             (tmp_path / "sockd.toml").write_text("[service.none]\n", "utf-8")
             code, said = ask(daemon.runtime)
             assert code == 1
-            assert "service.none" in said
+            first, second, third = said.splitlines()
+            assert first == "sockd: not upgraded: the daemon goes on as it was"
+            assert second == "a mistake in the configuration"
+            assert "service.none" in third
             sock.sendall(b"still here")
             assert sock.recv(100) == b"still here"
         serves(port, daemon.runtime)

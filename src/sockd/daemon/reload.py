@@ -218,7 +218,7 @@ def _loaded(wanted: set[Terms]) -> list[tuple[Terms, Loaded]]:
     for terms in wanted:
         try:
             found.append((terms, load(terms)))
-        except (ValueError, OSError):
+        except ValueError:
             continue  # who needs them says what is wrong
     return found
 

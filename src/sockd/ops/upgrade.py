@@ -228,7 +228,9 @@ def _said(output: bytes, code: int) -> str:
     said = output.decode("utf-8", "backslashreplace").strip()
     if len(said) > SAID:  # the end says what has happened
         said = said[-SAID:].partition("\n")[2]
-    return said or f"the new code ends with {code} and says nothing"
+    if not said:
+        return f"the new code ends with {code} and says nothing"
+    return f"not upgraded: the daemon goes on as it was\n{said.removeprefix('sockd: ')}"
 
 
 def _without(environment: Mapping[str, str], *prefixes: str) -> dict[str, str]:
