@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from sockd.daemon.daemon import StartError
 from sockd.ops.control.arguments import Arguments
 from sockd.ops.control.commands.switches import LOWEST_FREE_PORT, disable
 from sockd.ops.control.frames import ControlError
@@ -52,3 +53,14 @@ def test_root_lets_go_of_any(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     standing = standing_at(7)
     assert disable(standing.operations, Arguments({"service": "echo"}))["changed"]
+
+
+def test_a_daemon_that_ends_changes_nothing_and_says_why() -> None:
+    standing = standing_at(LOWEST_FREE_PORT)
+
+    def refuses(name: str) -> None:
+        raise StartError("the daemon stops")
+
+    standing.operations.switches.disable = refuses
+    with pytest.raises(ControlError, match="^echo stays enabled:\nthe daemon stops$"):
+        disable(standing.operations, Arguments({"service": "echo"}))
