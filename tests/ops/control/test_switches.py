@@ -62,5 +62,5 @@ def test_a_daemon_that_ends_changes_nothing_and_says_why() -> None:
         raise StartError("the daemon stops")
 
     standing.operations.switches.disable = refuses
-    with pytest.raises(ControlError, match="^echo stays enabled:\nthe daemon stops$"):
+    with pytest.raises(ControlError, match=r"^echo stays enabled:\nthe daemon stops$"):
         disable(standing.operations, Arguments({"service": "echo"}))
