@@ -16,8 +16,8 @@ from sockd.ops.cli.asking import ask, control_option, json_option, show
 def metrics(control: str | None, as_json: bool) -> None:
     """Print all figures of the running daemon, as Prometheus reads them.
 
-    They are in the format of OpenMetrics, which promtool checks and a service of kind metrics tells
-    over HTTP, too.
+    They are in the format of OpenMetrics. A service of kind metrics tells them over HTTP, and in
+    Prometheus's older format too, which is the one that `promtool check metrics` reads.
     """
     show(ask(control, "metrics", as_json=as_json), metrics_text, as_json=as_json)
 
