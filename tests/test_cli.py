@@ -147,7 +147,7 @@ def test_check_tells_every_mistake_and_has_exit_code_1(tmp_path: Path) -> None:
         "sockd: 2 mistakes in the configuration",
         f"{file}:1: service.ecko: there is no kind of service 'ecko'; did you mean 'echo'?",
         f"{file}:3: service.ack.idle_timeout: "
-        'expected a duration such as "30s" or "2m", got \'soon\'',
+        'expected a duration such as "30s", "2m" or "1d", got \'soon\'',
     ]
 
 

@@ -10,9 +10,10 @@ from __future__ import annotations
 import sys
 
 from sockd.ops.signals import spare
-from sockd.ops.standard import open_missing
+from sockd.ops.standard import leave_lost_folder, open_missing
 
 open_missing()
+leave_lost_folder()
 if sys.argv[1:2] == ["run"]:
     spare()  # now, for what is imported below takes longer than Python to start
 
@@ -77,8 +78,8 @@ def _names(_: click.Context, __: click.Parameter, incomplete: str) -> list[str]:
 def main() -> None:
     """Many small network services in one process.
 
-    Exit codes: 0 all is well; 1 a mistake in the configuration, or the daemon cannot start; 2 a
-    mistake on the command line.
+    Exit codes: 0 all is well; 1 a mistake in the configuration, the daemon cannot start or does not
+    answer, what was asked for is refused, or the answer is no; 2 a mistake on the command line.
     """
 
 
@@ -99,7 +100,10 @@ def run(
     log_format: str | None,
     only_check: bool,
 ) -> None:
-    """Run the daemon in the foreground, until ^C, with a configuration FILE or the built-in one."""
+    """Run the daemon in the foreground, until ^C.
+
+    With a configuration FILE, or the built-in one.
+    """
     spare()
     from sockd.run import run_foreground
 
@@ -131,7 +135,9 @@ def check(
     bind: bool,
     as_json: bool,
 ) -> None:
-    """Check a configuration FILE (or the built-in one) and list what would listen.
+    """Check a configuration FILE, and list what would listen.
+
+    Without FILE the built-in one.
 
     Exit code 0: it is right (and, with --bind, every address can be had); 1: it is not; 2: --only
     or --set is wrong, and nothing else. With --json, an object with ok, files, instances, warnings,
@@ -155,7 +161,7 @@ def check(
 @click.argument("name", required=False, shell_complete=_names)
 @json_option
 def services(name: str | None, as_json: bool) -> None:
-    """List the kinds of service, or tell all about the one called NAME.
+    """List the kinds of service, or tell all about NAME.
 
     NAME may be a default instance too: then all about its kind is told. Defaults in JSON are as
     TOML has them.
@@ -197,9 +203,10 @@ def config(
     assignments: tuple[str, ...],
     as_json: bool,
 ) -> None:
-    """Print what holds: every setting of a configuration FILE, and where its value came from.
+    """Print every setting that holds, and where it came from.
 
-    Without FILE and options: the built-in configuration, annotated: the start of one of your own.
+    With FILE: of that configuration. Without FILE and options: the built-in configuration,
+    annotated, the start of one of your own.
     """
     if not (file or config or only or interface or assignments or as_json):
         from sockd.config.annotated import default_config

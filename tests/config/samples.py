@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-DURATION = 'expected a duration such as "30s" or "2m", got'
+DURATION = 'expected a duration such as "30s", "2m" or "1d", got'
 SIZE = 'expected a size such as "512", "64k" or "4m", got'
 RATE = 'expected a rate such as "50/s" or "10/m", got'
 COLONS = (

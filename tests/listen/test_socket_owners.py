@@ -118,7 +118,7 @@ def test_who_may_not_give_it_away_is_told_and_nothing_is_left(
     with as_nobody(), pytest.raises(ListenError) as error:
         bound(parse(f"unix:{path}:{given}"))
     assert error.value.why == (
-        f"its file cannot be given to {whom}: that may root, and to a group who is of it"
+        f"its file cannot be given to {whom}: only root may, or for a group one of its members"
     )
     assert not path.exists()
 

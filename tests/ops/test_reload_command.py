@@ -65,7 +65,7 @@ def test_it_ends_with_1_and_every_reason_where_nothing_is_changed(daemon: Daemon
     write(daemon, BAD)
     code, output, error = reload(daemon)
     first, *reasons = error.splitlines()
-    assert (code, output, first) == (1, "", "sockd: the daemon goes on as it was")
+    assert (code, output, first) == (1, "", "sockd: not reloaded: the daemon goes on as it was")
     assert sorted(reason.partition("sockd.toml:")[2][:24] for reason in reasons) == [
         "3: service.echo.idle_tim",
         "4: service.echo.idle_tim",

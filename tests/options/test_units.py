@@ -71,7 +71,7 @@ def test_a_duration_is_read_in_seconds(written: object, seconds: float) -> None:
      -math.inf],
 )  # fmt: skip
 def test_what_is_not_a_duration_is_refused_with_an_example(written: object) -> None:
-    with pytest.raises(ValueError, match=r'expected a duration such as "30s" or "2m", got '):
+    with pytest.raises(ValueError, match=r'expected a duration such as "30s", "2m" or "1d", got '):
         Duration.parse(written)
 
 

@@ -146,8 +146,7 @@ class Reloader:
 
     def _apply(self, wanted: _Wanted) -> Plan:
         """All of it, in one turn of the loop."""
-        if self._daemon.is_stopping:
-            raise StartError("the daemon stops")
+        self._daemon.check_changeable()
         plan = self._plan(wanted)
         changes: list[Change] = []
         world = self._daemon.world

@@ -149,8 +149,8 @@ def owner_mistake(owner: Owner) -> str:
         for name, number in zip(("user", "group"), owner, strict=True)
         if number is not None
     ]
-    who_may = "root, and to a group who is of it"
-    return f"its file cannot be given to {' and '.join(whom)}: that may {who_may}"
+    to = " and ".join(whom)
+    return f"its file cannot be given to {to}: only root may, or for a group one of its members"
 
 
 def set_owner(path: str, identity: Identity, owner: Owner, mode: int) -> bool:

@@ -89,7 +89,7 @@ class Duration(float):
     @classmethod
     def parse(cls, value: object) -> Self:
         """Read "500ms", "5s", "2m", "1h30m", "1 day", or a number of seconds."""
-        wrong = _unexpected('a duration such as "30s" or "2m"', value)
+        wrong = _unexpected('a duration such as "30s", "2m" or "1d"', value)
         found = _seconds(value) if isinstance(value, str) else value
         if not isinstance(found, int | float) or isinstance(found, bool):
             raise wrong

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import socket
 import threading
@@ -17,7 +18,7 @@ from click.shell_completion import ShellComplete
 from sockd.cli import main
 from tests import commands
 from tests.daemons import Daemon
-from tests.processes import SOCKD, run, running, wait_until
+from tests.processes import NOBODY, SOCKD, run, running, wait_until
 
 CONFIG = """
 [service.echo]
@@ -116,7 +117,7 @@ def test_kill_without_a_word_kills_nobody(daemon: Daemon) -> None:
 @pytest.mark.parametrize(
     ("arguments", "why"),
     [
-        (["--idle", "soon"], 'expected a duration such as "30s"'),
+        (["--idle", "soon"], 'expected a duration such as "30s", "2m" or "1d"'),
         (["--from", "10.0.0.1/8"], "bits set behind its prefix"),
         (["--service", "ecko"], "there is no service 'ecko'; did you mean 'echo'?"),
         (["--follow", "--idle", "5s"], "chosen by service and source only"),
@@ -165,8 +166,7 @@ def test_a_service_is_disabled_until_it_is_enabled_or_all_is_reloaded(daemon: Da
     assert "discard: added" in say(daemon, "reload")
     assert say(daemon, "enable", "discard") == "discard is not disabled\n"
     assert "did you mean 'discard'?" in say(daemon, "disable", "discart", code=2)
-    told = [event["arguments"] for event in daemon.events("command")]
-    assert '{"service": "discard"}' in told
+    daemon.wait_for("command", arguments='{"service": "discard"}')
 
 
 def test_the_log_can_tell_less_and_more_again(daemon: Daemon) -> None:
@@ -217,7 +217,44 @@ def test_a_shell_completes_the_services_that_there_are(daemon: Daemon, tmp_path:
         assert completed(words, "") == ["discard", "echo"]
         assert completed(words, "e") == ["echo"]
     assert completed(f"sockd kill --control {path(daemon)} --service ", "d") == ["discard"]
-    assert completed(f"sockd disable --control {tmp_path}/none ", "") == []
+    assert completed(f"sockd test-access --control {path(daemon)} ", "") == ["discard", "echo"]
+    assert completed(f"sockd refused --control {path(daemon)} -s ", "e") == ["echo"]
+    for command in ("disable", "unban"):
+        assert completed(f"sockd {command} --control {tmp_path}/none ", "") == []
+
+
+def test_a_shell_completes_what_is_banned_and_levels_of_the_log(daemon: Daemon) -> None:
+    say(daemon, "ban", "192.0.2.7", "2001:db8::/64")
+    words = f"sockd unban --control {path(daemon)} "
+    assert completed(words, "") == ["192.0.2.7/32", "2001:db8::/64"]
+    assert completed(words, "20") == ["2001:db8::/64"]
+    levels = json.loads(say(daemon, "log-level", "--json"))["levels"]
+    assert completed("sockd log-level ", "") == levels
+    assert completed("sockd log-level ", "w") == ["warn"]
+
+
+def test_for_programs_each_figure_is_an_object(daemon: Daemon) -> None:
+    samples = json.loads(say(daemon, "metrics", "--json"))["samples"]
+    found = {(one["name"], one["labels"].get("service")): one["value"] for one in samples}
+    assert found["sockd_connections_limit", "echo"] == 1000
+    assert found["sockd_bans", None] == len(json.loads(say(daemon, "bans", "--json"))["bans"])
+
+
+def test_who_may_not_ask_is_told_who_may(daemon: Daemon) -> None:
+    os.seteuid(NOBODY)
+    try:
+        result = commands.sockd("status", "--control", path(daemon))
+    finally:
+        os.seteuid(0)
+    assert result.exit_code == 1
+    assert "Permission denied (root and the daemon's user may ask)" in result.output
+
+
+@pytest.mark.parametrize("words", [[], ["chat"]])
+def test_a_list_of_commands_has_whole_sentences(words: list[str]) -> None:
+    listed = commands.sockd(*words, "--help").output.partition("Commands:\n")[2].splitlines()
+    assert len(listed) > 5
+    assert [line for line in listed if line.endswith("...") or not line.endswith(".")] == []
 
 
 def completed(words: str, incomplete: str) -> list[str]:

@@ -192,17 +192,35 @@ def test_an_address_that_no_door_is_for_is_told_so(tmp_path: Path) -> None:
 
 
 def test_a_running_daemon_tells_how_many_are_there_from_an_address(daemon: Answering) -> None:
-    daemon.answers = [
-        {
-            **{"service": "echo", "who": "::1", "is_allowed": True, "decided_by": None},
-            **{"rule": "no rule has it: everybody may come", "place": None, "others": []},
-            **{"is_trusted": False, "open_connections": 3, "transports": ["tcp", "unix"]},
-        }
-    ]
-    assert sockd("test-access", "echo", "::1").output == (
-        "::1 may come to echo: no rule has it: everybody may come\n"
-        "3 connections are open from there\n"
-    )
+    of = ", of max_connections_per_source = {}"
+    told = {
+        **{"service": "echo", "who": "::1", "is_allowed": True, "decided_by": None},
+        **{"rule": "no rule has it: everybody may come", "place": None, "others": []},
+        **{"is_trusted": False, "open_connections": 3, "transports": ["tcp", "unix"]},
+        "ban": None,
+    }
+    limits = {None: "", 4: of.format(4), 3: f"{of.format(3)}: one more is refused"}
+    daemon.answers = [{**told, "max_connections_per_source": most} for most in limits]
+    for limit in limits.values():
+        assert sockd("test-access", "echo", "::1").output == (
+            "::1 may come to echo: no rule has it: everybody may come\n"
+            f"3 connections are open from there{limit}\n"
+        )
+
+
+def test_of_a_ban_its_end_and_its_note_are_told(daemon: Answering) -> None:
+    told = {
+        **{"service": "echo", "who": "::1", "is_allowed": False, "decided_by": "ban"},
+        **{"rule": "ban ::1/128", "place": None, "others": [], "is_trusted": False},
+        **{"open_connections": 1, "max_connections_per_source": 1, "transports": ["tcp"]},
+    }
+    bans = [{"seconds_left": 60.0, "note": ""}, {"seconds_left": None, "note": f"all night{EVIL}"}]
+    daemon.answers = [{**told, "ban": ban} for ban in bans]
+    told_of = "::1 may not come to echo: ban ::1/128\nit is banned "
+    assert sockd("test-access", "echo", "::1").output == f"{told_of}for 1m more\n"
+    output = sockd("test-access", "echo", "::1").output
+    assert output.startswith(f"{told_of}until it is taken back: all night")
+    assert "\x1b" not in output
 
 
 def user(nickname: str, **others: Any) -> dict[str, Any]:

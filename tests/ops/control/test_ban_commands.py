@@ -154,6 +154,9 @@ def test_bans_hold_over_kill_9_and_a_start(tmp_path: Path) -> None:
         assert not is_served(daemon, THERE)
         answer = ask(daemon, "test-access", service="echo", address=THERE)
         assert (answer["is_allowed"], answer["rule"]) == (False, f"ban {THERE}/32")
+        assert answer["ban"]["prefix"] == f"{THERE}/32"
+        assert 0 < answer["ban"]["seconds_left"] <= 3600
+        assert answer["max_connections_per_source"] is None
 
 
 def test_bans_and_what_was_refused_survive_a_reload(daemon: Daemon) -> None:
@@ -175,8 +178,10 @@ def test_what_decides_on_an_address_is_told(daemon: Daemon) -> None:
             **{"service": "echo", "who": HERE, "is_allowed": True, "decided_by": "allow"},
             **{"rule": "allow 127.0.0.0/8", "place": f"{file}:6", "others": []},
             **{"is_trusted": True, "open_connections": 1, "transports": ["tcp", "udp"]},
+            **{"ban": None, "max_connections_per_source": None},
         }
     answer = ask(daemon, "test-access", service="echo", address="10.1.2.3")
+    assert (answer["ban"], answer["max_connections_per_source"]) == (None, 20)
     assert [answer[key] for key in ("rule", "place", "others")] == [
         *("deny 10.1.0.0/16", f"[defaults] {file}:3", ["allow 10.0.0.0/8"]),
     ]

@@ -48,6 +48,23 @@ def test_twistd_that_does_not_find_the_plugin_is_bad() -> None:
     assert (finding.level, finding.topic) == (Level.BAD, "twistd")
 
 
+def test_what_tls_needs_and_the_daemon_cannot_read_is_bad(tmp_path: Path) -> None:
+    certificate, key, *_ = make_certificate(tmp_path)
+    tls = f'[service.tls]\nkind = "echo"\nlisten = ["tls:7001:{key}:{certificate}"]\n'
+    finding = one(tls, is_daemon=True, reads=lambda file: file != str(key))
+    assert (finding.level, finding.topic) == (Level.BAD, "keys")
+    assert finding.text == f"tls: the daemon (process 99) cannot read {key}"
+
+
+def test_without_a_configuration_it_is_told_that_no_daemon_has_one() -> None:
+    built_in = evolve(settings(ECHO), files=())
+    for is_daemon in (True, False):
+        found = findings(built_in, facts(is_daemon=is_daemon))
+        [told_of] = [one.text for one in found if one.topic == "configuration"]
+        assert told_of.startswith("1 service in the built-in configuration")
+        assert told_of.endswith("no daemon answers, and no FILE is named") is not is_daemon
+
+
 def test_another_reactor_is_warned_of() -> None:
     assert one(ECHO, reactor="No module named 'uvloop'").level is Level.WARN
 

@@ -6,6 +6,7 @@ import json
 import os
 import socket
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -39,6 +40,21 @@ def test_of_a_daemon_the_facts_are_its_own() -> None:
         process.wait_for("^it is on")
         found = host.facts(process.pid)
         assert (found.pid, found.is_daemon, found.descriptors) == (process.pid, True, 77)
+
+
+def test_whether_a_file_can_be_read_is_asked_as_the_daemon(tmp_path: Path) -> None:
+    with tempfile.NamedTemporaryFile() as key:
+        script = "import time; print('it is on', flush=True); time.sleep(600)"
+        become = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"]
+        with running([*become, sys.executable, "-c", script]) as process:
+            process.wait_for("^it is on")
+            reads = host.facts(process.pid).reads
+            assert not reads(key.name)
+            os.chown(key.name, 0, NOBODY)
+            Path(key.name).chmod(0o640)
+            assert reads(key.name)
+            assert not reads(str(tmp_path / "none"))
+        assert host.facts(None).reads(key.name)
 
 
 def test_whoever_listens_is_seen_unless_it_is_the_daemon() -> None:

@@ -124,3 +124,10 @@ def test_every_command_and_every_code_of_the_chat_is_told() -> None:
     text = text_of("sockd-chat.7")
     assert [one for one in COMMANDS if f" /{one} " not in text] == []
     assert [code for code in Code if f" {code:d} {code.name} " not in text] == []
+
+
+@pytest.mark.parametrize("name", ["sock.1", "sockd.8"])
+def test_a_synopsis_opens_and_closes_its_brackets(name: str) -> None:
+    synopsis = text_of(name).partition(" SYNOPSIS ")[2].partition(" DESCRIPTION ")[0]
+    assert "]" in synopsis
+    assert synopsis.count("[") == synopsis.count("]")

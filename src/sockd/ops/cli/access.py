@@ -12,6 +12,7 @@ import click
 from sockd.formats.columns import columns
 from sockd.formats.text import escape
 from sockd.ops.cli.asking import ask, control_option, give_up, json_option, show
+from sockd.ops.cli.asking import services as service_names
 from sockd.ops.cli.words import span, times
 
 HEADING = ("times", "service", "from", "door", "last", "first", "rule")
@@ -29,6 +30,7 @@ FORGEABLE = (
     "services",
     metavar="NAME",
     multiple=True,
+    shell_complete=service_names,
     help="At this service; several may be.",
 )
 @click.option(
@@ -43,10 +45,10 @@ FORGEABLE = (
 def refused(
     services: tuple[str, ...], sources: tuple[str, ...], control: str | None, as_json: bool
 ) -> None:
-    """List who was refused lately, at which service and by which rule, the latest first.
+    """List who was refused lately, where, and by which rule.
 
-    Refusals of one source for one reason are one line, with how often and when. A source is an
-    address, or a /64 of IPv6; of datagrams a /24, or a /56.
+    The latest first. Refusals of one source for one reason are one line, with how often and when. A
+    source is an address, or a /64 of IPv6; of datagrams a /24, or a /56.
     """
     chosen: dict[str, Any] = {"services": list(services), "from": list(sources)}
     answer = ask(control, "refused", as_json=as_json, **chosen)
@@ -54,7 +56,7 @@ def refused(
 
 
 @click.command("test-access")
-@click.argument("service")
+@click.argument("service", shell_complete=service_names)
 @click.argument("address")
 @click.option("-c", "--config", metavar="FILE", help="Ask this configuration, and no daemon.")
 @control_option
@@ -62,7 +64,7 @@ def refused(
 def test_access(
     service: str, address: str, config: str | None, control: str | None, as_json: bool
 ) -> None:
-    """Tell whether ADDRESS may come to SERVICE, and which rule decides.
+    """Tell whether ADDRESS may come to SERVICE, and by which rule.
 
     ADDRESS can be user:NAME too, a user of this host who comes over a Unix socket. A running daemon
     is asked, which knows its bans; with --config the file alone. Exit code 0: it may come; 1: not.
@@ -103,10 +105,26 @@ def _access_text(answer: Mapping[str, Any]) -> str:
         lines.append("it is trusted: limits that count each source are not for it")
     if not _leads_there(answer):
         lines.append(f"but {answer['service']} is at {', '.join(answer['transports'])} only")
-    if answer.get("open_connections"):
-        count = times(answer["open_connections"], "connection is", "connections are")
-        lines.append(f"{count} open from there")
+    if answer.get("ban"):
+        lines.append(f"it is banned {_term(answer['ban'])}")
+    elif answer.get("open_connections"):
+        lines.append(_open(answer["open_connections"], answer["max_connections_per_source"]))
     return "".join(f"{escape(line)}\n" for line in lines)
+
+
+def _term(ban: Mapping[str, Any]) -> str:
+    left = ban["seconds_left"]
+    term = "until it is taken back" if left is None else f"for {span(left)} more"
+    return term + f": {ban['note']}" * bool(ban["note"])
+
+
+def _open(count: int, most: int | None) -> str:
+    """How many connections there are, and whether one more may come."""
+    are = f"{times(count, 'connection is', 'connections are')} open from there"
+    if most is None:
+        return are
+    full = ": one more is refused" * (count >= most)
+    return f"{are}, of max_connections_per_source = {most}{full}"
 
 
 def _leads_there(answer: Mapping[str, Any]) -> bool:

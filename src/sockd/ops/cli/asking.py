@@ -32,16 +32,28 @@ COMPLETION_SECONDS = 1.0
 
 def services(context: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
     """The services of the running daemon, for a shell that completes."""
+    answer = _for_a_shell(context, "status")
+    names = (one["name"] for key in ("services", "disabled") for one in answer.get(key, ()))
+    return sorted(name for name in names if name.startswith(incomplete))
+
+
+def banned(context: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
+    """What the running daemon bans everywhere, for a shell that completes."""
+    bans = _for_a_shell(context, "bans").get("bans", ())
+    found = (one["prefix"] for one in bans if one["service"] is None)
+    return sorted(prefix for prefix in found if prefix.startswith(incomplete))
+
+
+def _for_a_shell(context: click.Context, command: str) -> dict[str, Any]:
+    """An answer, or nothing: a prompt is no place for mistakes."""
     from sockd.ops.control.client import ControlClient
     from sockd.ops.control.frames import ControlError
 
     try:
         with ControlClient(context.params.get("control"), COMPLETION_SECONDS) as client:
-            answer = client.ask("status")
+            return client.ask(command)
     except ControlError:
-        return []
-    names = (one["name"] for one in (*answer["services"], *answer["disabled"]))
-    return sorted(name for name in names if name.startswith(incomplete))
+        return {}
 
 
 def ask(

@@ -10,7 +10,7 @@ import click
 
 from sockd.formats.columns import columns
 from sockd.formats.text import escape
-from sockd.ops.cli.asking import ask, control_option, json_option, show
+from sockd.ops.cli.asking import ask, banned, control_option, json_option, show
 from sockd.ops.cli.sessions import Span
 from sockd.ops.cli.words import span, times
 
@@ -45,7 +45,7 @@ def ban(
     control: str | None,
     as_json: bool,
 ) -> None:
-    """Have nobody come from PREFIX, an address or a network, to any service.
+    """Ban PREFIX, an address or a network, from every service.
 
     It stands above `allow` and `trusted`, and holds over a restart. Connections from there are
     ended, and users of a chat logged off. A ban of the same PREFIX is replaced.
@@ -65,11 +65,14 @@ def ban(
 
 
 @click.command()
-@prefixes_argument
+@click.argument("prefixes", metavar="PREFIX...", nargs=-1, required=True, shell_complete=banned)
 @control_option
 @json_option
 def unban(prefixes: tuple[str, ...], control: str | None, as_json: bool) -> None:
-    """Take the ban of PREFIX back, as `sockd bans` shows it; of several all or none."""
+    """Take the ban of PREFIX back, as `sockd bans` shows it.
+
+    Of several all are taken back, or none.
+    """
     answer = ask(control, "unban", as_json=as_json, prefixes=list(prefixes))
     show(answer, unban_text, as_json=as_json)
 

@@ -9,7 +9,7 @@ import click
 
 from sockd.formats.columns import columns
 from sockd.formats.text import escape
-from sockd.ops.cli.asking import ask, control_option, json_option, show
+from sockd.ops.cli.asking import ask, control_option, json_option, services, show
 from sockd.ops.cli.bans import (
     ban_text,
     for_option,
@@ -22,14 +22,18 @@ from sockd.ops.cli.words import span, times
 HEADING = ("nickname", "from", "door", "since", "silent", "channels")
 
 _service = click.option(
-    "--service", metavar="NAME", help="Which chat, where the daemon runs several."
+    "-s",
+    "--service",
+    metavar="NAME",
+    shell_complete=services,
+    help="Which chat, where the daemon runs several.",
 )
 _nickname = click.argument("nickname")
 
 
 @click.group()
 def chat() -> None:
-    """Look after a chat: who is there, who may speak, who has to go."""
+    """Look after a chat: who is there, who may speak, who must go."""
 
 
 @chat.command()
@@ -37,9 +41,10 @@ def chat() -> None:
 @control_option
 @json_option
 def who(service: str | None, control: str | None, as_json: bool) -> None:
-    """List who is there, from where and by which door, for how long, silent since when, and where.
+    """List who is in the chat, from where, and in which channels.
 
-    The first channel is the one that a user speaks in. `old` is a client that can prove nothing.
+    And by which door, for how long, and silent for how long. The first channel is the one that a
+    user speaks in. `old` is a client that can prove nothing.
     """
     show(ask(control, "chat-who", as_json=as_json, service=service), _table, as_json=as_json)
 
@@ -50,7 +55,10 @@ def who(service: str | None, control: str | None, as_json: bool) -> None:
 @control_option
 @json_option
 def mute(nickname: str, service: str | None, control: str | None, as_json: bool) -> None:
-    """Have NICKNAME say nothing, whoever has that name, until unmute or a restart."""
+    """Have NICKNAME say nothing, until unmute or a restart.
+
+    Whoever has that name says nothing then.
+    """
     answer = ask(control, "chat-mute", as_json=as_json, service=service, nickname=nickname)
     show(answer, lambda told: _done(told, "is muted"), as_json=as_json)
 
@@ -75,7 +83,10 @@ def unmute(nickname: str, service: str | None, control: str | None, as_json: boo
 def kick(
     nickname: str, why: str | None, service: str | None, control: str | None, as_json: bool
 ) -> None:
-    """Log NICKNAME off, and tell it WHY. It can come back: ban its address, if it is not to."""
+    """Log NICKNAME off, and tell it WHY.
+
+    It can come back: ban its address, if it is not to.
+    """
     answer = ask(control, "chat-kick", as_json=as_json, service=service, nickname=nickname, why=why)
     show(answer, lambda told: _done(told, "is logged off"), as_json=as_json)
 
@@ -95,7 +106,7 @@ def ban(
     control: str | None,
     as_json: bool,
 ) -> None:
-    """Have nobody come to the chat from PREFIX, and log off who is there.
+    """Keep PREFIX away from a chat, and log off who is there.
 
     Who tries is told. Other services are not closed to it: that is `sockd ban`. It holds over a
     restart; `sockd bans` shows it, and `sockd chat unban` takes it back.
@@ -120,7 +131,10 @@ def ban(
 def unban(
     prefixes: tuple[str, ...], service: str | None, control: str | None, as_json: bool
 ) -> None:
-    """Let people come to the chat from PREFIX again; of several all or none."""
+    """Let people come to a chat from PREFIX again.
+
+    Of several all may, or none.
+    """
     answer = ask(control, "chat-unban", as_json=as_json, service=service, prefixes=list(prefixes))
     show(answer, unban_text, as_json=as_json)
 

@@ -12,7 +12,7 @@ from sockd.ops.cli.printing import tell
 @click.argument("shell", type=click.Choice(SHELLS))
 @click.pass_context
 def completion(ctx: click.Context, shell: str) -> None:
-    """Print what makes a shell complete sockd's commands and options.
+    """Print what makes a shell complete commands and options.
 
     In bash: source <(sockd completion bash). In fish: sockd completion fish | source.
     """

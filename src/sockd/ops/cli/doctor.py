@@ -37,7 +37,7 @@ def doctor(
     control: str | None,
     as_json: bool,
 ) -> None:
-    """Look what on this host is in the way of a configuration FILE.
+    """Look what on this host is in the way of a configuration.
 
     Without FILE it is the one of the daemon that runs, or the built-in one.
     Whether twistd finds sockd; rights, descriptors, buffers, multicast; other processes and
@@ -52,18 +52,23 @@ def doctor(
 
     daemon = None
     if not (file or config):
-        daemon, file = _daemon(control)
+        daemon, file, names = _daemon(control)
+        if daemon and not file:
+            only = only or names
     settings = load_settings(file, config, only, interface, assignments, as_json=as_json)
     if daemon is None:
         its_own = settings.daemon.control
-        daemon, _ = _daemon(control or (its_own if its_own.startswith("/") else None))
+        daemon, *_ = _daemon(control or (its_own if its_own.startswith("/") else None))
     found = findings(settings, facts(daemon))
     tell(_json(found) if as_json else _text(found))
     sys.exit(any(finding.level is Level.BAD for finding in found))
 
 
-def _daemon(control: str | None) -> tuple[int | None, str | None]:
-    """The process of the daemon that runs, and its configuration; None where there is none."""
+def _daemon(control: str | None) -> tuple[int | None, str | None, str | None]:
+    """The process of the daemon that runs, its configuration, and the names of its services.
+
+    None where there is none; without a configuration the names are what is left of `--only`.
+    """
     from sockd.ops.control.client import ControlClient
     from sockd.ops.control.frames import ControlError
 
@@ -71,9 +76,11 @@ def _daemon(control: str | None) -> tuple[int | None, str | None]:
         with ControlClient(control) as client:
             answer = client.ask("status")
     except ControlError:
-        return None, None
+        return None, None, None
     files = answer.get("configuration", {}).get("files")
-    return answer["pid"], files[0] if files else None
+    services = (*answer.get("services", ()), *answer.get("disabled", ()))
+    names = ",".join(one["name"] for one in services)
+    return answer["pid"], files[0] if files else None, names
 
 
 def _json(found: Sequence[Finding]) -> str:

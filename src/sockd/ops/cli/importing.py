@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 @click.command("import")
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...")
 def import_(paths: tuple[str, ...]) -> None:
-    """Print the configuration that does what files of inetd and xinetd say.
+    """Print what files of inetd and xinetd say, as a configuration.
 
     PATH is such a file, or a folder of them: /etc/inetd.conf, /etc/xinetd.conf, /etc/xinetd.d. What
     could not be carried over stands there as comments, and is told on standard error. Services that

@@ -17,13 +17,13 @@ from sockd.ops.cli.asking import ask, control_option, json_option, show
 @control_option
 @json_option
 def reload(dry_run: bool, control: str | None, as_json: bool) -> None:
-    """Have the running daemon read its configuration anew, and wait until it holds.
+    """Have the daemon read its configuration anew, and wait for it.
 
     All of it holds, or nothing of it: then the exit code is 1, and the reasons are printed.
     """
     answer = ask(control, "reload", as_json=as_json, seconds=None, dry_run=dry_run)
     if not (answer["ok"] or as_json):
-        lines = ["sockd: the daemon goes on as it was", *answer["reasons"]]
+        lines = ["sockd: not reloaded: the daemon goes on as it was", *answer["reasons"]]
         click.echo("".join(f"{escape(line)}\n" for line in lines), nl=False, err=True)
     else:
         show(answer, _text, as_json=as_json)

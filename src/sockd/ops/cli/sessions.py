@@ -98,7 +98,7 @@ def sessions(
     control: str | None,
     as_json: bool,
 ) -> None:
-    """List the open connections of the running daemon, or those with an ID.
+    """List the open connections, or those with an ID.
 
     What is said of them must all be true. With --follow: those that begin and end from now on, a
     line each, of services with `log_connections`.
@@ -125,7 +125,7 @@ def kill(
     control: str | None,
     as_json: bool,
 ) -> None:
-    """End open connections of the running daemon at once, and say how many.
+    """End open connections at once, and say how many.
 
     Those with an ID, or of which all is true that is said; `sockd sessions` takes the same and
     shows them. They may come back: `sockd ban` is for those that should not.

@@ -25,8 +25,9 @@ HEADING = ("service", "transport", "address", "open", "arrivals/s", "refused", "
 @control_option
 @json_option
 def status(ready: bool, control: str | None, as_json: bool) -> None:
-    """Tell how the running daemon is: its services, addresses, connections, rates, refusals.
+    """Tell how the daemon is, and what each service does.
 
+    Its addresses, connections, rates and refusals.
     Rates are those of the last minute. Why the last reload failed is told until one succeeds.
 
     Exit codes: 0; 1 no daemon answers or, with --ready, something is missing.

@@ -17,7 +17,7 @@ from sockd.ops.cli.words import span, times
 @control_option
 @json_option
 def disable(service: str, control: str | None, as_json: bool) -> None:
-    """Have the running daemon not run SERVICE until the next reload, or `sockd enable`.
+    """Stop SERVICE, until the next reload or `sockd enable`.
 
     Its addresses are let go of, and its connections end as when it stops: within its `drain`. What
     was counted of it is forgotten. `enabled = false` in the configuration is for good.
@@ -31,9 +31,9 @@ def disable(service: str, control: str | None, as_json: bool) -> None:
 @control_option
 @json_option
 def enable(service: str, control: str | None, as_json: bool) -> None:
-    """Have the running daemon run SERVICE, which was disabled, until the next reload.
+    """Start SERVICE, which was disabled.
 
-    One that `enabled = false` in the configuration keeps from running is ended by the reload.
+    One that `enabled = false` in the configuration keeps from running is ended by the next reload.
     """
     answer = ask(control, "enable", as_json=as_json, service=service)
     show(answer, enabled_text, as_json=as_json)

@@ -18,7 +18,16 @@ from sockd.ops.cli.sessions import Span
 from sockd.ops.cli.status import head
 from sockd.ops.cli.words import amount, rate
 
-HEADING = ("service", "over", "open", "new/s", "datagrams/s", "refused/s", "in/s", "out/s")
+HEADING = (
+    "service",
+    "transport",
+    "open",
+    "connections/s",
+    "datagrams/s",
+    "refused/s",
+    "in/s",
+    "out/s",
+)
 SHORTEST = 0.1
 """Seconds between two looks, at least: each costs the daemon a millisecond or so."""
 
@@ -38,7 +47,7 @@ SHORTEST = 0.1
 @control_option
 @json_option
 def top(interval: float, count: int | None, control: str | None, as_json: bool) -> None:
-    """Watch what the running daemon does: its services, the busiest first, until ^C.
+    """Watch the services live, the busiest first, until ^C.
 
     On a terminal the picture stands still; elsewhere one follows the other. With --json: what
     `sockd status --json` says, an object a line, its rates those since the line before.

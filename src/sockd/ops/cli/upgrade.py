@@ -21,12 +21,12 @@ AGAIN_SECONDS = 0.1
 @control_option
 @json_option
 def upgrade(control: str | None, as_json: bool) -> None:
-    """Have the running daemon go on with the code that is installed now, and wait until it serves.
+    """Have the daemon go on with the code that is installed now.
 
-    Whether that code starts with the daemon's configuration is found out first; where it does not,
-    nothing is changed, the exit code is 1, and what it says is printed. The process stays the same,
-    and so do the sockets: who comes meanwhile waits, and is served. Connections that are open end
-    as at a stop.
+    The command waits until it serves. Whether that code starts with the daemon's configuration is
+    found out first; where it does not, nothing is changed, the exit code is 1, and what it says is
+    printed. The process stays the same, and so do the sockets: who comes meanwhile waits, and is
+    served. Connections that are open end as at a stop.
     """
     asked = time.monotonic()
     before = ask(control, "upgrade", as_json=as_json, seconds=None)

@@ -25,6 +25,9 @@ SYSTEM_PATH = f"/run/sockd/{CONTROL_NAME}"
 """Where the daemon of the systemd unit has it."""
 
 
+WHO_MAY = "root and the daemon's user may ask"
+
+
 class NoDaemonError(ControlError):
     """Nobody answers at the control socket."""
 
@@ -98,7 +101,7 @@ def _given(arguments: dict[str, Any]) -> dict[str, Any]:
 
 
 def _connected(paths: Sequence[str]) -> tuple[socket.socket, str]:
-    reasons = []
+    reasons, is_kept_out = [], False
     for path in paths:
         sock = socket.socket(socket.AF_UNIX)
         sock.settimeout(ANSWER_SECONDS)
@@ -106,8 +109,10 @@ def _connected(paths: Sequence[str]) -> tuple[socket.socket, str]:
             sock.connect(path)
         except (OSError, ValueError) as error:
             sock.close()
+            is_kept_out |= isinstance(error, PermissionError)
             reasons.append(f"{path}: {getattr(error, 'strerror', None) or error}")
         else:
             return sock, path
     why = "; ".join(reasons)
-    raise NoDaemonError(f"no daemon answers: {why} (--control PATH names another socket)")
+    advice = WHO_MAY if is_kept_out else "--control PATH names another socket"
+    raise NoDaemonError(f"no daemon answers: {why} ({advice})")

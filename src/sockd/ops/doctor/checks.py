@@ -26,11 +26,13 @@ SUPER_SERVERS = ("inetd", "xinetd", "rlinetd", "inetutils-inetd")
 Findings = Iterator[Finding]
 
 
-def configuration(settings: Settings, _: Facts) -> Findings:
+def configuration(settings: Settings, facts: Facts) -> Findings:
     """What the configuration itself is warned of."""
     for text in (*settings.warnings, *settings.unavailable):
         yield Finding(Level.WARN, "configuration", text)
     of = f"in {settings.files[0]}" if settings.files else "in the built-in configuration"
+    if not (settings.files or facts.is_daemon):
+        of += ": no daemon answers, and no FILE is named"
     text = f"{_count(len(settings.instances), 'service')} {of}"
     yield Finding(Level.OK, "configuration", text)
 
@@ -206,6 +208,22 @@ def _rival(listen: Listen, facts: Facts) -> str:
     return next(found, "")
 
 
+def keys(settings: Settings, facts: Facts) -> Findings:
+    """What TLS needs can be read, at the next start too."""
+    files: dict[str, str] = {}
+    for instance in settings.instances:
+        for listen in instance.listen:
+            for file in listen.terms.tls_files:
+                files.setdefault(file, instance.name)
+    kept_from = {file: name for file, name in files.items() if not facts.reads(file)}
+    for file, name in kept_from.items():
+        advice = "give it, and its folder, to the daemon's group, with mode 640, and 750"
+        text = f"{name}: {_who(facts)} cannot read {file}"
+        yield Finding(Level.BAD, "keys", text, advice)
+    if files and not kept_from:
+        yield Finding(Level.OK, "keys", f"{_who(facts)} can read what TLS needs")
+
+
 def certificates(settings: Settings, facts: Facts) -> Findings:
     """Certificates are valid for a while."""
     files: dict[str, str] = {}
@@ -241,6 +259,7 @@ CHECKS: tuple[Callable[[Settings, Facts], Findings], ...] = (
     buffers,
     multicast,
     addresses,
+    keys,
     certificates,
 )
 """In the order in which they are told."""

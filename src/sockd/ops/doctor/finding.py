@@ -67,6 +67,8 @@ class Facts:
     """The process that is looked at: the daemon where one runs, else the doctor's own."""
     is_daemon: bool
     uid: int
+    reads: Callable[[str], bool]
+    """Whether it may read a file."""
     capabilities: int
     descriptors: int
     """Files that it may have open."""

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from functools import cache
+from functools import cache, partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,8 @@ USUAL_FIRST_FREE_PORT = 1024
 _MULTICAST = 0x1000
 """IFF_MULTICAST (linux/if.h)."""
 _UP = 0x1
+READS_ALL = 1 << 1 | 1 << 2
+"""CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH (linux/capability.h)."""
 
 
 def facts(daemon: int | None) -> Facts:
@@ -42,7 +44,8 @@ def facts(daemon: int | None) -> Facts:
     return Facts(
         pid=pid,
         is_daemon=daemon is not None,
-        uid=int(status.get("Uid", "0 0").split()[1]),
+        uid=_numbers(status, "Uid")[1],
+        reads=_reads(status),
         capabilities=int(status.get("CapEff", "0"), 16),
         descriptors=_descriptors(pid),
         first_free_port=_sysctl(FIRST_FREE_PORT, USUAL_FIRST_FREE_PORT),
@@ -65,6 +68,28 @@ def _status(pid: int) -> dict[str, str]:
     except OSError:
         return {}
     return dict(line.split(":\t", 1) for line in lines if ":\t" in line)
+
+
+def _numbers(status: dict[str, str], name: str) -> list[int]:
+    """Numbers of users or groups, the one that counts in the second place."""
+    return [int(one) for one in status.get(name, "0 0").split()]
+
+
+def _reads(status: dict[str, str]) -> Callable[[str], bool]:
+    """Whether a process may read a file: root finds out as its user, and others are that user."""
+    uid, gid = _numbers(status, "Uid")[1], _numbers(status, "Gid")[1]
+    if os.geteuid() != 0 or uid == 0 or int(status.get("CapEff", "0"), 16) & READS_ALL:
+        return lambda file: os.access(file, os.R_OK, effective_ids=True)
+    groups = [int(one) for one in status.get("Groups", "").split()]
+    return partial(_reads_as, uid, gid, groups)
+
+
+def _reads_as(uid: int, gid: int, groups: Sequence[int], file: str) -> bool:
+    command = ["test", "-r", file]
+    done = subprocess.run(
+        command, user=uid, group=gid, extra_groups=groups, stdin=subprocess.DEVNULL, check=False
+    )
+    return done.returncode == 0
 
 
 def _descriptors(pid: int) -> int:

@@ -49,7 +49,8 @@ def _arguments(command: click.Command, ctx: click.Context) -> Iterator[str]:
         if piece == "[OPTIONS]":
             yield ".Op Ar options"
         elif piece.startswith("["):
-            yield f".Op Ar {argument(piece.removeprefix('[').removesuffix(']'))}"
+            words = piece.removeprefix("[").replace("]...", "...]").removesuffix("]")
+            yield f".Op Ar {argument(words)}"
         else:
             yield f".Ar {argument(piece)}"
 

@@ -18,9 +18,11 @@ from sockd.formats.nearest import near_miss
 from sockd.ops.control.access import judged
 from sockd.ops.control.arguments import Arguments
 from sockd.ops.control.command import Answer, Command
+from sockd.ops.control.commands.bans import ban_told
 from sockd.ops.control.frames import ControlError
 from sockd.ops.control.parts import in_parts
 from sockd.ops.control.selection import guards
+from sockd.options.units import LARGEST_SIZE
 
 if TYPE_CHECKING:
     from sockd.ops.operations import Operations
@@ -67,8 +69,16 @@ def test_access(operations: Operations, arguments: Arguments) -> Answer:
     except ValueError as error:
         raise ControlError(str(error), "usage") from None
     if host:
+        answer["ban"] = None if ban is None else ban_told(operations, ban)
         answer["open_connections"] = _open_from(host, instance)
+        answer["max_connections_per_source"] = _most_from(settings, answer)
     return answer
+
+
+def _most_from(settings: Any, answer: Answer) -> int | None:
+    """How many connections a host may have; None: any number."""
+    most = settings.limits.max_connections_per_source
+    return None if most >= LARGEST_SIZE or answer["is_trusted"] else int(most)
 
 
 def find_instance(operations: Operations, name: str) -> tuple[Any, Any]:

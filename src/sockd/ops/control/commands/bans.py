@@ -80,7 +80,7 @@ def bans(operations: Operations, arguments: Arguments) -> Iterator[Answer]:
     arguments.done()
     world = operations.daemon.world
     found = world.state.bans.now(world.reactor.seconds())
-    return in_parts("bans", found, lambda ban: _ban_told(operations, ban))
+    return in_parts("bans", found, lambda ban: ban_told(operations, ban))
 
 
 # what the bans of a chat have in common with these
@@ -132,13 +132,13 @@ def _prefixes(arguments: Arguments) -> tuple[str, ...]:
 def told(operations: Operations, made: Sequence[Ban], why: str) -> dict[str, Any]:
     """What is answered: the bans, and whether a start will know them."""
     return {
-        "bans": [_ban_told(operations, ban) for ban in made],
+        "bans": [ban_told(operations, ban) for ban in made],
         "is_kept": not why,
         "why": why,
     }
 
 
-def _ban_told(operations: Operations, ban: Ban) -> dict[str, Any]:
+def ban_told(operations: Operations, ban: Ban) -> dict[str, Any]:
     world = operations.daemon.world
     now, wall = world.reactor.seconds(), world.wall()
     has_end = ban.until < math.inf
