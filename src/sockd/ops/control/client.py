@@ -42,7 +42,7 @@ class ControlClient:
     """A connection to a daemon. Raises ControlError; NoDaemonError where none answers."""
 
     def __init__(self, path: str | None = None, seconds: float | None = ANSWER_SECONDS) -> None:
-        self._sock, self.path = _connected([path] if path else usual_paths())
+        self._sock, self.path = _connected(usual_paths() if path is None else [path])
         self._sock.settimeout(seconds)
         self._lines = self._sock.makefile("rb")
 
