@@ -230,6 +230,9 @@ async def test_a_daemon_that_stops_is_not_reloaded_any_more() -> None:
         await daemon.stopService()
         gate.set()
         assert (await done).reasons == ("the daemon stops",)
+        assert (await one.reload()).reasons == ("the daemon stops",)
+        assert (await one.reload(dry_run=True)).reasons == ("the daemon stops",)
+        assert len(file.reads) == 1  # it might wait for a disk, and the stop for it
         assert [name.name for name, _ in daemon.instances] == ["says"]
 
 

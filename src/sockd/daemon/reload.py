@@ -115,7 +115,7 @@ class Reloader:
         return asked
 
     def _dry_run(self) -> Deferred[Outcome]:
-        done: Deferred[Any] = self._read().addCallback(self._plan)
+        done: Deferred[Any] = maybeDeferred(self._read).addCallback(self._plan)
         return self._outcome(done)
 
     def _reload(self) -> Deferred[None]:
@@ -123,10 +123,12 @@ class Reloader:
         events.emit("reloading")
         for call in self.on_begin:
             maybeDeferred(call).addErrback(_tell_fault)
-        done = self._outcome(self._read().addCallback(self._apply))
+        done = self._outcome(maybeDeferred(self._read).addCallback(self._apply))
         return done.addCallback(self._ended).addCallback(_answer, asked)
 
     def _read(self) -> Deferred[_Wanted]:
+        """Raises StartError where it would be for nothing."""
+        self._daemon.check_changeable()
         reactor = self._daemon.world.reactor
         return deferToThreadPool(reactor, reactor.getThreadPool(), self._read_all)
 

@@ -84,6 +84,11 @@ class DatagramListener(Listener):
             self.context.world.state.close_local_name(self._own_name)
             self._own_name = ""
 
+    def close(self) -> Deferred[Any] | None:
+        if self.port is not None:
+            self.port.take_rest()  # it is read from the socket, and nobody else has it
+        return super().close()
+
     def use(self, context: Context[Any, Any]) -> None:
         super().use(context)
         if self.port is None:
