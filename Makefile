@@ -33,7 +33,7 @@ ONCE = $(filter-out tests/client/test_doors.py tests/client/test_calling.py, \
   ops/cli/test_bans.py ops/cli/test_shown.py ops/cli/test_words.py ops/control/test_any_arguments.py \
   ops/control/test_arguments.py ops/control/test_frames.py ops/control/test_page.py \
   ops/control/test_talking.py ops/manual ops/metrics/test_monitoring.py \
-  ops/metrics/test_process.py ops/test_ban_file.py \
+  ops/metrics/test_counted.py ops/metrics/test_process.py ops/test_ban_file.py \
   ops/test_bans.py ops/test_lag.py ops/test_log_journal.py ops/test_log_rates.py \
   ops/test_log_rotation.py ops/test_log_start.py ops/test_manager.py ops/test_notify.py \
   ops/test_store.py ops/test_upgrade.py options reactor/test_differential.py \

@@ -70,8 +70,8 @@ def test_a_file_is_whose_it_is_said_to_be(
         assert state(path) == found
 
 
-def test_until_it_is_his_nobody_may_connect(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Neither the group that it had, nor the one that it gets under another user."""
+def watch_chown(path: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int, int]]:
+    """How a file was whenever it was to get another owner, and had got it."""
     seen: list[tuple[int, int, int]] = []
     chown = os.chown
 
@@ -81,8 +81,26 @@ def test_until_it_is_his_nobody_may_connect(path: Path, monkeypatch: pytest.Monk
         seen.append(state(path))
 
     monkeypatch.setattr(socket_files.os, "chown", watched)  # type: ignore[attr-defined]
+    return seen
+
+
+def test_until_it_is_his_nobody_may_connect(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither the group that it had, nor the one that it gets under another user."""
+    seen = watch_chown(path, monkeypatch)
     with bound(parse(f"unix:{path}:user={NOBODY}:group={GROUP}")):
         assert seen == [(0, 0, 0), (NOBODY, GROUP, 0)]
+
+
+def test_while_it_becomes_anothers_nobody_may_connect(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = parse(f"unix:{path}:mode=666")
+    with bound(before):
+        seen = watch_chown(path, monkeypatch)
+        after = parse(f"unix:{path}:user={NOBODY}:group={GROUP}:mode=660")
+        assert set_file(after, before.terms.owner, file_identity(str(path))) == ""
+        assert seen == [(0, 0, 0), (NOBODY, GROUP, 0)]
+        assert state(path) == (NOBODY, GROUP, 0o660)
 
 
 def test_a_group_that_one_is_of_can_be_had_without_being_root(path: Path) -> None:

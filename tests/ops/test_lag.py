@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, cast
+
 import pytest
 from twisted.internet.task import Clock
 
@@ -37,6 +39,17 @@ def test_a_loop_that_is_held_now_is_late_before_it_has_come() -> None:
     clock, meter = started()
     clock.rightNow += EVERY + 7  # the clock goes on, and nobody is called
     assert meter.now == pytest.approx(7)
+
+
+def test_a_timer_that_comes_a_millisecond_early_is_in_time() -> None:
+    """As uvloop's can."""
+    clock, meter = started()
+    [timer] = clock.getDelayedCalls()
+    clock.rightNow += EVERY - 0.001
+    look = cast(Any, timer).func
+    timer.cancel()
+    look()
+    assert (meter.histogram.sum, meter.now, meter.worst) == (0, 0, 0)
 
 
 def test_of_the_last_minute_the_worst_and_any_part_are_known() -> None:

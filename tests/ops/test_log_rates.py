@@ -144,6 +144,14 @@ def test_a_traceback_counts_as_many_lines() -> None:
     assert log.writer.lines_suppressed == 7 * TRACEBACK_LINES
 
 
+def test_a_traceback_that_is_longer_than_all_that_may_be_is_written_alone(log: Log) -> None:
+    failure = Failure(ValueError("a fault"))
+    assert TRACEBACK_LINES > AT_ONCE
+    for _ in range(3):
+        log.say("error", peer=PEER, log_failure=failure, level=LogLevel.critical)
+    assert log.counted() == {("echo", "error"): 1}
+
+
 def test_what_others_log_is_bounded_too(log: Log) -> None:
     for _ in range(50):
         log.writer(event_of("a line"))

@@ -169,9 +169,14 @@ def test_what_cannot_be_moved_goes_on_is_told_once_and_tried_again(
     (tmp_path / "log.1").rmdir()
     for number in range(60):
         writer(event_of(f"line {number} {'x' * 60}"))
-    file.close()
     assert file.path.stat().st_size <= 4000
     assert names(tmp_path) == ["log", "log.1"]
+    (tmp_path / "log.1").unlink()
+    (tmp_path / "log.1" / "in the way").mkdir(parents=True)
+    for number in range(60):
+        writer(event_of(f"line {number} {'x' * 60}"))
+    file.close()
+    assert len(log.events("log-kept")) == 2, "that is trouble anew"
 
 
 def test_another_size_holds_from_the_next_line_on(

@@ -54,6 +54,15 @@ def test_a_service_that_nobody_has_looked_at_has_no_rate() -> None:
     meter.stop()
 
 
+def test_at_the_moment_of_a_look_there_is_no_rate_yet() -> None:
+    standing = Standing("echo")
+    meter, guard = meter_of(standing), standing.contexts["echo"].guard
+    meter.start()
+    standing.connect("echo").send(b"hello")
+    assert set(meter.rates(guard, totals(guard)).values()) == {0}
+    meter.stop()
+
+
 def test_what_was_taken_back_is_no_rate_below_nothing() -> None:
     standing = Standing("echo")
     meter, guard = meter_of(standing), standing.contexts["echo"].guard

@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import socket
+import subprocess
 import sys
 import tempfile
 import time
@@ -14,12 +15,20 @@ from pathlib import Path
 from random import Random
 
 import pytest
+from pytest_twisted import ensureDeferred
 
+from sockd.daemon.daemon import StartError
+from sockd.daemon.keeping import Keeping
+from sockd.daemon.reload import Reloader
 from sockd.ops import upgrade
 from sockd.ops.control.client import ControlClient
+from sockd.ops.manager import ServiceManager
 from sockd.ops.restart import Restart
-from sockd.ops.upgrade import check, to_hand_over
+from sockd.ops.switches import Switches
+from sockd.ops.upgrade import ANSWER_SECONDS, OTHER_COMES, Upgrade, check, to_hand_over
+from tests.daemon.running import daemon_of, listeners, says, settings
 from tests.daemons import Daemon
+from tests.net.test_listener import Full
 from tests.ops.managing import Manager, manager
 from tests.processes import (
     NOBODY,
@@ -147,6 +156,46 @@ def test_a_signal_that_comes_meanwhile_ends_it(tmp_path: Path, port: int) -> Non
         assert "ReactorNotRunning" not in daemon.text()
         if code == 0:
             daemon.assert_clean()
+
+
+def test_a_stop_does_not_wait_for_new_code_that_does_not_say_whether_it_starts(
+    tmp_path: Path, port: int
+) -> None:
+    code = "import sys, time, pathlib\n"
+    code += "if '--check' in sys.orig_argv:\n"
+    code += f"    pathlib.Path({str(tmp_path / 'tried')!r}).touch(); time.sleep(1000)\n"
+    (tmp_path / "sitecustomize.py").write_text(code, "utf-8")
+    environment = {"PYTHONPATH": str(tmp_path)}
+    with Daemon(tmp_path, CONFIG.format(port=port), environment=environment) as daemon:
+        asked = subprocess.Popen(
+            [SOCKD, "upgrade", "--control", str(daemon.runtime / "control.sock")],
+            stderr=subprocess.DEVNULL,
+        )
+        wait_until((tmp_path / "tried").exists, "the new code is tried")
+        assert daemon.stop() == 0
+        assert asked.wait(PATIENCE) == 1
+
+
+@ensureDeferred
+async def test_once_it_is_sure_nothing_changes_any_more_and_a_stop_leaves_nobody_waiting() -> None:
+    reactor = Full()
+    reactor.is_full = False
+    async with daemon_of(says("tcp:0:interface=127.0.0.1"), reactor=reactor) as daemon:
+        reloader, keeping = Reloader(daemon, lambda: settings(says("tcp:0"))), Keeping(daemon)
+        one = Upgrade(daemon, keeping, ServiceManager(daemon, reloader, keeping))
+        one.restart = Restart(argv=["/bin/true"])
+        daemon.running = 1
+        await one.begin()
+        assert (await reloader.reload()).reasons == (OTHER_COMES,)
+        with pytest.raises(StartError, match="another daemon takes the place"):
+            Switches(daemon).disable("says")
+        address = listeners(daemon)[0].port.socket.getsockname()
+        stopped = daemon.stopService()
+        reactor.clock.advance(ANSWER_SECONDS)
+        await stopped
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(address)
+        assert (await reloader.reload()).reasons == ("the daemon stops",)
 
 
 def test_what_asks_a_daemon_for_something_ends_neither(tmp_path: Path, port: int) -> None:

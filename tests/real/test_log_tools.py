@@ -166,27 +166,44 @@ def test_fail2ban_takes_the_jail(tmp_path: Path) -> None:
     assert "['start', 'sockd']" in told
 
 
-def test_logrotate_moves_the_log_away_and_sockd_goes_on_in_a_new_one(tmp_path: Path) -> None:
+SYSTEMCTL = """#!/bin/sh
+[ "$*" = "kill --signal=USR1 --kill-who=main sockd.service" ] && kill -USR1 "$(cat {pid})"
+"""
+
+
+def test_logrotate_moves_the_log_away_and_sockd_goes_on_in_a_new_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Below twistd, which has a pid file, and as a unit, of which systemd knows the process."""
     port = free_port()
     text = (ETC / "logrotate.d" / "sockd").read_text("utf-8")
-    assert text.count("/var/log/") == 2
     rules = tmp_path / "rules"
     text = text.replace("/var/log/", f"{tmp_path}/").replace("/run/", f"{tmp_path}/")
     rules.write_text(text, "utf-8")
     rules.chmod(0o644)
+    pid, aside = tmp_path / "sockd.pid", tmp_path / "aside.pid"
+    (tmp_path / "systemd" / "system").mkdir(parents=True)
+    systemctl = tmp_path / "bin" / "systemctl"
+    systemctl.parent.mkdir()
+    systemctl.write_text(SYSTEMCTL.format(pid=aside), "ascii")
+    systemctl.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{systemctl.parent}:{os.environ['PATH']}")
     log = tmp_path / "sockd.log"
     listen = f'--set=service.daytime.listen=["tcp:{port}:interface=127.0.0.1"]'
-    argv = [TWISTD, "-n", f"--pidfile={tmp_path}/sockd.pid", f"--logfile={log}", "sockd"]
+    argv = [TWISTD, "-n", f"--pidfile={pid}", f"--logfile={log}", "sockd"]
     with running([*argv, "--only=daytime", listen], cwd=tmp_path) as daemon:
         wait_until(lambda: log.exists() and "runs 1 service" in log.read_text("utf-8"), "it serves")
         log.chmod(0o640)
         for turn in range(3):
             assert tcp_says(port)
+            if turn == 2:
+                pid.rename(aside)
             succeed("logrotate", "--force", f"--state={tmp_path}/state", rules)
             wait_until(
                 lambda: log.exists() and "the log goes on" in log.read_text("utf-8"),
                 f"it goes on, turn {turn}",
             )
+        aside.rename(pid)
         assert daemon.stop() == STOPPED
     assert log.stat().st_mode & 0o777 == 0o640
     assert run("sh", "-c", f"ls {tmp_path}/sockd.log*").stdout.split() == [

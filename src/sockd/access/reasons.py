@@ -82,6 +82,7 @@ SENTENCES = {
     "mode_left": "the mode of its file is left: {detail}",
     # what an instance's connections share
     "shared_left": "what its connections shared did not stop: {detail}",
+    "switch_fault": "not all of it goes with the change: {detail}",
     "state_unwritten": "who can come back after a start is not remembered: {detail}",
     # a user of the chat who may not come in, or is gone
     "banned": "its address is banned",

@@ -47,6 +47,8 @@ class Daemon(Service):
         self.settings = settings
         self.world = world
         self.is_stopping = False
+        self.why_final = ""
+        """Why nothing of it changes any more; empty while it can be changed."""
         self.unclaimed: list[str] = []
         """Names of sockets of the last daemon's that nobody wants any more: they have ended."""
         self.was_signalled = False
@@ -77,6 +79,7 @@ class Daemon(Service):
 
     def apply(self, plan: Plan) -> None:
         """Do what a plan says: all of it, or nothing and StartError with a line for each reason."""
+        self.check_changeable()
         steps = [self._step(part) for part in plan.steps("keep", "change", "add")]
         going = self._going(plan)
         handed_over = {
@@ -103,6 +106,11 @@ class Daemon(Service):
                     old.is_followed = True
         self._switch(plan, steps, going)
         self._settle_inheritance(inherited)
+
+    def check_changeable(self) -> None:
+        """Raise StartError where it ends: what would come now would be nobody's."""
+        if self.why_final:
+            raise StartError(self.why_final)
 
     def _inherited(
         self, plan: Plan, handed_over: Mapping[Identity, socket.socket]
@@ -220,7 +228,7 @@ class Daemon(Service):
         One second before that is over nobody is waited for any more.
         """
         super().stopService()
-        self.is_stopping = True
+        self.is_stopping, self.why_final = True, "the daemon stops"
         for instance in self._draining:
             instance.hasten()
             instance.guard.stop_sessions(because("daemon_stops"))  # of who was let in last

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from socket import socket
 from typing import Any
 
@@ -73,12 +74,25 @@ class RunningInstance:
 
     def drain_listener(self, listener: Listener) -> Deferred[Any]:
         """Let go of an address, after who waits there is let in, and has an answer."""
-        closed = maybeDeferred(listener.drain)
+        closed = maybeDeferred(listener.drain).addErrback(self._drain_failed, listener)
         if not closed.called:
             self._drained.add(listener)
             self.ends_with(closed)
             closed.addBoth(lambda _: self._drained.discard(listener))
         return closed
+
+    def _drain_failed(self, failure: Failure, listener: Listener) -> Deferred[Any]:
+        """Nobody is to come to it all the same, and the rest of a change goes on."""
+        _tell(self.context.name, "switch_fault", failure)
+        return maybeDeferred(listener.close)
+
+    def contain(self, call: Callable[..., object], *args: object) -> None:
+        """Call in the midst of a change, where there is no way back: whatever a service raises,
+        the rest of the change is made."""
+        try:
+            call(*args)
+        except Exception:  # noqa: BLE001 - foreign code
+            _tell(self.context.name, "switch_fault", Failure())
 
     def ends_with(self, ended: Deferred[Any]) -> None:
         """Have the instance not count as stopped before this has fired."""
@@ -293,12 +307,12 @@ class Preparation:
         is_kept = self._is_kept
         old, instance.context = instance.context, context
         if is_kept:
-            context.shared.use(context)
+            instance.contain(context.shared.use, context)
         waited: list[Deferred[Any]] = [instance.guard.when_ended(instance.guard.sessions)]
         for identity, listener in instance.by_identity.items():
             if identity not in self.listeners:  # these were made with it
                 waited.append(listener.when_answered())
-                listener.use(context)
+                instance.contain(listener.use, context)
         if not is_kept:
             ended = DeferredList([*waited, *closing])
             instance.ends_with(ended.addCallback(lambda _: stop_shared(old)))
@@ -308,12 +322,13 @@ def stop_shared(context: Context[Any, Any]) -> Deferred[Any]:
     """Have what connections shared let go of all; fires when it has. What fails there is told."""
     if context.shared is None:
         return succeed(None)
+    stopped: Deferred[Any] = maybeDeferred(context.shared.stop)
+    return stopped.addErrback(partial(_tell, context.name, "shared_left"))
 
-    def tell(failure: Failure) -> None:
-        detail = f"{type(failure.value).__name__}: {failure.getErrorMessage()}"
-        events.warn("warning", service=context.name, reason=because("shared_left", detail=detail))
 
-    return maybeDeferred(context.shared.stop).addErrback(tell)
+def _tell(service: str, reason: str, failure: Failure) -> None:
+    detail = f"{type(failure.value).__name__}: {failure.getErrorMessage()}"
+    events.warn("warning", service=service, reason=because(reason, detail=detail))
 
 
 def make_listener(

@@ -146,8 +146,7 @@ class Reloader:
 
     def _apply(self, wanted: _Wanted) -> Plan:
         """All of it, in one turn of the loop."""
-        if self._daemon.is_stopping:
-            raise StartError("the daemon stops")
+        self._daemon.check_changeable()
         plan = self._plan(wanted)
         changes: list[Change] = []
         world = self._daemon.world
@@ -217,7 +216,7 @@ def _loaded(wanted: set[Terms]) -> list[tuple[Terms, Loaded]]:
     for terms in wanted:
         try:
             found.append((terms, load(terms)))
-        except (ValueError, OSError):
+        except ValueError:
             continue  # who needs them says what is wrong
     return found
 

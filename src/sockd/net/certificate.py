@@ -25,14 +25,14 @@ Look = Literal["same", "changed", "unusable"]
 
 
 def load(terms: Terms) -> Loaded:
-    """Read the TLS files of an address. Raises ValueError or OSError."""
+    """Read the TLS files of an address. Raises ValueError that names the file at fault."""
     return tls.stamps(terms), tls.load(terms)
 
 
 class Certificate:
     """What TLS is spoken with at one address. A file that turns bad leaves the old in use.
 
-    Raises ValueError or OSError where the files cannot be used. `report` gets a reason and its
+    Raises ValueError where the files cannot be used. `report` gets a reason and its
     level whenever something has changed.
     """
 
@@ -96,7 +96,7 @@ class Certificate:
         return "changed"
 
     def _keep(self, failure: Failure) -> Look:
-        failure.trap(ValueError, OSError)
+        failure.trap(ValueError)
         why = failure.getErrorMessage()
         if why != self._complaint:
             self._complaint = why

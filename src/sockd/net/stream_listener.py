@@ -129,7 +129,7 @@ class StreamListener(Listener):
             return None
         try:
             return Certificate(listen.terms, self.context.world, self._tell_certificate)
-        except (ValueError, OSError) as error:
+        except ValueError as error:
             raise ListenError(listen, str(error)) from None
 
     def _tell_certificate(self, reason: Reason, level: LogLevel) -> None:

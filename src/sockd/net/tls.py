@@ -36,10 +36,13 @@ class Files:
 
 
 def stamps(terms: Terms) -> Files:
-    """When the files were last changed. Raises OSError where one cannot be read."""
+    """When the files were last changed. Raises ValueError that names one that is not there."""
     found = []
     for name in terms.tls_files:
-        status = Path(name).stat()
+        try:
+            status = Path(name).stat()
+        except OSError as error:
+            raise ValueError(f"{name}: {error.strerror}") from None
         found.append((name, status.st_mtime_ns, status.st_size, status.st_ino))
     return Files(tuple(found))
 

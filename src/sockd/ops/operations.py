@@ -94,7 +94,9 @@ class Operations(Service):
             self._undertaker.stopService()
         self.control.close()
         self.manager.end(is_upgrade=self.upgrade.is_going)
-        return gatherResults([self.daemon.stopService(), self.bans.stop()])
+        stopped = self.daemon.stopService()
+        self.upgrade.stop()
+        return gatherResults([stopped, self.bans.stop()])
 
     def hand_over(self, uid: int, gid: int) -> None:
         """Make files this user's, who the process is to become and who removes them."""

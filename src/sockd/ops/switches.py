@@ -25,7 +25,7 @@ class Switches:
         return self._daemon.settings.disabled
 
     def disable(self, name: str) -> None:
-        """End a service. Raises KeyError where it does not run."""
+        """End a service. Raises KeyError where it does not run, StartError where it cannot be."""
         settings = self._daemon.settings
         every = settings.instances
         names = [one.name for one in every]

@@ -12,7 +12,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import NoReturn
 
@@ -43,6 +43,7 @@ question. Who comes meanwhile waits."""
 LOOK_SECONDS = 0.01
 SAID = 2000
 """Characters of what the new code says where it cannot start."""
+OTHER_COMES = "another daemon takes the place of this one, and reads the configuration as it starts"
 ENDING = (signal.SIGINT, signal.SIGTERM)
 """They end what begins, too. (What is ignored stays ignored, until it is handled.)"""
 
@@ -62,6 +63,7 @@ class Upgrade:
         self.is_going = False
         """Whether this daemon ends for another one."""
         self._is_begun = False
+        self._trial: subprocess.Popen[bytes] | None = None
 
     def begin(self) -> Deferred[None]:
         """Find out whether what is installed now can start; if so, all else follows by itself.
@@ -75,9 +77,20 @@ class Upgrade:
         self._is_begun = True
         reactor = self._daemon.world.reactor
         checked: Deferred[str] = deferToThreadPool(
-            reactor, reactor.getThreadPool(), check, self.restart
+            reactor, reactor.getThreadPool(), check, self.restart, self._tries
         )
         return checked.addCallback(self._checked).addErrback(self._give_up)
+
+    def stop(self) -> None:
+        """The daemon stops, and the reactor waits for its threads: for none that waits for more."""
+        if self._trial is not None:
+            self._trial.kill()
+
+    def _tries(self, trial: subprocess.Popen[bytes]) -> None:
+        """From the thread: this is the new code, which says whether it can start."""
+        self._trial = trial
+        if not self._daemon.running:
+            trial.kill()
 
     def _checked(self, why: str) -> None:
         if why or not self._daemon.running:
@@ -86,6 +99,8 @@ class Upgrade:
             given = to_hand_over(self._keeping.sockets())
         except OSError as error:
             raise UpgradeRefused(f"sockets cannot be handed over: {error.strerror}") from None
+        # what comes from now on is not handed over, and what goes is
+        self._daemon.why_final = OTHER_COMES
         self._daemon.world.reactor.callLater(ANSWER_SECONDS, self._settle, given)
 
     def _give_up(self, failure: Failure) -> Failure:
@@ -94,6 +109,9 @@ class Upgrade:
 
     def _settle(self, given: Sequence[tuple[str, int]]) -> None:
         """Let nobody in any more, and give those who are in a moment to be answered."""
+        if not self._daemon.running:
+            self._end(given)
+            return
         events.emit("upgrading")
         instances = [running for _, running in self._daemon.instances]
         for listener in (one for running in instances for one in running.listeners):
@@ -112,8 +130,10 @@ class Upgrade:
         look()
 
     def _end(self, given: Sequence[tuple[str, int]]) -> None:
-        if not self._daemon.running:
-            return  # a signal was quicker
+        if not self._daemon.running:  # a signal was quicker
+            for _, number in given:  # who came would wait at these for nobody
+                os.close(number)
+            return
         self.is_going = True
         self._manager.upgrades()
         self._keeping.leave([name for name, _ in given])
@@ -177,29 +197,39 @@ def _become(restart: Restart, given: Sequence[tuple[str, int]]) -> NoReturn:
     os.execve(restart.argv[0], [*restart.argv], environment)
 
 
-def check(restart: Restart) -> str:
-    """Why what is installed now does not start with this command; empty where it does."""
+def check(
+    restart: Restart, begun: Callable[[subprocess.Popen[bytes]], object] = lambda _: None
+) -> str:
+    """Why what is installed now does not start with this command; empty where it does.
+
+    `begun` gets the process that finds it out, and may end it.
+    """
     try:
-        done = subprocess.run(
+        with subprocess.Popen(
             [*restart.argv, CHECK],
             env=_without(restart.environment, "LISTEN_", "NOTIFY_", "WATCHDOG_"),
             cwd=restart.folder,
             stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=CHECK_SECONDS,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        return f"the new code has not said within {CHECK_SECONDS:.0f} s that it can start"
-    except OSError as error:
-        return f"{restart.argv[0]}: {error.strerror}"
-    if done.returncode == 0:
-        return ""
-    said = (done.stderr or done.stdout).decode("utf-8", "backslashreplace").strip()
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        ) as trial:
+            begun(trial)
+            try:
+                out, error = trial.communicate(timeout=CHECK_SECONDS)
+            except subprocess.TimeoutExpired:
+                trial.kill()
+                return f"the new code has not said within {CHECK_SECONDS:.0f} s that it can start"
+    except OSError as failure:
+        return f"{restart.argv[0]}: {failure.strerror}"
+    return "" if trial.returncode == 0 else _said(error or out, trial.returncode)
+
+
+def _said(output: bytes, code: int) -> str:
+    said = output.decode("utf-8", "backslashreplace").strip()
     if len(said) > SAID:  # the end says what has happened
         said = said[-SAID:].partition("\n")[2]
     if not said:
-        return f"the new code ends with {done.returncode} and says nothing"
+        return f"the new code ends with {code} and says nothing"
     return f"not upgraded: the daemon goes on as it was\n{said.removeprefix('sockd: ')}"
 
 

@@ -309,10 +309,12 @@ class DatagramPort(Turns):
         """Close the socket and tell the protocol."""
         super().connectionLost(reason)
         self.connected = False
-        self.protocol.doStop()
-        self.socket.close()
-        if self._errors is not None:
-            self._errors.close()
+        try:
+            self.protocol.doStop()
+        finally:  # whatever it raises, its port is to be had again
+            self.socket.close()
+            if self._errors is not None:
+                self._errors.close()
 
     def logPrefix(self) -> str:
         """Whose log lines these are."""

@@ -5,11 +5,15 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from twisted.internet.defer import succeed
 
+from sockd.daemon.reload import Outcome
 from sockd.net.states import STATES
+from sockd.ops.control.arguments import Arguments
 from sockd.ops.control.commands import COMMANDS
 from sockd.ops.control.frames import (
     LONGEST_REQUEST,
@@ -21,6 +25,7 @@ from sockd.ops.control.frames import (
 )
 from sockd.ops.control.server import MOST_CONNECTIONS
 from sockd.ops.rates import NAMES
+from tests.ops.control.standing import Standing
 
 PAGE = (Path(__file__).parents[3] / "docs" / "control.md").read_text("utf-8")
 
@@ -52,6 +57,18 @@ def test_of_every_command_that_does_not_only_tell_the_log_says_who_has_asked() -
 def test_every_state_of_a_connection_and_every_total_is_there() -> None:
     for name in (*(state.name for state in STATES), *NAMES):
         assert f"`{name}`" in PAGE
+
+
+def test_every_field_of_a_connection_and_of_a_reload_is_there() -> None:
+    standing = Standing("echo")
+    client = standing.connect("echo")
+    [session] = standing.ask(COMMANDS["sessions"].run)["sessions"]
+    client.vanish()
+    reloader = SimpleNamespace(reload=lambda dry_run: succeed(Outcome(ok=True)))
+    operations: Any = SimpleNamespace(reloader=reloader)
+    reloaded: Any = COMMANDS["reload"].run(operations, Arguments({}))
+    for name in (*session, *reloaded.result):
+        assert f"`{name}`" in PAGE, name
 
 
 def test_the_bounds_are_there() -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import re
 import socket
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from attrs import evolve
@@ -18,11 +20,13 @@ from sockd.access.counts import DURATIONS
 from sockd.config.document import ConfigError, Mistake, Place
 from sockd.config.settings import Settings
 from sockd.daemon.plan import plan
+from sockd.ops.log_start import make_writer
 from sockd.ops.metrics.sheet import encode
 from sockd.ops.metrics.table import METRICS
 from sockd.ops.operations import Operations
 from sockd.options.control import ControlPath
 from sockd.testing import Connection, TLSConnection, address_of
+from sockd.testing.sockets import listen_string
 from tests.daemon.running import settings
 from tests.helpers import make_settings, until
 from tests.ops.metrics.figures import TCP, UDP, figures, of, one_of_each, operated
@@ -198,6 +202,32 @@ async def test_the_end_of_a_certificate_is_told(
     ends = x509.load_pem_x509_certificate(tls_files[0].read_bytes()).not_valid_after_utc
     told = of(found, "sockd_certificate_expiry_timestamp_seconds", service="echo", transport="tls")
     assert told == ends.timestamp()
+
+
+@ensureDeferred
+async def test_of_several_certificates_the_first_end_is_told(
+    tls_files: tuple[Path, ...], tmp_path: Path
+) -> None:
+    tls = listen_string("tls", tmp_path, tls_files)
+    async with operated(make_settings("echo", [tls, tls])) as operations:
+        listeners = operations.daemon.instances[0][1].listeners
+        for ends in ((1000, 2000), (2000, 1000)):
+            with pytest.MonkeyPatch.context() as patch:
+                for listener, end in zip(listeners, ends, strict=True):
+                    patch.setattr(listener, "certificate", SimpleNamespace(expires=end))
+                found = figures(operations)
+            assert of(found, "sockd_certificate_expiry_timestamp_seconds") == 1000
+
+
+@ensureDeferred
+async def test_lines_that_the_log_has_not_are_told() -> None:
+    async with operated(make_settings("echo", [TCP])) as operations:
+        operations.writer = make_writer(io.StringIO(), operations.daemon.settings.daemon, "text")
+        operations.writer.lines_suppressed = 7
+        operations.writer.file.lines_lost = 5  # type: ignore[attr-defined]
+        found = figures(operations)
+    assert of(found, "sockd_log_lines_suppressed_total") == 7
+    assert of(found, "sockd_log_lines_lost_total") == 5
 
 
 @ensureDeferred

@@ -16,7 +16,7 @@ ELSEWHERE = {
     *("certificate_changed", "certificate_kept", "configuration", "file_left", "listen_error"),
     *("log_error", "log_unwritten", "mode_left", "no_log_file", "no_program", "no_urgent_data"),
     *("no_worker", "processes_of_root", "receive_buffer", "runaways", "sends_again"),
-    *("shared_left", "state_unwritten", "suppressed", "long_answer"),
+    *("shared_left", "state_unwritten", "suppressed", "switch_fault", "long_answer"),
     # users of a chat are no connections
     *("connection_over", "door_closed", "logged_off", "renamed", "sent_away", "silent"),
     # after these the series are gone, or nobody asks for them any more

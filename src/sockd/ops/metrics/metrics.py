@@ -67,8 +67,7 @@ class Metrics:
         if isinstance(result, bytes):
             self._texts[is_open] = at, result
         for waiting in self._making.pop(is_open):
-            if not waiting.called:  # who has left has cancelled it
-                waiting.callback(result)
+            waiting.callback(result)  # nothing where it was cancelled, by who has left
 
     def sheet(self) -> Sheet:
         """All figures as they are now."""

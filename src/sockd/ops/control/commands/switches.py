@@ -32,7 +32,10 @@ def disable(operations: Operations, arguments: Arguments) -> Answer:
     _stays_possible(operations, running[name])
     guard = running[name].guard
     connections = len(guard.sessions)
-    operations.switches.disable(name)
+    try:
+        operations.switches.disable(name)
+    except StartError as error:
+        raise ControlError(f"{name} stays enabled:\n{error}") from None
     drain = float(guard.limits.drain)
     return {"service": name, "changed": True, "connections": connections, "drain": drain}
 
