@@ -106,5 +106,5 @@ def test_socket_files_and_the_configuration_are_where_they_were_at_the_start(fol
         child.process.send_signal(signal.SIGHUP)
         child.wait_for("the configuration (holds|stays)")
         steps = re.findall(r"Z (?:warn: )?(wrap: changed.*)", child.text())
-        assert steps == ["wrap: changed: columns"], child.text()
+        assert steps == ["wrap: changed: columns 30 -> 40"], child.text()
         assert child.stop() == STOPPED

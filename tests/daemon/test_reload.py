@@ -18,6 +18,7 @@ from sockd.config.settings import Settings
 from sockd.daemon.daemon import Daemon, StartError
 from sockd.daemon.reload import MOST_TOLD, TOLD_SECONDS, Outcome, Reloader
 from sockd.net import certificate
+from sockd.options.units import Duration
 from tests.daemon.running import LOOPBACK, daemon_of, inodes, listeners, said_at, says, settings
 from tests.helpers import LogRecorder, until
 from tests.net.test_listener import Full, taken
@@ -81,7 +82,10 @@ async def test_the_file_is_read_in_a_thread_and_what_it_says_holds(log: LogRecor
         assert file.reads[0] is not threading.main_thread()
         assert [await said_at(listener) for listener in listeners(daemon)] == [b"two", b"one"]
         assert outcome.ok
-        assert outcome.steps == ("says: changed: word", "more: added: + tcp 127.0.0.1:0")
+        assert outcome.steps == (
+            'says: changed: word "one" -> "two"',
+            "more: added: + tcp 127.0.0.1:0",
+        )
         assert (one.last, one.last_failure, one.succeeded, one.failed) == (outcome, None, 1, 0)
         assert outcome.at == 1_000
     assert [event["step"] for event in log.events("reload-step")] == list(outcome.steps)
@@ -141,11 +145,11 @@ async def test_what_is_asked_for_meanwhile_comes_after_it_once_and_reads_anew() 
         second, third, dry = one.reload(), one.reload(), one.reload(dry_run=True)
         gate.set()
         outcome = await first
-        assert outcome.steps == ("says: changed: word",)
+        assert outcome.steps == ('says: changed: word "one" -> "two"',)
         file.wanted = settings(says(TEXT, word="six"))
         again = await second
         assert again is await third
-        assert again.steps in {("says: changed: word",), ()}  # by when it was read
+        assert again.steps in {('says: changed: word "two" -> "six"',), ()}  # by when it was read
         await dry
         assert len(file.reads) == 3
         assert (await one.reload()).ok
@@ -154,10 +158,13 @@ async def test_what_is_asked_for_meanwhile_comes_after_it_once_and_reads_anew() 
 
 @ensureDeferred
 async def test_a_dry_run_says_what_would_be_done_and_does_nothing(log: LogRecorder) -> None:
-    file = File(settings(says(TEXT, word="two", drain="1s"), certificate_check=99.0))
+    file = File(settings(says(TEXT, word="two", drain="1s"), certificate_check=Duration(99)))
     async with reloader(file) as (daemon, one):
         outcome = await one.reload(dry_run=True)
-        assert outcome.steps == ("sockd: changed: certificate_check", "says: changed: drain, word")
+        assert outcome.steps == (
+            'sockd: changed: certificate_check "10s" -> "99s"',
+            'says: changed: drain "3s" -> "1s", word "one" -> "two"',
+        )
         assert await said_at(listeners(daemon)[0]) == b"one"
         file.wanted = broken("no")
         assert (await one.reload(dry_run=True)).reasons == ("file: no",)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import socket
 import threading
@@ -209,6 +210,27 @@ def test_top_shows_a_picture_a_look(daemon: Daemon) -> None:
     looks = say(daemon, "top", "-c", "2", "-i", "0.1", "--json").splitlines()
     assert [json.loads(look)["pid"] for look in looks] == [daemon.pid] * 2
     assert json.loads(looks[1])["rates_of"] >= 0.1
+
+
+@pytest.mark.parametrize(("term", "options"), [("dumb", []), ("xterm", []), ("xterm", ["-c", "1"])])
+def test_on_a_terminal_there_is_a_picture_and_the_last_one_stays(
+    daemon: Daemon, term: str, options: list[str]
+) -> None:
+    argv = [SOCKD, "top", "-i", "0.1", "--control", path(daemon), *options]
+    environment = {"TERM": term, "COLUMNS": "100", "LINES": "30"}
+    with running(["script", "-qec", shlex.join(argv), "/dev/null"], environment=environment) as top:
+        top.wait_for("echo +tcp udp")
+        if not options:
+            top.process.send_signal(signal.SIGTERM)
+        top.process.wait(60)
+    has_screen = "\x1b[?1049h" in top.text()
+    assert has_screen == (term == "xterm" and not options)
+
+
+def test_nowhere_is_no_daemon() -> None:
+    result = commands.sockd("kill", "--all", "--control", "")
+    assert result.exit_code == 1
+    assert "no daemon answers: " in result.output
 
 
 def test_a_shell_completes_the_services_that_there_are(daemon: Daemon, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from sockd.ops.cli.sessions import event_text, sessions_text
 from sockd.ops.cli.status import missing_text, status_text
 from sockd.ops.cli.switches import disabled_text, enabled_text
 from sockd.ops.cli.top import between, busiest, picture, top_text
-from sockd.ops.control.frames import ControlError, error_line
+from sockd.ops.control.frames import ControlError, answer_line, error_line
 from tests import commands
 
 TOTALS = {
@@ -173,25 +173,46 @@ def test_nothing_of_an_answer_acts_on_a_terminal() -> None:
         assert "[bold]" in text
 
 
-@pytest.mark.parametrize("command", [["status"], ["sessions", "--follow"], ["top"], ["reload"]])
-def test_nothing_of_an_error_acts_on_a_terminal(command: list[str], tmp_path: Path) -> None:
-    place = tmp_path / "control.sock"
+def said(line: bytes, place: Path, *command: str) -> tuple[int, str]:
+    """Exit code and output of a command that is answered with this line."""
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(str(place))
         server.listen()
 
-        def refuse() -> None:
+        def answer() -> None:
             asking, _ = server.accept()
             with asking:
                 asking.recv(65536)
-                asking.sendall(error_line(ControlError(f"a\n{EVIL}", "usage")))
+                asking.sendall(line)
 
-        thread = threading.Thread(target=refuse)
+        thread = threading.Thread(target=answer)
         thread.start()
         result = commands.sockd(*command, "--control", place)
         thread.join()
-    assert result.exit_code == 2
-    assert result.output == "sockd: a\n\\x1b[2J\\u202e[bold]\n"
+    return result.exit_code, result.output
+
+
+@pytest.mark.parametrize("command", [["status"], ["sessions", "--follow"], ["top"], ["reload"]])
+def test_nothing_of_an_error_acts_on_a_terminal(command: list[str], tmp_path: Path) -> None:
+    line = error_line(ControlError(f"a\n{EVIL}", "usage"))
+    expected = "sockd: a\n\\x1b[2J\\u202e[bold]\n"
+    assert said(line, tmp_path / "control.sock", *command) == (2, expected)
+
+
+@pytest.mark.parametrize(
+    ("command", "missing"),
+    [(["status"], "version"), (["sessions"], "sessions"), (["top"], "version")],
+)
+def test_what_an_answer_lacks_is_told(command: list[str], missing: str, tmp_path: Path) -> None:
+    code, output = said(answer_line({}), tmp_path / "control.sock", *command)
+    assert code == 1
+    assert output.startswith(f"sockd: the answer has no '{missing}': the daemon is not of the ver")
+
+
+def test_who_does_not_say_that_it_is_ready_is_not(tmp_path: Path) -> None:
+    line = answer_line({"ready": "no", "missing": None})
+    assert said(line, tmp_path / "control.sock", "status", "--ready") == (1, "")
+    assert said(answer_line({}), tmp_path / "another.sock", "status", "--ready") == (1, "")
 
 
 def test_rates_are_those_since_the_look_before() -> None:

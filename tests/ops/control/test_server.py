@@ -128,3 +128,13 @@ def test_an_answer_that_breaks_off_is_no_answer(tmp_path: Path) -> None:
             asking.close()
             with pytest.raises(ControlError, match="the answer has broken off"):
                 client.ask("status")
+
+
+def test_where_too_many_wait_one_waits_too_and_not_for_ever(tmp_path: Path) -> None:
+    place = str(tmp_path / "control.sock")
+    with socket.socket(socket.AF_UNIX) as server, socket.socket(socket.AF_UNIX) as first:
+        server.bind(place)
+        server.listen(0)
+        first.connect(place)
+        with pytest.raises(NoDaemonError, match=r"none was let in within 0\.1 s"):
+            ControlClient(place, 0.1)

@@ -8,13 +8,14 @@ from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import Any, cast
 
+import pytest
 from twisted.internet.address import UNIXAddress
 from twisted.internet.testing import StringTransport
 
 from sockd.ops.control.arguments import Arguments
 from sockd.ops.control.command import Answer, Command, Follower
 from sockd.ops.control.frames import Request, Told, read_line, request_line
-from sockd.ops.control.server import MOST_CONNECTIONS, ControlFactory
+from sockd.ops.control.server import MOST_CONNECTIONS, ROOTS_PLACES, ControlFactory
 from tests.helpers import LogRecorder
 from tests.memory import Loop
 
@@ -46,6 +47,9 @@ COMMANDS = {
     "fail": Command(fail),
     "watch": Command(say, watch),
 }
+
+
+NOBODY = 65534
 
 
 class Asking:
@@ -198,6 +202,24 @@ def test_who_asks_when_there_are_too_many_is_told_so() -> None:
     again.ask("say", word="x")
     assert again.read()
     again.hang_up()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="becomes another user")
+def test_root_has_places_that_the_daemons_own_user_cannot_take() -> None:
+    root = Asking()
+    most = MOST_CONNECTIONS - ROOTS_PLACES
+    os.seteuid(NOBODY)
+    try:
+        others = [Asking(root.factory) for _ in range(most)]
+    finally:
+        os.seteuid(0)
+    *_, late = others
+    assert f"{most} connections" in late.transport.value().decode()
+    again = Asking(root.factory)
+    again.ask("say", word="x")
+    assert again.read()
+    for one in (root, again, *others):
+        one.hang_up()
 
 
 def test_who_has_said_all_has_it_answered_to_the_end() -> None:

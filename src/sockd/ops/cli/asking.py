@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
+from sockd import __version__
 from sockd.formats.text import escape
 from sockd.ops.cli.printing import tell
 
@@ -120,4 +121,18 @@ def show(
     answer: Mapping[str, Any], text: Callable[[Mapping[str, Any]], str], *, as_json: bool
 ) -> None:
     """Print an answer: as it came, or as a text for people, in which `text` escapes."""
-    tell(f"{json.dumps(answer)}\n" if as_json else text(answer))
+    try:
+        told = f"{json.dumps(answer)}\n" if as_json else text(answer)
+    except KeyError as error:
+        give_up(lacking(error), as_json=as_json)
+    tell(told)
+
+
+def lacking(error: KeyError) -> ControlError:
+    """What is said where an answer has not all that is shown: sockd was installed anew, perhaps."""
+    from sockd.ops.control.frames import ControlError
+
+    return ControlError(
+        f"the answer has no {error}: the daemon is not of the version of this command, "
+        f"{__version__} (`sockd upgrade` has it run this one)"
+    )

@@ -16,8 +16,9 @@ from sockd.ops.cli.asking import ask, control_option, json_option, show
 def metrics(control: str | None, as_json: bool) -> None:
     """Print all figures of the daemon, as Prometheus reads them.
 
-    They are in the format of OpenMetrics, and a service of kind metrics tells them over HTTP, too.
-    With --json they are samples, each with name, labels and value.
+    They are in the format of OpenMetrics. A service of kind metrics tells them over HTTP, and in
+    Prometheus's older format too, which is the one that `promtool check metrics` reads. With --json
+    they are samples, each with name, labels and value.
     """
     answer = ask(control, "metrics", as_json=as_json)
     if as_json:

@@ -36,13 +36,12 @@ def status(ready: bool, control: str | None, as_json: bool) -> None:
     if not ready:
         show(answer, status_text, as_json=as_json)
         return
-    readiness = {name: answer[name] for name in ("ready", "missing")}
-    show(readiness, missing_text, as_json=as_json)
-    sys.exit(not answer["ready"])
+    show({name: answer.get(name) for name in ("ready", "missing")}, missing_text, as_json=as_json)
+    sys.exit(answer.get("ready") is not True)
 
 
 def missing_text(answer: Mapping[str, Any]) -> str:
-    return "".join(f"{escape(line)}\n" for line in answer["missing"])
+    return "".join(f"{escape(line)}\n" for line in answer["missing"] or ())
 
 
 def status_text(answer: Mapping[str, Any]) -> str:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import closing
 from typing import Any
 
 import click
 
 from sockd.formats.columns import columns
 from sockd.formats.text import escape
-from sockd.ops.cli.asking import control_option, give_up, json_option
+from sockd.ops.cli.asking import control_option, give_up, json_option, lacking
 from sockd.ops.cli.printing import tell
 from sockd.ops.cli.sessions import Span
 from sockd.ops.cli.status import head
@@ -28,6 +30,8 @@ HEADING = (
     "in/s",
     "out/s",
 )
+SIMPLE = (None, "", "dumb", "unknown")
+"""Terminals on which no picture can stand still."""
 SHORTEST = 0.1
 """Seconds between two looks, at least: each costs the daemon a millisecond or so."""
 
@@ -54,23 +58,27 @@ def top(interval: float, count: int | None, control: str | None, as_json: bool) 
     """
     from sockd.ops.control.frames import ControlError
 
-    looks = _looks(control, max(SHORTEST, interval), count)
     try:
-        if as_json:
-            for look in looks:
-                tell(f"{json.dumps(look)}\n")
-        elif sys.stdout.isatty():
-            _paint(looks)
-        else:
-            for look in looks:
-                tell(f"{top_text(look)}\n")
+        with closing(_looks(control, max(SHORTEST, interval), count)) as looks:
+            if as_json:
+                for look in looks:
+                    tell(f"{json.dumps(look)}\n")
+            elif sys.stdout.isatty() and os.environ.get("TERM") not in SIMPLE:
+                _paint(looks, stays=count is not None)
+            else:
+                for look in looks:
+                    tell(f"{top_text(look)}\n")
     except KeyboardInterrupt:
         sys.exit(0)
     except ControlError as error:
         give_up(error, as_json=as_json)
+    except KeyError as error:
+        give_up(lacking(error), as_json=as_json)
 
 
-def _looks(control: str | None, interval: float, count: int | None) -> Iterator[dict[str, Any]]:
+def _looks(
+    control: str | None, interval: float, count: int | None
+) -> Generator[dict[str, Any], None, None]:
     """What the daemon is at, again and again."""
     from sockd.ops.control.client import ControlClient
 
@@ -134,11 +142,12 @@ def top_text(answer: Mapping[str, Any]) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
-def _paint(looks: Iterator[Mapping[str, Any]]) -> None:
+def _paint(looks: Iterator[Mapping[str, Any]], *, stays: bool) -> None:
+    """Show one picture in the place of the other; the last one `stays` on the terminal."""
     from rich.console import Console
     from rich.live import Live
 
-    with Live(console=Console(highlight=False), screen=True, auto_refresh=False) as live:
+    with Live(console=Console(highlight=False), screen=not stays, auto_refresh=False) as live:
         for look in looks:
             live.update(picture(look), refresh=True)
 

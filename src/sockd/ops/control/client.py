@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import struct
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Self
@@ -42,7 +43,8 @@ class ControlClient:
     """A connection to a daemon. Raises ControlError; NoDaemonError where none answers."""
 
     def __init__(self, path: str | None = None, seconds: float | None = ANSWER_SECONDS) -> None:
-        self._sock, self.path = _connected([path] if path else usual_paths())
+        paths = usual_paths() if path is None else [path]
+        self._sock, self.path = _connected(paths, ANSWER_SECONDS if seconds is None else seconds)
         self._sock.settimeout(seconds)
         self._lines = self._sock.makefile("rb")
 
@@ -100,13 +102,17 @@ def _given(arguments: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in arguments.items() if value is not None}
 
 
-def _connected(paths: Sequence[str]) -> tuple[socket.socket, str]:
+def _connected(paths: Sequence[str], seconds: float) -> tuple[socket.socket, str]:
     reasons, is_kept_out = [], False
     for path in paths:
         sock = socket.socket(socket.AF_UNIX)
-        sock.settimeout(ANSWER_SECONDS)
+        # with a timeout of Python's it would not block, and a full queue turns away who does not
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _timeval(seconds))
         try:
             sock.connect(path)
+        except BlockingIOError:
+            sock.close()
+            reasons.append(f"{path}: too many wait, and none was let in within {seconds:g} s")
         except (OSError, ValueError) as error:
             sock.close()
             is_kept_out |= isinstance(error, PermissionError)
@@ -116,3 +122,7 @@ def _connected(paths: Sequence[str]) -> tuple[socket.socket, str]:
     why = "; ".join(reasons)
     advice = WHO_MAY if is_kept_out else "--control PATH names another socket"
     raise NoDaemonError(f"no daemon answers: {why} ({advice})")
+
+
+def _timeval(seconds: float) -> bytes:
+    return struct.pack("@ll", int(seconds), int(seconds % 1 * 1_000_000))

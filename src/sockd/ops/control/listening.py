@@ -23,7 +23,7 @@ from sockd.listen.socket_files import (
     remove_own,
 )
 from sockd.ops.control.commands import COMMANDS
-from sockd.ops.control.server import ControlFactory
+from sockd.ops.control.server import MOST_CONNECTIONS, ControlFactory
 from sockd.options.control import CONTROL_NAME
 from sockd.options.runtime import runtime_directory
 from sockd.reactor.local import adopt_local_port
@@ -34,7 +34,8 @@ if TYPE_CHECKING:
 
 MODE = 0o600
 """The daemon's user and root: whoever may ask may end connections and read who is connected."""
-BACKLOG = 16
+BACKLOG = MOST_CONNECTIONS
+"""As many as may ask can come at once, though the loop is held."""
 
 
 @define(eq=False)

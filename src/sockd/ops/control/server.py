@@ -40,6 +40,9 @@ if TYPE_CHECKING:
 
 MOST_CONNECTIONS = 32
 """Who may ask at once: administrators, a health check, a dashboard or two."""
+ROOTS_PLACES = 8
+"""Of these, places that only root gets: a program that runs as the daemon's own user cannot take
+them all, and keep the administrator out."""
 _log = Logger(namespace="sockd")
 
 
@@ -69,12 +72,17 @@ class ControlProtocol(LineOnlyReceiver):
         if self.peer.uid not in (0, os.geteuid()):
             why = f"user {self.peer.uid} may not: root and the daemon's user may"
             self._give_up(ControlError(why, "refused"))
-        elif len(self.factory.open) >= MOST_CONNECTIONS:
-            why = f"{MOST_CONNECTIONS} connections to the control socket are open already"
+        elif (count := len(self.factory.open)) >= self._most:
+            why = f"{count} connections to the control socket are open already"
             self._give_up(ControlError(why, "refused"))
         else:
             self._may_ask = True
             self.factory.open.add(self)
+
+    @property
+    def _most(self) -> int:
+        """How many may be open when this one comes."""
+        return MOST_CONNECTIONS if self.peer.uid == 0 else MOST_CONNECTIONS - ROOTS_PLACES
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self.factory.open.discard(self)
