@@ -238,7 +238,7 @@ MISTAKES = [
     ("[service.echo]\nreply_rate = '9/year'", f"2: service.echo.reply_rate: {RATE} '9/year'"),
     (
         "[service.echo]\nallow = '10.0.0.0/8'",
-        "2: service.echo.allow: expected a list, got '10.0.0.0/8'",
+        '2: service.echo.allow: expected a list, such as ["one", "two"], got \'10.0.0.0/8\'',
     ),
     (
         "[service.echo]\nallow = [\n'10.0.0.1/8',\n'10.0.0.0/33']",
@@ -389,6 +389,6 @@ MISTAKES = [
     ),
     (
         "[service.mine]\nkind = 'exec'\nlisten = ['tcp:1']\ncommand = 'fortune'",
-        "4: service.mine.command: expected a list, got 'fortune'",
+        '4: service.mine.command: expected a list, such as ["one", "two"], got \'fortune\'',
     ),
 ]

@@ -106,7 +106,8 @@ def test_an_address_of_another_host_is_told_apart() -> None:
         bound(parse("tcp:0:interface=192.0.2.1"))
     assert caught.value.no_such_address
     assert str(caught.value) == (
-        "cannot listen on tcp 192.0.2.1:0: Cannot assign requested address"
+        "cannot listen on tcp 192.0.2.1:0: Cannot assign requested address: "
+        "no interface of this host has it"
     )
 
 

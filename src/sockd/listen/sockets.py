@@ -271,6 +271,8 @@ def _why(listen: Listen, error: OSError) -> str:
     reason = error.strerror or str(error)
     if error.errno == errno.EADDRINUSE:
         return f"address in use{_holder(listen)}"
+    if error.errno == errno.EADDRNOTAVAIL:
+        return f"{reason}: no interface of this host has it"
     if error.errno == errno.EINVAL and listen.host.startswith("fe80:"):
         return f"{reason}: it is on every interface; name one, as in [{listen.host}%eth0]"
     if error.errno == errno.EACCES and not listen.path and listen.port < 1024:
