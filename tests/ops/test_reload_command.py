@@ -91,6 +91,12 @@ def test_the_control_socket_moves_and_who_asked_is_told(daemon: Daemon) -> None:
     assert reload(daemon, path="moved.sock") == (0, "nothing is different\n", "")
 
 
+def test_the_environment_can_say_where_the_control_socket_is(daemon: Daemon) -> None:
+    environment = {"SOCKD_CONTROL": str(daemon.runtime / "control.sock"), "RUNTIME_DIRECTORY": "/"}
+    done = CliRunner(env=environment).invoke(main, ["reload"], prog_name="sockd")
+    assert (done.exit_code, done.stdout) == (0, "nothing is different\n")
+
+
 def test_it_moves_only_with_all_else(daemon: Daemon) -> None:
     write(daemon, f"[sockd]\ncontrol = '{daemon.runtime}/moved.sock'\n{GOOD}[service.echo-2]\n"
         "kind = 'echo'\nlisten = ['tcp:0:interface=192.0.2.1']\n")  # fmt: skip

@@ -16,11 +16,15 @@ from sockd.ops.cli.printing import tell
 if TYPE_CHECKING:
     from sockd.ops.control.frames import ControlError
 
+CONTROL_VARIABLE = "SOCKD_CONTROL"
+"""The environment variable that names the socket, so that not every command has to."""
 control_option = click.option(
     "--control",
     type=click.Path(readable=False),
     metavar="PATH",
-    help="The daemon's control socket [default: in the runtime directory, or the system's].",
+    envvar=CONTROL_VARIABLE,
+    help="The daemon's control socket [default: $SOCKD_CONTROL; else in the runtime directory, or "
+    "the system's].",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 
