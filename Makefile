@@ -23,7 +23,7 @@ help: ## list the targets
 run: $(VENV)/.run ## start sockd with its built-in config, or with ARGS=FILE
 	@$(BIN)/sockd run $(ARGS)
 
-# What runs no reactor, or says itself which one: once is enough.
+# What runs no reactor, says itself which one, or is the same on all: once is enough.
 ONCE = $(filter-out tests/client/test_doors.py tests/client/test_calling.py, \
   $(wildcard tests/client/test_*.py tests/real/test_client_*.py tests/real/test_chat_*.py)) \
   $(addprefix tests/,access/test_bans.py access/test_buckets.py access/test_prefixes.py \
@@ -41,8 +41,10 @@ ONCE = $(filter-out tests/client/test_doors.py tests/client/test_calling.py, \
   reactor/test_differential.py reactor/test_foundations.py reactor/test_twisted.py \
   reactor/test_uv.py real/test_import.py real/test_log_tools.py real/test_metrics.py \
   real/test_old_chat_servers.py real/test_socket_activation.py security/test_r8_disk.py \
-  test_clients_page.py test_container.py test_docs.py test_events_page.py test_operations.py \
-  test_packaging.py test_plugins.py test_startup.py test_style.py travesty)
+  test_background.py test_background_reloads.py test_background_starts.py test_cli.py \
+  test_cli_shows.py test_clients_page.py test_container.py test_docs.py test_etc.py \
+  test_events_page.py test_operations.py test_packaging.py test_plugins.py test_startup.py \
+  test_style.py test_traps.py test_twistd.py travesty)
 REACTORS = uvloop epoll asyncio
 # What stands on private parts of Twisted. The newest Twisted and uvloop are those of the lock, which
 # `make lock ARGS=--upgrade` moves on.
