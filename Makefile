@@ -14,7 +14,7 @@ TOO_OLD = 'import sys; sys.version_info >= (3, 11) or sys.exit("sockd needs Pyth
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test test-quick test-once test-oldest test-uvloop test-epoll test-asyncio bench bench-quick bench-client bench-travesty bench-tools soak lint docs lock clean
+.PHONY: help run test test-quick test-once test-oldest test-uvloop test-epoll test-asyncio bench bench-quick bench-client bench-travesty bench-tools soak goals lint docs lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -23,16 +23,28 @@ help: ## list the targets
 run: $(VENV)/.run ## start sockd with its built-in config, or with ARGS=FILE
 	@$(BIN)/sockd run $(ARGS)
 
-# What runs no reactor, or says itself which one: once is enough.
+# What runs no reactor, says itself which one, or is the same on all: once is enough.
 ONCE = $(filter-out tests/client/test_doors.py tests/client/test_calling.py, \
   $(wildcard tests/client/test_*.py tests/real/test_client_*.py tests/real/test_chat_*.py)) \
-  $(addprefix tests/,access/test_buckets.py access/test_prefixes.py benchmarks chat client/chat client/commands \
-  client/measure client/outputs config external formats listen/test_fields.py \
-  listen/test_strings.py options reactor/test_differential.py reactor/test_foundations.py \
-  reactor/test_twisted.py reactor/test_uv.py real/test_old_chat_servers.py test_clients_page.py \
-  test_docs.py \
-  test_events_page.py test_packaging.py test_plugins.py test_startup.py test_style.py \
-  travesty)
+  $(addprefix tests/,access/test_bans.py access/test_buckets.py access/test_prefixes.py \
+  access/test_refusals.py access/test_verdict.py benchmarks chat client/chat client/commands \
+  client/measure client/outputs config daemon/test_plan_text.py external formats importer \
+  listen/test_fields.py listen/test_kept_names.py listen/test_socket_owners.py \
+  listen/test_strings.py net/test_queues.py ops/cli ops/control/test_any_arguments.py \
+  ops/control/test_arguments.py ops/control/test_ban_commands.py ops/control/test_frames.py \
+  ops/control/test_page.py ops/control/test_switches.py ops/control/test_talking.py ops/doctor \
+  ops/manual ops/metrics/test_counted.py ops/metrics/test_monitoring.py ops/metrics/test_process.py \
+  ops/metrics/test_reasons.py ops/metrics/test_texts.py ops/test_ban_file.py ops/test_bans.py \
+  ops/test_broken_configs.py ops/test_lag.py ops/test_log_journal.py ops/test_log_rates.py \
+  ops/test_log_rotation.py ops/test_log_start.py ops/test_manager.py ops/test_notify.py \
+  ops/test_reload_command.py ops/test_store.py ops/test_switches.py ops/test_upgrade.py options \
+  reactor/test_differential.py reactor/test_foundations.py reactor/test_twisted.py \
+  reactor/test_uv.py real/test_import.py real/test_log_tools.py real/test_metrics.py \
+  real/test_old_chat_servers.py real/test_socket_activation.py security/test_r8_disk.py \
+  test_background.py test_background_reloads.py test_background_starts.py test_cli.py \
+  test_cli_shows.py test_clients_page.py test_container.py test_docs.py test_etc.py \
+  test_events_page.py test_operations.py test_packaging.py test_plugins.py test_startup.py \
+  test_style.py test_traps.py test_twistd.py travesty)
 REACTORS = uvloop epoll asyncio
 # What stands on private parts of Twisted. The newest Twisted and uvloop are those of the lock, which
 # `make lock ARGS=--upgrade` moves on.
@@ -75,13 +87,18 @@ bench-travesty: $(VENV)/.dev ## measure what travesty learns and makes up beside
 soak: $(VENV)/.dev bench-tools ## full load for SECONDS (600): nothing may grow
 	@$(BIN)/python -m benchmarks.soak $(SECONDS) $(ARGS)
 
+# As root: the last makes network namespaces.
+GOALS ?= goals reloads upgrades kills interfaces
+goals: $(VENV)/.dev bench-tools ## what sockd is to bear: load, 50 reloads, 20 upgrades, 50 kills, an interface that goes; GOALS="kills": one of them
+	@for each in $(GOALS); do echo "$$each:" && $(BIN)/python -m benchmarks.$$each $(ARGS) || exit; done
+
 lint: $(VENV)/.dev ## style, types and layers
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy $(wildcard src tests twisted/plugins benchmarks docs)
 	$(BIN)/lint-imports
 
-docs: $(VENV)/.run ## write the pages of docs/services from what the services declare
+docs: $(VENV)/.run ## write docs/services, the man pages and the completions from the tables of the code
 	$(BIN)/python docs/generate.py
 
 # The oldest Python locks, because only it needs the packages that later ones have built in.

@@ -105,8 +105,15 @@ class Child:
 
     def processor_seconds(self) -> float:
         """What its threads have taken of the processor so far."""
+        return self._scheduled(0)
+
+    def waited_seconds(self) -> float:
+        """What they have waited for it, so far, as others were on it."""
+        return self._scheduled(1)
+
+    def _scheduled(self, column: int) -> float:
         threads = Path(f"/proc/{self.pid}/task").glob("*/schedstat")
-        return sum(int(thread.read_text("ascii").split()[0]) for thread in threads) / 1e9
+        return sum(int(thread.read_text("ascii").split()[column]) for thread in threads) / 1e9
 
     def end(self) -> None:
         """End it, and then whatever of its session is left."""

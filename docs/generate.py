@@ -1,6 +1,6 @@
-"""Write the pages of docs/services, one a kind of service, from what the services declare.
+"""Write what is made from the tables of the code: docs/services, the man pages, the completions.
 
-With an argument, a folder, they are written there.
+With an argument, a folder, it is the root of them.
 """
 
 from __future__ import annotations
@@ -9,19 +9,27 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from sockd.cli import main as sockd
+from sockd.client.main import sock
 from sockd.ops.describe import LIMITS_HEADING, limits_text, page
+from sockd.ops.manual.files import files
 from sockd.service import Found, find
+from sockd.twistd import Options, alone_options
 
-HERE = Path(__file__).parent / "services"
+ROOT = Path(__file__).parents[1]
+FOLDERS = ("docs/services", "man", "completions")
+"""Which hold nothing else."""
 NOTE = "<!-- Written by `make docs` from src/sockd: change it there. -->\n\n"
 EVERY_SERVICE = "It has the [options of every service](README.md#options-of-every-service) too.\n"
 
 
 def pages(found: Found) -> Iterator[tuple[str, str]]:
-    """The name and the text of each file."""
-    yield "README.md", NOTE + index(found)
+    """The path and the text of each file."""
+    yield "docs/services/README.md", NOTE + index(found)
     for name, kind in found.kinds.items():
-        yield f"{name}.md", f"{NOTE}{page(kind)}\n{EVERY_SERVICE}"
+        yield f"docs/services/{name}.md", f"{NOTE}{page(kind)}\n{EVERY_SERVICE}"
+    twistd = {"sockd": Options(), "sockd-KIND": alone_options("KIND")()}
+    yield from files(sockd, sock, twistd, found)
 
 
 def index(found: Found) -> str:
@@ -51,14 +59,15 @@ def index(found: Found) -> str:
 
 
 def main() -> None:
-    """Write every page; remove those of kinds that there are no more."""
-    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else HERE
-    folder.mkdir(parents=True, exist_ok=True)
-    wanted = dict(pages(find()))
-    for old in set(folder.glob("*.md")) - {folder / name for name in wanted}:
-        old.unlink()
-    for name, text in wanted.items():
-        (folder / name).write_text(text, "utf-8")
+    """Write every file; remove those of kinds, pages and programs that there are no more."""
+    root = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT
+    wanted = {root / name: text for name, text in pages(find())}
+    for folder in FOLDERS:
+        (root / folder).mkdir(parents=True, exist_ok=True)
+        for old in set((root / folder).iterdir()) - wanted.keys():
+            old.unlink()
+    for file, text in wanted.items():
+        file.write_text(text, "utf-8")
 
 
 if __name__ == "__main__":

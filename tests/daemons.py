@@ -45,8 +45,10 @@ class Daemon:
         environment: dict[str, str] | None = None,
         prefix: Sequence[str] = (),
         may_crash: bool = False,
+        pass_fds: Sequence[int] = (),
     ) -> None:
         """`prefix` goes before the command: ["faketime", ...]; `may_crash` allows tracebacks."""
+        self.pass_fds = pass_fds
         self.folder = folder
         self.runtime = folder / "run"
         self.runtime.mkdir(mode=0o755, exist_ok=True)
@@ -87,7 +89,12 @@ class Daemon:
         """Start it and wait until everything listens."""
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                self.command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self.environment
+                self.command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=self.environment,
+                pass_fds=self.pass_fds,
             )
         process = self.process
         try:

@@ -270,6 +270,11 @@ def _is_free(port: int, family: socket.AddressFamily, kind: socket.SocketKind) -
     return True
 
 
+def is_listening(sock: socket.socket) -> bool:
+    """Whether connections are taken at a socket, by whoever has it."""
+    return sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN) == 1
+
+
 def tcp_says(port: int, data: bytes = b"", host: str = "127.0.0.1") -> bytes:
     """What a TCP service answers, to end of file."""
     with socket.create_connection((host, port), timeout=PATIENCE) as sock:

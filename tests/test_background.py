@@ -95,7 +95,7 @@ def test_a_hang_up_does_not_end_it(config: str, runtime: Path) -> None:
         for _ in range(3):
             daemon.process.send_signal(signal.SIGHUP)
             serves(daemon, runtime)
-        daemon.wait_for("certificates: nothing that listens has one")
+        daemon.wait_for("the configuration holds, after")
         assert daemon.stop() == STOPPED
 
 
@@ -163,7 +163,12 @@ def test_its_log_can_be_json(config: str, tmp_path: Path) -> None:
         wait_for(log, '"event": "started"')
         assert daemon.stop() == STOPPED
     events = [json.loads(line)["event"] for line in log.read_text("utf-8").splitlines()]
-    assert [name for name in events if name != "log"] == ["listening"] * 3 + ["started", "stopped"]
+    assert [name for name in events if name != "log"] == [
+        *["listening"] * 3,
+        "control",
+        "started",
+        "stopped",
+    ]
 
 
 def test_a_log_format_that_there_is_not_is_refused(config: str) -> None:

@@ -68,6 +68,38 @@ def test_who_gives_up_root_removes_its_socket_files_and_can_start_again(folder: 
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="becomes another user")
+def test_who_gives_up_root_removes_its_control_socket_where_no_service_has_a_file(
+    folder: Path,
+) -> None:
+    config, runtime = folder / "sockd.toml", folder / "run"
+    config.write_text("[service.said]\nlisten = ['tcp:0:interface=127.0.0.1']\n", "utf-8")
+    environment = {"RUNTIME_DIRECTORY": str(runtime)}
+    with running(becoming_nobody(str(config)), environment=environment) as daemon:
+        daemon.wait_for("runs 1 service")
+        assert (runtime / "control.sock").stat().st_uid == NOBODY
+        assert daemon.stop() == STOPPED
+        assert "file is left" not in daemon.text()
+    assert [*runtime.iterdir()] == []
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="becomes another user")
+def test_a_socket_file_that_is_given_to_somebody_stays_his_where_root_is_given_up(
+    folder: Path,
+) -> None:
+    (folder / "open").mkdir()
+    (folder / "open").chmod(0o777)
+    path, config = folder / "open" / "wrap.sock", folder / "sockd.toml"
+    config.write_text(f"[service.wrap]\nlisten = ['unix:{path}:user=7:group=4711']\n", "utf-8")
+    environment = {"RUNTIME_DIRECTORY": str(folder / "run")}
+    with running(becoming_nobody(str(config)), environment=environment) as daemon:
+        daemon.wait_for("runs 1 service")
+        assert (path.stat().st_uid, path.stat().st_gid) == (7, 4711)
+        assert unix_says(path, b"hi\n")
+        assert daemon.stop() == STOPPED
+    assert not path.exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="becomes another user")
 def test_a_runtime_directory_of_somebody_else_is_refused_as_ever(folder: Path) -> None:
     runtime = folder / "run"
     runtime.mkdir()

@@ -147,7 +147,7 @@ def test_check_tells_every_mistake_and_has_exit_code_1(tmp_path: Path) -> None:
         "sockd: 2 mistakes in the configuration",
         f"{file}:1: service.ecko: there is no kind of service 'ecko'; did you mean 'echo'?",
         f"{file}:3: service.ack.idle_timeout: "
-        'expected a duration such as "30s" or "2m", got \'soon\'',
+        'expected a duration such as "30s", "2m" or "1d", got \'soon\'',
     ]
 
 
@@ -170,6 +170,7 @@ def test_check_as_json_is_one_object_of_what_was_read_and_found(tmp_path: Path) 
         "ok": True,
         "files": [str(file)],
         "instances": [{"name": "said", "kind": "said", "listen": [listen]}],
+        "disabled": [],
         "mistakes": [],
         "failures": [],
     }
@@ -315,7 +316,7 @@ def test_run_as_json_writes_nothing_but_events(tmp_path: Path) -> None:
         tcp_says(int(port), b"hi\n")
         assert daemon.stop() == 0
         events = [json.loads(line)["event"] for line in daemon.text().splitlines()]
-    assert events[:2] == ["listening", "started"]
+    assert events[:3] == ["listening", "control", "started"]
     assert {"opened", "closed"} <= set(events)
 
 

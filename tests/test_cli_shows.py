@@ -110,8 +110,8 @@ def test_where_no_kind_is_near_all_are_named() -> None:
     assert done.returncode == 2
     assert "there is no kind of service 'nope'; there are ack, beacon, chargen," in done.stderr
     assert done.stderr.endswith(
-        " factor, fortune, greet, localtime, quote, reverse, said, time, travesty, urgent, "
-        "welcome, wrap\n"
+        " factor, fortune, greet, localtime, metrics, quote, reverse, said, time, travesty, "
+        "urgent, welcome, wrap\n"
     )
 
 

@@ -15,8 +15,11 @@ from sockd.client.metrics import METRICS
 from sockd.client.outputs.prometheus import exported_name
 from sockd.config.load import load
 from sockd.config.settings import DaemonSettings, default_instances, field_names
+from sockd.importer.attributes import CARRIED
 from sockd.listen.schemes import SCHEMES
 from sockd.listen.strings import Listen, expand
+from sockd.ops.metrics.table import METRICS as TOLD
+from sockd.ops.rates import NAMES as TOTALS
 from sockd.service import find
 from tests.processes import succeed
 from tests.transcripts import blocks, write_files
@@ -35,18 +38,26 @@ MOST_NAMES = 8
 """That a service can override: more than that nobody keeps in mind."""
 
 
+@pytest.fixture(scope="module")
+def generated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A root with what `make docs` writes, from this code."""
+    root = tmp_path_factory.mktemp("generated")
+    succeed(sys.executable, ROOT / "docs" / "generate.py", root)
+    return root
+
+
 def code(text: str) -> list[str]:
     """What stands in backquotes, outside of fenced blocks."""
     without = re.sub(r"^```.*?^```$", "", text, flags=re.M | re.S)
     return re.findall(r"`([^`\n]+)`", without)
 
 
-def test_the_pages_of_the_services_are_what_make_docs_writes(tmp_path: Path) -> None:
-    succeed(sys.executable, ROOT / "docs" / "generate.py", tmp_path)
-    written = {file.name: file.read_text("utf-8") for file in tmp_path.iterdir()}
-    committed = {
-        file.name: file.read_text("utf-8") for file in (ROOT / "docs" / "services").iterdir()
-    }
+@pytest.mark.parametrize("folder", ["docs/services", "man", "completions"])
+def test_what_make_docs_writes_is_what_is_here(folder: str, generated: Path) -> None:
+    written, committed = (
+        {file.name: file.read_text("utf-8") for file in (root / folder).iterdir()}
+        for root in (generated, ROOT)
+    )
     assert committed == written, "run `make docs`"
 
 
@@ -146,22 +157,35 @@ def known_names() -> set[str]:
 def known_options() -> set[str]:
     """Every key that a configuration can have."""
     kinds = [field_names(kind.options) for kind in FOUND.kinds.values()]
-    return field_names(Limits) | field_names(DaemonSettings) | {"kind", "listen"}.union(*kinds)
+    return (
+        field_names(Limits)
+        | field_names(DaemonSettings)
+        | {"kind", "enabled", "listen"}.union(*kinds)
+    )
 
 
 def known_figures() -> set[str]:
-    """Every name that the client has for programs: metrics, fields of its JSON, reasons."""
+    """Every name for programs: metrics, and of the client fields of its JSON and reasons."""
     schema = (ROOT / "docs" / "sock.schema.json").read_text("utf-8")
     kinds: list[type[ClientError]] = ClientError.__subclasses__()
     reasons = {kind.reason for kind in kinds}
     exported = {exported_name(metric) for metric in METRICS.values()}
-    return {*METRICS, *exported, *reasons, *re.findall(r'"(\w+)":', schema)}
+    return {*METRICS, *TOLD, *exported, *reasons, *re.findall(r'"(\w+)":', schema)}
+
+
+def known_fields() -> set[str]:
+    """Every argument of the control socket, and every field of an answer."""
+    files = (SOURCE / "ops" / "control").rglob("*.py")
+    return {name for file in files for name in re.findall(r'"(\w+)"', file.read_text("utf-8"))}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_a_page_names_only_options_that_exist(page: Path) -> None:
     # what the log names is compared with its own page by tests/test_events_page.py
     known = known_options() | set(code(EVENTS)) | known_names() | known_figures()
+    if page.name == "control.md":
+        known |= known_fields() | set(TOTALS)
+    known |= CARRIED.keys()  # what xinetd's are called, where the page on moving in has them
     for name in code(page.read_text("utf-8")):
         if option := re.fullmatch(r"([a-z_]+) = .+|([a-z]+(?:_[a-z]+)+)", name):
             # a door has any role that its kind gives it

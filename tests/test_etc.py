@@ -13,11 +13,12 @@ from sockd.config.load import load
 from sockd.config.settings import Settings
 from sockd.service import find
 from tests.daemons import Daemon, inside, namespace
-from tests.processes import TWISTD, run
+from tests.processes import BIN, run
 
 ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "etc" / "sockd.toml").read_text("utf-8")
-UNIT = (ROOT / "etc" / "systemd" / "sockd.service").read_text("utf-8")
+SYSTEMD = ROOT / "etc" / "systemd"
+UNIT = (SYSTEMD / "sockd.service").read_text("utf-8")
 PORTS = {"echo": 7, "discard": 9, "daytime": 13, "quote": 17, "time": 37}
 """RFC 862, 863, 867, 865, 868."""
 # TOML that is switched off has its `#` at once before it; a sentence has a space between
@@ -39,9 +40,11 @@ def runtime(tmp_path: Path, tls_files: tuple[Path, ...], monkeypatch: pytest.Mon
 
 
 def loaded(folder: Path, text: str) -> Settings:
-    """What sockd makes of a file with this text, with the folder for /etc/sockd."""
+    """What sockd makes of a file with this text, with the folder for those of a host."""
     file = folder / "sockd.toml"
-    file.write_text(text.replace("/etc/sockd/", f"{folder}/"), "utf-8")
+    for name in ("/etc/sockd/", "/var/log/sockd/"):
+        text = text.replace(name, f"{folder}/")
+    file.write_text(text, "utf-8")
     return load(str(file), None, (), find())
 
 
@@ -107,16 +110,81 @@ def test_the_unit_starts_this_file_and_may_bind_its_ports() -> None:
     assert "/etc/sockd/sockd.toml" in (ROOT / "docs" / "operations.md").read_text("utf-8")
 
 
-def test_systemd_finds_nothing_wrong_with_the_unit_and_little_exposed(tmp_path: Path) -> None:
-    unit = tmp_path / "sockd.service"
-    # it looks for the program too
-    unit.write_text(UNIT.replace("/opt/sockd/bin/twistd", TWISTD), "utf-8")
-    verified = run("systemd-analyze", "verify", "--man=no", str(unit))
+def installed(folder: Path, *drop_ins: str) -> Path:
+    """The units as they are installed, with the programs of this environment."""
+    for name in ("sockd.service", "sockd.socket"):
+        text = (SYSTEMD / name).read_text("utf-8")
+        # it looks for the programs too
+        (folder / name).write_text(text.replace("/opt/sockd/bin", str(BIN)), "utf-8")
+    for name in drop_ins:
+        beside = folder / "sockd.service.d"
+        beside.mkdir(exist_ok=True)
+        (beside / name).write_text((SYSTEMD / name).read_text("utf-8"), "utf-8")
+    return folder / "sockd.service"
+
+
+@pytest.mark.parametrize("drop_ins", [(), ("no-capability.conf", "credentials.conf")])
+def test_systemd_finds_nothing_wrong_with_the_units(
+    drop_ins: tuple[str, ...], tmp_path: Path
+) -> None:
+    unit = installed(tmp_path, *drop_ins)
+    verified = run(
+        "systemd-analyze", "verify", "--man=no", str(unit), str(unit.with_suffix(".socket"))
+    )
     assert verified.returncode == 0
-    assert "sockd.service" not in verified.stdout + verified.stderr
-    # from 0 to 100, where a unit that restricts nothing has 96
-    exposed = run("systemd-analyze", "security", "--offline=yes", "--threshold=20", str(unit))
+    assert "sockd." not in verified.stdout + verified.stderr
+
+
+def test_the_unit_restricts_all_that_can_be(tmp_path: Path) -> None:
+    """G8: 1.6 of 10, where a unit that restricts nothing has 9.6."""
+    unit = installed(tmp_path)
+    exposed = run("systemd-analyze", "security", "--offline=yes", "--threshold=16", str(unit))
     assert exposed.returncode == 0, exposed.stdout
+    stricter = run("systemd-analyze", "security", "--offline=yes", "--threshold=10", str(unit))
+    assert stricter.returncode != 0
+
+
+def test_the_unit_is_watched_reloads_and_keeps_its_sockets() -> None:
+    for line in (
+        "Type=notify",
+        "ExecReload=/opt/sockd/bin/sockd reload",
+        "WatchdogSec=30s",
+        "FileDescriptorStoreMax=1024",
+        "Environment=FDSTORE=1024",
+        "StateDirectory=sockd",
+    ):
+        assert f"\n{line}\n" in UNIT
+
+
+def test_the_sockets_are_those_of_the_configuration_below_1024(tmp_path: Path) -> None:
+    text = (SYSTEMD / "sockd.socket").read_text("utf-8")
+    bound = re.findall(r"^ListenStream=(?:0\.0\.0\.0|\[::\]):(\d+)$", text, re.M)
+    wanted = [
+        str(listen.port)
+        for one in loaded(tmp_path, TEXT).instances
+        for listen in one.listen
+        if 0 < listen.port < 1024
+    ]
+    assert bound == wanted
+    assert "\nBindIPv6Only=ipv6-only\n" in text
+
+
+def test_the_user_and_the_folders_are_made_as_they_should_be(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    (root / "etc").mkdir(parents=True)
+    for tool, name in (("sysusers", "sysusers.d"), ("tmpfiles", "tmpfiles.d")):
+        more = ["--create"] if tool == "tmpfiles" else []
+        done = run(
+            f"systemd-{tool}", f"--root={root}", *more, str(ROOT / "etc" / name / "sockd.conf")
+        )
+        assert done.returncode == 0, done.stderr
+    [user] = (root / "etc" / "passwd").read_text("utf-8").splitlines()
+    name, _, uid, gid, *_, shell = user.split(":")
+    assert (name, Path(shell).name) == ("sockd", "nologin")
+    assert int(uid) < 1000  # of the system
+    tls = (root / "etc" / "sockd" / "tls").stat()
+    assert (tls.st_uid, tls.st_gid, tls.st_mode & 0o777) == (0, int(gid), 0o750)
+    assert (root / "etc" / "sockd" / "conf.d").stat().st_mode & 0o777 == 0o755
 
 
 def test_it_runs_and_serves_on_the_well_known_ports(tmp_path: Path) -> None:

@@ -52,6 +52,28 @@ def test_the_documentation_the_configuration_and_the_unit_are_installed_as_they_
         assert (share / file.relative_to(ROOT)).read_bytes() == file.read_bytes()
 
 
+COMPLETIONS = {
+    "{}.bash": "bash-completion/completions/{}",
+    "_{}": "zsh/site-functions/_{}",
+    "{}.fish": "fish/vendor_completions.d/{}.fish",
+}
+"""What completes a program is called here, and where its shell looks for it."""
+
+
+def test_man_pages_and_completions_are_installed_where_they_are_looked_for(
+    installed: Environment,
+) -> None:
+    share = installed.folder / "share"
+    pages = {file: share / "man" / f"man{file.suffix[1:]}" for file in (ROOT / "man").iterdir()}
+    places = {file: folder / file.name for file, folder in pages.items()}
+    for here, there in COMPLETIONS.items():
+        for program in ("sock", "sockd"):
+            places[ROOT / "completions" / here.format(program)] = share / there.format(program)
+    assert places.keys() == {*(ROOT / "man").iterdir(), *(ROOT / "completions").iterdir()}
+    for file, place in places.items():
+        assert place.read_bytes() == file.read_bytes()
+
+
 def test_every_link_of_what_is_installed_leads_to_something_installed(
     installed: Environment,
 ) -> None:

@@ -47,10 +47,13 @@ from sockd.cli import main
 atexit.register(lambda: print("modules", json.dumps(sorted(sys.modules))))
 main(["run", "--log-format", "json"])
 """
-UNUSED = ("twisted.conch", "twisted.mail", "twisted.names", "twisted.web", "twisted.words")
+UNUSED = (
+    *("twisted.conch", "twisted.mail", "twisted.names", "twisted.web", "twisted.words"),
+    *("prometheus_client", "prompt_toolkit", "rich"),
+)
 
 
-def test_a_default_start_loads_no_part_of_twisted_that_it_does_not_need(tmp_path: Path) -> None:
+def test_a_default_start_loads_nothing_heavy_that_it_does_not_need(tmp_path: Path) -> None:
     environment = {"RUNTIME_DIRECTORY": str(tmp_path)}
     with namespace() as host:
         argv = ["ip", "netns", "exec", host, sys.executable, "-c", DEFAULT_START]
@@ -308,3 +311,17 @@ def test_no_file_names_a_place_of_one_machine_or_of_a_registry() -> None:
             text = file.read_text("utf-8")
             found += [f"{name}: {place[0]}" for place in PLACES.finditer(text)]
     assert found == []
+
+
+def test_who_asks_from_a_folder_that_is_no_more_is_answered(tmp_path: Path) -> None:
+    folder = tmp_path / "gone"
+    folder.mkdir()
+    script = f'rmdir {folder}; exec {SOCKD} check "$@"'
+    done = run("/bin/sh", "-c", script, "sh", "--only", "echo", cwd=folder)
+    assert (done.returncode, done.stderr) == (0, "")
+    folder.mkdir()
+    done = run("/bin/sh", "-c", script, "sh", "x.toml", cwd=folder)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert (
+        done.stderr == "sockd: a mistake in the configuration\nx.toml: No such file or directory\n"
+    )

@@ -55,6 +55,8 @@ def serve(reactor_name: str, kind: str) -> None:
         **(CHAT if service == "chat" else {}),
     }
     assignments = [f"--set=service.{service}.{name}={one}" for name, one in settings.items()]
+    # every line of it is to be written
+    assignments += ["--set=sockd.log_rate=off", "--set=sockd.log_total_rate=off"]
     os.execv(sockd, [sockd, "run", f"--reactor={reactor_name}", f"--only={service}", *assignments])
 
 

@@ -11,35 +11,37 @@ from typing import Any, NoReturn
 
 from twisted.application.service import IService
 from twisted.logger import ILogObserver
-from twisted.python import usage
 
-from sockd.config.settings import Settings
+from sockd.config.settings import DaemonSettings, Settings
 from sockd.daemon.daemon import Daemon, StartError, make_world
 from sockd.daemon.trial import try_binding
 from sockd.listen.runtime import give_runtime_directory
 from sockd.net.context import World
-from sockd.ops.log_drain import Drain
-from sockd.ops.log_file import LogFile, Sink, SyslogFile, output
-from sockd.ops.log_lines import FORMATS
-from sockd.ops.logs import LogWriter
+from sockd.ops.log_file import Sink, SyslogFile
+from sockd.ops.log_start import make_writer, open_file, standard_output
+from sockd.ops.operations import Operations
+from sockd.ops.restart import of_twistd
 from sockd.options.runtime import runtime_directory
 from sockd.run import on_uvloop
 
 
-def _open_log(name: str | None, foreground: bool) -> Sink:
-    """The file that twistd would log to."""
-    if name == "-" or (foreground and not name):
-        return output(sys.stdout)
-    return LogFile(name or "twistd.log")
+def _open_log(name: str | None, foreground: bool, settings: DaemonSettings) -> tuple[Sink, bool]:
+    """The file that twistd is told, or the settings name, or twistd would log to; and whether
+    lines have their priority in front there. Raises OSError."""
+    name = name or settings.log_file or (None if foreground else "twistd.log")
+    if name in (None, "-"):
+        return standard_output()
+    return open_file(str(name), settings), False
 
 
-class _TwistdDaemon(Daemon):
+class _TwistdOperations(Operations):
     """The daemon below twistd, which shows a traceback where it is not told otherwise."""
 
-    def __init__(self, settings: Settings, world: World, options: usage.Options) -> None:
-        super().__init__(settings, world)
+    def __init__(self, settings: Settings, world: World, options: Any) -> None:
+        super().__init__(Daemon(settings, world), options.settings)
         self._parent: Any = options.parent
-        self._log_format = FORMATS[options["log-format"]]
+        self._log_format: str = options["log-format"]
+        self.upgrade.restart = of_twistd(options.parent)
 
     def setServiceParent(self, parent: Any) -> None:
         """Become the application's service, and write its log."""
@@ -49,16 +51,20 @@ class _TwistdDaemon(Daemon):
             return  # twistd says itself that this cannot be
         if self._parent.get("logger"):
             return  # the user's own observer writes the log
+        has_priorities = True
         if self._parent.get("syslog"):
             file: Sink = SyslogFile(self._parent["prefix"])
         else:
             try:
-                file = _open_log(log_file, foreground)
+                file, has_priorities = _open_log(log_file, foreground, self.daemon.settings.daemon)
             except OSError as error:
-                sys.exit(f"sockd: --logfile {error.filename}: {error.strerror}")
-        writer = LogWriter(Drain(file), self._log_format)
-        writer.collect(self.world.reactor)
-        writer.reopen_at_signal(self.world.reactor)
+                option = "--logfile" if log_file else "[sockd] log_file"
+                sys.exit(f"sockd: {option} {error.filename}: {error.strerror}")
+        settings, reactor = self.daemon.settings.daemon, self.daemon.world.reactor
+        writer = make_writer(file, settings, self._log_format, has_priorities=has_priorities)
+        writer.collect(reactor)
+        writer.reopen_at_signal(reactor)
+        self.writer = writer
         parent.setComponent(ILogObserver, writer)
 
     def privilegedStartService(self) -> None:
@@ -104,6 +110,8 @@ def makeService(options: Any) -> IService:
     uid = options.parent["uid"]
     if uid and os.getuid() == 0:  # it may be that user's, from the last time
         give_runtime_directory(runtime_directory(os.environ, os.getuid()), uid, 0, 0)
+    if uid and os.getuid() == uid:  # after an upgrade: twistd would wonder
+        options.parent["uid"] = options.parent["gid"] = None
     if not options.parent["nodaemon"] and (failures := try_binding(settings)):
         # twistd shows 100 bytes of what goes wrong after it has become a daemon; this is before
         sys.exit("\n".join([*failures, "sockd: not started"]))
@@ -111,4 +119,4 @@ def makeService(options: Any) -> IService:
     from twisted.internet import reactor
 
     world = make_world(settings, reactor, gives_up_root=bool(uid))
-    return _TwistdDaemon(settings, world, options)
+    return _TwistdOperations(settings, world, options)

@@ -10,36 +10,67 @@ from __future__ import annotations
 import sys
 
 from sockd.ops.signals import spare
-from sockd.ops.standard import open_missing
+from sockd.ops.standard import leave_lost_folder, open_missing
 
 open_missing()
+leave_lost_folder()
 if sys.argv[1:2] == ["run"]:
     spare()  # now, for what is imported below takes longer than Python to start
 
 import json
-import os
 import shutil
-from typing import TYPE_CHECKING, NoReturn
+from functools import partial
 
 import click
 
 from sockd import __version__
-
-if TYPE_CHECKING:
-    from sockd.config.document import ConfigError
-    from sockd.config.settings import Settings
-
-_file = click.argument("file", required=False)
-_config = click.option("-c", "--config", metavar="FILE", help="The same as FILE alone.")
-_only = click.option("--only", metavar="NAME,...", help="Run only these instances.")
-_set = click.option(
-    "--set",
-    "assignments",
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="Set one value, as service.echo.idle_timeout=5s; may be given several times.",
+from sockd.ops.cli import (
+    access,
+    bans,
+    chat,
+    completion,
+    doctor,
+    importing,
+    log_level,
+    metrics,
+    reload,
+    sessions,
+    status,
+    switches,
+    top,
+    upgrade,
 )
-_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+from sockd.ops.cli.asking import json_option
+from sockd.ops.cli.loading import configuration_options, load_settings, read_settings
+from sockd.ops.cli.printing import tell
+
+TOPICS = (
+    access,
+    bans,
+    chat,
+    completion,
+    doctor,
+    importing,
+    log_level,
+    metrics,
+    reload,
+    sessions,
+    status,
+    switches,
+    top,
+    upgrade,
+)
+"""The files of commands that are not here."""
+
+
+def _names(_: click.Context, __: click.Parameter, incomplete: str) -> list[str]:
+    """What `sockd services` knows, for a shell that completes."""
+    from sockd.config.settings import default_instances
+    from sockd.service import find
+
+    found = find()
+    known = {*found.kinds, *default_instances(found)}
+    return sorted(name for name in known if name.startswith(incomplete))
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -47,55 +78,66 @@ _json = click.option("--json", "as_json", is_flag=True, help="Print one JSON obj
 def main() -> None:
     """Many small network services in one process.
 
-    Exit codes: 0 all is well; 1 a mistake in the configuration, or the daemon cannot start; 2 a
-    mistake on the command line.
+    Exit codes: 0 all is well; 1 a mistake in the configuration, the daemon cannot start or does not
+    answer, what was asked for is refused, or the answer is no; 2 a mistake on the command line.
     """
 
 
 @main.command()
-@_file
-@_config
-@_only
-@_set
+@configuration_options
 @click.option("-r", "--reactor", metavar="NAME", help="Twisted reactor to run on, such as epoll.")
 @click.option("--log-format", type=click.Choice(["text", "json"]), help="Form of log lines.")
+@click.option(
+    "--check", "only_check", is_flag=True, help="Check that all it takes is there, and exit."
+)
 def run(
     file: str | None,
     config: str | None,
     only: str | None,
+    interface: str | None,
     assignments: tuple[str, ...],
     reactor: str | None,
     log_format: str | None,
+    only_check: bool,
 ) -> None:
-    """Run the daemon in the foreground, until ^C, with a configuration FILE or the built-in one."""
+    """Run the daemon in the foreground, until ^C.
+
+    With a configuration FILE, or the built-in one.
+    """
     spare()
     from sockd.run import run_foreground
 
-    settings = _load(file, config, only, assignments)
-    sys.exit(run_foreground(settings, reactor, log_format or settings.daemon.log_format))
+    settings = load_settings(file, config, only, interface, assignments)
+    if only_check:
+        from sockd.ops.report import check_text
+
+        tell(check_text(settings))
+        return
+    again = partial(read_settings, file, config, only, interface, assignments)
+    sys.exit(run_foreground(settings, again, reactor, log_format or settings.daemon.log_format))
 
 
 @main.command()
-@_file
-@_config
-@_only
-@_set
+@configuration_options
 @click.option(
     "--bind",
     is_flag=True,
     help="Bind every address too, and let it go again. As at a start, a socket file in the way "
     "that nobody listens at is removed.",
 )
-@_json
+@json_option
 def check(
     file: str | None,
     config: str | None,
     only: str | None,
+    interface: str | None,
     assignments: tuple[str, ...],
     bind: bool,
     as_json: bool,
 ) -> None:
-    """Check a configuration FILE (or the built-in one) and list what would listen.
+    """Check a configuration FILE, and list what would listen.
+
+    Without FILE the built-in one.
 
     Exit code 0: it is right (and, with --bind, every address can be had); 1: it is not; 2: --only
     or --set is wrong, and nothing else. With --json, an object with ok, files, instances, warnings,
@@ -104,116 +146,86 @@ def check(
     from sockd.daemon.trial import try_binding
     from sockd.ops.report import check_json, check_text
 
-    settings = _load(file, config, only, assignments, as_json=as_json)
+    settings = load_settings(file, config, only, interface, assignments, as_json=as_json)
     if not as_json:
-        _tell(check_text(settings))
+        tell(check_text(settings))
     failures = try_binding(settings) if bind else []
     if as_json:
-        _tell(f"{check_json(settings, failures)}\n")
+        tell(f"{check_json(settings, failures)}\n")
         sys.exit(bool(failures))
     if failures:
         sys.exit("\n".join(["sockd: some addresses cannot be bound", *failures]))
 
 
 @main.command()
-@click.argument("name", required=False)
-def services(name: str | None) -> None:
-    """List the kinds of service, or tell all about the one called NAME.
+@click.argument("name", required=False, shell_complete=_names)
+@json_option
+def services(name: str | None, as_json: bool) -> None:
+    """List the kinds of service, or tell all about NAME.
 
-    NAME may be a default instance too: then all about its kind is told.
+    NAME may be a default instance too: then all about its kind is told. Defaults in JSON are as
+    TOML has them.
     """
     from sockd.config.settings import default_instances
     from sockd.formats.nearest import near_miss
-    from sockd.ops.describe import describe, overview
+    from sockd.ops.describe import describe, describe_json, overview, overview_json
     from sockd.service import find
 
     found = find()
+    if name is None and as_json:
+        tell(f"{json.dumps(overview_json(found))}\n")
+        return
     if name is None:
         width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
-        _tell(overview(found, width))
+        tell(overview(found, width))
         return
     instances = default_instances(found)
     kind = found.kinds.get(name) or (instances[name][0] if name in instances else None)
     if kind is None:
         miss = near_miss(name, sorted({*found.kinds, *instances}), or_all=True)
         raise click.UsageError(f"there is no kind of service {name!r}{miss}")
+    if as_json:
+        tell(f"{json.dumps(describe_json(kind))}\n")
+        return
     if kind.name != name:
-        _tell(f"{name} is an instance of {kind.name}.\n\n")
-    _tell(describe(kind))
+        tell(f"{name} is an instance of {kind.name}.\n\n")
+    tell(describe(kind))
 
 
 @main.command()
-@_file
-@_config
-@_only
-@_set
-@_json
+@configuration_options
+@json_option
 def config(
     file: str | None,
     config: str | None,
     only: str | None,
+    interface: str | None,
     assignments: tuple[str, ...],
     as_json: bool,
 ) -> None:
-    """Print what holds: every setting of a configuration FILE, and where its value came from.
+    """Print every setting that holds, and where it came from.
 
-    Without FILE and options: the built-in configuration, annotated: the start of one of your own.
+    With FILE: of that configuration. Without FILE and options: the built-in configuration,
+    annotated, the start of one of your own.
     """
-    if not (file or config or only or assignments or as_json):
+    if not (file or config or only or interface or assignments or as_json):
         from sockd.config.annotated import default_config
         from sockd.service import find
 
-        _tell(default_config(find()))
+        tell(default_config(find()))
         return
     from sockd.config.effective import effective_json, effective_toml
 
-    settings = _load(file, config, only, assignments, as_json=as_json)
+    settings = load_settings(file, config, only, interface, assignments, as_json=as_json)
     if as_json:
-        _tell(f"{json.dumps(effective_json(settings))}\n")
+        tell(f"{json.dumps(effective_json(settings))}\n")
     else:
-        _tell(effective_toml(settings))
+        tell(effective_toml(settings))
 
 
-def _tell(text: str) -> None:
-    """Print what was asked for. A disk that is full is told, and no traceback."""
-    try:
-        click.echo(text, nl=False)
-    except BrokenPipeError:
-        raise  # click's: whoever read it has enough
-    except OSError as error:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what waits is tried again at the end
-        sys.exit(f"sockd: cannot write the output: {(error.strerror or str(error)).lower()}")
-
-
-def _load(
-    file: str | None,
-    config: str | None,
-    only: str | None,
-    assignments: tuple[str, ...],
-    *,
-    as_json: bool = False,
-) -> Settings:
-    if file and config:
-        raise click.UsageError("FILE and --config FILE are the same: give one of them")
-    from sockd.config.document import ConfigError
-    from sockd.config.load import load, names_of
-    from sockd.service import find
-
-    try:
-        return load(file or config, names_of(only), assignments, find())
-    except ConfigError as error:
-        _give_up(error, as_json)
-
-
-def _give_up(error: ConfigError, as_json: bool) -> NoReturn:
-    from sockd.ops.report import error_json, error_text
-
-    if as_json:
-        _tell(f"{error_json(error)}\n")
-    else:
-        click.echo(error_text(error), err=True)
-    sys.exit(2 if error.is_usage else 1)
-
+for topic in TOPICS:
+    for command in topic.COMMANDS:
+        main.add_command(command)
 
 if __name__ == "__main__":
     main()

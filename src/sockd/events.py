@@ -17,6 +17,7 @@ from twisted.logger import Logger, LogLevel, globalLogPublisher
 from twisted.python.failure import Failure
 
 from sockd.formats.template import names_in
+from sockd.options.units import LONGEST_DURATION, Duration
 
 _log = Logger(namespace="sockd")
 _INFO = LogLevel.info
@@ -59,6 +60,15 @@ class Untold(int):
         return f" (and {int(self)} more since the last report)" if self else ""
 
 
+class Term(float):
+    """Seconds that something is to last; infinite ones: until it is taken back."""
+
+    def __str__(self) -> str:
+        if self > LONGEST_DURATION:
+            return "until it is taken back"
+        return f"for {Duration(round(self, 3))}"
+
+
 class Lines(int):
     """How many lines there are."""
 
@@ -69,6 +79,13 @@ class Lines(int):
 SENTENCES = {
     "started": "sockd {version} runs {services} on the {reactor}",
     "stopped": "sockd has stopped",
+    "upgrading": "sockd goes on with what is installed now, in the same process",
+    "reloading": "the configuration is read anew",
+    "reload-step": "{step}",
+    "reloaded": "the configuration holds, after {seconds:.3f} s",
+    "reload-failed": "the configuration stays as it was: {reason}",
+    "control": "commands are taken at {path}",
+    "command": "{peer} has asked for {command} {arguments}",
     # addresses
     "listening": "{service}: listening on {local}",
     "skipped": "{service}: {local} skipped: {reason}",
@@ -78,16 +95,18 @@ SENTENCES = {
     "certificates": (
         "certificates: {looked_at} looked at, {changed} changed, {unusable} cannot be used"
     ),
-    "no-certificates": "certificates: nothing that listens has one",
     # conversations
     "opened": "{service}: connection from {peer}",
     "closed": (
         "{service}: {peer} closed after {duration:.3f} s, "
         "{bytes_in} bytes in, {bytes_out} bytes out: {reason}"
     ),
-    "refused": "{service}: {peer} refused: {reason}{suppressed}",
+    "refused": "{service}: {carrier} from {peer} refused: {reason}{suppressed}",
     "failed": "{service}: {peer}: {reason}",
     "error": "{service}: {peer}: error in the service",
+    # what an administrator has asked for
+    "banned": "{service}: {prefix} is banned {term}",
+    "unbanned": "{service}: {prefix} is not banned any more",
     # users of the chat
     "logged-in": "{service}: {user} has logged in from {peer}{suppressed}",
     "logged-off": (
@@ -110,6 +129,8 @@ SENTENCES = {
     # the log itself
     "log-reopened": "the log goes on in {path}",
     "log-dropped": "the log was not read in time: {lines} lost here",
+    "log-lost": "the log could not be written: {lines} lost here: {reason}",
+    "log-suppressed": ("{service}: too many lines a second (log_rate): {lines} of {kind} left out"),
     "log-kept": "the log goes on where it was: {reason}",
 }
 """The sentence of each event; its fields are the names in braces, and those of `UNSAID`."""
@@ -118,6 +139,7 @@ UNSAID = {
     "opened": {"connection", "local"},
     "closed": {"connection", "local"},
     "refused": {"local"},
+    "banned": {"note"},
     "logged-in": {"local"},
     "logged-off": {"local"},
 }

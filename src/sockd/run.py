@@ -6,6 +6,7 @@ import importlib
 import shutil
 import signal
 import sys
+from collections.abc import Callable
 from typing import Any
 
 from attrs import evolve
@@ -13,12 +14,13 @@ from twisted.application.reactors import NoSuchReactor, Reactor, getReactorTypes
 from twisted.logger import globalLogBeginner
 
 from sockd import __version__
-from sockd.config.settings import Settings
+from sockd.config.settings import DaemonSettings, Settings
 from sockd.daemon.daemon import Daemon, StartError, make_daemon
 from sockd.ops.log_drain import Drain
-from sockd.ops.log_file import output
 from sockd.ops.log_lines import FORMATS
+from sockd.ops.log_start import make_writer, open_file, standard_output
 from sockd.ops.logs import LogWriter
+from sockd.ops.operations import Operations
 from sockd.ops.signals import REQUESTS, ignore
 from sockd.ops.table import all_rows, client_command, table
 from sockd.reactor import entry
@@ -72,10 +74,15 @@ def _usable_reactors() -> str:
 NO_REACTOR = "sockd: the reactor does not start: "
 
 
-def run_foreground(settings: Settings, reactor_name: str | None, log_format: str) -> int:
-    """Run the daemon until a signal ends it. Returns the exit code.
+def run_foreground(
+    settings: Settings, load: Callable[[], Settings], reactor_name: str | None, log_format: str
+) -> int:
+    """Run the daemon until a signal ends it; `load` reads the configuration for a reload.
 
-    With text logs a table of what is served comes first; with JSON logs there are only events.
+    Returns the exit code.
+
+    With text logs a table of what is served comes first; with JSON logs, and in the journal, there
+    are only events.
     """
     try:
         if reactor_name is None:
@@ -87,31 +94,47 @@ def run_foreground(settings: Settings, reactor_name: str | None, log_format: str
         sys.exit(f"{NO_REACTOR}{error.strerror}")
     from twisted.internet import reactor
 
-    as_text = log_format == "text"
-    file = Drain(output(sys.stdout))
-    writer = LogWriter(file, FORMATS[log_format], is_below_a_table=as_text)
+    try:
+        writer, table_to = _logs(settings.daemon, log_format)
+    except OSError as error:
+        sys.exit(f"sockd: [sockd] log_file {error.filename}: {error.strerror}")
     writer.collect(reactor)
     writer.reopen_at_signal(reactor)
     globalLogBeginner.beginLoggingTo([writer], redirectStandardIO=False)
     daemon = make_daemon(settings, reactor)
+    operations = Operations(daemon, load, writer)
     try:
-        daemon.privilegedStartService()
+        operations.privilegedStartService()
     except StartError as error:
         sys.stderr.write(f"{error}\nsockd: not started\n")
         return 1
-    if as_text:
-        reactor.callWhenRunning(_print_table, daemon, writer)
-    return _serve(daemon, reactor)
+    if table_to is not None:
+        reactor.callWhenRunning(_print_table, daemon, table_to)
+    return _serve(operations, reactor)
 
 
-def _serve(daemon: Daemon, reactor: Any) -> int:
+def _logs(settings: DaemonSettings, log_format: str) -> tuple[LogWriter, LogWriter | None]:
+    """What writes the log, and what the table, which is for people who look. Raises OSError."""
+    out, is_journal = standard_output()
+    is_for_people = log_format == "text" and not is_journal
+    if settings.log_file:
+        writer = make_writer(open_file(settings.log_file, settings), settings, log_format)
+        drain = Drain(out, patience=0.0)  # nobody waits for a terminal that stands still
+        return writer, LogWriter(drain, FORMATS["text"]) if is_for_people else None
+    writer = make_writer(
+        out, settings, log_format, has_priorities=is_journal, is_below_a_table=is_for_people
+    )
+    return writer, writer if is_for_people else None
+
+
+def _serve(operations: Operations, reactor: Any) -> int:
     """Run until a signal ends it. Returns the exit code."""
-    daemon.startService()
-    reactor.addSystemEventTrigger("before", "shutdown", daemon.stopService)
+    operations.startService()
+    reactor.addSystemEventTrigger("before", "shutdown", operations.stopService)
     try:
         reactor.run()
     except OSError as error:  # and more of them when it begins to run
-        daemon.stopService()
+        operations.stopService()
         sys.stderr.write(f"{NO_REACTOR}{error.strerror}\n")
         return 1
     ignore(signal.SIGINT, signal.SIGTERM, *REQUESTS)  # one that comes now would change the code

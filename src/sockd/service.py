@@ -19,6 +19,8 @@ from attrs import Factory, define, field, frozen
 from twisted.internet.defer import Deferred
 
 from sockd.access.limits import Limits
+from sockd.access.reasons import SENTENCES
+from sockd.listen.listen import Listen
 from sockd.listen.strings import expand
 from sockd.net.context import Context
 from sockd.net.datagram import Datagrams
@@ -90,6 +92,7 @@ _NAME = _only(
     lambda value: isinstance(value, str) and re.fullmatch(r"[A-Za-z0-9_-]{1,64}", value),
     "letters, digits, '_' and '-', at most 64",
 )
+_REASONS = _only(lambda value: set(value) <= SENTENCES.keys(), "names of sockd.access.reasons")
 
 
 class Shared(Protocol):
@@ -248,6 +251,9 @@ class Kind:
     """Doors besides the main one, whose protocols are `stream`, `datagram` and `sender`."""
     check: Callable[[Any], None] | None = None
     """Called with the options: raises ValueError for what no single value shows to be wrong."""
+    check_listen: Callable[[Any, Listen], None] | None = None
+    """Called with the options and with each address of the main door: raises ValueError for what
+    does not go together."""
     shared: Callable[[Context[Any, Any]], Shared] | None = field(
         default=None, validator=_only(lambda value: value is None or callable(value), "a callable")
     )
@@ -276,6 +282,10 @@ class Kind:
         ),
     )
     """What goes over the wire at the main door, for each of `PROTOCOLS` that it has."""
+    refuses: Sequence[str] = field(default=(), validator=_REASONS)
+    """Reasons of its own to turn a peer away, besides those of its bases."""
+    ends: Sequence[str] = field(default=(), validator=_REASONS)
+    """Reasons of its own to end a connection, besides those of its bases."""
 
     def __attrs_post_init__(self) -> None:
         if unknown := self.wire.keys() - set(self.protocols):

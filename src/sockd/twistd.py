@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from twisted.application.service import IService
@@ -90,11 +91,18 @@ class Options(_CommonOptions):
         ["only", None, None, "run only these instances: NAME,NAME,..."],
     ]
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._folder = Path.cwd()
+
     def settings(self) -> Settings:
         from sockd.config.load import load, names_of
         from sockd.service import find
 
-        return load(self["config"], names_of(self["only"]), self["set"], find())
+        config = self["config"]
+        if config and Path.cwd() != self._folder:  # at a reload: twistd has gone to its `--rundir`
+            config = str(self._folder / config)
+        return load(config, names_of(self["only"]), self["set"], find())
 
 
 def alone_options(kind_name: str) -> Callable[[], usage.Options]:

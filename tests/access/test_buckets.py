@@ -62,6 +62,17 @@ def test_what_is_wanted_is_given_or_all_that_there_is() -> None:
     assert not buckets.take("a", 0.1, 0.5)
 
 
+def test_what_is_given_back_is_there_again_up_to_the_burst() -> None:
+    buckets = Buckets(10, 20, 4)
+    assert buckets.take_up_to(15, "a", 0.0) == 15
+    buckets.give_back(5, "a")
+    assert buckets.take_up_to(15, "a", 0.0) == 10
+    buckets.give_back(100, "a")
+    assert buckets.take_up_to(100, "a", 0.0) == 20
+    buckets.give_back(5, "never seen")
+    assert buckets.take_up_to(100, "never seen", 0.0) == 20
+
+
 def test_the_least_recently_used_bucket_makes_room() -> None:
     buckets = Buckets(rate=0, burst=1, size=2)
     assert buckets.take("a", 0.0)

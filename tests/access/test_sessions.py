@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sockd.access.counts import Traffic
 from sockd.access.guard import SWEEP_AT_ONCE, SWEEP_SECONDS
 from sockd.access.peer import Peer
 from sockd.access.reasons import Reason, because
@@ -66,6 +67,10 @@ class Looked:
     since = 0.0
     peer = Peer("198.51.100.1", PORT)
     entrance = ENTRANCE
+    traffic = Traffic()
+
+    def idle(self, now: float) -> float:
+        return now - self.since
 
     def sweep(self, now: float) -> None:
         self.times += 1

@@ -13,6 +13,8 @@ from typing import Any
 
 from attrs import define, field, frozen
 
+from sockd.access.bans import Bans, make_ban
+from sockd.access.prefixes import matches
 from sockd.chat.desk import Desk
 from sockd.chat.effects import (
     Arrived,
@@ -90,13 +92,14 @@ class World:
         self.gone: list[tuple[bytes, str]] = []
         """Nicknames of those who have gone, and why."""
         self._ports = itertools.count(40_000)
+        self.bans = Bans()
         self._begin(frozenset())
 
     def _begin(self, held: frozenset[bytes]) -> None:
         self.desk = Desk(Rooms(self.settings, SECRET, self.epoch), "here")
         self.desk.threshold.held = set(held)
         self.desk.began = self.now
-        self.moderation = Moderation(self.desk)
+        self.moderation = Moderation(self.desk, self.bans, "chat")
         self.audience: dict[Channel, dict[User, Place]] = {}
         self.listings: dict[User, Iterator[bytes]] = {}
 
@@ -104,6 +107,12 @@ class World:
     def rooms(self) -> Rooms:
         """The rules."""
         return self.desk.rooms
+
+    def ban(self, prefix: str) -> None:
+        """Nobody comes from there, and who is there goes."""
+        self.bans.add(self.now, made := make_ban(prefix, self.now, scope="chat"))
+        there = self.moderation.those(lambda host: matches((made.prefix,), host))
+        self.carry_out(self.moderation.expel(there, self.moment))
 
     @property
     def moment(self) -> Moment:

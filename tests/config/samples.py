@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-DURATION = 'expected a duration such as "30s" or "2m", got'
+DURATION = 'expected a duration such as "30s", "2m" or "1d", got'
 SIZE = 'expected a size such as "512", "64k" or "4m", got'
 RATE = 'expected a rate such as "50/s" or "10/m", got'
 COLONS = (
@@ -238,7 +238,7 @@ MISTAKES = [
     ("[service.echo]\nreply_rate = '9/year'", f"2: service.echo.reply_rate: {RATE} '9/year'"),
     (
         "[service.echo]\nallow = '10.0.0.0/8'",
-        "2: service.echo.allow: expected a list, got '10.0.0.0/8'",
+        '2: service.echo.allow: expected a list, such as ["one", "two"], got \'10.0.0.0/8\'',
     ),
     (
         "[service.echo]\nallow = [\n'10.0.0.1/8',\n'10.0.0.0/33']",
@@ -389,6 +389,6 @@ MISTAKES = [
     ),
     (
         "[service.mine]\nkind = 'exec'\nlisten = ['tcp:1']\ncommand = 'fortune'",
-        "4: service.mine.command: expected a list, got 'fortune'",
+        '4: service.mine.command: expected a list, such as ["one", "two"], got \'fortune\'',
     ),
 ]

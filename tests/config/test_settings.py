@@ -26,7 +26,7 @@ from sockd.config.uses import limits_for, uses_at
 from sockd.formats.template import Template
 from sockd.listen.strings import expand
 from sockd.options.files import FilePath
-from sockd.options.units import Duration, Maximum, Pace, Rate, Size, Timeout
+from sockd.options.units import Duration, Maximum, Pace, Rate, Size, SizeLimit, Timeout
 from sockd.options.user import User
 from sockd.service import find
 
@@ -200,7 +200,8 @@ def test_every_setting_of_every_kind_is_named_with_its_default_and_its_help() ->
         ("defaults", Limits, {}),
     ]
     for kind in FOUND.kinds.values():
-        assert kind.instances, f"{kind.name} has no instance that could show its options"
+        has_options = bool(attrs.fields(kind.options))
+        assert kind.instances or not has_options, f"{kind.name} shows its options nowhere"
         for one in kind.instances:
             given: dict[str, Any] = {"listen": list(one.listen), **one.settings}
             tables.append((f"service.{one.name}", kind.options, given))
@@ -244,6 +245,7 @@ VALUES: dict[Any, st.SearchStrategy[Any]] = {
     Maximum: st.integers(1, 1000).map(Maximum) | st.just(Maximum.parse("off")),
     FilePath: st.just(FilePath("")),
     Size: st.integers(0, 2**30).map(Size) | st.integers(0, 40).map(lambda bits: Size(1 << bits)),
+    SizeLimit: st.integers(0, 2**30).map(SizeLimit) | st.just(SizeLimit.parse("off")),
     Rate: st.builds(Rate, st.integers(1, 10**6), DURATIONS) | st.just(Rate.parse("off")),
     Pace: st.builds(Pace, st.integers(1, 2**30), st.integers(1, 10**6))
     | st.just(Pace.parse("off")),
@@ -302,8 +304,11 @@ def runnable(own: dict[str, Any]) -> dict[str, Any]:
     return {**own, "command": ("fortune", *words), "environment": variables, "user": User(0)}
 
 
-TOGETHER = {"channels", "groups", "first_group", "first_group6", "group_interface"}
-"""What the chat checks together: tests/services/test_chat_options.py."""
+TOGETHER = {
+    *("channels", "groups", "first_group", "first_group6", "group_interface"),
+    *("tls_ciphers", "tls_versions"),
+}
+"""What is checked together: tests/services/test_chat_options.py, tests/config/test_tls.py."""
 
 
 @given(st.data(), st.sampled_from(sorted(FOUND.kinds)))
@@ -312,7 +317,7 @@ def test_every_configuration_of_valid_values_is_accepted_and_comes_back_equal(
 ) -> None:
     declared = FOUND.kinds[kind]
     assume(field_names(declared.options).isdisjoint(field_names(Limits)))
-    defaults = data.draw(tables(Limits))
+    defaults = data.draw(tables(Limits, idle=TOGETHER))
     first = LISTENS[declared.transports[0]]
     effective = {one.name for one in limits_for(uses_at(declared, expand(first)))}
     idle = (field_names(Limits) - effective) | TOGETHER

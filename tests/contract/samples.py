@@ -11,7 +11,9 @@ import struct
 import time
 from collections.abc import Callable
 
+from sockd.formats.http import MAX_HEAD, Request, Response, pack, plain
 from sockd.formats.quotes import builtin_quotes
+from sockd.net.context import NO_METRICS
 from sockd.testing import HOSTNAME, NOON, DatagramSample, StreamSample, speaker, teller
 from sockd.testing.samples import BIG, LARGEST, Answer
 
@@ -157,6 +159,14 @@ STREAMS = {
         with_trailing="desserts\r\nwókarK\r\nerom dna\r\n".encode(),
         oversize=b"ab\n" + TOO_LONG + b"cd\n",
         of_oversize=b"ba\r\n" + TOO_LONG_ANSWER,
+    ),
+    "metrics": StreamSample(
+        request=b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        answer=pack(Response(200, b"# EOF\n", NO_METRICS), NOON, Request("GET", "/metrics")),
+        finish="open",
+        with_trailing=pack(Response(200, b"# EOF\n", NO_METRICS), NOON, Request("GET", "/")),
+        oversize=b"GET /metrics HTTP/1.1\r\nHost: " + b"x" * MAX_HEAD,
+        of_oversize=pack(plain(431), NOON),
     ),
     "said": StreamSample(
         request=b"Hello there!\n",

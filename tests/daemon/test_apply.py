@@ -229,7 +229,7 @@ async def test_a_change_of_terms_leaves_the_socket_bound(
         gone.write_bytes(key.read_bytes())
         wanted = says(secure[0].replace(str(key), str(gone)), plain[1])
         gone.unlink()
-        with pytest.raises(StartError, match="No such file"):
+        with pytest.raises(StartError, match=f": {gone}: No such file or directory$"):
             apply(daemon, wanted)
         assert inodes(daemon) == before
 

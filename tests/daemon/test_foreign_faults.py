@@ -13,6 +13,7 @@ from twisted.internet.defer import Deferred
 from sockd.access.entrance import Entrance
 from sockd.daemon.daemon import Daemon, StartError
 from sockd.net.context import Context
+from sockd.net.sender import Sender
 from tests.daemon.running import (
     LOOPBACK,
     SAYS,
@@ -124,3 +125,69 @@ async def test_an_instance_has_stopped_when_what_it_shared_has(log: LogRecorder)
     gone.callback(None)
     await stopped
     assert log.events("stopped")
+
+
+class KeptBadly(Spoken):
+    """It stays where options change, and cannot be told of them."""
+
+    def use(self, context: Context[Word, Spoken]) -> None:
+        raise RuntimeError("not these")
+
+
+class LeavesBadly(SaysDatagrams):
+    """It has more to do when its address goes, and fails at that."""
+
+    def leaves(self) -> None:
+        raise RuntimeError("not yet")
+
+
+class SpeaksBadly(Sender):
+    """It cannot begin a second time."""
+
+    times = 0
+
+    def startProtocol(self) -> None:
+        SpeaksBadly.times += 1
+        if SpeaksBadly.times > 1:
+            raise RuntimeError("not again")
+
+
+@ensureDeferred
+async def test_what_fails_in_the_midst_of_a_switch_is_told_and_the_rest_holds(
+    log: LogRecorder,
+) -> None:
+    datagrams = f"udp:0:{LOOPBACK}"
+    kept, leaves = evolve(SAYS, shared=KeptBadly), evolve(SAYS, datagram=LeavesBadly)
+    speaks = evolve(SAYS, shared=None, stream=None, datagram=None, sender=SpeaksBadly)
+    first = [
+        says(TEXT, name="kept", kind=kept),
+        says(datagrams, TEXT, name="leaves", kind=leaves),
+        says("multicast:239.0.0.1:4321", name="speaks", kind=speaks),
+        says(datagrams, name="goes", kind=leaves),
+    ]
+    async with daemon_of(*first) as daemon:
+        before = descriptors()
+        apply(
+            daemon,
+            says(TEXT, name="kept", kind=kept, word="two"),
+            says(TEXT, name="leaves", kind=leaves),
+            says("multicast:239.0.0.1:4321", name="speaks", kind=speaks, word="two"),
+            says(TEXT, name="last"),
+        )
+        assert [name.name for name, _ in daemon.instances] == ["kept", "leaves", "speaks", "last"]
+        assert await said_at(listeners(daemon)[-1]) == b"one"
+        await until(lambda: descriptors() == before - 1)
+        assert not daemon.draining
+        assert [(event["service"], str(event["reason"])) for event in log.events("warning")] == [
+            (name, f"not all of it goes with the change: RuntimeError: not {what}")
+            for name, what in (
+                ("goes", "yet"),
+                ("kept", "these"),
+                ("leaves", "yet"),
+                ("speaks", "again"),
+            )
+        ]
+        apply(daemon, says(TEXT, name="last"))
+        await until(lambda: descriptors() == before - 4)
+        # who has not begun cannot stop either
+        assert [event["service"] for event in log.events("warning")][4:] == ["speaks"]

@@ -43,7 +43,7 @@ OTHER = f"tcp:0:{LOOPBACK}"
 def given(monkeypatch: pytest.MonkeyPatch) -> Iterator[socket.socket]:
     """A socket that the service manager has, and hands over as `given`."""
     with socket.create_server(("127.0.0.1", 0)) as sock:
-        monkeypatch.setattr(sockets, "_handed_over", lambda: [("given", sock.fileno())])
+        monkeypatch.setattr(sockets, "handed_over", lambda: [("given", sock.fileno())])
         yield sock
 
 

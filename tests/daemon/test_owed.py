@@ -122,3 +122,38 @@ async def test_a_sender_that_comes_with_new_options_begins_once() -> None:
     async with daemon_of(says(first, kind=kind)) as daemon:
         apply(daemon, says(first, second, kind=kind, word="two"))
         assert begun == [b"one", b"two", b"two"]  # the first begins again
+
+
+@ensureDeferred
+async def test_an_address_that_goes_owing_an_answer_gives_it_though_it_is_wanted_again() -> None:
+    (kind, owed), port = waiting(), free_port()
+    table: dict[str, Any] = {"kind": kind, "drain": "1h"}
+    stays, text = f"tcp:0:{LOOPBACK}", f"udp:{port}:{LOOPBACK}"
+    async with daemon_of(says(stays, text, **table)) as daemon:
+        with client(port) as early:
+            await until(lambda: len(owed) == 1)
+            apply(daemon, says(stays, **table))
+            [(_, instance)] = daemon.instances
+            assert len(instance.leaving) == 1
+            apply(daemon, says(stays, text, **table))
+            with client(port) as late:
+                await until(lambda: len(owed) == 2)
+                owed[1].callback(b"there")
+                assert await aside(late.recv, 100) == b"there"
+            owed[0].callback(b"here")
+            assert await aside(early.recv, 100) == b"here"
+            await until(lambda: not instance.leaving)
+
+
+@ensureDeferred
+async def test_a_service_that_still_drains_holds_up_no_reload_and_leaves_its_addresses() -> None:
+    (kind, owed), port = waiting(), free_port()
+    wanted = says(f"tcp:{port}:{LOOPBACK}", f"udp:{port}:{LOOPBACK}", kind=kind, drain="1h")
+    other = says(f"tcp:0:{LOOPBACK}", name="other")
+    async with daemon_of(wanted, other) as daemon:
+        for number in (1, 2, 3):
+            with client(port):
+                await until(lambda number=number: len(owed) == number)  # type: ignore[misc]
+                apply(daemon, other)
+                assert len(daemon.draining) == number
+                apply(daemon, wanted, other)

@@ -52,7 +52,7 @@ def test_a_directory_of_another_user_is_refused(
         os.chown(tmp_path, NOBODY, -1)
     else:  # the other one is us
         monkeypatch.setattr(os, "getuid", lambda: NOBODY)
-    with pytest.raises(PermissionError, match="can be written by others"):
+    with pytest.raises(PermissionError, match=r"can be written by others: it is user .+'s"):
         make_runtime_directory(str(tmp_path))
 
 

@@ -60,6 +60,11 @@ def listen(
             r"unix:/run/a\:b:mode=600:backlog=3",
             listen("unix", path="/run/a:b", mode=0o600, backlog=3),
         ),
+        (
+            "unix:/run/w.sock:user=root:group=7",
+            listen("unix", path="/run/w.sock", user=0, group=7),
+        ),
+        ("unixgram:/run/l.sock:user=12", listen("unixgram", path="/run/l.sock", user=12)),
         ("unixgram:/run/l.sock:mode=0666", listen("unixgram", path="/run/l.sock", mode=0o666)),
         (
             "multicast:224.225.226.227:2070",
@@ -141,6 +146,10 @@ def test_a_listen_string_is_read(text: str, meant: Listen) -> None:
         ("ssl:443:privateKey=k:sslmethod=TLSv1", "TLS 1.2 and later is what is spoken"),
         ("unix", "unix needs address, as in"),
         ("unix:/run/w.sock:mode=999", "mode must be three octal digits such as 660, got '999'"),
+        ("unix:/run/w.sock:user=nobody-here", "there is no user 'nobody-here' on this host"),
+        ("unix:/run/w.sock:group=none-here", "there is no group 'none-here' on this host"),
+        ("unix:/run/w.sock:owner=root", "unix takes no 'owner'; did you mean 'user'?"),
+        ("tcp:80:user=root", "tcp takes no 'user'"),
         ("unix:/run/w.sock:mode=rw", "mode must be three octal digits"),
         ("unix:/run/w.sock:mode=4755", "mode must be three octal digits"),
         ("unix:/run/w.sock:lockfile=0", "a dead socket is replaced without one"),

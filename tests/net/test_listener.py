@@ -24,6 +24,7 @@ from tests.helpers import LogRecorder, make_settings, make_world
 from tests.memory import REACTOR
 from tests.processes import NOBODY, PATIENCE, free_port, tcp_says, unix_says
 
+NO_SUCH_ADDRESS = "Cannot assign requested address: no interface of this host has it"
 STREAM, DATAGRAM = socket.SOCK_STREAM, socket.SOCK_DGRAM
 INET, INET6 = socket.AF_INET, socket.AF_INET6
 
@@ -280,7 +281,7 @@ def test_without_ipv6_what_a_name_without_a_family_stands_for_is_skipped_with_a_
             (one["level"], one["transport"], one["local_address"], one["reason"], one["detail"])
             for one in daemon.events("skipped")
         ] == [
-            ("warn", "tcp", "::1", "listen_error", "Cannot assign requested address"),
+            ("warn", "tcp", "::1", "listen_error", NO_SUCH_ADDRESS),
             ("warn", "udp", "::", "listen_error", "IPv6 is off on this host"),
         ]
         assert answer(host_without_ipv6, "127.0.0.1", STREAM) == b"hi"
@@ -290,8 +291,8 @@ def test_without_ipv6_what_a_name_without_a_family_stands_for_is_skipped_with_a_
 @pytest.mark.parametrize(
     ("listen", "message"),
     [
-        ("tcp:7:interface=[::1]", "tcp [::1]:7: Cannot assign requested address"),
-        ("udp:7:interface=[::1]", "udp [::1]:7: Cannot assign requested address"),
+        ("tcp:7:interface=[::1]", f"tcp [::1]:7: {NO_SUCH_ADDRESS}"),
+        ("udp:7:interface=[::1]", f"udp [::1]:7: {NO_SUCH_ADDRESS}"),
         ("tcp6:7", "tcp [::]:7: IPv6 is off on this host"),
         ("udp:7:interface=[::]", "udp [::]:7: IPv6 is off on this host"),
     ],

@@ -54,11 +54,13 @@ def test_files_that_are_exchanged_are_told(tls_files: tuple[Path, Path, Path]) -
     assert refusal(key, certificate) == f"{key}: {NO_CERTIFICATE}"
 
 
+@pytest.mark.parametrize("kind", trustme.KeyType)
 def test_the_key_of_another_certificate_is_told(
-    tmp_path: Path, tls_files: tuple[Path, Path, Path]
+    kind: trustme.KeyType, tmp_path: Path, tls_files: tuple[Path, Path, Path]
 ) -> None:
     other = tmp_path / "other.pem"
-    trustme.CA().issue_cert("localhost").private_key_pem.write_to_path(other)
+    issued = trustme.CA().issue_cert("localhost", key_type=kind)
+    issued.private_key_pem.write_to_path(other)
     assert refusal(tls_files[0], other) == f"{other} is not the key of {tls_files[0]}"
 
 

@@ -22,13 +22,14 @@ from twisted.logger import (
     Logger,
 )
 
-from sockd.ops.log_drain import Drain
+from sockd.ops import log_drain
+from sockd.ops.log_drain import COMPLAINT_SECONDS, Drain
 from sockd.ops.log_file import LogFile, Output
 from sockd.ops.logs import DESCRIPTORS_SECONDS, LogWriter
 from tests.helpers import LogRecorder
 from tests.memory import NOON
 from tests.ops.samples import JSON, TEXT, event_of
-from tests.processes import PATIENCE
+from tests.processes import PATIENCE, wait_until
 
 
 class Broken(io.StringIO):
@@ -121,9 +122,31 @@ def test_a_file_that_cannot_be_written_is_complained_of_once(
     assert stderr.getvalue() == f"sockd: the log cannot be written: {why}\n"
     file.is_full = False
     writer(event_of("there is room again"))
-    assert file.getvalue().endswith(" there is room again\n")
+    told, line = file.getvalue().splitlines()
+    assert told.endswith(f" warn: the log could not be written: 100 lines lost here: {why}")
+    assert line.endswith(" there is room again")
+    assert writer.lines_lost == 100
+
+
+def test_a_disk_that_takes_a_line_now_and_then_is_complained_of_once_a_minute(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    stderr, file = io.StringIO(), Broken(OSError(errno.ENOSPC, "full"))
+    now = 1000.0
+    monkeypatch.setattr(sys, "__stderr__", stderr)
+    monkeypatch.setattr(log_drain, "monotonic", lambda: now)
+    drain = Drain(file, 0.0)
+    for turn in range(10):
+        file.is_full = turn % 2 == 0
+        drain.write("a line\n")
+        drain.call(lambda: None)
+        wait_until(drain._is_empty, "it was tried")
+    assert len(stderr.getvalue().splitlines()) == 1
+    now += COMPLAINT_SECONDS
     file.is_full = True
-    writer(event_of("lost"))
+    drain.write("a line\n")
+    drain.flush()
+    wait_until(drain._is_empty, "it was tried")
     assert len(stderr.getvalue().splitlines()) == 2
 
 

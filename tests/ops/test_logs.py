@@ -36,6 +36,7 @@ from sockd.formats.text import escape
 from sockd.net.entry import ConnectionFactory
 from sockd.ops.log_lines import FORMATS, MAX_LINE, Format, as_json, as_text
 from sockd.ops.logs import LogWriter
+from tests.daemons import FORBIDDEN
 from tests.helpers import ENTRANCE, LogRecorder, make_context, make_world
 from tests.memory import REACTOR
 from tests.ops.samples import JSON, LOCAL, PEER, TEXT, event_of
@@ -112,14 +113,15 @@ def test_a_text_line_has_the_time_the_level_and_the_sentence() -> None:
     with writing(TEXT) as file:
         events.opened("echo", 1, LOCAL, PEER)
         reason = because("deny", prefix="192.0.2.0/24")
-        events.warn("refused", service="echo", peer=PEER, reason=reason, suppressed=Suppressed(0))
-        events.emit("refused", service="echo", peer=PEER, reason=reason, suppressed=Suppressed(12))
+        who: dict[str, Any] = {"service": "echo", "peer": PEER, "reason": reason}
+        events.warn("refused", **who, carrier="connection", suppressed=Suppressed(0))
+        events.emit("refused", **who, carrier="datagram", suppressed=Suppressed(12))
         events.closed("echo", 1, LOCAL, PEER, 1.25, 3, 4, because("done"))
     lines = [TIME.sub("", line, count=1) for line in file.getvalue().splitlines()]
     assert lines == [
         "echo: connection from 192.0.2.7:50007",
-        "warn: echo: 192.0.2.7:50007 refused: deny 192.0.2.0/24",
-        "echo: 192.0.2.7:50007 refused: deny 192.0.2.0/24 "
+        "warn: echo: connection from 192.0.2.7:50007 refused: deny 192.0.2.0/24",
+        "echo: datagram from 192.0.2.7:50007 refused: deny 192.0.2.0/24 "
         "(and 12 more refused since the last report)",
         "echo: 192.0.2.7:50007 closed after 1.250 s, 3 bytes in, 4 bytes out: done",
     ]
@@ -131,7 +133,8 @@ def test_a_json_line_is_a_flat_object_and_its_numbers_are_numbers() -> None:
         proxied = PEER._replace(via=Peer("192.0.2.9", 80))
         events.closed("echo", 5, LOCAL, proxied, 1.5, 3, 4, because("max_line", limit=1024))
         reason = because("max_connections", limit=20)
-        events.warn("refused", service="echo", peer=PEER, reason=reason, suppressed=Suppressed(3))
+        who = {"service": "echo", "peer": PEER, "carrier": "connection"}
+        events.warn("refused", **who, reason=reason, suppressed=Suppressed(3))
     first, second = map(check_json, file.getvalue().splitlines(keepends=True))
     assert TIME.fullmatch(first.pop("time") + " ")
     assert first == {
@@ -283,7 +286,8 @@ def test_what_others_call_a_failure_need_not_be_an_exception(
 @given(
     st.sampled_from([LOCAL, Entrance("unix", path="/run/\x1b.sock"), Entrance("tcp", "::1", 7)]),
     st.sampled_from([PEER, Peer("", 0, 12, 34), Peer("::1", 7), PEER._replace(via=PEER)]),
-    st.text(),
+    # hypothesis tries words of the sources, too: these would be taken for a fault that was logged
+    st.text().filter(lambda text: not any(word in text for word in FORBIDDEN)),
     st.floats(0, 1e9),
 )
 def test_the_quick_lines_of_a_connection_are_what_the_others_would_be(

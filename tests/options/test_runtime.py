@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping
 
 import pytest
@@ -30,6 +29,10 @@ def test_the_service_managers_directory_comes_first_then_the_sessions_then_roots
 
 
 def test_who_has_none_of_them_gets_a_directory_of_his_own_below_the_temporary_one() -> None:
-    below = tempfile.gettempdir()
-    assert runtime_directory({}, 1000) == f"{below}/sockd-1000"
-    assert runtime_directory({}, 1001) == f"{below}/sockd-1001"
+    assert runtime_directory({}, 1000) == "/tmp/sockd-1000"
+    assert runtime_directory({}, 1001) == "/tmp/sockd-1001"
+    assert runtime_directory({"TMPDIR": "/var/tmp"}, 1000) == "/var/tmp/sockd-1000"
+
+
+def test_where_nothing_can_be_written_it_is_named_all_the_same() -> None:
+    assert runtime_directory({"TMPDIR": "/no/such/folder"}, 7) == "/no/such/folder/sockd-7"

@@ -12,6 +12,7 @@ from sockd.options.units import (
     Pace,
     Rate,
     Size,
+    SizeLimit,
     Timeout,
 )
 
@@ -70,7 +71,7 @@ def test_a_duration_is_read_in_seconds(written: object, seconds: float) -> None:
      -math.inf],
 )  # fmt: skip
 def test_what_is_not_a_duration_is_refused_with_an_example(written: object) -> None:
-    with pytest.raises(ValueError, match=r'expected a duration such as "30s" or "2m", got '):
+    with pytest.raises(ValueError, match=r'expected a duration such as "30s", "2m" or "1d", got '):
         Duration.parse(written)
 
 
@@ -223,6 +224,14 @@ def test_a_timeout_and_a_maximum_may_be_off_and_their_text_reads_back(written: s
     assert (str(timeout), str(maximum), f"{maximum}") == ("off", "off", "off")
     assert Timeout.parse(str(timeout)) == timeout
     assert Maximum.parse(str(maximum)) == maximum
+
+
+@given(st.integers(0, LARGEST_SIZE))
+def test_a_size_that_may_be_off_is_a_size(count: int) -> None:
+    limit = SizeLimit.parse("OFF")
+    assert (str(limit), SizeLimit.parse(str(limit))) == ("off", limit)
+    assert SizeLimit.parse(str(SizeLimit(count))) == Size(count)
+    assert SizeLimit.parse("64k") == 65536
 
 
 @given(ANY_DURATION, st.integers(0, LARGEST_SIZE))

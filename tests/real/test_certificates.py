@@ -13,6 +13,7 @@ import pytest
 import trustme
 from cryptography import x509
 
+from sockd.ops.control.client import ControlClient
 from tests.daemons import Daemon
 
 CONFIG = """
@@ -97,6 +98,21 @@ def test_a_new_certificate_is_found_without_a_signal(tmp_path: Path, authority: 
         daemon.wait_for("certificate", SECONDS, service="ack")
         with connect(daemon, "ack", trusting(authority)) as after:
             assert serial_of(after) == new
+
+
+def test_whoever_reloads_is_told_what_has_come_of_the_certificates(
+    tmp_path: Path, authority: trustme.CA
+) -> None:
+    renew(tmp_path, authority)
+    config = '[sockd]\ncertificate_check = "1h"\n' + CONFIG.format(folder=tmp_path)
+    with (
+        Daemon(tmp_path, config) as daemon,
+        ControlClient(str(daemon.runtime / "control.sock"), SECONDS) as client,
+    ):
+        assert client.ask("reload")["steps"] == []
+        renew(tmp_path, authority)
+        assert client.ask("reload")["steps"] == ["certificates: 2 renewed, for new connections"]
+        assert client.ask("reload")["steps"] == []
 
 
 def test_a_bad_new_certificate_is_told_and_the_old_one_stays(

@@ -34,11 +34,13 @@ def daemon(host: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daem
     """What `make run` runs: the built-in configuration on its own ports.
 
     The beacon's period is shorter: whoever types the command may have to wait, and a test need not.
-    The page of `urgent` says what to start it with.
+    The pages of `urgent` and `metrics` say what to start them with.
     """
     quick = ["--set", 'service.beacon.period="1s"']
-    [inline] = re.findall(r"`--set '(service\.inline=.*)'`", KINDS["urgent"].documentation)
-    arguments = [*quick, "--set", inline]
+    arguments = quick
+    for kind in ("urgent", "metrics"):
+        [assignment] = re.findall(r"`--set '(service\..*=.*)'`", KINDS[kind].documentation)
+        arguments += ["--set", assignment]
     with Daemon(tmp_path_factory.mktemp("d"), None, arguments, namespace=host) as running:
         yield running
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+import signal
 import socket
 import stat
 import subprocess
@@ -77,8 +78,9 @@ def ask(folder: Path, kind: str, user: int, size: int = 0) -> tuple[bytes, str]:
 
 
 def modes(folder: Path) -> set[int]:
-    """The modes of the socket files."""
-    return {stat.S_IMODE(file.stat().st_mode) for file in (folder / "run").iterdir()}
+    """The modes of the socket files of services."""
+    files = [file for file in (folder / "run").iterdir() if file.name != "control.sock"]
+    return {stat.S_IMODE(file.stat().st_mode) for file in files}
 
 
 def test_by_default_only_owner_and_group_may(folder: Path) -> None:
@@ -102,6 +104,24 @@ def test_a_mode_can_let_everybody_in(folder: Path) -> None:
         assert len(ask(folder, "datagram", NOBODY, SIZE)[0]) == SIZE
         opened = daemon.wait_for("opened")
         assert opened["peer_uid"] == NOBODY
+
+
+def test_a_socket_file_can_be_another_users_and_a_reload_gives_it_back(folder: Path) -> None:
+    """He is served, by the mode that keeps all others out; and no more once it is not his."""
+    with Watched(folder, config(f":mode=600:user={NOBODY}")) as daemon:
+        assert daemon.process is not None
+        assert modes(folder) == {0o600}
+        for kind in ("stream", "datagram"):
+            assert "Permission denied" in ask(folder, kind, NOBODY + 1)[1]
+        assert ask(folder, "stream", NOBODY)[0] == b"wasraW/eporuE\r\n"
+        assert len(ask(folder, "datagram", NOBODY, SIZE)[0]) == SIZE
+        (folder / "sockd.toml").write_text(config(":mode=600"), "utf-8")
+        daemon.process.send_signal(signal.SIGHUP)
+        daemon.wait_for("reloaded")
+        (folder / "own" / f"client-{NOBODY}.sock").unlink()
+        for kind in ("stream", "datagram"):
+            assert "Permission denied" in ask(folder, kind, NOBODY)[1]
+        assert ask(folder, "stream", 0)[0] == b"wasraW/eporuE\r\n"
 
 
 def test_users_are_known_by_the_kernel_and_refused_by_name(folder: Path) -> None:

@@ -307,6 +307,7 @@ def test_what_is_killed_takes_its_programs_and_its_worker_with_it(tmp_path: Path
         left = children(daemon.pid)
         assert len(left) == 2
         daemon.kill()
+        (daemon.runtime / "control.sock").unlink()  # nobody is left to do it
         for pid in left:
             assert is_gone(pid)
 

@@ -7,8 +7,9 @@ import sys
 from pathlib import Path
 
 from tests import confined
-from tests.daemons import ask, children
-from tests.processes import NOBODY
+from tests.daemons import Daemon, ask, children
+from tests.ops.managing import manager
+from tests.processes import NOBODY, SOCKD, run
 from tests.security.hosts import Watched
 
 UNIT = Path(__file__).parents[2] / "etc" / "systemd" / "sockd.service"
@@ -45,5 +46,25 @@ def test_programs_and_the_worker_run_with_the_system_calls_of_the_unit(tmp_path:
             assert sock.recv(1000) == b" ".join([b"2"] * 64) + b"\r\n"
         assert len(children(daemon.pid)) == 1
     assert "Seccomp:\t2\n" in status
-    assert "CapEff:\t0000000000000000\n" in status
-    assert "CapInh:\t0000000000000000\n" in status
+    for one in ("CapInh", "CapPrm", "CapEff", "CapAmb"):
+        assert f"{one}:\t0000000000000000\n" in status
+
+
+def test_it_reloads_and_is_upgraded_and_its_sockets_are_kept_with_those_calls(
+    tmp_path: Path,
+) -> None:
+    config = '[service.echo]\nlisten = ["tcp:0:interface=127.0.0.1", "udp:0:interface=127.0.0.1"]\n'
+    with manager(tmp_path) as told:
+        told.path.chmod(0o666)
+        environment = {**told.environment, "FDSTORE": "1024", "WATCHDOG_USEC": "1000000"}
+        prefix, control = UNDER_THE_UNIT, tmp_path / "run" / "control.sock"
+        with Daemon(tmp_path, config, prefix=prefix, environment=environment) as daemon:
+            told.hear_until("READY")
+            for command in ("reload", "upgrade"):
+                done = run(SOCKD, command, "--control", str(control))
+                assert done.returncode == 0, done.stderr
+                told.hear_until("RELOADING")
+                told.hear_until("READY")
+                assert ask(daemon.connect("echo"), b"hi") == b"hi"
+            told.hear_until("WATCHDOG")
+            assert len(told.store) == 2

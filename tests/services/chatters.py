@@ -53,7 +53,7 @@ class Chat:
         for one in self.instance.listeners:
             listen = one.listen
             is_it = listen.role == role and (":" in listen.host) == is_six
-            if is_it and (role or listen.transport == transport):
+            if is_it and (role or listen.transport == transport.removesuffix("6")):
                 return one
         raise LookupError(transport)
 

@@ -67,6 +67,13 @@ async def test_a_program_leads_its_own_session_and_has_descriptors_0_to_2_only()
 
 
 @pytest_twisted.ensureDeferred
+async def test_a_program_has_the_user_and_the_group_that_are_named() -> None:
+    script = "id -un; id -Gn"
+    assert await output("sh", "-c", script, user="nobody") == b"nobody\nnogroup\n"
+    assert await output("sh", "-c", script, user="nobody", group="tty") == b"nobody\ntty\n"
+
+
+@pytest_twisted.ensureDeferred
 async def test_line_ends_become_crlf_where_that_is_asked_for() -> None:
     printed = r"one\ntwo\r\n\nend\r"
     assert await output("printf", printed) == b"one\ntwo\r\n\nend\r"

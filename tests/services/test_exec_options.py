@@ -14,7 +14,7 @@ from sockd.config.document import ConfigError
 from sockd.formats.quotes import builtin_quotes
 from sockd.net import program
 from sockd.net.commands import ExecOptions, check
-from sockd.options.user import User
+from sockd.options.user import Group, User
 from sockd.services.exec import Programs
 from tests.helpers import LogRecorder, connect, make_context
 from tests.processes import NOBODY
@@ -67,6 +67,11 @@ def test_another_user_is_a_mistake_where_the_daemon_is_not_root() -> None:
             check(options)
     finally:
         os.seteuid(0)
+
+
+def test_a_group_without_a_user_is_a_mistake() -> None:
+    with pytest.raises(ValueError, match=r"^a group needs a user: give both$"):
+        check(ExecOptions(command=("true",), group=Group(5)))
 
 
 def test_a_host_that_cannot_run_programs_is_told_at_start_and_by_the_check(

@@ -53,3 +53,8 @@ class Buckets:
         taken = min(most, self._buckets[key][0])
         self.take(key, now, taken)
         return taken
+
+    def give_back(self, tokens: float, key: Hashable) -> None:
+        """Have tokens again that `take` or `take_up_to` gave, and that were not used."""
+        if found := self._buckets.get(key):  # else it starts full again
+            self._buckets[key] = (min(self.burst, found[0] + tokens), found[1])

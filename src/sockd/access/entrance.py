@@ -25,6 +25,11 @@ class Entrance:
     is_proxied: bool = False
     """Whether a proxy's header comes first, and names the peer."""
 
+    @property
+    def carrier(self) -> str:
+        """What comes in there: a `connection`, whose source is proven, or a `datagram`."""
+        return "connection" if self.transport in ("tcp", "tls", "unix") else "datagram"
+
     def __str__(self) -> str:
         proxy = "haproxy:" if self.is_proxied else ""
         role = f" ({self.role})" if self.role else ""

@@ -7,7 +7,6 @@ release. It owns no socket and reads no clock of its own: `clock` is Twisted's `
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Container, Iterable
 from functools import lru_cache, partial
 from typing import Any, Protocol
@@ -17,17 +16,20 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 from sockd import events
 from sockd.access.buckets import Buckets
+from sockd.access.counts import Counts, Traffic
 from sockd.access.entrance import Entrance
 from sockd.access.limits import Limits
 from sockd.access.peer import Peer
-from sockd.access.prefixes import matches, parse_address, source_key
+from sockd.access.prefixes import (
+    CONNECTION_SOURCE_BITS,
+    DATAGRAM_SOURCE_BITS,
+    matches,
+    parse_address,
+    source_key,
+)
 from sockd.access.reasons import Reason, because
 from sockd.access.state import DaemonState
 
-CONNECTION_SOURCE_BITS = (32, 64)
-"""What counts as one source of connections: an IPv4 address, an IPv6 network of one site's LAN."""
-DATAGRAM_SOURCE_BITS = (24, 56)
-"""What counts as one source of datagrams: these are forged, so whole networks share a budget."""
 SOURCES_KEPT = 10_000
 """Sources whose rate is remembered at once; the one heard longest ago is forgotten first."""
 HOSTS_KEPT = 4096
@@ -56,6 +58,11 @@ class Session(Protocol):
     entrance: Entrance
     bytes_in: int
     bytes_out: int
+    traffic: Traffic
+    """Where it is counted."""
+
+    def idle(self, now: float) -> float:
+        """Seconds since a byte came or was sent, exact to a sweep."""
 
     def sweep(self, now: float) -> None:
         """Look whether the connection has been idle, slow or stuck for too long."""
@@ -125,8 +132,9 @@ class Guard:
         self.name = name
         self.clock = clock
         self.state = state
-        self.counts: Counter[str] = Counter()
+        self.counts = Counts()
         self._own_ports = state.udp_ports
+        self._banned = state.bans.every
         self._sessions: dict[Session, str | None] = {}
         self._per_source: dict[str, int] = {}
         self._connects = Buckets(1, 1, SOURCES_KEPT)
@@ -191,7 +199,7 @@ class Guard:
         if len(self._sessions) >= self.limits.max_connections:
             return self._full
         host = peer.host
-        reason = self._rule_against(host) if host else self.user_refusal(peer.uid)
+        reason = self.host_refusal(host) if host else self.user_refusal(peer.uid)
         if reason is not None:
             return reason
         source = self._source(host) if host else self._user(peer.uid)
@@ -204,6 +212,14 @@ class Guard:
         if self._is_rated and not self._connects_in_all.take("", self.clock.seconds()):
             return self._too_many
         return None
+
+    def host_refusal(self, host: str) -> Reason | None:
+        """Why nobody may come from this address: a ban, or a rule; None if somebody may."""
+        return (self._banned and self._ban_of(host)) or self._rule_against(host)
+
+    def _ban_of(self, host: str) -> Reason | None:
+        ban = self.state.bans.find(host, self.clock.seconds())
+        return None if ban is None else ban.reason
 
     def user_refusal(self, uid: int | None) -> Reason | None:
         """Why a process of this user may not use a Unix socket; None if it may."""
@@ -218,7 +234,6 @@ class Guard:
             self._per_source[source] = self._per_source.get(source, 0) + 1
         self._sessions[session] = source
         session.number = self.state.next_session()
-        self.counts["connections"] += 1
         if self._sweep_call is None:
             self._sweep_call = self.clock.callLater(SWEEP_SECONDS, self._sweep)
 
@@ -282,6 +297,10 @@ class Guard:
         """The connections that are open now."""
         return tuple(self._sessions)
 
+    def has(self, session: Session) -> bool:
+        """Whether this connection is open."""
+        return session in self._sessions
+
     def stop(self) -> None:
         """Sweep no more: the connections have ended."""
         if self._sweep_call is not None:
@@ -315,6 +334,8 @@ class Guard:
         # these come and go, so they are not remembered with the rest
         if port in self._own_ports and self.state.may_send_from(host, port):
             return unanswerable(host, port, self._own_ports)
+        if self._banned and (reason := self._ban_of(host)) is not None:
+            return reason
         return self._rule_against_source(host, port)
 
     def _look_at_source(self, host: str, port: int) -> Reason | None:
@@ -341,14 +362,23 @@ class Guard:
 
     def refuse(self, peer: Peer, reason: Reason, entrance: Entrance | None = None) -> None:
         """Count and report a refusal; a flood of them is reported a few times a second."""
-        self.counts["refused"] += 1
-        if not self._reports.take("", self.clock.seconds()):
+        self.counts.traffic(entrance).refused[reason.name] += 1
+        now, transport = self.clock.seconds(), "" if entrance is None else entrance.transport
+        self.state.refusals.note(self.name, peer, reason, transport, now)
+        if not self._reports.take("", now):
             self._unreported += 1
+            self.counts.suppressed += 1
             return
         suppressed, self._unreported = Suppressed(self._unreported), 0
         fields: dict[str, Any] = {} if entrance is None else {"local": entrance}
         events.emit(
-            "refused", service=self.name, peer=peer, reason=reason, suppressed=suppressed, **fields
+            "refused",
+            service=self.name,
+            carrier="datagram" if entrance is None else entrance.carrier,
+            peer=peer,
+            reason=reason,
+            suppressed=suppressed,
+            **fields,
         )
 
 

@@ -20,6 +20,10 @@ from sockd.options.user import User
 LOOPBACK = (parse_prefix("127.0.0.0/8"), parse_prefix("::1"))
 
 
+TLS_VERSIONS = ("1.2", "1.3")
+"""Older ones are broken."""
+
+
 class Use(StrEnum):
     """What an instance has where it listens; a limit that needs another has no effect there."""
 
@@ -29,6 +33,7 @@ class Use(StrEnum):
     IP_CONNECTIONS = "connections over IP"
     LOCAL_CONNECTIONS = "connections over a Unix socket"
     HANDSHAKES = "TLS, or a proxy's header"
+    TLS = "TLS"
     LINES = "lines over a connection"
     FRAMES = "framed messages over a connection"
     TEXTS = "texts over a connection"
@@ -51,6 +56,12 @@ def _not_off(_: object, attribute: Any, value: Rate) -> None:
 def _seconds(_: object, attribute: Any, value: Pace) -> None:
     if value.per < 1:
         raise ValueError(f"'{attribute.name}' is for a span of 1 s at least: {value} is not seen")
+
+
+def _some_versions(_: object, __: object, value: tuple[str, ...]) -> None:
+    if not value or not set(value) <= set(TLS_VERSIONS):
+        known = ", ".join(f'"{version}"' for version in TLS_VERSIONS)
+        raise ValueError(f"expected some of {known}, got {list(value)}")
 
 
 @frozen
@@ -128,6 +139,21 @@ class Limits:
         validator=validators.gt(0),
         applies={Use.HANDSHAKES},
         change=Change.NOW,
+    )
+    tls_versions: tuple[str, ...] = option(
+        TLS_VERSIONS,
+        "versions of TLS that are spoken",
+        validator=_some_versions,
+        applies={Use.TLS},
+        change=Change.NEW_CONNECTIONS,
+    )
+    tls_ciphers: str = option(
+        "",
+        "ciphers, as OpenSSL writes them, with a colon between: names that begin with TLS_ are for "
+        "1.3, the others for 1.2; a version of which none is named has those that OpenSSL and "
+        "Twisted take for good",
+        applies={Use.TLS},
+        change=Change.NEW_CONNECTIONS,
     )
     line_timeout: Timeout = option(
         Timeout(60),

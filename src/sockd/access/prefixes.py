@@ -15,6 +15,10 @@ from sockd.access.reasons import Reason, because
 Address = IPv4Address | IPv6Address
 Prefix = IPv4Network | IPv6Network
 
+CONNECTION_SOURCE_BITS = (32, 64)
+"""What counts as one source of connections: an IPv4 address, an IPv6 network of one site's LAN."""
+DATAGRAM_SOURCE_BITS = (24, 56)
+"""What counts as one source of datagrams: these are forged, so whole networks share a budget."""
 _REMEMBERED = 4096  # parsed addresses: a flood of forged sources must not grow without end
 
 
@@ -116,3 +120,17 @@ class Rules:
             if bits in verdicts:
                 return verdicts[bits]
         return _NO_RULE if self.allow else None
+
+    def deciding(self, address: str | Address) -> tuple[str, Prefix] | None:
+        """The setting and the prefix in it that decide on the address; None where none has it."""
+        found = _address(address)
+        allowed, denied = _closest(self.allow, found), _closest(self.deny, found)
+        if denied and (not allowed or denied.prefixlen >= allowed.prefixlen):
+            return "deny", denied
+        return ("allow", allowed) if allowed else None
+
+
+def _closest(prefixes: tuple[Prefix, ...], address: Address) -> Prefix | None:
+    """The most specific of the prefixes that hold the address."""
+    holding = (prefix for prefix in prefixes if address in prefix)
+    return max(holding, key=lambda prefix: prefix.prefixlen, default=None)

@@ -18,6 +18,7 @@ SENTENCES = {
     # a peer that may not come in
     "allow": "no allow rule matches",
     "deny": "deny {prefix}",
+    "ban": "ban {prefix}",
     "allow_users": "allow_users: not user {uid}",
     "max_connections": "max_connections = {limit}",
     "max_connections_per_source": "max_connections_per_source = {limit}",
@@ -62,13 +63,16 @@ SENTENCES = {
     "max_line": "error: line longer than {limit} bytes",
     "max_frame": "error: frame longer than {limit} bytes",
     "max_text": "error: text longer than {limit} bytes",
+    "max_head": "head of a request longer than {limit} bytes",
     "rejected": "error: {detail}",
     "service_error": "error in the service",
     "daemon_stops": "the daemon stops",
+    "killed": "ended by an administrator",
     "service_removed": "the service has been taken out",
     # a program that a connection ran
     "program_ended": "the program ended ({status})",
     "max_time": "max_time",
+    "max_output": "error: the program printed more than {limit} bytes",
     "input_timeout": "the program took nothing for {limit}",
     "max_children": "error: busy",
     "no_process": "error: busy ({detail})",
@@ -78,6 +82,7 @@ SENTENCES = {
     "mode_left": "the mode of its file is left: {detail}",
     # what an instance's connections share
     "shared_left": "what its connections shared did not stop: {detail}",
+    "switch_fault": "not all of it goes with the change: {detail}",
     "state_unwritten": "who can come back after a start is not remembered: {detail}",
     # a user of the chat who may not come in, or is gone
     "banned": "its address is banned",
@@ -93,8 +98,9 @@ SENTENCES = {
     "sent_away": "sent away: {detail}",
     "connection_over": "the connection has ended",
     "door_closed": "the door is closed",
-    # a log that is not opened anew
+    # a log that is not opened anew, or not written
     "log_error": "{path}: {detail}",
+    "log_unwritten": "{detail}",
     "no_log_file": "it has no file of its own",
     # what somebody should look at
     "certificate_changed": "the certificate has changed; new connections get the new one",
@@ -115,6 +121,9 @@ SENTENCES = {
         "give it a user"
     ),
     "suppressed": "{count} more errors since the last that was reported",
+    "bans_broken": "the file of bans is broken: {detail}",
+    "bans_unread": "bans are not read: {detail}",
+    "bans_unkept": "bans are not kept over a start: {detail}",
     "configuration": "{detail}",
 }
 """The sentence of each reason; its fields are the names in braces."""

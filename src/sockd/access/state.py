@@ -8,6 +8,9 @@ from collections.abc import Callable
 
 from attrs import Factory, define
 
+from sockd.access.bans import Bans
+from sockd.access.refusals import Refusals
+
 
 @define
 class DaemonState:
@@ -23,6 +26,10 @@ class DaemonState:
     """Names of Unix sockets that the daemon takes datagrams at: none is ever answered."""
     sessions: int = 0
     """How many sessions there have been: the number of the latest."""
+    bans: Bans = Factory(Bans)
+    """Who may not come, to whichever instance."""
+    refusals: Refusals = Factory(Refusals)
+    """Who was refused lately."""
     _warned: set[str] = Factory(set)
 
     def open_udp_port(self, port: int, *, ipv4: bool = True, ipv6: bool = True) -> None:

@@ -10,8 +10,12 @@ from collections import Counter, OrderedDict
 from collections.abc import Callable
 
 from sockd.access.buckets import Buckets
-from sockd.access.guard import CONNECTION_SOURCE_BITS, DATAGRAM_SOURCE_BITS
-from sockd.access.prefixes import parse_address, source_key
+from sockd.access.prefixes import (
+    CONNECTION_SOURCE_BITS,
+    DATAGRAM_SOURCE_BITS,
+    parse_address,
+    source_key,
+)
 from sockd.chat.members import Place, User
 from sockd.chat.settings import Settings
 

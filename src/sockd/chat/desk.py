@@ -155,7 +155,7 @@ class Desk:
             asked.cookie, place.name, asked.nonce, self.rooms.epoch, moment.seconds
         ):
             return self.threshold.stranger(place, HELLO_FIRST, moment, is_proven=is_on_link)
-        if self.threshold.bans(place.host):
+        if self.threshold.bans(place.host, moment.seconds):
             return self.threshold.banned(place)
         if why := self.threshold.name_fault(asked.nickname):
             return self.threshold.stranger(place, why, moment)
@@ -301,7 +301,7 @@ class Desk:
         is_strict = self.rooms.settings.is_strict and place.host
         if is_strict:
             nickname, _, number = typed.partition(b"/")
-        if self.threshold.bans(place.host):
+        if self.threshold.bans(place.host, moment.seconds):
             return self.threshold.banned(place)
         if why := self.threshold.name_fault(nickname):
             return [ToPlace(place, pack(Code.ERROR, why))]

@@ -6,7 +6,6 @@ import socket
 from collections import deque
 from typing import Any, cast
 
-from attrs import define, field
 from twisted.internet.interfaces import IDelayedCall
 
 from sockd import events
@@ -14,6 +13,7 @@ from sockd.access.entrance import Entrance
 from sockd.access.peer import Peer
 from sockd.access.reasons import because
 from sockd.chat.heartbeat import group_of
+from sockd.chat.here import Here, Sending
 from sockd.chat.members import Channel, Gate, Place, User
 from sockd.chat.server import ChatServer
 from sockd.formats.chat.events import MAX_EVENT
@@ -23,8 +23,8 @@ from sockd.net.context import Context
 from sockd.net.datagram import ANY_SIZE, Datagram, Datagrams
 from sockd.net.states import Hold
 from sockd.net.stream import Stream
-from sockd.reactor.ancillary import Wanted
-from sockd.reactor.audience import Audience, audience_of
+from sockd.reactor.ancillary import Wanted, leaves_from
+from sockd.reactor.audience import audience_of
 from sockd.reactor.sockaddr import Address
 from sockd.reactor.wire import Destination
 
@@ -36,67 +36,12 @@ SEND_BUFFER = 4 * 1024 * 1024
 """Bytes that may wait to leave: an event to a thousand at once, some times over."""
 MOST_WAITING = 128 * 1024
 """Bytes that a connection may leave unread before it is sent no more of what goes to channels."""
-
-
 AIM_SECONDS = 1.0
 """Until it is looked again by which interface groups are sent to: one that was removed and came
 back is another one."""
 OURS = (because("daemon_stops"), because("service_removed"))
 """Why a connection ends whose user would have stayed."""
 _ABSENT = object()
-
-
-@define(eq=False)
-class _Here:
-    """Who of a channel came by one door."""
-
-    audience: Audience
-    """New clients: sent to in one go."""
-    old: dict[Address, User] = field(factory=dict)
-    """Old ones: each is counted."""
-    is_sent_to: bool = False
-    """While something is on its way to the audience, who comes and goes waits: each is sent it
-    once."""
-    _waiting: list[tuple[Address, Destination | None, bool]] = field(factory=list)
-
-    def add(self, address: Address, source: Destination | None) -> None:
-        """One more new client."""
-        self._change(address, source, True)
-
-    def discard(self, address: Address) -> None:
-        """One fewer, of either kind."""
-        self.old.pop(address, None)
-        self._change(address, None, False)
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether nothing is lost where it is forgotten."""
-        return not (self.old or self.audience or self.is_sent_to)
-
-    def go_on(self) -> None:
-        """What was on its way has gone."""
-        self.is_sent_to = False
-        waiting, self._waiting = self._waiting, []
-        for change in waiting:
-            self._change(*change)
-
-    def _change(self, address: Address, source: Destination | None, is_here: bool) -> None:
-        if self.is_sent_to:
-            self._waiting.append((address, source, is_here))
-        elif is_here:
-            self.audience.add(address, source)
-        else:
-            self.audience.discard(address)
-
-
-@define
-class _Sending:
-    """Something on its way to an audience."""
-
-    here: _Here
-    data: bytes
-    at: int = 0
-    """How many were sent it."""
 
 
 class UdpDoor(Datagrams):
@@ -113,9 +58,10 @@ class UdpDoor(Datagrams):
         self._asked: dict[Address, Destination | None] = {}
         """Where an answer to who is logged in leaves from."""
         self._asked_now: Destination | None = None
-        self._here: dict[Channel, _Here] = {}
-        self._sending: deque[_Sending] = deque()
+        self._here: dict[Channel, Here] = {}
+        self._sending: deque[Sending] = deque()
         self._next: IDelayedCall | None = None
+        self._is_left = False
 
     def make_gate(self) -> Gate:
         """What is told to who comes by it."""
@@ -133,7 +79,39 @@ class UdpDoor(Datagrams):
         self._sending.clear()
         self.context.shared.close(self)
 
+    def leaves(self) -> None:
+        """The listener: its address is let go of. Who came by it goes on by another door of the
+        same port, where there is one: to them nothing is different."""
+        self._is_left = True
+        own = self.entrance
+        for user in self.context.shared.users_at(self.gate):
+            asked = self._asked.get(cast(Address, user.place.address))
+            if asked is None and own.transport == "udp" and not own.is_wildcard:
+                asked = leaves_from(own.host)
+            if (heir := self._heir(asked)) is not None:
+                heir._asked_now = asked if heir.entrance.is_wildcard else None
+                self.context.shared.move(user, heir.gate)
+
+    def _heir(self, asked: Destination | None) -> UdpDoor | None:
+        """The door that goes on for who has asked this address."""
+        own = self.entrance
+        for door in self.context.shared.doors.values():
+            if type(door) is not type(self) or door is self or door.is_closed or door._is_left:
+                continue
+            other = door.entrance
+            if (own.transport, own.port, ":" in own.host) == (
+                *(other.transport, other.port),
+                ":" in other.host,
+            ) and (
+                other.is_wildcard or (asked and asked[2][:16] == leaves_from(other.host)[2][:16])
+            ):
+                return door
+        return None
+
     def received(self, datagram: Datagram) -> None:
+        if self._is_left and (heir := self._heir(datagram.asked)) is not None:
+            heir.received(datagram)  # it had come to us before
+            return
         host, _ = datagram.sender
         server, told = self.context.shared, datagram.told
         # a socket of one address has no other to answer from, and to name it for each member costs
@@ -166,18 +144,21 @@ class UdpDoor(Datagrams):
         if self.is_closed:
             return
         address = cast(Address, place.address)
+        self.traffic.deliveries += 1
         self.send(data, address, self._asked.get(address, self._asked_now))
 
     def arrived(self, user: User) -> None:
+        self.traffic.users += 1
         self._asked[cast(Address, user.place.address)] = self._asked_now
 
     def gone(self, user: User, place: Place) -> None:
+        self.traffic.users -= 1
         self._asked.pop(cast(Address, place.address), None)
 
     def entered(self, channel: Channel, user: User) -> None:
         here = self._here.get(channel)
         if here is None:
-            here = self._here[channel] = _Here(audience_of(self.port.socket))
+            here = self._here[channel] = Here(audience_of(self.port.socket))
         address = cast(Address, user.place.address)
         if user.session is None:
             here.old[address] = user
@@ -197,21 +178,23 @@ class UdpDoor(Datagrams):
             self._send_to_old(here, data)
         if len(here.audience) > AT_ONCE or self._sending:
             if len(self._sending) < MOST_SENDING:
-                self._sending.append(_Sending(here, data))
+                self._sending.append(Sending(here, data))
                 self._plan()
             else:
-                self.context.guard.counts["fan_out_lost"] += 1
+                self.context.guard.counts.dropped["fan_out_lost"] += 1
         elif here.audience:
             self.flush()  # whoever has just joined is told so first
-            self._count(self.port.write_all(data, here.audience), len(data))
+            sent = self.port.write_all(data, here.audience)
+            self._count(sent, len(data), sent)
 
     def beat(self, data: bytes) -> None:
         """There are no groups here."""
 
-    def _send_to_old(self, here: _Here, data: bytes) -> None:
+    def _send_to_old(self, here: Here, data: bytes) -> None:
         desk, now = self.context.shared.desk, self.context.clock.seconds()
         for address, user in here.old.items():
             if desk.may_send(user, len(data), now):
+                self.traffic.deliveries += 1
                 self.send(data, address, self._asked.get(address))
 
     def _plan(self) -> None:
@@ -226,9 +209,8 @@ class UdpDoor(Datagrams):
             one = self._sending[0]
             one.here.is_sent_to = True
             end = min(len(one.here.audience), one.at + left)
-            self._count(
-                self.port.write_all(one.data, one.here.audience, one.at, end), len(one.data)
-            )
+            sent = self.port.write_all(one.data, one.here.audience, one.at, end)
+            self._count(sent, len(one.data), sent)
             left -= end - one.at
             one.at = end
             if end == len(one.here.audience):
@@ -237,10 +219,10 @@ class UdpDoor(Datagrams):
         if self._sending:
             self._plan()
 
-    def _count(self, sent: int, size: int) -> None:
-        counts = self.context.guard.counts
-        counts["datagrams_out"] += sent
-        counts["bytes_out"] += sent * size
+    def _count(self, sent: int, size: int, deliveries: int) -> None:
+        self.traffic.datagrams_out += sent
+        self.traffic.bytes_out += sent * size
+        self.traffic.deliveries += deliveries
 
 
 class GroupDoor(UdpDoor):
@@ -276,8 +258,10 @@ class GroupDoor(UdpDoor):
     def broadcast(self, channel: Channel, data: bytes) -> None:
         super().broadcast(channel, data)
         group = self.gate.group(channel.settings)
-        if self._members.get(channel) and group is not None and not self.is_closed:
+        members = len(self._members.get(channel, ()))
+        if members and group is not None and not self.is_closed:
             self.flush()  # as above
+            self.traffic.deliveries += members
             self._send_to_group(data, str(group))
 
     def beat(self, data: bytes) -> None:
@@ -308,7 +292,7 @@ class GroupDoor(UdpDoor):
             except OSError as error:
                 why = error.strerror or str(error)
         if not why and not self.port.write_to((data,), to):
-            self._count(1, len(data))
+            self._count(1, len(data), 0)  # a channel's deliveries are counted there
         else:
             why = why or self.port.last_error
         if why != self._why:
@@ -390,6 +374,7 @@ class StreamDoor(Stream):
             self._unread += len(framed)
             if self._unread > MOST_WAITING:
                 self.lost += 1
-                self.context.guard.counts["unread"] += 1
+                self.context.guard.counts.dropped["unread"] += 1
                 return
+        self.traffic.deliveries += 1
         self.write(framed)

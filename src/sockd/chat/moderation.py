@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from attrs import frozen
 
-from sockd.access.prefixes import Prefix, matches, parse_prefix
+from sockd.access.bans import Bans
 from sockd.access.reasons import Reason, because
 from sockd.chat.desk import Desk
 from sockd.chat.effects import Effect
@@ -42,12 +42,15 @@ class Seen:
 
 class Moderation:
     """Each call takes names as they are typed. Raises NotHere, and ValueError for what is no
-    nickname, no prefix, or too long: then nothing is changed."""
+    nickname, or too long: then nothing is changed."""
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: Desk, bans: Bans | None = None, scope: str = "chat") -> None:
+        """`scope`: which of the bans are this chat's."""
         self._desk = desk
-        self._banned: tuple[Prefix, ...] = ()
-        desk.threshold.bans = lambda host: bool(host) and matches(self._banned, host)
+        bans = Bans() if bans is None else bans
+        desk.threshold.bans = lambda host, now: (
+            bool(host) and bans.find(host, now, scope) is not None
+        )
 
     def users(self, moment: Moment) -> list[Seen]:
         """All who are here, by nickname."""
@@ -70,11 +73,6 @@ class Moderation:
     def muted(self) -> list[str]:
         """Who may not speak, folded."""
         return sorted(name.decode() for name in self._desk.rooms.muted)
-
-    @property
-    def banned(self) -> list[str]:
-        """Whom nobody may come from."""
-        return [str(prefix) for prefix in self._banned]
 
     @property
     def closed(self) -> list[str]:
@@ -108,28 +106,20 @@ class Moderation:
         told = words.encode()
         return self._remove(user, moment, told, because("sent_away", detail=words), told)
 
-    def ban(self, prefix: str, moment: Moment) -> list[Effect]:
-        """Nobody comes from there, and who is there goes."""
-        found = parse_prefix(prefix)
-        if found not in self._banned:
-            self._banned += (found,)
-        there = [
-            user
-            for user in self._desk.rooms.users.values()
-            if user.place.host and matches((found,), user.place.host)
-        ]
+    def those(self, is_meant: Callable[[str], bool]) -> list[User]:
+        """The users whose address is meant; none of a Unix socket."""
+        users = self._desk.rooms.users.values()
+        return [user for user in users if user.place.host and is_meant(user.place.host)]
+
+    def expel(self, users: Iterable[User], moment: Moment) -> list[Effect]:
+        """Those of them who are still here go, because their address was banned."""
+        here = self._desk.rooms.users
         return [
             effect
-            for user in there
+            for user in users
+            if here.get(fold(user.nickname)) is user
             for effect in self._remove(user, moment, BANNED, because("banned"))
         ]
-
-    def unban(self, prefix: str) -> None:
-        """They may come again."""
-        found = parse_prefix(prefix)
-        if found not in self._banned:
-            raise NotHere(f"{found} is not banned")
-        self._banned = tuple(one for one in self._banned if one != found)
 
     def close(self, title: str) -> None:
         """Nobody new joins a channel; who is in it stays."""

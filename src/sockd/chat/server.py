@@ -5,7 +5,7 @@ All doors of an instance lead here. It holds what a reload keeps: who is logged 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
@@ -95,8 +95,8 @@ class ChatServer:
         self.context = context
         self._settings = settings
         self.desk = desk
-        self.moderation = Moderation(desk)
-        """What an administrator may do that has nothing sent: mute, unban, close."""
+        self.moderation = Moderation(desk, context.world.state.bans, context.name)
+        """What an administrator may do that has nothing sent: mute, close."""
         self.links = Links(context.clock.seconds)
         desk.began = context.clock.seconds()
         desk.threshold.allowances.trusts = context.guard.trusts
@@ -131,7 +131,7 @@ class ChatServer:
 
     def close(self, door: Door) -> None:
         """A door is closed: who came by it is gone."""
-        for user in [user for user in self.desk.rooms.at.values() if user.place.gate is door.gate]:
+        for user in self.users_at(door.gate):
             self._cut(user)
             effects = self.desk.log_off(user, self.moment, _DOOR_CLOSED)
             self.carry_out(_untold(effects))
@@ -139,6 +139,14 @@ class ChatServer:
         del self.doors[door.gate]
         if self._partings and self._parting_call is None:
             self._parting_call = self.context.clock.callLater(0, self._tell_partings)
+
+    def users_at(self, gate: Gate) -> list[User]:
+        """Who has come by a gate."""
+        return [user for user in self.desk.rooms.at.values() if user.place.gate is gate]
+
+    def move(self, user: User, gate: Gate) -> None:
+        """A user goes on by another gate, and is where it was."""
+        self.carry_out(self.desk.rooms.move(user, user.place._replace(gate=gate)))
 
     def _tell_partings(self) -> None:
         """Who came by a door that was closed has left; where all doors were, it is the stop, after
@@ -169,9 +177,11 @@ class ChatServer:
         """Log a user off; see `Moderation.kick`."""
         self.carry_out(self.moderation.kick(nickname, self.moment, why))
 
-    def ban(self, prefix: str) -> None:
-        """Nobody comes from there, and who is there goes; see `Moderation.ban`."""
-        self.carry_out(self.moderation.ban(prefix, self.moment))
+    def expel(self, users: Iterable[User]) -> int:
+        """Users whose address was banned go; see `Moderation.expel`. Returns how many did."""
+        effects = self.moderation.expel(users, self.moment)
+        self.carry_out(effects)
+        return sum(isinstance(effect, Gone) for effect in effects)
 
     def users(self) -> list[Seen]:
         """All who are here."""
@@ -197,7 +207,7 @@ class ChatServer:
             match effect:
                 case ToUser(user, data):
                     if not self._send(user, data):
-                        self.context.guard.counts["over_budget"] += 1
+                        self.context.guard.counts.dropped["over_budget"] += 1
                 case ToChannel(channel, data):
                     for door in self.doors.values():
                         door.broadcast(channel, data)

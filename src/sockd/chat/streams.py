@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable
 from typing import Protocol
 
+from sockd.access.counts import Traffic
 from sockd.access.entrance import Entrance
 from sockd.access.peer import Peer
 from sockd.chat.members import Channel, Gate, Place, User
@@ -17,6 +18,7 @@ class Connection(Protocol):
     number: int
     peer: Peer
     entrance: Entrance
+    traffic: Traffic
 
     def tell(self, framed: bytes) -> None:
         """Send an event that is in its frame."""
@@ -51,10 +53,16 @@ class Streams:
             connection.tell(frame(data))
 
     def arrived(self, user: User) -> None:
-        """Nothing is to be kept of it."""
+        """One user more has logged in by a connection."""
+        self._count(user.place, 1)
 
     def gone(self, user: User, place: Place) -> None:
-        """Nothing was kept."""
+        """One fewer."""
+        self._count(place, -1)
+
+    def _count(self, place: Place, change: int) -> None:
+        if (connection := self._open.get(place.address)) is not None:
+            connection.traffic.users += change
 
     def entered(self, channel: Channel, user: User) -> None:
         """What goes to the channel goes to this user too."""

@@ -34,8 +34,8 @@ class Threshold:
         self.counts = counts
         self.allowances = Allowances(rooms.settings)
         self.ended = Ended()
-        self.bans: Callable[[str], bool] = lambda _: False
-        """Whether nobody comes from an address."""
+        self.bans: Callable[[str, float], bool] = lambda _, __: False
+        """Whether nobody comes from an address, at that time."""
         self.held: set[bytes] = set()
         """Folded nicknames that are kept for who had them before the start."""
 

@@ -52,6 +52,8 @@ class Bytes(click.ParamType[int]):
 
 SECONDS = Seconds()
 BYTES = Bytes()
+FILE = click.Path(readable=False)
+"""A text, whatever is there; shells complete it to names of files."""
 
 
 class Shared(click.Option):
@@ -153,7 +155,9 @@ def _getting_there(transports: tuple[Transport, ...]) -> list[Shared]:
         if not transport.is_local
     ]
     if any(transport.is_local for transport in transports):
-        options.append(made("--unix", "path", metavar="PATH", default="", help="By a socket file."))
+        options.append(
+            made("--unix", "path", type=FILE, metavar="PATH", default="", help="By a socket file.")
+        )
     return [
         *options,
         made("--port", type=click.IntRange(1, 65_535), metavar="N", help="Not the usual port."),
@@ -176,9 +180,14 @@ def _tls() -> list[Shared]:
         return Shared("TLS", *names, **settings)
 
     return [
-        made("--ca", metavar="FILE", default="", help="Trust these certificates alone."),
+        made("--ca", type=FILE, metavar="FILE", default="", help="Trust these certificates alone."),
         made(
-            "--cert", "certificate", metavar="FILE", default="", help="Our certificate and its key."
+            "--cert",
+            "certificate",
+            type=FILE,
+            metavar="FILE",
+            default="",
+            help="Our certificate and its key.",
         ),
         made("--server-name", metavar="NAME", default="", help="Whom the certificate must be for."),
         made("--insecure", "is_insecure", is_flag=True, help="Any certificate: nothing is proven."),
@@ -207,7 +216,13 @@ def _telling() -> list[Shared]:
             help="auto: on a terminal without NO_COLOR.",
         ),
         made("-J", "--json", "as_json", is_flag=True, help="JSON Lines on standard output."),
-        made("--prometheus", metavar="FILE", default="", help="Write metrics; - prints them."),
+        made(
+            "--prometheus",
+            type=FILE,
+            metavar="FILE",
+            default="",
+            help="Write metrics; - prints them.",
+        ),
         made("--check", "is_check", is_flag=True, help="Be a monitoring plugin."),
         made("--warn", multiple=True, metavar="METRIC=RANGE", help="With --check: a warning."),
         made("--crit", multiple=True, metavar="METRIC=RANGE", help="With --check: critical."),

@@ -23,7 +23,8 @@ def default_config(found: Found) -> str:
     lines = [
         "# sockd's built-in configuration: every service, on loopback, on unprivileged ports.",
         "# `#key = value`, without a space, is a setting and its default: to change it, take the",
-        "# `#` away. Behind `# `, with a space, stands what it means.",
+        "# `#` away. Behind `# `, with a space, stands what it means. `enabled = false` in the",
+        "# table of a service switches that off.",
         "",
         *_table("sockd", "what concerns the process", DaemonSettings),
         "",

@@ -6,16 +6,18 @@ here by name.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 
 from sockd.access.limits import Limits
 from sockd.config.checker import Checker
 from sockd.config.document import ConfigError, Document, Key, Mistake, Place, dotted
-from sockd.config.listens import conflicts, failure, read_listens
+from sockd.config.listens import conflicts, failure, read_listens, with_tls
 from sockd.config.settings import (
     DaemonSettings,
     InstanceSettings,
@@ -26,13 +28,18 @@ from sockd.config.settings import (
 )
 from sockd.config.uses import ACCESS, uses_at, without_effect
 from sockd.formats.nearest import near_miss
+from sockd.listen.address import LONGEST_PATH
 from sockd.listen.strings import Listen
+from sockd.net.tls_offered import cipher_mistake
+from sockd.options.control import ControlPath
 from sockd.options.option import OptionError
-from sockd.service import Found, Instance, Kind
+from sockd.service import MAIN_KEY, Found, Instance, Kind
 
 TABLES = ("sockd", "defaults", "service")
+_NO_TABLE = "there is no [service.NAME] table"
 _IN_SOCKD = {"[sockd]": field_names(DaemonSettings)}
 _IN_DEFAULTS = {"[defaults] or [service.NAME]": field_names(Limits)}
+_IN_SERVICE = {"[service.NAME]": {"kind", "enabled", MAIN_KEY}}
 
 
 def build(
@@ -47,18 +54,22 @@ def build(
     daemon, defaults, services = tables.values()
     _check_keys(check, tables, found)
     daemon_values = check.values(DaemonSettings, daemon, ("sockd",))
+    _check_log(check, daemon_values.get("log_file", ""))
+    _check_control(check, daemon_values.get("control", ControlPath()), runtime)
     builder = _Builder(check, found, runtime, check.values(Limits, defaults, ("defaults",)))
     _check_only(check, only or (), services)
-    instances = [
+    every = [
         instance
         for name in services
         if only is None or name in only
         if (instance := builder.instance(name, services[name]))
     ]
+    instances = [instance for instance in every if instance.enabled]
     for key, message in conflicts(instances):
         check.mistake(key, message)
-    if not services and not check.mistakes:
-        check.mistake((), "nothing to run: there is no [service.NAME] table")
+    if not instances and not check.mistakes:
+        why = "every [service.NAME] table has enabled = false" if services else _NO_TABLE
+        check.mistake((), f"nothing to run: {why}")
     if check.mistakes:
         raise ConfigError(sorted(check.mistakes, key=_order), document.files)
     warnings = [f"{name} is disabled: {reason}" for name, reason in found.broken.items()]
@@ -69,6 +80,7 @@ def build(
         tuple(document.files),
         {name: Source("sockd", document.place(("sockd", name))) for name in daemon_values},
         tuple(builder.unavailable),
+        tuple(instance for instance in every if not instance.enabled),
     )
 
 
@@ -78,8 +90,23 @@ def _check_keys(check: Checker, tables: Mapping[str, Mapping[str, Any]], found: 
     in_services = {f"[service.{name}]": {name} for name in names}
     everywhere = {**_IN_SOCKD, **_IN_DEFAULTS, **in_services}
     check.only((), check.document.values, TABLES, everywhere)
-    check.only(("sockd",), tables["sockd"], field_names(DaemonSettings), _IN_DEFAULTS)
-    check.only(("defaults",), tables["defaults"], field_names(Limits), _IN_SOCKD)
+    elsewhere = {**_IN_SOCKD, **_IN_DEFAULTS, **_IN_SERVICE}
+    check.only(("sockd",), tables["sockd"], field_names(DaemonSettings), elsewhere)
+    check.only(("defaults",), tables["defaults"], field_names(Limits), elsewhere)
+
+
+def _check_log(check: Checker, name: str) -> None:
+    """Note why no log can be written to a file, where that can be seen."""
+    if name and not Path(name).parent.is_dir():
+        check.mistake(("sockd", "log_file"), f"{Path(name).parent} is not a directory")
+    elif name and Path(name).is_dir():
+        check.mistake(("sockd", "log_file"), f"{name} is a directory")
+
+
+def _check_control(check: Checker, control: ControlPath, runtime: str) -> None:
+    """Note a path that no socket can have."""
+    if len(os.fsencode(control.within(runtime))) > LONGEST_PATH:
+        check.mistake(("sockd", "control"), f"a socket's path has {LONGEST_PATH} bytes at most")
 
 
 def _check_only(check: Checker, only: Sequence[str], services: Mapping[str, Any]) -> None:
@@ -91,6 +118,10 @@ def _check_only(check: Checker, only: Sequence[str], services: Mapping[str, Any]
         elif name not in services:
             miss = near_miss(name, services, or_all=True)
             check.mistakes.append(Mistake(Place("--only"), name, f"no such instance{miss}"))
+        elif isinstance(services[name], dict) and services[name].get("enabled") is False:
+            where = check.document.place(("service", name, "enabled"))
+            why = f"it is switched off, by enabled = false: {where}"
+            check.mistakes.append(Mistake(Place("--only"), name, why))
 
 
 def _order(mistake: Mistake) -> list[list[str | int]]:
@@ -129,6 +160,8 @@ class _Builder:
     """The values of `[defaults]` that are right."""
     warnings: list[str] = field(factory=list)
     unavailable: list[str] = field(factory=list)
+    _told: set[Key] = field(factory=set)
+    """Where ciphers are wrong."""
 
     def instance(self, name: str, value: Any) -> InstanceSettings | None:
         """The settings of a `[service.NAME]` table; None where it has no kind or no good name."""
@@ -137,24 +170,63 @@ class _Builder:
         if not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", name):
             self.check.mistake(key, "a name has letters, digits, '_' and '-', at most 64")
             return None
+        enabled = self._enabled(key, table)
+        if not enabled and f"sockd.services.{table.get('kind', name)}" in self.found.broken:
+            return None  # switched off for that, perhaps
         kind, preset = self._kind(key, name, table)
         if kind is None:
             self.check.values(Limits, table, key)  # what every kind has can be wrong as well
             return None
         own = {**(preset.settings if preset else {}), **table}
         doors = {door.key for door in kind.all_doors}
-        allowed = {"kind"} | doors | field_names(Limits) | field_names(kind.options)
+        allowed = {"kind", "enabled"} | doors | field_names(Limits) | field_names(kind.options)
         self.check.only(key, table, allowed, _IN_SOCKD, f"sockd services {kind.name}")
         limits = Limits(**{**self.defaults, **self.check.values(Limits, own, key)})
+        limits = self._with_good_ciphers(key, table, limits)
         listed = {door: list(texts) for door, texts in preset.listens().items()} if preset else {}
-        places = self._doors(key, kind, {**listed, **own})
+        places = self._doors(key, kind, {**listed, **own}, limits)
         listens = tuple(listen for _, listen in places)
-        options = self._options(key, kind, own)
+        options = self._options(key, kind, own, enabled)
+        self._check_listens(kind, options, places)
+        if enabled:
+            self._look_further(key, kind, places, limits, table)
+        sources = self._sources(key, table)
+        return InstanceSettings(name, kind, listens, limits, options, sources, enabled)
+
+    def _look_further(
+        self,
+        key: Key,
+        kind: Kind,
+        places: Sequence[tuple[Key, Listen]],
+        limits: Limits,
+        table: Mapping[str, Any],
+    ) -> None:
+        """Find what is wrong with an instance that is to run, and what may not be meant."""
+        name, listens = str(key[1]), tuple(listen for _, listen in places)
         self._find_failures(name, places, limits)
         if listens:
             self._find_idle_settings(key, kind, listens, table)
         self.warnings += _doubts(name, listens, limits)
-        return InstanceSettings(name, kind, listens, limits, options, self._sources(key, table))
+
+    def _with_good_ciphers(self, key: Key, table: Mapping[str, Any], limits: Limits) -> Limits:
+        """The limits, without ciphers that are wrong, of which it is told once."""
+        asked = (limits.tls_versions, limits.tls_ciphers)
+        if not limits.tls_ciphers or not (why := cipher_mistake(*asked)):
+            return limits
+        own = next((name for name in ("tls_ciphers", "tls_versions") if name in table), None)
+        where: Key = ("defaults", "tls_ciphers") if own is None else (*key, own)
+        if where not in self._told:
+            self._told.add(where)
+            self.check.mistake(where, why)
+        return evolve(limits, tls_ciphers="")
+
+    def _enabled(self, key: Key, table: Mapping[str, Any]) -> bool:
+        """Whether an instance is to run."""
+        enabled = table.get("enabled", True)
+        if not isinstance(enabled, bool):
+            self.check.mistake((*key, "enabled"), f"expected true or false, got {enabled!r}")
+            return True
+        return enabled
 
     def _kind(
         self, key: Key, name: str, table: Mapping[str, Any]
@@ -178,7 +250,7 @@ class _Builder:
         return None, None
 
     def _doors(
-        self, key: Key, kind: Kind, table: Mapping[str, Any]
+        self, key: Key, kind: Kind, table: Mapping[str, Any], limits: Limits
     ) -> tuple[tuple[Key, Listen], ...]:
         """Where every door of an instance listens: the main one has to; `[]` shuts another."""
         found: list[tuple[Key, Listen]] = []
@@ -189,12 +261,14 @@ class _Builder:
                 name = f"{kind.name} ({door.role})" if door.role else kind.name
                 where, texts = (*key, door.key), table.get(door.key)
                 found += read_listens(self.check, where, texts, door, name, self.runtime)
-        return tuple(found)
+        versions, ciphers = limits.tls_versions, limits.tls_ciphers
+        return tuple((where, with_tls(listen, versions, ciphers)) for where, listen in found)
 
-    def _options(self, key: Key, kind: Kind, own: Mapping[str, Any]) -> Any:
+    def _options(self, key: Key, kind: Kind, own: Mapping[str, Any], enabled: bool) -> Any:
         values = self.check.values(kind.options, own, key)
         options = kind.options(**values)
-        if kind.check is not None:
+        # which looks at the host, too: one may be switched off for what is not there
+        if kind.check is not None and enabled:
             wrong = (field_names(kind.options) & own.keys()) - values.keys()
             try:
                 kind.check(_Sound(options, frozenset(wrong)) if wrong else options)
@@ -206,6 +280,19 @@ class _Builder:
             except _Wrong:
                 pass  # that is a mistake already
         return options
+
+    def _check_listens(
+        self, kind: Kind, options: Any, places: Sequence[tuple[Key, Listen]]
+    ) -> None:
+        told: set[Key] = set()  # a string may stand for two addresses
+        for key, listen in places:
+            if kind.check_listen is None or listen.role or key in told:
+                continue
+            try:
+                kind.check_listen(options, listen)
+            except ValueError as error:
+                told.add(key)
+                self.check.mistake(key, str(error))
 
     def _find_failures(
         self, name: str, places: Sequence[tuple[Key, Listen]], limits: Limits

@@ -21,7 +21,7 @@ def _tables(settings: Settings) -> Iterator[tuple[str, Rows]]:
     """Each table with its name, and all that holds in it."""
     daemon = attrs.fields(type(settings.daemon))
     yield "sockd", _rows(settings.daemon, [field.name for field in daemon], settings.sources)
-    for instance in settings.instances:
+    for instance in (*settings.instances, *settings.disabled):
         yield f"service.{instance.name}", _instance_rows(instance)
 
 
@@ -36,6 +36,7 @@ def _instance_rows(instance: InstanceSettings) -> Rows:
     options = [field.name for field in attrs.fields(instance.kind.options)]
     return [
         ("kind", instance.kind.name, sources.get("kind", Source())),
+        ("enabled", instance.enabled, sources.get("enabled", Source())),
         *((key, strings, sources.get(key, Source())) for key, strings in texts.items()),
         *_rows(instance.options, options, sources),
         *_rows(instance.limits, limits, sources),

@@ -68,8 +68,19 @@ def _located(listen: Listen, check: Checker, key: Key) -> Listen:
             certificate=absolute(terms.certificate, folder),
             key=absolute(terms.key, folder),
             client_ca=absolute(terms.client_ca, folder),
+            further=tuple(
+                (absolute(certificate, folder), absolute(key, folder))
+                for certificate, key in terms.further
+            ),
         ),
     )
+
+
+def with_tls(listen: Listen, versions: tuple[str, ...], ciphers: str) -> Listen:
+    """The same with what is spoken where TLS is."""
+    if listen.transport != "tls":
+        return listen
+    return evolve(listen, terms=evolve(listen.terms, versions=versions, ciphers=ciphers))
 
 
 def failure(listen: Listen) -> str:

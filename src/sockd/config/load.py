@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 from copy import deepcopy
 from pathlib import Path
@@ -21,10 +22,12 @@ from sockd.config.document import (
     read,
 )
 from sockd.config.settings import Settings
+from sockd.listen.strings import expand
 from sockd.options.runtime import runtime_directory
-from sockd.service import Found, Kind
+from sockd.service import MAIN_KEY, Found, Kind
 
 BUILT_IN = "the built-in configuration"
+_LOOPBACK = re.compile(r":interface=(?:localhost|127\.0\.0\.1)(?=:|$)")
 
 
 def names_of(only: str | None) -> list[str] | None:
@@ -33,15 +36,54 @@ def names_of(only: str | None) -> list[str] | None:
 
 
 def load(
-    path: str | None, only: Sequence[str] | None, assignments: Sequence[str], found: Found
+    path: str | None,
+    only: Sequence[str] | None,
+    assignments: Sequence[str],
+    found: Found,
+    interface: str | None = None,
 ) -> Settings:
-    """Read a configuration file, or the built-in one, and check it. Raises ConfigError."""
+    """Read a configuration file, or the built-in one, and check it. Raises ConfigError.
+
+    `interface` is where the built-in one listens, in place of loopback.
+    """
     if path is None:
         document = Document()
         parse(document, default_config(found), BUILT_IN)
+        if interface is not None:
+            _move(document, interface)
     else:
         document = read(Path(path))
     return _build(document, assignments, found, only)
+
+
+def _move(document: Document, interface: str) -> None:
+    """Have what listens on loopback listen at another interface. Raises ConfigError."""
+    where = Place(f"--interface {interface}")
+    is_bare = ":" in interface and not interface.startswith("[")
+    written = f"[{interface}]" if is_bare else interface
+    try:
+        expand(f"tcp:0:interface={written}")
+    except ValueError as error:
+        raise ConfigError([Mistake(where, "", str(error))]) from None
+    for name, table in document.values["service"].items():
+        for key in [key for key in table if key.startswith(MAIN_KEY)]:
+            moved = [_moved(text, written) for text in table[key]]
+            if moved != table[key]:
+                table[key] = moved
+                document.places |= {
+                    ("service", name, key, *index): where
+                    for index in ((), *((number,) for number in range(len(moved))))
+                }
+
+
+def _moved(text: str, interface: str) -> str:
+    """A listen string with another interface, where it can have it: no group of IPv4 has IPv6's."""
+    moved = _LOOPBACK.sub(lambda _: f":interface={interface}", text)
+    try:
+        expand(moved)
+    except ValueError:
+        return text
+    return moved
 
 
 def load_alone(

@@ -14,7 +14,7 @@ _CONNECTIONS = frozenset({Use.CONNECTIONS, Use.LINES, Use.FRAMES, Use.TEXTS})
 _IP_CONNECTIONS = _CONNECTIONS | {Use.IP, Use.IP_CONNECTIONS}
 _BY_TRANSPORT = {
     "tcp": _IP_CONNECTIONS,
-    "tls": _IP_CONNECTIONS | {Use.HANDSHAKES},
+    "tls": _IP_CONNECTIONS | {Use.HANDSHAKES, Use.TLS},
     "unix": _CONNECTIONS | {Use.LOCAL, Use.LOCAL_CONNECTIONS},
     "udp": frozenset({Use.IP, Use.DATAGRAMS, Use.AMPLIFIES, Use.UDP_ANSWERS}),
     "unixgram": frozenset({Use.LOCAL, Use.DATAGRAMS, Use.LOCAL_ANSWERS}),

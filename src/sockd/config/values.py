@@ -36,7 +36,7 @@ def convert(value: Any, wanted: Any, key: Key, folder: Folder) -> Any:
         return convert(value, wanted, key, folder)
     try:
         if origin is tuple:
-            items = enumerate(_expected(value, list, "a list"))
+            items = enumerate(_expected(value, list, 'a list, such as ["one", "two"]'))
             return tuple(_each(items, inner[0], key, folder).values())
         if origin is Mapping:
             pairs = _expected(value, dict, "a table").items()

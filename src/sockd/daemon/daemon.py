@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-import signal
 import socket
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from random import SystemRandom
@@ -21,6 +20,8 @@ from sockd.access.reasons import because
 from sockd.config.settings import InstanceSettings, Settings
 from sockd.daemon.instance import InstanceError, Preparation, RunningInstance, make_instance
 from sockd.daemon.plan import Identity, InstancePlan, Plan, plan
+from sockd.listen.address import Address
+from sockd.listen.inherited import Inherited, inheritance
 from sockd.listen.listen import Listen
 from sockd.listen.runtime import give_runtime_directory
 from sockd.net.certificate import Certificate, Look
@@ -28,7 +29,11 @@ from sockd.net.context import World
 from sockd.net.listener import Listener
 from sockd.net.names import Names
 from sockd.net.stream_listener import StreamListener
+from sockd.net.waiting import within
 from sockd.options.runtime import runtime_directory
+
+HURRY_SECONDS = 1.0
+"""Of the time that a stop may take, what is left for those that are cut off."""
 
 
 class StartError(Exception):
@@ -41,7 +46,14 @@ class Daemon(Service):
     def __init__(self, settings: Settings, world: World) -> None:
         self.settings = settings
         self.world = world
-        self._was_asked_to_stop = False
+        self.is_stopping = False
+        self.why_final = ""
+        """Why nothing of it changes any more; empty while it can be changed."""
+        self.unclaimed: list[str] = []
+        """Names of sockets of the last daemon's that nobody wants any more: they have ended."""
+        self.was_signalled = False
+        """Whether a signal has asked it to stop."""
+        self._is_ending = False
         self._running: dict[str, RunningInstance] = {}
         self._draining: dict[RunningInstance, Deferred[Any]] = {}
 
@@ -50,17 +62,24 @@ class Daemon(Service):
         super().privilegedStartService()
         self.apply(plan(None, self.settings))
 
-    def hand_over(self, uid: int, gid: int) -> None:
-        """Make socket files this user's, who the process is to become and who removes them."""
+    def hand_over(self, uid: int, gid: int, also: str = "") -> None:
+        """Make socket files this user's, who the process is to become and who removes them.
+
+        `also` is a socket file of the daemon's that is no service's.
+        """
         directory = runtime_directory(os.environ, os.getuid())
         listeners = [one for _, running in self.instances for one in running.listeners]
         for listener in listeners:
             listener.give(uid, gid)
-        if any(str(Path(one.listen.path).parent) == directory for one in listeners):
+        # a reload is to find it where this start did, whoever it is by then
+        os.environ["RUNTIME_DIRECTORY"] = directory
+        paths = [*(one.listen.path for one in listeners), also]
+        if any(str(Path(path).parent) == directory for path in paths):
             give_runtime_directory(directory, 0, uid, gid)
 
     def apply(self, plan: Plan) -> None:
         """Do what a plan says: all of it, or nothing and StartError with a line for each reason."""
+        self.check_changeable()
         steps = [self._step(part) for part in plan.steps("keep", "change", "add")]
         going = self._going(plan)
         handed_over = {
@@ -68,24 +87,53 @@ class Daemon(Service):
             for new, old in plan.moves.items()
             if (sock := going[old].bound_socket) is not None
         }
-        left = {old for old in going if old not in plan.moves.values()}
+        inherited = self._inherited(plan, handed_over)
+        handed_over |= {identity: one.sock for identity, one in inherited.items()}
+        unclaimed = [one for one in self.world.inherited.lasts if one not in inherited.values()]
+        moved = set(plan.moves.values())
+        left = [old for identity, old in going.items() if identity not in moved]
+        in_the_way = partial(_in_the_way, [*left, *self._leaving()])
 
         def beside(listen: Listen) -> list[socket.socket]:
-            sockets = [
-                going[address].bound_socket for address in left if _shares_port(address, listen)
-            ]
+            sockets = [one.bound_socket for one in in_the_way(listen)]
+            sockets += [one.sock for one in unclaimed if _shares_port(one.address, listen)]
             return [sock for sock in sockets if sock is not None]
 
-        try:
-            failures = _failures(steps, lambda step: step.prepare(handed_over, beside))
-            failures = failures or _failures(steps, Preparation.commit)
-            if failures:
-                raise StartError("\n".join(failures))
-        except BaseException:
-            for step in steps:
-                step.undo()
-            raise
+        _get_ready(steps, left, handed_over, beside)
+        for step in steps:
+            for listener in step.listeners.values():
+                for old in in_the_way(listener.listen):
+                    old.is_followed = True
         self._switch(plan, steps, going)
+        self._settle_inheritance(inherited)
+
+    def check_changeable(self) -> None:
+        """Raise StartError where it ends: what would come now would be nobody's."""
+        if self.why_final:
+            raise StartError(self.why_final)
+
+    def _inherited(
+        self, plan: Plan, handed_over: Mapping[Identity, socket.socket]
+    ) -> dict[Identity, Inherited]:
+        """Sockets that were there before this process, for addresses that nobody hands over."""
+        found = {}
+        for part in plan.instances:
+            for identity, listen in part.addresses.add.items():
+                one = self.world.inherited.find(identity.instance, identity.nth, listen)
+                if one is not None and identity not in handed_over:
+                    found[identity] = one
+        return found
+
+    def _settle_inheritance(self, taken: Mapping[Identity, Inherited]) -> None:
+        for identity, one in taken.items():
+            listener = self._running[identity.instance].by_identity[identity]
+            listener.inherit(one.file, is_managers=one.kept is None)
+        self.unclaimed += self.world.inherited.end_rest(taken.values())
+
+    def _leaving(self) -> list[Listener]:
+        """Those that were let go of by an earlier plan, and are not closed yet."""
+        instances = (*self._running.values(), *self._draining)
+        return [listener for instance in instances for listener in instance.leaving]
 
     def _step(self, part: InstancePlan) -> Preparation:
         if part.step == "add":
@@ -134,12 +182,11 @@ class Daemon(Service):
         del self._draining[instance]
 
     def startService(self) -> None:
-        """Serve. A hang-up signal has certificates looked at."""
+        """Serve."""
         for warning in self.settings.warnings:
             reason = because("configuration", detail=warning)
             events.warn("warning", service="sockd", reason=reason)
         super().startService()
-        signal.signal(signal.SIGHUP, self._hang_up)
         reactor = self.world.reactor
         # what the reactor handles signals with when it begins to run
         for name in ("sigInt", "sigBreak", "sigTerm"):
@@ -157,12 +204,18 @@ class Daemon(Service):
 
     def _asked_to_stop(self, stop: Callable[[int, Any], object], number: int, frame: Any) -> None:
         """A signal: the first stops the reactor, to which a second stop would be an error."""
-        if self._was_asked_to_stop:
+        is_ending, self._is_ending, self.was_signalled = self._is_ending, True, True
+        if is_ending:
             self.world.reactor.callFromThread(self.hurry)
         else:
-            self._was_asked_to_stop = True
             # not here: it logs, and what is interrupted may be writing to the log
             self.world.reactor.callFromThread(stop, number, frame)
+
+    def end(self) -> None:
+        """Stop the reactor, unless a signal has done so."""
+        if not self._is_ending:
+            self._is_ending = True
+            self.world.reactor.stop()
 
     def hurry(self) -> None:
         """Do not wait for connections to end."""
@@ -170,13 +223,22 @@ class Daemon(Service):
             instance.hurry()
 
     def stopService(self) -> Deferred[Any]:
-        """Stop every instance; fires when all of them have."""
+        """Stop every instance; fires when all of them have, and after `stop_timeout` at the latest.
+
+        One second before that is over nobody is waited for any more.
+        """
         super().stopService()
-        # a handler, and not SIG_IGN, which programs that are started would inherit
-        signal.signal(signal.SIGHUP, lambda *_: None)
+        self.is_stopping, self.why_final = True, "the daemon stops"
+        for instance in self._draining:
+            instance.hasten()
+            instance.guard.stop_sessions(because("daemon_stops"))  # of who was let in last
         stopped = [instance.stop() for instance in self._running.values()]
         every: Deferred[Any] = DeferredList([*stopped, *self._draining.values()])
-        return every.addCallback(lambda _: events.emit("stopped"))
+        limit, clock = self.settings.daemon.stop_timeout, self.world.reactor
+        if not every.called:
+            cut = clock.callLater(max(0.0, limit - HURRY_SECONDS), self.hurry)
+            every.addCallback(lambda _: cut.cancel() if cut.active() else None)
+        return within(limit, every, clock).addCallback(lambda _: events.emit("stopped"))
 
     @property
     def count(self) -> events.Services:
@@ -188,8 +250,10 @@ class Daemon(Service):
         """What runs, in the order of the configuration: settings and instance of each."""
         return tuple((instance.settings, instance) for instance in self._running.values())
 
-    def _hang_up(self, *_: object) -> None:
-        self.world.reactor.callFromThread(self.check_certificates)
+    @property
+    def draining(self) -> tuple[RunningInstance, ...]:
+        """What is no longer wanted, and has connections that have not ended yet."""
+        return tuple(self._draining)
 
     def _certificates(self) -> list[Certificate]:
         return [
@@ -199,29 +263,67 @@ class Daemon(Service):
             if isinstance(listener, StreamListener) and listener.certificate is not None
         ]
 
-    def check_certificates(self) -> Deferred[Any]:
-        """Look at every certificate now, and tell what came of it."""
+    def check_certificates(self) -> Deferred[Counter[Look]]:
+        """Look at every certificate now, and tell what came of it, where there are any.
+
+        Fires with how many there are of each.
+        """
         looks = [certificate.look() for certificate in self._certificates()]
         return gatherResults(looks).addCallback(_report_looks)
 
 
-def _report_looks(looks: Sequence[Look]) -> None:
-    if not looks:
-        events.emit("no-certificates")
-        return
+def _report_looks(looks: Sequence[Look]) -> Counter[Look]:
     found = Counter(looks)
-    events.emit(
-        "certificates",
-        looked_at=len(looks),
-        changed=found["changed"],
-        unusable=found["unusable"],
-    )
+    if looks:
+        events.emit(
+            "certificates",
+            looked_at=len(looks),
+            changed=found["changed"],
+            unusable=found["unusable"],
+        )
+    return found
 
 
-def _shares_port(going: Identity, listen: Listen) -> bool:
+def _in_the_way(going: Iterable[Listener], listen: Listen) -> list[Listener]:
+    """Which of the listeners that go share their port with an address that comes."""
+    return [old for old in going if _shares_port(old.listen.address, listen)]
+
+
+def _shares_port(old: Address, listen: Listen) -> bool:
     """Whether an address that goes stands in the way of one that comes."""
-    old, new = going.address, listen.address
+    new = listen.address
+    if new.path or old.path:
+        return new.path == old.path  # a file is a file, whatever comes there
     return new.is_taken_alone and (old.binding, old.port) == (new.binding, new.port)
+
+
+def _get_ready(
+    steps: Sequence[Preparation],
+    left: Sequence[Listener],
+    handed_over: Mapping[Identity, socket.socket],
+    beside: Callable[[Listen], Sequence[socket.socket]],
+) -> None:
+    """Have every step ready to be switched to, or all as it was. Raises StartError.
+
+    `left` are the listeners that go and hand nothing over.
+    """
+    aside: list[Listener] = []
+    try:
+        failures = _failures(steps, lambda step: step.prepare(handed_over, beside))
+        if not failures:
+            aside += [old for old in left if any(step.takes_name_of(old) for step in steps)]
+            for old in aside:
+                old.step_aside()
+            failures = _failures(steps, Preparation.prepare_last)
+        failures = failures or _failures(steps, Preparation.commit)
+        if failures:
+            raise StartError("\n".join(failures))
+    except BaseException:
+        for step in steps:
+            step.undo()
+        for old in aside:
+            old.step_back()
+        raise
 
 
 def _failures(steps: Sequence[Preparation], take: Callable[[Preparation], object]) -> list[str]:
@@ -251,6 +353,7 @@ def make_world(settings: Settings, reactor: Any, *, gives_up_root: bool = False)
         hostname=socket.gethostname(),
         certificate_check=settings.daemon.certificate_check,
         gives_up_root=gives_up_root,
+        inherited=inheritance(),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from socket import socket
 from typing import Any
 
@@ -56,20 +57,42 @@ class RunningInstance:
 
     def stop(self, reason: Reason = because("daemon_stops")) -> Deferred[Any]:  # noqa: B008
         """Listen no more, let connections end, cut off those that do not within `drain`."""
-        return self._end([maybeDeferred(listener.close) for listener in self.listeners], reason)
+        closing = [maybeDeferred(listener.close) for listener in self.listeners]
+        self.hasten()
+        return self._end(closing, self.guard.stop_sessions(reason), reason)
 
     def drain(self, reason: Reason) -> Deferred[Any]:
-        """The same, after who waits at the addresses is let in."""
-        return self._end([self.drain_listener(listener) for listener in self.listeners], reason)
+        """The same, and who waits at the addresses is let in, and served for as long as that."""
+        ended = self.guard.stop_sessions(reason)  # of those that are here, before others come
+        closing = [self.drain_listener(listener) for listener in self.listeners]
+        return self._end(closing, ended, reason)
+
+    @property
+    def leaving(self) -> tuple[Listener, ...]:
+        """The listeners that were let go of, and are not closed yet."""
+        return tuple(self._drained)
 
     def drain_listener(self, listener: Listener) -> Deferred[Any]:
         """Let go of an address, after who waits there is let in, and has an answer."""
-        closed = maybeDeferred(listener.drain)
+        closed = maybeDeferred(listener.drain).addErrback(self._drain_failed, listener)
         if not closed.called:
             self._drained.add(listener)
             self.ends_with(closed)
             closed.addBoth(lambda _: self._drained.discard(listener))
         return closed
+
+    def _drain_failed(self, failure: Failure, listener: Listener) -> Deferred[Any]:
+        """Nobody is to come to it all the same, and the rest of a change goes on."""
+        _tell(self.context.name, "switch_fault", failure)
+        return maybeDeferred(listener.close)
+
+    def contain(self, call: Callable[..., object], *args: object) -> None:
+        """Call in the midst of a change, where there is no way back: whatever a service raises,
+        the rest of the change is made."""
+        try:
+            call(*args)
+        except Exception:  # noqa: BLE001 - foreign code
+            _tell(self.context.name, "switch_fault", Failure())
 
     def ends_with(self, ended: Deferred[Any]) -> None:
         """Have the instance not count as stopped before this has fired."""
@@ -77,20 +100,36 @@ class RunningInstance:
             self._ending.add(ended)
             ended.addBoth(self._has_ended, ended)
 
+    def hasten(self) -> None:
+        """Wait for nobody who is on the way to an address that was let go of."""
+        for listener in self.leaving:
+            listener.hasten()
+
     def hurry(self) -> None:
         """Wait neither for connections to end nor for answers."""
-        self.guard.abort_all()
-        for listener in tuple(self._drained):
+        self._cut(because("daemon_stops"))
+
+    def _cut(self, reason: Reason) -> None:
+        self.guard.abort_all(reason)
+        for listener in self.leaving:
             listener.close()
 
     def _has_ended(self, result: Any, ended: Deferred[Any]) -> Any:
         self._ending.discard(ended)
         return result
 
-    def _end(self, closing: Sequence[Deferred[Any]], reason: Reason) -> Deferred[Any]:
-        ended = self.guard.stop_sessions(reason)
-        every = DeferredList([*closing, *self._ending, ended])
-        return every.addCallback(self._let_go)
+    def _end(
+        self, closing: Sequence[Deferred[Any]], ended: Deferred[None], reason: Reason
+    ) -> Deferred[Any]:
+        guard = self.guard
+        every: Deferred[Any] = DeferredList([*closing, *self._ending, ended])
+        every.addCallback(lambda _: guard.when_ended(guard.sessions))  # who came in meanwhile
+        if not every.called or guard.sessions:
+            cut = self.context.clock.callLater(guard.limits.drain, self._cut, reason)
+            every.addCallback(lambda _: cut.cancel() if cut.active() else None)
+        over: Deferred[Any] = Deferred()  # `every` may have fired, and wait in its midst
+        every.addCallback(self._let_go).addCallback(over.callback)
+        return over
 
     def _let_go(self, _: Any) -> Deferred[Any]:
         self.guard.stop()
@@ -119,6 +158,8 @@ class Preparation:
     """The new ones."""
     _context: Context[Any, Any] | None = field(init=False, default=None)
     _changes: list[Callable[[], None]] = field(init=False, factory=list)
+    _last: list[tuple[Listener, Sequence[socket]]] = field(init=False, factory=list)
+    """Those that are bound when all else is there, with the sockets that they are beside."""
 
     def prepare(
         self,
@@ -140,8 +181,14 @@ class Preparation:
         for identity, listen in {**addresses.add, **lost}.items():
             listener = make_listener(context, settings.kind, listen, settings.limits.required)
             self.listeners[identity] = listener
+            near = beside(listen)
+            if near and (listen.path or listen.address.binding == "udp"):
+                # as soon as it is bound it takes from a wildcard what comes to its address, or
+                # from another its name
+                self._last.append((listener, near))
+                continue
             try:
-                listener.prepare(handed_over.get(identity), beside(listen))
+                listener.prepare(handed_over.get(identity), near)
             except ListenError as error:
                 errors.append(error)
         for identity, listen in addresses.change.items():
@@ -149,6 +196,22 @@ class Preparation:
                 continue
             try:
                 self._changes.append(self.instance.by_identity[identity].change(listen))
+            except ListenError as error:
+                errors.append(error)
+        if errors:
+            raise InstanceError(failures(errors))
+
+    def takes_name_of(self, old: Listener) -> bool:
+        """Whether an address of it has the socket file of another kind of socket that goes."""
+        path = old.listen.path
+        return bool(path) and any(new.listen.path == path for new, _ in self._last)
+
+    def prepare_last(self) -> None:
+        """Bind what would take from others what comes to them: now all else is there."""
+        errors = []
+        for listener, near in self._last:
+            try:
+                listener.prepare(None, near)
             except ListenError as error:
                 errors.append(error)
         if errors:
@@ -163,7 +226,8 @@ class Preparation:
         return {
             identity: listen
             for identity, listen in stay.items()
-            if old[identity].bound_socket is None and (is_new or not old[identity].is_tried_again)
+            if (old[identity].bound_socket is None and (is_new or not old[identity].is_tried_again))
+            or old[identity].has_lost_file
         }
 
     def commit(self) -> None:
@@ -243,12 +307,12 @@ class Preparation:
         is_kept = self._is_kept
         old, instance.context = instance.context, context
         if is_kept:
-            context.shared.use(context)
+            instance.contain(context.shared.use, context)
         waited: list[Deferred[Any]] = [instance.guard.when_ended(instance.guard.sessions)]
         for identity, listener in instance.by_identity.items():
             if identity not in self.listeners:  # these were made with it
                 waited.append(listener.when_answered())
-                listener.use(context)
+                instance.contain(listener.use, context)
         if not is_kept:
             ended = DeferredList([*waited, *closing])
             instance.ends_with(ended.addCallback(lambda _: stop_shared(old)))
@@ -258,12 +322,13 @@ def stop_shared(context: Context[Any, Any]) -> Deferred[Any]:
     """Have what connections shared let go of all; fires when it has. What fails there is told."""
     if context.shared is None:
         return succeed(None)
+    stopped: Deferred[Any] = maybeDeferred(context.shared.stop)
+    return stopped.addErrback(partial(_tell, context.name, "shared_left"))
 
-    def tell(failure: Failure) -> None:
-        detail = f"{type(failure.value).__name__}: {failure.getErrorMessage()}"
-        events.warn("warning", service=context.name, reason=because("shared_left", detail=detail))
 
-    return maybeDeferred(context.shared.stop).addErrback(tell)
+def _tell(service: str, reason: str, failure: Failure) -> None:
+    detail = f"{type(failure.value).__name__}: {failure.getErrorMessage()}"
+    events.warn("warning", service=service, reason=because(reason, detail=detail))
 
 
 def make_listener(

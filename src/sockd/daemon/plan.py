@@ -18,6 +18,9 @@ from sockd.listen.listen import Listen
 
 T = TypeVar("T")
 
+Values = tuple[Any, Any]
+"""What a setting was, and what it is from now on."""
+
 Step = Literal["keep", "change", "add", "drain"]
 """What happens to an instance. One whose kind changes is drained, and another is added."""
 
@@ -56,6 +59,8 @@ class InstancePlan:
     """Limits change for all its connections at once."""
     has_new_options: bool = False
     """New connections get other options, and what goes with them."""
+    changed: Mapping[str, Values] = field(factory=dict)
+    """The limits and options that change, by their names."""
 
     @property
     def settings(self) -> InstanceSettings:
@@ -80,8 +85,14 @@ class Plan:
     """Those that there will be, in their order; then those that go."""
     moves: Mapping[Identity, Identity] = field(factory=dict)
     """Of addresses that are added, those whose socket another one hands over that goes."""
+    changed: Mapping[str, Values] = field(factory=dict)
+    """The daemon's own settings that change, by their names."""
     restart: tuple[str, ...] = ()
     """Settings that only a restart changes, as `sockd.log_format`: they stay as they were."""
+    disabled: tuple[InstanceSettings, ...] = ()
+    """Instances that the configuration has, and that are not to run."""
+    files: tuple[str, ...] = ()
+    """The files that the new configuration was read from."""
 
     def steps(self, *steps: Step) -> tuple[InstancePlan, ...]:
         """The instances that these steps are taken with."""
@@ -92,7 +103,11 @@ class Plan:
         """What holds in the end."""
         after = (instance.after for instance in self.instances)
         return Settings(
-            self.daemon, tuple(instance for instance in after if instance), self.warnings
+            self.daemon,
+            tuple(instance for instance in after if instance),
+            self.warnings,
+            self.files,
+            disabled=self.disabled,
         )
 
 
@@ -113,7 +128,17 @@ def plan(old: Settings | None, new: Settings) -> Plan:
             drained.append(_drained(had))
     drained += [_drained(had) for had in before.values()]
     every = (*instances, *drained)
-    return Plan(daemon, new.warnings, every, _moves(every), tuple(restart))
+    changed = _values(old.daemon, daemon) if old else {}
+    return Plan(
+        daemon,
+        new.warnings,
+        every,
+        _moves(every),
+        changed,
+        tuple(restart),
+        new.disabled,
+        new.files,
+    )
 
 
 def identities(settings: InstanceSettings) -> dict[Identity, Listen]:
@@ -152,7 +177,13 @@ def _changed(before: InstanceSettings, after: InstanceSettings, restart: list[st
         and not addresses.change
     )
     step: Step = "keep" if stays else "change"
-    return InstancePlan(step, before, after, addresses, has_new_limits, has_new_options)
+    changed = _values(before.limits, after.limits) | _values(before.options, after.options)
+    return InstancePlan(step, before, after, addresses, has_new_limits, has_new_options, changed)
+
+
+def _values(before: object, after: object) -> dict[str, Values]:
+    names = [field.name for field in _differing(before, after)]
+    return {name: (getattr(before, name), getattr(after, name)) for name in names}
 
 
 def _addresses(

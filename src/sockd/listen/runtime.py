@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 import stat
 from pathlib import Path
 
@@ -14,8 +15,17 @@ def make_runtime_directory(name: str) -> None:
     found = path.lstat()
     if not stat.S_ISDIR(found.st_mode):
         raise NotADirectoryError(f"{name} is not a directory")
-    if found.st_uid not in (0, os.getuid()) or found.st_mode & 0o022:
+    if found.st_mode & 0o022:
         raise PermissionError(f"{name} can be written by others")
+    if found.st_uid not in (0, os.getuid()):
+        raise PermissionError(f"{name} can be written by others: it is {_user(found.st_uid)}'s")
+
+
+def _user(uid: int) -> str:
+    try:
+        return f"user {pwd.getpwuid(uid).pw_name}"
+    except KeyError:
+        return f"user {uid}"
 
 
 def give_runtime_directory(name: str, of: int, uid: int, gid: int) -> None:

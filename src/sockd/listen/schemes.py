@@ -16,8 +16,20 @@ from sockd.listen.address import Address, Binding
 from sockd.listen.fields import Field
 from sockd.listen.listen import Listen
 from sockd.listen.terms import BACKLOG, MODE, TTL, Terms
+from sockd.options.user import Group, User
 
-Given = dict[str, str]
+
+class Given(dict[str, str]):
+    """The values by name: of what may be given several times, the first."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.more: dict[str, list[str]] = {}
+        """The others."""
+
+    def all(self, key: str) -> list[str]:
+        """Every value, in its order."""
+        return [self[key], *self.more.get(key, ())] if key in self else []
 
 
 @frozen
@@ -32,6 +44,7 @@ class Scheme:
     required: tuple[str, ...] = ("port",)
     interface: str = "0.0.0.0"  # where none is written
     version: Literal[4, 6] | None = None  # the only IP version that is taken
+    several: tuple[str, ...] = ()  # what may be given more than once
 
 
 _ELSEWHERE = {
@@ -54,13 +67,16 @@ _MEANT = {
     "ip": "interface",
     "path": "address",
     "perm": "mode",
+    "owner": "user",
+    "uid": "user",
+    "gid": "group",
 }
 """What other programs call it."""
 
 
 def given_values(name: str, scheme: Scheme, parts: list[Field]) -> Given:
     """The values by name: each known, each at most once, none missing."""
-    given: Given = {}
+    given = Given()
     known = (*scheme.positional, *scheme.named)
     free = iter(scheme.positional)
     for key, value in parts:
@@ -73,6 +89,9 @@ def given_values(name: str, scheme: Scheme, parts: list[Field]) -> Given:
             nearest = near_miss(meant if meant in known else place, known, or_all=True)
             hint = f": {reason}" if reason else nearest
             raise ValueError(f"{name} takes no {place!r}{hint}")
+        if place in given and place in scheme.several:
+            given.more.setdefault(place, []).append(value)
+            continue
         if place in given:
             raise ValueError(f"{place} is given twice: {given[place]!r} and {value!r}")
         given[place] = value
@@ -99,6 +118,18 @@ def _mode(given: Given) -> int:
     if not re.fullmatch("0?[0-7]{3}", text):
         raise ValueError(f"mode must be three octal digits such as 660, got {text!r}")
     return int(text, 8)
+
+
+def _pairs(given: Given) -> list[tuple[str, str]]:
+    """The certificates of TLS, each with its key. One file may hold both."""
+    keys = given.all("privateKey")
+    certificates = given.all("certKey") or keys
+    if len(certificates) != len(keys):
+        raise ValueError(
+            "certKey and privateKey go in pairs, the nth with the nth: "
+            f"there are {len(certificates)} and {len(keys)}"
+        )
+    return list(zip(certificates, keys, strict=True))
 
 
 def _address(key: str, text: str) -> IPAddress:
@@ -132,14 +163,16 @@ def _hosts(text: str, version: int | None) -> list[str]:
 def _ip(text: str, scheme: Scheme, given: Given) -> tuple[Listen, ...]:
     port = _number(given, "port", 0, scheme.example)
     hosts = _hosts(given.get("interface", scheme.interface), scheme.version)
+    (certificate, key), *further = _pairs(given) or [("", "")]
     return tuple(
         Listen(
             text,
             Address(scheme.binding, host, port),
             Terms(
                 backlog=_number(given, "backlog", BACKLOG),
-                certificate=given.get("certKey", given.get("privateKey", "")),
-                key=given.get("privateKey", ""),
+                certificate=certificate,
+                key=key,
+                further=tuple(further),
                 client_ca=given.get("clientCA", ""),
                 optional=host != hosts[0],
             ),
@@ -157,7 +190,10 @@ def _multicast(text: str, scheme: Scheme, given: Given) -> tuple[Listen, ...]:
 
 
 def _unix(text: str, scheme: Scheme, given: Given) -> tuple[Listen, ...]:
-    terms = Terms(backlog=_number(given, "backlog", BACKLOG), mode=_mode(given))
+    backlog = _number(given, "backlog", BACKLOG)
+    user = User.parse(given["user"]) if "user" in given else None
+    group = Group.parse(given["group"]) if "group" in given else None
+    terms = Terms(backlog=backlog, mode=_mode(given), user=user, group=group)
     return (Listen(text, Address(scheme.binding, path=given["address"]), terms),)
 
 
@@ -196,6 +232,7 @@ _TLS = Scheme(
     ("port", "privateKey", "certKey"),
     ("clientCA", "interface", "backlog"),
     required=("port", "privateKey"),
+    several=("privateKey", "certKey"),
 )
 SCHEMES = {
     "tcp": Scheme(_ip, "tcp", "tcp:7800:interface=127.0.0.1", _TCP),
@@ -207,6 +244,7 @@ SCHEMES = {
         "unix",
         "unix:/run/sockd/wrap.sock:mode=660",
         ("address", "mode", "backlog"),
+        ("user", "group"),
         required=("address",),
     ),
     "udp": Scheme(_ip, "udp", "udp:2007:interface=127.0.0.1", ("port", "interface")),
@@ -218,6 +256,7 @@ SCHEMES = {
         "unixgram",
         "unixgram:/run/sockd/localtime.sock:mode=660",
         ("address", "mode"),
+        ("user", "group"),
         required=("address",),
     ),
     "multicast": Scheme(

@@ -69,7 +69,13 @@ def path_mistake(path: str) -> str:
     return ""
 
 
-def bind_file(sock: socket.socket, path: str, mode: int, backlog: int) -> Identity:
+Owner = tuple[int | None, int | None]
+"""User and group of a file; None: the process's."""
+
+
+def bind_file(
+    sock: socket.socket, path: str, mode: int, backlog: int, owner: Owner = (None, None)
+) -> Identity:
     """Bind a socket to a file of this mode, and listen if it is one for streams.
 
     A dead socket in its place goes. Raises InUseError where one lives, SocketFileError, OSError.
@@ -83,15 +89,20 @@ def bind_file(sock: socket.socket, path: str, mode: int, backlog: int) -> Identi
                 raise InUseError
             with suppress(FileNotFoundError):
                 os.unlink(name, dir_fd=directory)
-        _bind(sock, path, mode)
+        # of another's file nobody has anything before it is his
+        _bind(sock, path, mode if owner == (None, None) else 0)
         bound = _look(directory, name)
         if bound is None or not stat.S_ISSOCK(bound.st_mode):
             raise SocketFileError(_CHANGED)
         try:
+            if owner != (None, None):
+                set_owner(path, (bound.st_dev, bound.st_ino), owner, mode)
             if sock.type == socket.SOCK_STREAM:
                 sock.listen(backlog)  # before the lock goes: until then it looks dead
-        except OSError:
+        except OSError as error:
             os.unlink(name, dir_fd=directory)
+            if owner != (None, None) and error.errno == errno.EPERM:
+                raise SocketFileError(owner_mistake(owner)) from None
             raise
     return (bound.st_dev, bound.st_ino)
 
@@ -131,6 +142,30 @@ def set_mode(path: str, identity: Identity, mode: int) -> bool:
     return file is not None
 
 
+def owner_mistake(owner: Owner) -> str:
+    """Why a file cannot be given to a user and a group, in words."""
+    whom = [
+        f"{name} {number}"
+        for name, number in zip(("user", "group"), owner, strict=True)
+        if number is not None
+    ]
+    to = " and ".join(whom)
+    return f"its file cannot be given to {to}: only root may, or for a group one of its members"
+
+
+def set_owner(path: str, identity: Identity, owner: Owner, mode: int) -> bool:
+    """Give the file that was bound here to a user and a group, and set its mode; as `set_mode`."""
+    if owner == (None, None):
+        return set_mode(path, identity, mode)
+    uid, gid = (-1 if number is None else number for number in owner)
+    with _own(path, identity) as file:
+        if file is not None:
+            file.chmod(0)  # what the old ones may, the new ones may not, and the other way round
+            os.chown(file, uid, gid)
+            file.chmod(mode)
+    return file is not None
+
+
 def give(path: str, identity: Identity, uid: int, gid: int) -> None:
     """Make the file that was bound here, if it is still there, a user's. Raises OSError."""
     with _own(path, identity) as file:
@@ -157,6 +192,29 @@ def _own(path: str, identity: Identity) -> Iterator[Path | None]:
             yield Path(f"/proc/self/fd/{file}")
         finally:
             os.close(file)
+
+
+def set_aside(path: str, identity: Identity) -> str:
+    """Give the file that was bound here another name, so that its own is free; which one it is.
+
+    Whoever has connected to it stays connected. Raises OSError. (To bind the other socket by
+    another name, and to rename its file over this one, would not do: a socket keeps the name that
+    it was bound by. Answers would come from there, and who is given the socket would not know it.)
+    """
+    with _directory(path) as (directory, name):
+        found = _look(directory, name)
+        if found is None or (found.st_dev, found.st_ino) != identity:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+        os.rename(name, f".{name}.old", src_dir_fd=directory, dst_dir_fd=directory)
+        return str(Path(path).with_name(f".{name}.old"))
+
+
+def put_back(aside: str, path: str) -> None:
+    """Give a file that was set aside its name again, if that is free. Raises OSError."""
+    with _directory(path) as (directory, name):
+        other = Path(aside).name
+        os.link(other, name, src_dir_fd=directory, dst_dir_fd=directory, follow_symlinks=False)
+        os.unlink(other, dir_fd=directory)
 
 
 def file_identity(path: str) -> Identity:

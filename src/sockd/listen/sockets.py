@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from sockd.listen.address import WILDCARDS
+from sockd.listen.kept_names import PREFIX
 from sockd.listen.listen import Listen
 from sockd.listen.runtime import make_runtime_directory
 from sockd.listen.socket_files import Identity, InUseError, SocketFileError, bind_file
@@ -42,6 +43,8 @@ class ListenError(Exception):
         self.listen = listen
         self.why = why
         self.no_such_address = number in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
+        self.lacks_right = number == errno.EACCES and not listen.path
+        """Whether its port is one that not everybody may bind."""
 
 
 def failures(errors: Iterable[ListenError]) -> list[str]:
@@ -60,7 +63,8 @@ def bound(listen: Listen, beside: Sequence[socket.socket] = ()) -> socket.socket
     """A non-blocking socket bound to the address; a stream one listens. Raises ListenError.
 
     `beside` has sockets of our own that are to go once this one is there: what they hold between
-    them and this one, such as the port of a wildcard, does not stop it.
+    them and this one, such as the port of a wildcard, does not stop it. Beside them it does not
+    listen yet: it would take from them who comes, before it is sure that they go.
     """
     return bound_file(listen, beside)[0]
 
@@ -83,9 +87,9 @@ def bound_file(
         if listen.path:
             identity = _bind_path(sock, listen)
         else:
-            with _sharing_ports(sock, beside):
+            with sharing_ports(sock, beside):
                 _bind(sock, listen)
-                if not datagram:
+                if not (datagram or beside):
                     sock.listen(listen.terms.backlog)
     except ListenError:
         sock.close()
@@ -153,7 +157,7 @@ def _bind(sock: socket.socket, listen: Listen) -> None:
 
 
 @contextmanager
-def _sharing_ports(sock: socket.socket, beside: Sequence[socket.socket]) -> Iterator[None]:
+def sharing_ports(sock: socket.socket, beside: Sequence[socket.socket]) -> Iterator[None]:
     """Let a socket be bound though others of ours hold its port."""
     sharers = [sharer for sharer in (sock, *beside) if sharer.family != socket.AF_UNIX]
     if not beside:
@@ -188,7 +192,8 @@ def _bind_path(sock: socket.socket, listen: Listen) -> Identity:
     if parent == runtime_directory(os.environ, os.getuid()):
         make_runtime_directory(parent)
     try:
-        return bind_file(sock, listen.path, listen.terms.mode, listen.terms.backlog)
+        terms = listen.terms
+        return bind_file(sock, listen.path, terms.mode, terms.backlog, terms.owner)
     except SocketFileError as error:
         raise ListenError(listen, str(error)) from None
     except InUseError:
@@ -201,7 +206,7 @@ def _bind_path(sock: socket.socket, listen: Listen) -> Identity:
 
 def _inherited(listen: Listen) -> socket.socket:
     """A duplicate of a socket that the service manager opened."""
-    given = _handed_over()
+    given = [one for one in handed_over() if not one[0].startswith(PREFIX)]
     is_index = listen.systemd.isdigit()
     # all sockets of a unit may have one name: the first one of the right type is meant
     for place, (name, descriptor) in enumerate(given):
@@ -225,8 +230,9 @@ def _inherited(listen: Listen) -> socket.socket:
     raise ListenError(listen, f"not handed over by the service manager; it gave {names}")
 
 
-def _handed_over() -> list[tuple[str, int]]:
-    """Name and descriptor of what the service manager hands over (sd_listen_fds_with_names)."""
+def handed_over() -> list[tuple[str, int]]:
+    """Name and descriptor of what this process was given (sd_listen_fds_with_names): sockets of the
+    service manager, then those that the last daemon left to this one."""
     given = _first_environment()
     if given.get("LISTEN_PID") != str(os.getpid()):
         return []
@@ -265,6 +271,8 @@ def _why(listen: Listen, error: OSError) -> str:
     reason = error.strerror or str(error)
     if error.errno == errno.EADDRINUSE:
         return f"address in use{_holder(listen)}"
+    if error.errno == errno.EADDRNOTAVAIL:
+        return f"{reason}: no interface of this host has it"
     if error.errno == errno.EINVAL and listen.host.startswith("fe80:"):
         return f"{reason}: it is on every interface; name one, as in [{listen.host}%eth0]"
     if error.errno == errno.EACCES and not listen.path and listen.port < 1024:
@@ -281,7 +289,7 @@ def _holder(listen: Listen) -> str:
     wanted = "unix" if listen.path else ("udp" if listen.transport == "udp" else "tcp")
     try:
         for connection in psutil.net_connections(wanted):
-            if connection.pid is None or not _is_at(connection, listen):
+            if connection.pid is None or not is_at(connection, listen):
                 continue
             if connection.pid != os.getpid():
                 return (
@@ -293,7 +301,8 @@ def _holder(listen: Listen) -> str:
     return ""
 
 
-def _is_at(connection: object, listen: Listen) -> bool:
+def is_at(connection: object, listen: Listen) -> bool:
+    """Whether a socket, as psutil has it, is in the way of an address."""
     address = getattr(connection, "laddr", None)
     if listen.path:
         return address == listen.path

@@ -2,6 +2,7 @@
 
 from attrs import field, frozen
 
+from sockd.access.limits import TLS_VERSIONS
 from sockd.listen.address import within
 
 LONGEST_QUEUE = 65535  # connections waiting to be accepted; the kernel's own bound is lower
@@ -16,10 +17,18 @@ class Terms:
 
     backlog: int = field(default=BACKLOG, validator=within(1, LONGEST_QUEUE))
     mode: int = field(default=MODE, validator=within(0, 0o777))
+    user: int | None = None
+    group: int | None = None
+    """Whose a socket file is; None: the process's."""
     certificate: str = ""
     key: str = ""
     """The file of the private key; where there is one TLS is spoken."""
     client_ca: str = ""
+    further: tuple[tuple[str, str], ...] = ()
+    """More certificates, each with its key: a client gets the one of the host that it asks for."""
+    versions: tuple[str, ...] = TLS_VERSIONS
+    ciphers: str = ""
+    """As OpenSSL writes them; nothing: those that are chosen here."""
     proxies: tuple[str, ...] = ()
     """Prefixes whose PROXY header is required and believed."""
     ttl: int = field(default=TTL, validator=within(0, 255))
@@ -29,4 +38,25 @@ class Terms:
     @property
     def tls_files(self) -> tuple[str, ...]:
         """The files that TLS needs; none where it is not spoken."""
-        return tuple(filter(None, (self.certificate, self.key, self.client_ca)))
+        first = (self.certificate, self.key, self.client_ca)
+        return tuple(filter(None, (*first, *(name for pair in self.further for name in pair))))
+
+    @property
+    def certificates(self) -> tuple[str, ...]:
+        """The files of all certificates; none where TLS is not spoken."""
+        return (self.certificate, *(name for name, _ in self.further)) if self.key else ()
+
+    @property
+    def owner(self) -> tuple[int | None, int | None]:
+        """The user and the group of a socket file; None: the process's."""
+        return self.user, self.group
+
+    @property
+    def file(self) -> tuple[object, ...]:
+        """How a socket file is to be."""
+        return self.mode, self.owner
+
+    @property
+    def tls(self) -> tuple[object, ...]:
+        """All that a TLS context is made of."""
+        return (self.tls_files, self.client_ca, self.versions, self.ciphers)

@@ -18,14 +18,21 @@ from sockd.net import tls
 from sockd.net.context import World
 from sockd.net.tls_socket import OnSocket
 
+Loaded = tuple[tls.Files, Any]
+"""When TLS files were last changed, and the context that was made of them."""
 Look = Literal["same", "changed", "unusable"]
 """What a look at the files has come to."""
+
+
+def load(terms: Terms) -> Loaded:
+    """Read the TLS files of an address. Raises ValueError that names the file at fault."""
+    return tls.stamps(terms), tls.load(terms)
 
 
 class Certificate:
     """What TLS is spoken with at one address. A file that turns bad leaves the old in use.
 
-    Raises ValueError or OSError where the files cannot be used. `report` gets a reason and its
+    Raises ValueError where the files cannot be used. `report` gets a reason and its
     level whenever something has changed.
     """
 
@@ -35,8 +42,9 @@ class Certificate:
         self.terms = terms
         self._world = world
         self._report = report
-        self._files = tls.stamps(terms)
-        self._connections = tls.Connections(tls.load(terms))
+        found: Loaded = world.loaded.get(terms) or load(terms)
+        self._files, context = found
+        self._connections = tls.Connections(context)
         self._factory = tls.TLSFactory(self._connections, world.reactor, world.turns)
         self._check: LoopingCall | None = None
         self._complaint = ""
@@ -48,6 +56,11 @@ class Certificate:
     def wrap_on_socket(self, inner: IProtocol) -> IProtocol:
         """The same for a transport that can speak TLS itself."""
         return OnSocket(self._factory, inner)
+
+    @property
+    def expires(self) -> float:
+        """When the first one ends of those that new connections get, as Unix time."""
+        return tls.expires(self._connections.context)
 
     def watch(self) -> None:
         """Look at the files from time to time, as often as the daemon is set to."""
@@ -67,14 +80,14 @@ class Certificate:
         pool = self._world.reactor.getThreadPool()
         known = self._files
 
-        def read() -> tuple[tls.Files, Any] | None:
+        def read() -> Loaded | None:
             found = tls.stamps(self.terms)
             return None if found == known else (found, tls.load(self.terms))
 
         done = deferToThreadPool(self._world.reactor, pool, read)
         return done.addCallbacks(self._use, self._keep)
 
-    def _use(self, found: tuple[tls.Files, Any] | None) -> Look:
+    def _use(self, found: Loaded | None) -> Look:
         if found is None:
             return "same"
         self._files, self._connections.context = found
@@ -83,7 +96,7 @@ class Certificate:
         return "changed"
 
     def _keep(self, failure: Failure) -> Look:
-        failure.trap(ValueError, OSError)
+        failure.trap(ValueError)
         why = failure.getErrorMessage()
         if why != self._complaint:
             self._complaint = why

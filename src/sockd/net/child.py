@@ -16,6 +16,7 @@ from twisted.python.failure import Failure
 from sockd import events
 from sockd.access.peer import Peer
 from sockd.net.context import Context
+from sockd.net.process import DESCRIPTORS, Descriptors
 from sockd.net.program import Program, environment
 
 KILL_SECONDS = 5.0
@@ -29,6 +30,8 @@ SAID_BYTES = 1024
 class Child(ProcessProtocol):
     """One child process of a peer. Override `outReceived` and `ended`."""
 
+    descriptors: Descriptors = DESCRIPTORS
+    """What it gets."""
     starts_others: ClassVar[bool] = True
     """False for one that starts no processes, so that none need be looked for."""
 
@@ -49,7 +52,8 @@ class Child(ProcessProtocol):
             self._number = children.begin()
             extra = {**extra, **children.mark(self._number)}
         try:
-            process = children.spawn(self, self.program.prepared_argv, environment(extra))
+            argv = self.program.prepared_argv
+            process = children.spawn(self, argv, environment(extra), self.descriptors)
         except BaseException:
             self._is_over()
             raise
@@ -97,7 +101,7 @@ class Child(ProcessProtocol):
         self.pid = self.process.pid
         if self._number is not None and self.pid is not None:
             self.context.world.children.leads(self._number, self.pid)
-        self.context.guard.counts["children"] += 1
+        self.context.guard.counts.children += 1
         events.emit(
             "child-started",
             service=self.context.name,
@@ -129,6 +133,8 @@ class Child(ProcessProtocol):
         if text := self.said():
             events.warn("child-said", service=name, peer=who, pid=pid, text=text)
         status = _status(reason)
+        how = "success" if status == "exit 0" else status.partition(" ")[0]
+        self.context.guard.counts.children_ended[how] += 1
         events.emit("child-reaped", service=name, peer=who, pid=pid, status=status)
         self.ended(status)
 

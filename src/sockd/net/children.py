@@ -24,7 +24,7 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.process import reapProcessHandlers
 
-from sockd.net.process import ChildProcess, has_ended
+from sockd.net.process import DESCRIPTORS, ChildProcess, Descriptors, has_ended
 
 MARK = "SOCKD_PROGRAM"
 """The variable that tells whose a process is: the daemon's number, a dot, the program's."""
@@ -63,10 +63,14 @@ class Children:
         self._waiting: list[Deferred[None]] = []
 
     def spawn(
-        self, protocol: Any, argv: Sequence[str], environment: Mapping[str, str]
+        self,
+        protocol: Any,
+        argv: Sequence[str],
+        environment: Mapping[str, str],
+        descriptors: Descriptors = DESCRIPTORS,
     ) -> ChildProcess:
         """Start one. Raises OSError where the host has no room for one more process."""
-        return ChildProcess(self._reactor, protocol, argv, environment)
+        return ChildProcess(self._reactor, protocol, argv, environment, descriptors)
 
     # programs, which may start others
 
@@ -160,6 +164,19 @@ class Children:
                 self._look_later(LOOK_SECONDS)
             else:
                 adopt_orphans(False)
+
+
+def bury_strangers() -> None:
+    """Reap the children that have ended and that nobody here has started.
+
+    Whoever waits for a child of its own has it in the daemon's session, or in Twisted's list.
+    """
+    here = os.getsid(0)
+    with suppress(OSError):  # no descriptor to read the list: there may be one the next time
+        for pid in _children():
+            if pid not in reapProcessHandlers and _session(pid) != here and has_ended(pid):
+                with suppress(ChildProcessError):
+                    os.waitpid(pid, os.WNOHANG)
 
 
 @cache

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from random import Random
 from typing import Any, Generic, TypeVar
 
@@ -15,10 +15,14 @@ from sockd.access.peer import Peer
 from sockd.access.state import DaemonState
 from sockd.formats.clock import local_ctime
 from sockd.formats.template import Template
+from sockd.listen.inherited import Inheritance
 from sockd.net.children import Children, children_of
 from sockd.net.names import Names
 from sockd.net.turns import Turns
 from sockd.net.urgent import UrgentWatch
+
+NO_METRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
+"""The type of what a world tells of itself that nobody looks after: nothing."""
 
 
 @define
@@ -37,6 +41,10 @@ class World:
     """Seconds between two looks at certificate files."""
     gives_up_root: bool = False
     """True where the daemon changes to another user once it has bound its addresses."""
+    loaded: Mapping[Any, Any] = Factory(dict)
+    """TLS files that were read in a thread, by their terms, while what needs them is prepared."""
+    inherited: Inheritance = Factory(Inheritance)
+    """Sockets that were there before this process."""
     state: DaemonState = Factory(DaemonState)
     """What is true of the daemon and not of a process."""
     turns: Turns = Factory(lambda self: Turns(self.reactor), takes_self=True)
@@ -45,6 +53,10 @@ class World:
     """What starts child processes, and ends what they have started."""
     urgent: UrgentWatch = Factory(lambda self: UrgentWatch(self.reactor), takes_self=True)
     """What wakes connections for urgent data."""
+    metrics: Callable[[str], Deferred[tuple[str, bytes]]] = field(
+        default=lambda _: succeed((NO_METRICS, b"# EOF\n"))
+    )
+    """The type and the text of all metrics, for a client that accepts this type (HTTP)."""
 
 
 OptionsT = TypeVar("OptionsT")

@@ -85,7 +85,8 @@ class Datagrams(DatagramProtocol):
         self.context = context
         self.entrance = entrance
         self._written: list[Answer] | None = None
-        self._faults = Faults(context)
+        self.traffic = context.guard.counts.traffic(entrance)
+        self._faults = Faults(context, self.traffic)
         self._rest: Sequence[Raw] = ()
         """What waits for a turn; the port hands on nothing more meanwhile."""
         self._idle: list[Deferred[None]] = []
@@ -112,9 +113,8 @@ class Datagrams(DatagramProtocol):
         """Send the same to many."""
         self.flush()
         sent = self.port.write_many(data, addresses)
-        counts = self.context.guard.counts
-        counts["datagrams_out"] += sent
-        counts["bytes_out"] += sent * len(data)
+        self.traffic.datagrams_out += sent
+        self.traffic.bytes_out += sent * len(data)
 
     def flush(self) -> None:
         """Send now what was to leave with the batch: nothing that goes by another call of the
@@ -146,9 +146,9 @@ class Datagrams(DatagramProtocol):
         size = 0
         for raw in batch:
             size += len(raw[0])
-        counts = self.context.guard.counts
-        counts["datagrams_in"] += len(batch)
-        counts["bytes_in"] += size
+        traffic = self.traffic
+        traffic.datagrams_in += len(batch)
+        traffic.bytes_in += size
         if size >= self.quick_bytes:
             self._rest = batch
             if not self.context.world.turns.take(self):
@@ -260,9 +260,9 @@ class Datagrams(DatagramProtocol):
 
     def _write(self, answers: Sequence[Answer]) -> None:
         refused = self.port.write_batch(answers)
-        counts = self.context.guard.counts
-        counts["datagrams_out"] += len(answers) - len(refused)
-        counts["bytes_out"] += _size(answers) - _size(refused)
+        traffic = self.traffic
+        traffic.datagrams_out += len(answers) - len(refused)
+        traffic.bytes_out += _size(answers) - _size(refused)
 
 
 class Replies(Datagrams):

@@ -6,6 +6,7 @@ from typing import Any
 
 from sockd import events
 from sockd.access.buckets import Buckets
+from sockd.access.counts import Traffic
 from sockd.access.peer import Peer
 from sockd.access.reasons import Reason, because
 from sockd.net.context import Context
@@ -17,8 +18,9 @@ FAULTS_PER_SECOND = 10
 class Faults:
     """Those of one port."""
 
-    def __init__(self, context: Context[Any, Any]) -> None:
+    def __init__(self, context: Context[Any, Any], traffic: Traffic) -> None:
         self._context = context
+        self._traffic = traffic
         self._reports = Buckets(FAULTS_PER_SECOND, FAULTS_PER_SECOND, 1)
         self._unreported = 0
 
@@ -34,9 +36,10 @@ class Faults:
 
     def _is_told(self) -> bool:
         """Count an error. Whether it is to be reported: a flood of them must not fill the log."""
-        self._context.guard.counts["errors"] += 1
+        self._traffic.errors += 1
         if not self._reports.take("", self._context.clock.seconds()):
             self._unreported += 1
+            self._context.guard.counts.suppressed += 1
             return False
         if self._unreported:
             reason = because("suppressed", count=self._unreported)

@@ -10,8 +10,8 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from twisted.internet.defer import Deferred, maybeDeferred, succeed
@@ -23,14 +23,25 @@ from sockd.access.entrance import Entrance
 from sockd.access.reasons import because
 from sockd.formats.hostport import host_port
 from sockd.listen.address import WILDCARDS
+from sockd.listen.leaving import has_waiting
 from sockd.listen.listen import Listen
-from sockd.listen.socket_files import Identity, file_identity, give, remove_own, set_mode
+from sockd.listen.socket_files import (
+    Identity,
+    Owner,
+    give,
+    put_back,
+    remove_own,
+    set_aside,
+)
+from sockd.listen.socket_terms import check_file, set_file
 from sockd.listen.sockets import ListenError, bound_file
 from sockd.net.context import Context
+from sockd.net.leaving import ARRIVAL_SECONDS, ReadingOn, has_turned_away
 from sockd.reactor.sockaddr import bound_to
 
 RETRY_SECONDS = 30.0
 """Between two tries to bind an address that may be missing."""
+ROOT_GIVEN_UP = "root was given up at the start: a port below 1024 that is new needs a restart"
 
 
 def is_fatal(error: ListenError, is_required: bool) -> bool:
@@ -72,14 +83,22 @@ class Listener:
         self.entrance = entrance_of(listen)
         self.port: Any = None
         self._socket: socket.socket | None = None
+        self._beside: Sequence[socket.socket] = ()
         self._problem: ListenError | None = None
         self._identity: Identity | None = None
+        self._aside = ""
+        """Where its socket file is instead, while another socket has its name."""
         self._retry: IDelayedCall | None = None
         self.waits_for = ""
         """Why the address cannot be had yet, while it is tried again and again."""
         self._tries = 1
         self._is_handed_over = False
         self._was_handed = False
+        self.is_followed = False
+        """Whether another listener of ours has taken the place of this one, which is to go."""
+        self._reading_on: ReadingOn | None = None
+        self.is_managers = bool(listen.systemd)
+        """Whether its socket is the service manager's, which others may listen on later."""
 
     @property
     def has_taken_over(self) -> bool:
@@ -111,6 +130,8 @@ class Listener:
         try:
             self._bind(taken_over, beside)
         except ListenError as error:
+            if self.context.world.gives_up_root and error.lacks_right and os.geteuid() != 0:
+                raise ListenError(self.listen, ROOT_GIVEN_UP) from None  # never: so not at all
             if is_fatal(error, self._is_required):
                 raise
             self._problem = error
@@ -138,6 +159,7 @@ class Listener:
             self._retry.cancel()
             self._retry = None
             self.waits_for = ""
+        self.hasten()
         port, self.port = self.port, None
         sock, self._socket = self._socket, None
         self._problem = None
@@ -150,44 +172,98 @@ class Listener:
         return None if port is None else maybeDeferred(port.stopListening)
 
     def give(self, uid: int, gid: int) -> None:
-        """Make its socket file this user's, who the process becomes and who removes it."""
+        """Make its socket and its file this user's, who the process becomes and who removes it."""
+        if (sock := self.bound_socket) is not None and not self.listen.systemd:
+            # a user's sockets share a port with none of another user's, see `sharing_ports`
+            os.fchown(sock.fileno(), uid, gid)
         try:
             if self._identity is not None:
-                give(self.listen.path, self._identity, uid, gid)
+                user, group = self.listen.terms.owner
+                whom = uid if user is None else user, gid if group is None else group
+                give(self.listen.path, self._identity, *whom)
         except OSError as error:
             self._report("skipped", reason=because("file_left", detail=error.strerror))
 
     def take_over(self, other: Listener) -> None:
         """The socket is this listener's, and so is its file: the other only closes."""
         self._identity, other._identity = other._identity, None
+        self.is_managers = other.is_managers
         other._is_handed_over = True
+        if self.listen.terms.file != other.listen.terms.file:
+            self._set_file(other.listen.terms.owner)
+
+    def inherit(self, file: Identity | None, *, is_managers: bool) -> None:
+        """The socket that it was prepared with was there before this process, and so was its file,
+        which is removed with it unless the service manager has made it."""
+        self._identity, self.is_managers = file, is_managers
+        if file is not None:
+            self._set_file((None, None))
+
+    def leave(self) -> None:
+        """Have the socket file stay when the address is let go of: another has the socket."""
+        self._identity = None
+
+    @property
+    def file(self) -> Identity | None:
+        """Its socket file, if it was bound by a daemon."""
+        return self._identity
+
+    @property
+    def has_lost_file(self) -> bool:
+        """Whether its socket file is gone, so that nobody finds it any more."""
+        return self._identity is not None and not os.path.lexists(self.listen.path)
+
+    def step_aside(self) -> None:
+        """Leave the name of its socket file to another socket, if that can be."""
+        if self._identity is not None:
+            with suppress(OSError):  # who is to have the name says that it is taken
+                self._aside = set_aside(self.listen.path, self._identity)
+
+    def step_back(self) -> None:
+        """Take the name again: the other does not come."""
+        if self._aside:
+            try:
+                put_back(self._aside, self.listen.path)
+                self._aside = ""
+            except OSError as error:
+                self._report("skipped", reason=because("file_left", detail=error.strerror))
 
     def drain(self) -> Deferred[Any] | None:
-        """Let go of the address, after who has come to it already is let in."""
+        """Let go of the address, after who has come to it already is let in, and answered.
+
+        That ends when `drain` is over, whoever still waits.
+        """
         self._remove_file()  # before nobody listens any more: it would be another start's to take
-        self.empty()
-        if not self._is_handed_over:
+        if self.port is None:
             return self.close()
-        # the socket is there all the same: answers that are owed can leave by it
-        if self.port is not None:
-            self.port.stopReading()
-        return self.when_answered().addCallback(lambda _: self.close())
+        self.leaves()
+        if self._is_handed_over:
+            self.shut()  # the other takes what waits
+            return self._close_when_answered()
+        may_wait = not self.is_managers and has_turned_away(self.port.socket)
+        self.empty()
+        least = ARRIVAL_SECONDS if self.is_followed else 0.0
+        if not may_wait or (not least and self.is_empty):
+            return self._leave()
+        self._reading_on = ReadingOn(self.context.clock, lambda: self.is_empty)
+        done = self._reading_on.wait(least, self.context.limits.drain)
+        return done.addCallback(lambda _: self._leave())
+
+    def hasten(self) -> None:
+        """Wait for nobody more who is on the way to an address that is drained."""
+        if self._reading_on is not None:
+            self._reading_on.hasten()
 
     def change(self, listen: Listen) -> Callable[[], None]:
         """Get ready for other terms of the same address; returns what has them hold.
 
         Raises ListenError where they cannot be had; what is returned does not fail.
         """
-        path = listen.path if listen.terms.mode != self.listen.terms.mode else ""
-        if path and self._identity is not None:
-            try:
-                may_change = os.geteuid() in (0, Path(path).lstat().st_uid)
-                is_own = file_identity(path) == self._identity
-            except OSError as error:
-                raise ListenError(listen, error.strerror or str(error)) from None
-            if is_own and not may_change:
-                raise ListenError(listen, "its file is another user's: its mode cannot be changed")
-        return partial(self._use_terms, listen, path)
+        old, new = self.listen.terms, listen.terms
+        changes = bool(listen.path) and old.file != new.file
+        if changes:
+            check_file(self.listen, listen, self._identity)
+        return partial(self._use_terms, listen, changes)
 
     def use(self, context: Context[Any, Any]) -> None:
         """Have what comes from now on served with other options."""
@@ -200,8 +276,20 @@ class Listener:
     def released(self) -> None:
         """The address is let go of."""
 
+    def leaves(self) -> None:
+        """The address is let go of; what waits there is still taken."""
+
     def empty(self) -> None:
-        """Take what waits at the socket, and have nothing more come to it."""
+        """Take at once what waits at the socket, where that is quick."""
+
+    def shut(self) -> None:
+        """Have nothing more come to the socket."""
+        self.port.stopReading()
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing waits at the socket."""
+        return not has_waiting(self.port.socket)
 
     def when_answered(self) -> Deferred[None]:
         """Fires when the answers that are owed now have been given, or `drain` is over."""
@@ -210,21 +298,29 @@ class Listener:
     def limits_changed(self) -> None:
         """The guard has other limits now."""
 
-    def _use_terms(self, listen: Listen, path: str) -> None:
-        self.listen = listen
-        if path and self._identity is not None:
-            try:
-                if not set_mode(path, self._identity, listen.terms.mode):
-                    self._tell_mode_left("it has been replaced by another")
-            except OSError as error:
-                self._tell_mode_left(error.strerror or str(error))
+    def _use_terms(self, listen: Listen, changes_file: bool) -> None:
+        before, self.listen = self.listen, listen
+        if changes_file:
+            self._set_file(before.terms.owner)
         sock = self.bound_socket
         if sock is not None and not listen.address.is_datagram:
             sock.listen(listen.terms.backlog)
 
-    def _tell_mode_left(self, detail: str) -> None:
-        reason = because("mode_left", detail=detail)
-        events.warn("warning", service=self.context.name, reason=reason)
+    def _leave(self) -> Deferred[Any]:
+        if self.port is not None:  # else it was closed meanwhile
+            self.empty()
+            self.shut()
+        return self._close_when_answered()
+
+    def _close_when_answered(self) -> Deferred[Any]:
+        return self.when_answered().addCallback(lambda _: self.close())
+
+    def _set_file(self, before: Owner) -> None:
+        """Have the socket file as it is wanted now; it was this user's and group's."""
+        why = set_file(self.listen, before, self._identity)
+        if why:
+            reason = because("mode_left", detail=why)
+            events.warn("warning", service=self.context.name, reason=reason)
 
     def _bind(self, taken_over: socket.socket | None, beside: Sequence[socket.socket]) -> None:
         listen = self.listen
@@ -238,6 +334,7 @@ class Listener:
             sock.setblocking(False)
         else:
             sock, self._identity = bound_file(listen, beside)
+            self._beside = beside
         self._socket = sock
         self._was_handed = taken_over is not None
         self.entrance = entrance_of(listen, sock)
@@ -249,7 +346,7 @@ class Listener:
         """Remove the socket file, if one was bound here; while it is listened on (`remove_own`)."""
         identity, self._identity = self._identity, None
         try:
-            remove_own(self.listen.path, identity)
+            remove_own(self._aside or self.listen.path, identity)
         except OSError as error:  # the user that was changed to may not write in the directory
             self._report("skipped", reason=because("file_left", detail=error.strerror))
 
@@ -267,6 +364,8 @@ class Listener:
             if isinstance(error, OSError):
                 raise ListenError(self.listen, error.strerror or str(error)) from None
             raise ListenError(self.listen, f"{type(error).__name__}: {error}") from error
+        finally:
+            self._beside = ()
 
     def _try_later(self, error: ListenError) -> None:
         self.waits_for = error.why

@@ -14,8 +14,11 @@ from typing import Any
 
 from twisted.internet.process import Process, ProcessReader, ProcessWriter
 
-DESCRIPTORS = {0: "w", 1: "r", 2: "r"}
-"""What a child has: its input, which we write to, its output and its errors, which we read."""
+Descriptors = Mapping[int, str | int]
+"""What a child has by which number: "w", a pipe that we write to, "r", one that we read from, or a
+descriptor of ours."""
+DESCRIPTORS: Descriptors = {0: "w", 1: "r", 2: "r"}
+"""Its input, its output and its errors."""
 
 
 def has_ended(pid: int) -> bool:
@@ -56,7 +59,7 @@ class _Writer(_Watched, ProcessWriter):
 
 
 class ChildProcess(Process):
-    """A child with three pipes. Its number is its own as long as it has one of them.
+    """A child with three pipes, or none. Its number is its own as long as it has one of them.
 
     Its protocol has a method more, `pipe_failed`, which is told of a pipe that cannot be watched.
     """
@@ -68,11 +71,16 @@ class ChildProcess(Process):
     _is_begun = False
 
     def __init__(
-        self, reactor: Any, protocol: Any, argv: Sequence[str], environment: Mapping[str, str]
+        self,
+        reactor: Any,
+        protocol: Any,
+        argv: Sequence[str],
+        environment: Mapping[str, str],
+        descriptors: Descriptors = DESCRIPTORS,
     ) -> None:
         """Start it. Raises OSError where the host has no room for one more process."""
         super().__init__(
-            reactor, argv[0], argv, environment, None, protocol, childFDs=DESCRIPTORS.copy()
+            reactor, argv[0], argv, environment, None, protocol, childFDs=dict(descriptors)
         )
         self._is_begun = True
         # sockd's reactor listens for no signal when a child ends

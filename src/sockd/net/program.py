@@ -93,7 +93,7 @@ class Program:
 
     def _rights(self) -> Iterator[str]:
         if self.uid is not None:
-            yield from (f"--reuid={self.uid:d}", f"--regid={self.gid:d}", "--init-groups")
+            yield from (f"--reuid={self.uid:d}", f"--regid={self.gid:d}", self._groups(self.uid))
         if not self.is_privileged:
             yield from ("--no-new-privs", "--ambient-caps=-all", "--inh-caps=-all")
             # a program that runs as root would get all that is in this set; no other can
@@ -102,6 +102,13 @@ class Program:
         # a daemon that is killed ends nobody: the kernel does it. No signal that may be ignored:
         # nobody is left to send a second one
         yield "--pdeathsig=KILL"
+
+    def _groups(self, uid: int) -> str:
+        if self.gid is None or self.gid == group_of(uid):
+            return "--init-groups"
+        # which would add the user's own group
+        groups = os.getgrouplist(pwd.getpwuid(uid).pw_name, self.gid)
+        return f"--groups={','.join(map(str, groups))}"
 
 
 def environment(extra: Mapping[str, str]) -> dict[str, str]:

@@ -10,7 +10,8 @@ import termios
 
 _TCP_INFO_BYTES = 256
 _BYTES_ACKED = 120
-"""Offset of tcpi_bytes_acked, 64 bits, in Linux's struct tcp_info (linux/tcp.h)."""
+"""Offset of tcpi_bytes_acked, 64 bits, in Linux's struct tcp_info (linux/tcp.h); behind it stands
+tcpi_bytes_received."""
 _TCP_CLOSE = 7
 """The first byte of tcp_info, tcpi_state, once a connection has been reset."""
 _TCP_CLOSE_WAIT = 8
@@ -48,6 +49,17 @@ def _waiting(sock: socket.socket) -> int:
 def _acknowledged(sock: socket.socket) -> int:
     info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO_BYTES)
     return int(struct.unpack_from("=Q", info, _BYTES_ACKED)[0])
+
+
+def traffic(sock: socket.socket) -> tuple[int, int]:
+    """Bytes that came over a connection of TCP, and that were sent, whoever read and wrote them
+    here; of a Unix socket the kernel does not count them."""
+    if sock.family == socket.AF_UNIX:
+        return 0, 0
+    info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO_BYTES)
+    acknowledged, received = struct.unpack_from("=QQ", info, _BYTES_ACKED)
+    # the peer's end counts as a byte
+    return received - (info[0] == _TCP_CLOSE_WAIT), acknowledged + _waiting(sock)
 
 
 def is_lost(sock: socket.socket) -> bool:

@@ -8,6 +8,7 @@ from typing import Any, cast
 from twisted.internet.protocol import DatagramProtocol
 
 from sockd import events
+from sockd.access.entrance import Entrance
 from sockd.access.peer import Peer
 from sockd.access.reasons import because
 from sockd.net.context import Context
@@ -23,12 +24,17 @@ class Sender(DatagramProtocol):
     context: Context[Any, Any]
 
     def __init__(
-        self, context: Context[Any, Any], target: Address, aim: Callable[[DatagramPort], None]
+        self,
+        context: Context[Any, Any],
+        target: Address,
+        aim: Callable[[DatagramPort], None],
+        role: str = "",
     ) -> None:
         self.context = context
         self.target = target
         self._aim = aim
         self._is_silent = False
+        self.traffic = context.guard.counts.traffic(Entrance("multicast", role=role))
 
     @property
     def port(self) -> DatagramPort:
@@ -36,11 +42,11 @@ class Sender(DatagramProtocol):
         return cast(DatagramPort, self.transport)
 
     def datagramReceived(self, datagram: bytes, addr: Address) -> None:
-        self.context.guard.counts["datagrams_in"] += 1
+        self.traffic.datagrams_in += 1
+        self.traffic.bytes_in += len(datagram)
 
     def send(self, data: bytes) -> None:
         """Send one datagram. A network that is away is reported once, and once when it is back."""
-        guard = self.context.guard
         why = ""
         try:
             self._aim(self.port)
@@ -49,8 +55,8 @@ class Sender(DatagramProtocol):
         if not why and not self.port.write(data, self.target):
             why = self.port.last_error
         if not why:
-            guard.counts["datagrams_out"] += 1
-            guard.counts["bytes_out"] += len(data)
+            self.traffic.datagrams_out += 1
+            self.traffic.bytes_out += len(data)
         if bool(why) != self._is_silent:
             self._is_silent = bool(why)
             reason = because("cannot_send", detail=why) if why else because("sends_again")

@@ -175,12 +175,23 @@ class Overdue:
 class Times:
     """What is to be remembered of a connection, to tell when its time is over."""
 
-    __slots__ = ("_moved", "_pace_since", "_progress", "_since", "_state", "_text", "_text_since")
+    __slots__ = (
+        "_idle_since",
+        "_moved",
+        "_pace_since",
+        "_progress",
+        "_since",
+        "_state",
+        "_text",
+        "_text_since",
+        "_transferred",
+    )
 
     def __init__(self, since: float) -> None:
         self._state = STATES[0]
         self._progress: object = None
-        self._since = since
+        self._since = self._idle_since = since
+        self._transferred = 0
         self._text = 0
         self._text_since = 0.0
         self._pace_since: float | None = None
@@ -188,6 +199,8 @@ class Times:
 
     def overdue(self, session: Facts, limits: Limits, now: float) -> Overdue | None:
         """What is over; None if nothing is. To be asked once a second or so."""
+        if (transferred := session.transferred) != self._transferred:
+            self._transferred, self._idle_since = transferred, now
         state = state_of(session)
         progress = state.progress(session)
         if (state, progress) != (self._state, self._progress):
@@ -200,6 +213,10 @@ class Times:
             or self._all_overdue(session, limits, now)
             or self._too_slow(session, limits, now)
         )
+
+    def idle(self, session: Facts, now: float) -> float:
+        """Seconds since a byte came or was sent: as exactly as it is asked for what is overdue."""
+        return 0.0 if session.transferred != self._transferred else now - self._idle_since
 
     def _text_overdue(self, session: Facts, limits: Limits, now: float) -> Overdue | None:
         text = session.text

@@ -112,6 +112,7 @@ class Stream(Protocol):
         self.entrance = entrance
         # Python gives an object that gets an attribute late a dictionary of 800 bytes
         self.bytes_in = self.bytes_out = 0
+        self.traffic = context.guard.counts.traffic(entrance)
         self._times = None
 
     @classmethod
@@ -213,7 +214,7 @@ class Stream(Protocol):
 
     def fault(self, failure: Failure | None = None) -> None:
         """Report what has failed in the service, or the exception that is being handled."""
-        self.context.guard.counts["errors"] += 1
+        self.traffic.errors += 1
         events.crash(self.context.name, self.peer, failure)
         self.abort(SERVICE_ERROR)
 
@@ -252,11 +253,13 @@ class Stream(Protocol):
                 return
         self.since = self.context.clock.seconds()
         self._is_counted = True
+        self.traffic.connections += 1
         guard.admit(self)
         if not self._is_secure:
             self._begin()
 
     def handshakeCompleted(self) -> None:
+        self.traffic.handshakes += 1
         self._begin()
 
     def _begin(self) -> None:
@@ -302,18 +305,21 @@ class Stream(Protocol):
         self.is_closing = True
         guard = self.context.guard
         try:
-            guard.counts["bytes_in"] += self.bytes_in
-            guard.counts["bytes_out"] += self.bytes_out
+            why = self.reason or why_ended(reason, is_open=self.is_open)
+            duration = self.context.clock.seconds() - self.since
+            self.traffic.ended(why.name, duration, self.bytes_in, self.bytes_out)
+            if not self.is_open:
+                self.traffic.handshakes_failed += 1
             if guard.limits.log_connections:
                 events.closed(
                     self.context.name,
                     self.number,
                     self.entrance,
                     self.peer,
-                    self.context.clock.seconds() - self.since,
+                    duration,
                     self.bytes_in,
                     self.bytes_out,
-                    self.reason or why_ended(reason, is_open=self.is_open),
+                    why,
                 )
             self.contain(self.gone)
         finally:  # and at last: a daemon that waits for this may say that it has stopped
@@ -353,6 +359,10 @@ class Stream(Protocol):
                 self.abort(PEER_CLOSED)
             elif self.peer_finished or has_finished(sock):
                 ask_for_life(sock)
+
+    def idle(self, now: float) -> float:
+        """Seconds since a byte came or was sent, exact to a sweep."""
+        return 0.0 if self._times is None else self._times.idle(self, now)
 
     def timed_out(self, overdue: Overdue) -> None:
         """Its time is over, in one way or another."""

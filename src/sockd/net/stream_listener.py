@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import select
 import socket
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -14,7 +13,7 @@ from twisted.logger import LogLevel
 from sockd import events
 from sockd.access.reasons import Reason
 from sockd.listen.listen import Listen
-from sockd.listen.sockets import ListenError
+from sockd.listen.sockets import ListenError, sharing_ports
 from sockd.net.certificate import Certificate
 from sockd.net.context import Context
 from sockd.net.entry import ConnectionFactory, Wrap
@@ -62,7 +61,8 @@ class StreamListener(Listener):
         if sock.family == socket.AF_UNIX:
             port = adopt_local_port(reactor, sock, factory, terms.backlog)
         else:
-            sock.listen(terms.backlog)  # one that was taken over has another queue
+            with sharing_ports(sock, self._beside):  # to listen is to ask for the port once more
+                sock.listen(terms.backlog)  # one that was taken over has another queue
             port = reactor.adoptStreamPort(sock.fileno(), sock.family, factory)
         sock.close()  # the port has a duplicate
         factory.wrap = self._wrap(port)
@@ -77,25 +77,22 @@ class StreamListener(Listener):
         self._factory = None
 
     def empty(self) -> None:
-        if self.port is None or self._is_handed_over:
-            return
-        waiting = select.poll()
-        waiting.register(self.port.fileno(), select.POLLIN)
         for _ in range(self.listen.terms.backlog):  # at least one is let in each time
-            if not waiting.poll(0):
+            if self.is_empty:
                 break
             self.port.doRead()
+
+    def shut(self) -> None:
         # it would go on listening until it is closed, in the next turn, and reset who comes
-        if self.listen.systemd:
-            # the service manager has the same socket: who comes from now on waits there
+        if self.is_managers or self._is_handed_over:
+            # another has the same socket: who comes from now on waits there
             self.port.stopReading()
         else:
             self.port.socket.shutdown(socket.SHUT_RDWR)
 
     def change(self, listen: Listen) -> Callable[[], None]:
-        files = listen.terms.tls_files
         certificate = self.certificate
-        if self.is_listening and files != self.listen.terms.tls_files:
+        if self.is_listening and listen.terms.tls != self.listen.terms.tls:
             certificate = self._load(listen)
         return partial(self._change, super().change(listen), certificate)
 
@@ -132,7 +129,7 @@ class StreamListener(Listener):
             return None
         try:
             return Certificate(listen.terms, self.context.world, self._tell_certificate)
-        except (ValueError, OSError) as error:
+        except ValueError as error:
             raise ListenError(listen, str(error)) from None
 
     def _tell_certificate(self, reason: Reason, level: LogLevel) -> None:

@@ -74,6 +74,51 @@ def options_text(options: Iterable[attrs.Attribute[Any]]) -> str:
     return "\n".join(_option(option) for option in options)
 
 
+def overview_json(found: Found) -> dict[str, Any]:
+    """What `overview` says, for programs."""
+    return {
+        "services": [_brief(found.kinds[name]) for name in sorted(found.kinds)],
+        "broken": dict(sorted(found.broken.items())),
+    }
+
+
+def describe_json(kind: Kind) -> dict[str, Any]:
+    """What `describe` says, for programs."""
+    return {
+        **_brief(kind),
+        "documentation": kind.documentation,
+        "wire": {protocol: attrs.asdict(exchange) for protocol, exchange in kind.wire.items()},
+        "options": [_option_json(option) for option in attrs.fields(kind.options)],
+        "limits": [_option_json(option) for option in limits_for(uses_of(kind))],
+    }
+
+
+def _brief(kind: Kind) -> dict[str, Any]:
+    return {
+        "name": kind.name,
+        "summary": kind.summary,
+        "transports": list(kind.transports),
+        "doors": {door.key: list(door.transports) for door in kind.doors},
+        "instances": [
+            {
+                "name": instance.name,
+                "listen": {key: list(texts) for key, texts in instance.listens().items()},
+            }
+            for instance in kind.instances
+        ],
+    }
+
+
+def _option_json(option: attrs.Attribute[Any]) -> dict[str, Any]:
+    return {
+        "name": option.name,
+        "default": toml(option.default),
+        "help": option.metadata["help"],
+        "applies": sorted(option.metadata["applies"]),
+        "change": str(option.metadata["change"]),
+    }
+
+
 def _option(option: attrs.Attribute[Any]) -> str:
     uses = " or ".join(sorted(option.metadata["applies"]))
     notes = [f"for {uses}"] if uses else []

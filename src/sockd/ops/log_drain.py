@@ -20,6 +20,9 @@ from sockd.ops.log_file import Sink
 WAITING = 1024 * 1024
 """Characters that wait at most for a reader that stalls; as many may be on their way. A second's
 reading of some thousand connections a second."""
+COMPLAINT_SECONDS = 60.0
+"""Least time between two complaints about a sink that fails: a disk that is full takes a line now
+and then, when somebody makes room."""
 PATIENCE = 2.0
 """Seconds that a start waits in all for lines to be written, and then an end: long for a reader
 that reads, short for whoever waits for the daemon."""
@@ -29,19 +32,28 @@ def _unsaid(_: int) -> str:
     return ""
 
 
+def _unexplained(_: int, __: str) -> str:
+    return ""
+
+
 @define(eq=False)
 class Drain:
     """Hands lines to a sink in a thread of its own, in their order.
 
     What a sink does not take in time is dropped, from the first line for which there is no room to
     the moment when all that waited is written; then a line says how many there were. A sink that
-    fails loses what it was given, and is complained of once.
+    fails loses what it was given. It is complained of once, and when it works again a line says how
+    many were lost.
     """
 
     sink: Sink
     patience: float = PATIENCE
     report: Callable[[int], str] = _unsaid
     """The line that says how many were dropped."""
+    report_lost: Callable[[int, str], str] = _unexplained
+    """The line that says how many a sink has lost that failed, and why it did."""
+    lines_lost: int = field(default=0, init=False)
+    """All lines that were dropped or lost."""
     _waiting: list[str | Callable[[], None]] = Factory(list)
     _size: int = 0
     _dropped: int = 0
@@ -50,7 +62,11 @@ class Drain:
     _left: float = field(init=False)
     _changed: Condition = Factory(Condition)
     _thread: Thread | None = None
-    _is_failing: bool = False
+    _complained: float | None = None
+    """When it was last."""
+    _lost: int = 0
+    """Lines lost to a sink that fails."""
+    _why: str = ""
 
     def __attrs_post_init__(self) -> None:
         self._left = self.patience
@@ -63,6 +79,7 @@ class Drain:
         with self._changed:
             if self._dropped or self._size + len(text) > WAITING:
                 self._dropped += text.count("\n")
+                self.lines_lost += text.count("\n")
             else:
                 self._waiting.append(text)
                 self._size += len(text)
@@ -125,22 +142,32 @@ class Drain:
                 self._do(job)
 
     def _do(self, job: str | Callable[[], None]) -> None:
-        try:
-            if isinstance(job, str):
-                self.sink.write(job)
-                self.sink.flush()
-            else:
+        if not isinstance(job, str):
+            try:
                 job()
+            except Exception as error:  # noqa: BLE001 - as below
+                self._complain(error)
+            return
+        told = self.report_lost(self._lost, self._why) if self._lost else ""
+        try:
+            self.sink.write(told + job)
+            self.sink.flush()
         except Exception as error:  # noqa: BLE001 - whatever it is, the next lines are written
+            lines = job.count("\n")
+            self._lost += lines
+            with self._changed:
+                self.lines_lost += lines
             self._complain(error)
         else:
-            self._is_failing = False
+            self._lost = 0
 
     def _complain(self, error: Exception) -> None:
-        if not self._is_failing:
-            self._is_failing = True
-            why = (isinstance(error, OSError) and error.strerror) or error
-            try:
-                sys.__stderr__.write(f"sockd: the log cannot be written: {why}\n")  # type: ignore[union-attr]
-            except (OSError, ValueError, AttributeError):
-                return  # there is nobody left to tell
+        self._why = str((isinstance(error, OSError) and error.strerror) or error)
+        now = monotonic()
+        if self._complained is not None and now - self._complained < COMPLAINT_SECONDS:
+            return
+        self._complained = now
+        try:
+            sys.__stderr__.write(f"sockd: the log cannot be written: {self._why}\n")  # type: ignore[union-attr]
+        except (OSError, ValueError, AttributeError):
+            return  # there is nobody left to tell

@@ -64,7 +64,7 @@ def _sentence(event: LogEvent, is_own: bool) -> str:
         text = fill(event)
     else:
         text = formatEvent(event)
-        if not is_own and _failure(event) is not None:
+        if not is_own and failure_of(event) is not None:
             # Twisted's own reports of errors have the traceback in their text
             text = text.partition("\n")[0]
     return _shown(text)
@@ -82,7 +82,7 @@ def as_text(event: LogEvent) -> str:
     if level is _INFO:
         return f"{_time(event)} {sentence(event)}\n"
     below = []
-    if (failure := _failure(event)) is not None:
+    if (failure := failure_of(event)) is not None:
         below = failure.getTraceback().rstrip().splitlines()
     lines = [
         f"{_time(event)} {level.name}: {sentence(event)}",
@@ -99,7 +99,7 @@ def as_json(event: LogEvent) -> str:
     own = ""
     if is_own:
         own = "".join([_part(key, event[key]) for key in _NAMES[name] if key in event])
-    if (failure := _failure(event)) is not None:
+    if (failure := failure_of(event)) is not None:
         own += _part("traceback", failure.getTraceback(), 4 * MAX_LINE)
     return (
         f'{{"time": "{_time(event)}", "level": "{level.name}", "event": {quoted(name)}, '
@@ -128,7 +128,7 @@ def _parts(key: str, value: Composed) -> str:
     return "".join([_part(name, part) for name, part in value.fields(key).items()])
 
 
-def _failure(event: LogEvent) -> Failure | None:
+def failure_of(event: LogEvent) -> Failure | None:
     """The exception that an event reports; an event of the old kind has it by another name."""
     found = event.get("log_failure", event.get("failure"))
     return found if isinstance(found, Failure) else None

@@ -26,6 +26,7 @@ def check_text(settings: Settings) -> str:
         for instance in settings.instances
         for listen in instance.listen
     ]
+    lines += [f"{instance.name}: off (enabled = false)" for instance in settings.disabled]
     lines += [f"warning: {escape(warning)}" for warning in _warnings(settings)]
     return "\n".join(lines) + "\n"
 
@@ -41,6 +42,7 @@ def check_json(settings: Settings, failures: Sequence[str]) -> str:
     return _report(
         settings.files,
         instances=instances,
+        disabled=[instance.name for instance in settings.disabled],
         warnings=_warnings(settings),
         failures=list(failures),
     )
@@ -51,7 +53,14 @@ def _warnings(settings: Settings) -> list[str]:
 
 
 def _report(files: Sequence[str], **found: list[Any]) -> str:
-    lists = {"instances": [], "warnings": [], "mistakes": [], "failures": [], **found}
+    lists = {
+        "instances": [],
+        "disabled": [],
+        "warnings": [],
+        "mistakes": [],
+        "failures": [],
+        **found,
+    }
     is_ok = not lists["mistakes"] and not lists["failures"]
     return json.dumps({"ok": is_ok, "files": list(files), **lists})
 

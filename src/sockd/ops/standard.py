@@ -1,4 +1,4 @@
-"""Standard input, output and error, also where whoever started the process has closed them."""
+"""What a process starts with: standard input, output and error, and a folder to be in."""
 
 from __future__ import annotations
 
@@ -22,3 +22,11 @@ def open_missing() -> None:
             stream = os.fdopen(number, "w" if number else "r", closefd=False)
             setattr(sys, name, stream)
             setattr(sys, f"__{name}__", stream)
+
+
+def leave_lost_folder() -> None:
+    """Go to `/` where the folder that this process is in is no more: who asks for it would fail."""
+    try:
+        os.getcwd()  # noqa: PTH109 - only whether it is there
+    except FileNotFoundError:
+        os.chdir("/")

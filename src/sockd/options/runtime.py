@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
+
+TEMPORARY = "/tmp"
+"""Not asked of `tempfile`, which writes a file to find out, and fails where the disk is full."""
 
 
 def runtime_directory(environment: Mapping[str, str], uid: int) -> str:
@@ -15,4 +17,4 @@ def runtime_directory(environment: Mapping[str, str], uid: int) -> str:
         return str(Path(session) / "sockd")
     if uid == 0:
         return "/run/sockd"
-    return str(Path(tempfile.gettempdir()) / f"sockd-{uid}")
+    return str(Path(environment.get("TMPDIR") or TEMPORARY) / f"sockd-{uid}")

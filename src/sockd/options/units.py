@@ -89,7 +89,7 @@ class Duration(float):
     @classmethod
     def parse(cls, value: object) -> Self:
         """Read "500ms", "5s", "2m", "1h30m", "1 day", or a number of seconds."""
-        wrong = _unexpected('a duration such as "30s" or "2m"', value)
+        wrong = _unexpected('a duration such as "30s", "2m" or "1d"', value)
         found = _seconds(value) if isinstance(value, str) else value
         if not isinstance(found, int | float) or isinstance(found, bool):
             raise wrong
@@ -160,6 +160,18 @@ class Size(int):
             if count and count % scale == 0:
                 return f"{count // scale}{unit}"
         return "0"
+
+
+class SizeLimit(Size):
+    """The most bytes that something may have; `off` where it may have any number."""
+
+    @classmethod
+    def parse(cls, value: object) -> Self:
+        """Read what `Size` reads, or "off"."""
+        return cls(LARGEST_SIZE) if _is_off(value) else super().parse(value)
+
+    def __str__(self) -> str:
+        return OFF if self == LARGEST_SIZE else super().__str__()
 
 
 class Maximum(int):

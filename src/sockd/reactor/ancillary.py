@@ -99,6 +99,16 @@ def ask(sock: socket.socket, wants: Wanted) -> bool:
     return True
 
 
+def leaves_from(host: str) -> Ancillary:
+    """What has a datagram leave from an address of ours: as if that had been asked."""
+    name, _, scope = host.partition("%")
+    if ":" in name:
+        data = socket.inet_pton(socket.AF_INET6, name)
+        data += struct.pack("=I", sockaddr.interface_number(scope))
+        return socket.IPPROTO_IPV6, _IPV6_PKTINFO, data
+    return socket.IPPROTO_IP, _IP_PKTINFO, _IN_PKTINFO.pack(0, socket.inet_aton(name), bytes(4))
+
+
 def _is_broadcast(host: str) -> bool:
     """Whether this is a broadcast address of a network of ours: it can be bound, too."""
     if ":" in host:

@@ -126,6 +126,16 @@ class Turns(FileDescriptor):
         self._wants_more = False
         self._pause()
 
+    @property
+    def has_rest(self) -> bool:
+        """Whether some of what was read has not been handed on yet."""
+        return self._wire.has_rest
+
+    def take_rest(self) -> None:
+        """Hand that on now: less than a batch, and nothing that still waits at the socket."""
+        while self._wire.has_rest and self.connected and not self._is_held:
+            self.doRead()
+
     def hold(self) -> None:
         """For the protocol, which has enough to do: hand on nothing until `release`."""
         if not self._is_held:
@@ -299,10 +309,12 @@ class DatagramPort(Turns):
         """Close the socket and tell the protocol."""
         super().connectionLost(reason)
         self.connected = False
-        self.protocol.doStop()
-        self.socket.close()
-        if self._errors is not None:
-            self._errors.close()
+        try:
+            self.protocol.doStop()
+        finally:  # whatever it raises, its port is to be had again
+            self.socket.close()
+            if self._errors is not None:
+                self._errors.close()
 
     def logPrefix(self) -> str:
         """Whose log lines these are."""

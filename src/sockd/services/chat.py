@@ -304,7 +304,7 @@ def share(context: Context[ChatOptions, ChatServer]) -> ChatServer:
     # by chance: a host without a clock of its own starts at the same time each time
     epoch = int.from_bytes(os.urandom(4), "big")
     rooms = Rooms(settings(options), Secret(secret), epoch)
-    desk = Desk(rooms, context.world.hostname, context.guard.counts)
+    desk = Desk(rooms, context.world.hostname, context.guard.counts.dropped)
     desk.threshold.held = names
     return ChatServer(context, desk, path, settings)
 
@@ -318,6 +318,15 @@ kind = Kind(
     options=ChatOptions,
     check=check,
     shared=share,
+    refuses=[
+        "banned",
+        "forged",
+        "max_users",
+        "users_per_address",
+        "old_clients",
+        "off_link",
+        "legacy_off",
+    ],
     instances=[
         Instance(
             "chat",

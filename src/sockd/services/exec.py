@@ -8,6 +8,11 @@ output any more; what it started otherwise ends with it, in its group or not. It
 `REMOTE_ADDR`, `REMOTE_PORT` and `SOCKD_SERVICE`, and `SOCKD_PROGRAM`, by which we find what it
 started. What it prints on standard error goes to the log.
 
+With `socket = true` the connection itself is its input, its output and its standard error: programs
+that were written for inetd may ask it who the peer is, or expect urgent data. The connection ends
+when the program has ended, whatever it has closed. With `cache = "1s"` one run is for all who come
+while it runs and within a second after it: for what costs much and tells all the same.
+
 A program has bounds on its time, memory, descriptors and files. It runs without any capability, and
 cannot gain one: not through setuid programs either, such as `sudo`. A program that runs as root has
 root's files, and none of root's other powers; so give it a `user`, or say `privileged` where it
@@ -39,12 +44,23 @@ from sockd.access.reasons import Reason, because
 from sockd.formats import ports
 from sockd.formats.crlf import CrlfEnds
 from sockd.formats.quotes import builtin_quotes
+from sockd.net.cached import Cache, Outcome
 from sockd.net.child import STOP_SECONDS, Child
 from sockd.net.children import why_not
-from sockd.net.commands import NEEDS_ROOT, QUOTE, ExecOptions, check, located, program_of
+from sockd.net.commands import (
+    NEEDS_ROOT,
+    QUOTE,
+    ExecOptions,
+    check,
+    check_listen,
+    located,
+    program_of,
+)
 from sockd.net.context import Context
+from sockd.net.handing import hand_over, take_back
 from sockd.net.program import Program
-from sockd.net.states import Hold, Overdue
+from sockd.net.progress import traffic
+from sockd.net.states import NO_HOLD, Hold, Overdue
 from sockd.net.stream import Stream
 from sockd.service import Exchange, Instance, Kind
 
@@ -64,6 +80,8 @@ class Programs:
         self.quotes: tuple[bytes, ...] = ()
         path = located(options)
         self.program = program_of(path or "", options)
+        is_cached = options.cache > 0
+        self.cache = Cache(context, self.program, self._rest) if is_cached else None
         warnings = list(self.program.weaknesses()) if not context.world.gives_up_root else []
         if why := why_not():
             warnings.append(because("runaways", detail=why))
@@ -78,6 +96,8 @@ class Programs:
         """End every program that still runs. Fires when they are reaped and that is reported."""
         for child in tuple(self.running):
             child.kill()
+        if self.cache is not None:
+            self.cache.stop()
         if self._reaped is None:
             self._reaped = Deferred()
             late = self._clock.callLater(STOP_SECONDS, self._reaped.callback, None)
@@ -91,7 +111,8 @@ class Programs:
         self._rest()
 
     def _rest(self) -> None:
-        if not self.running and self._reaped is not None:
+        is_running = bool(self.running) or (self.cache is not None and self.cache.run is not None)
+        if not is_running and self._reaped is not None:
             self._children.when_buried().addCallback(self._over)
 
     def _over(self, _: None) -> None:
@@ -127,7 +148,8 @@ class ClientProgram(Child):
 
     def connectionMade(self) -> None:
         super().connectionMade()
-        self.process.registerProducer(_Input(self._stream), True)
+        if 0 in self.process.pipes:
+            self.process.registerProducer(_Input(self._stream), True)
 
     def outReceived(self, data: bytes) -> None:
         if self._stream.is_closing:
@@ -152,6 +174,10 @@ class ExecStream(Stream):
     _child: ClientProgram | None = None
     _early = b""
     _time: IDelayedCall | None = None
+    _is_handed_over = False
+    """The socket is the program's: nothing is read from it or written to it here."""
+    _is_waiting = False
+    """For a run that is for others too."""
 
     def opened(self) -> None:
         # nothing is read until the program is there to take it
@@ -165,13 +191,14 @@ class ExecStream(Stream):
 
     def received(self, data: bytes) -> None:
         if self._child is None:
-            self._early += data
+            if not self.context.options.cache:
+                self._early += data
         elif self._child.is_running:
             self.requests += 1  # progress: so much of its input it has had
             self._child.process.write(data)
 
     def finished(self) -> None:
-        if self._child is not None and self._child.is_running:
+        if self._child is not None and self._child.is_running and 0 in self._child.process.pipes:
             self._child.process.unregisterProducer()
             self._child.process.closeStdin()
 
@@ -181,6 +208,8 @@ class ExecStream(Stream):
             self._time = None
         if self._child is not None:
             self._child.end()
+        if (cache := self.context.shared.cache) is not None:
+            cache.leave(self)
 
     def pauseProducing(self) -> None:
         super().pauseProducing()
@@ -195,7 +224,9 @@ class ExecStream(Stream):
     @property
     def answer_timeout(self) -> float:
         """None of its own while the program runs, which has `max_time`, and takes its input."""
-        if self._time is None:
+        if self._is_handed_over or self._is_waiting:
+            return math.inf
+        if self._child is None:
             return super().answer_timeout
         # the client may have left: its end stands behind what is not read
         return self.context.limits.write_timeout if Hold.CHILD in self.holds else math.inf
@@ -207,6 +238,15 @@ class ExecStream(Stream):
         else:
             self._end(because("input_timeout", **overdue.reason.values))
 
+    def _sweep(self, now: float) -> None:
+        if self._is_handed_over:  # for whoever looks at it
+            self.bytes_in, self.bytes_out = traffic(self._socket())
+        super()._sweep(now)
+
+    def _begin_to_close(self, reason: Reason) -> None:
+        self._take_back()
+        super()._begin_to_close(reason)
+
     def program_ended(self, rest: bytes, status: str) -> None:
         """The program is reaped and its output is at its end."""
         if not self.is_closing:
@@ -217,7 +257,6 @@ class ExecStream(Stream):
     def _run(self, greeting: bytes) -> None:
         if self.is_closing:
             return
-        self.release(Hold.CHILD)
         programs = self.context.shared
         # not before: others may have come while the greeting's name was looked up
         if len(programs.running) >= self.context.options.max_children:
@@ -229,19 +268,56 @@ class ExecStream(Stream):
             self.write(self.context.world.random.choice(programs.quotes))
             self.close()
             return
-        child = ClientProgram(self, programs.program)
         try:
-            child.start(self._environment())
+            if programs.cache is not None:
+                self.release(Hold.CHILD)
+                self._is_waiting = True
+                programs.cache.ask(self, partial(self.contain, self._take))
+            else:
+                self._start(programs)
         except OSError as error:
+            self._take_back()
             self.fail(because("no_process", detail=error.strerror))
-            return
+
+    def _start(self, programs: Programs) -> None:
+        child = ClientProgram(self, programs.program)
+        if self.context.options.socket:
+            self._hand_over(child)
+        else:
+            self.release(Hold.CHILD)
+        child.start(self._environment())
         self._child = child
         programs.running.add(child)
-        self._time = self.context.clock.callLater(self.context.options.max_time, self._too_long)
+        if (max_time := self.context.options.max_time) != math.inf:
+            self._time = self.context.clock.callLater(max_time, self._too_long)
         if self._early:
             child.process.write(self._early)
         if self.peer_finished:
             self.finished()
+
+    def _hand_over(self, child: ClientProgram) -> None:
+        child.descriptors = hand_over(self._socket())
+        self._is_handed_over = True
+        self.lingers = False  # type: ignore[misc]  # of this connection: lingering is reading
+
+    def _take_back(self) -> None:
+        if self._is_handed_over:
+            self._is_handed_over = False
+            self.holds = NO_HOLD  # it is not read again
+            sock = self._socket()
+            self.bytes_in, self.bytes_out = traffic(sock)
+            take_back(sock)
+
+    def _take(self, outcome: Outcome) -> None:
+        """What the run for all has printed."""
+        self._is_waiting = False
+        if self.is_closing:
+            return
+        if outcome.has_failed:
+            self.fail(outcome.reason)
+        else:
+            self.write(outcome.output)
+            self.close(outcome.reason)
 
     def _no_greeting(self, failure: Failure) -> None:
         if not self.is_closing:
@@ -271,7 +347,16 @@ kind = Kind(
     stream=ExecStream,
     options=ExecOptions,
     check=check,
+    check_listen=check_listen,
     shared=Programs,
+    ends=[
+        "program_ended",
+        "max_time",
+        "max_output",
+        "input_timeout",
+        "max_children",
+        "no_process",
+    ],
     instances=[
         Instance(
             "fortune",

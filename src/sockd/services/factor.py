@@ -31,9 +31,8 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IDelayedCall
 
 from sockd import events
-from sockd.access.guard import CONNECTION_SOURCE_BITS
 from sockd.access.peer import Peer
-from sockd.access.prefixes import source_key
+from sockd.access.prefixes import CONNECTION_SOURCE_BITS, source_key
 from sockd.access.reasons import because
 from sockd.access.shares import Shares
 from sockd.formats import ports

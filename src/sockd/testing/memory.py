@@ -10,7 +10,7 @@ import errno
 import os
 import socket
 import struct
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -22,6 +22,7 @@ from twisted.internet.protocol import DatagramProtocol
 from twisted.internet.task import Clock
 from twisted.logger import Logger
 
+from sockd.access.counts import Counts
 from sockd.net.datagram import Datagrams
 from sockd.reactor.ancillary import Told
 from sockd.reactor.sockaddr import Address
@@ -318,10 +319,10 @@ class MemoryPort:
         return [datagram.data for datagram in self.sent]
 
     @property
-    def counted(self) -> Counter[str]:
+    def counted(self) -> Counts:
         """What the instance's guard has counted."""
         protocol: Any = self.protocol
-        counts: Counter[str] = protocol.context.guard.counts
+        counts: Counts = protocol.context.guard.counts
         return counts
 
     def write(self, data: bytes, addr: Address, source: Destination | None = None) -> bool:

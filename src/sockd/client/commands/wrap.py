@@ -10,7 +10,7 @@ from typing import BinaryIO
 import click
 from attrs import evolve, frozen
 
-from sockd.client.arguments import Command, asks
+from sockd.client.arguments import FILE, Command, asks
 from sockd.client.asking import Asking
 from sockd.client.asks import Answer, Speech, Talk
 from sockd.client.errors import BadAnswer
@@ -104,7 +104,7 @@ def _read(file: BinaryIO, room: int) -> bytes:
 
 
 @click.command(cls=Command)
-@click.argument("files", nargs=-1, metavar="[FILE...]")
+@click.argument("files", nargs=-1, type=FILE, metavar="[FILE...]")
 @click.option("-H", "--host", "hosts", multiple=True, metavar="HOST[:PORT]", help="Ask this host.")
 @asks(Transport.UNIX, Transport.TCP, Transport.TLS)
 def wrap(asking: Asking, files: tuple[str, ...], hosts: tuple[str, ...]) -> int:

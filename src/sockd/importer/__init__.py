@@ -1,0 +1,1 @@
+"""Configurations of inetd and xinetd, made into sockd's."""

@@ -1,0 +1,1 @@
+"""What `sockd` asks a running daemon, one file a topic; `sockd.cli` has the list."""
