@@ -59,6 +59,16 @@ def state_of_users(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="module", autouse=True)
+def state_of_daemons(
+    state_of_users: None, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[None]:
+    """Nor has what one file's daemons keep, who may become other users, a meaning for another's."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
+        yield
+
+
 @pytest.fixture(scope="module")
 def own_runtime(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """What a daemon of this machine keeps is neither read nor written by services in this process.

@@ -51,7 +51,8 @@ class Counts(Requests):
                     ]
                     for user in one.desk.rooms.users.values()
                 }
-                counts = {**one.context.guard.counts, **one.desk.counts}
+                own = one.context.guard.counts
+                counts = {**own.dropped, "refused": own["refused"], **one.desk.counts}
                 found[one.context.name] = {"users": users, "counts": counts}
         return json.dumps(found).encode()
 
