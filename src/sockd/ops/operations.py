@@ -18,6 +18,7 @@ from sockd.config.settings import Settings
 from sockd.daemon.daemon import Daemon
 from sockd.daemon.keeping import Keeping
 from sockd.daemon.reload import Outcome, Reloader
+from sockd.net.waiting import within
 from sockd.ops.bans import BanKeeper
 from sockd.ops.control.listening import ControlListener
 from sockd.ops.first_process import undertaker
@@ -96,7 +97,8 @@ class Operations(Service):
         self.manager.end(is_upgrade=self.upgrade.is_going)
         stopped = self.daemon.stopService()
         self.upgrade.stop()
-        return gatherResults([stopped, self.bans.stop()])
+        limit, clock = self.daemon.settings.daemon.stop_timeout, self.daemon.world.reactor
+        return gatherResults([stopped, within(limit, self.bans.stop(), clock)])
 
     def hand_over(self, uid: int, gid: int) -> None:
         """Make files this user's, who the process is to become and who removes them."""

@@ -186,9 +186,12 @@ def test_a_mistake_in_the_question_is_told(tmp_path: Path) -> None:
 def test_an_address_that_no_door_is_for_is_told_so(tmp_path: Path) -> None:
     file = config(tmp_path, CONFIG + '[service.wrap]\nlisten = ["unix:/run/x"]\n')
     for service, who, only in (("echo", "user:root", "tcp"), ("wrap", "10.0.0.1", "unix")):
-        output = sockd("test-access", service, who, "-c", file).output
-        assert output.endswith(f"but {service} is at {only} only\n")
-    assert "but" not in sockd("test-access", "wrap", "user:root", "-c", file).output
+        result = sockd("test-access", service, who, "-c", file)
+        assert result.output.endswith(f"but {service} is at {only} only\n")
+        assert result.exit_code == 1
+    result = sockd("test-access", "wrap", "user:root", "-c", file)
+    assert "but" not in result.output
+    assert result.exit_code == 0
 
 
 def test_a_running_daemon_tells_how_many_are_there_from_an_address(daemon: Answering) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import threading
 from io import StringIO
@@ -90,6 +91,14 @@ def test_a_status_is_a_few_lines_and_a_table() -> None:
         "",
         "service  transport  address      open    arrivals/s  refused  in/s  out/s",
         "echo     tcp        127.0.0.1:7  3/1000  0           2        0 B   0 B",
+    ]
+
+
+def test_without_an_address_for_connections_none_are_counted() -> None:
+    beacon = service("beacon", connections=0)
+    beacon["addresses"][0]["transport"] = "multicast"
+    assert status_text(answer(beacon)).splitlines()[-1].split()[:4] == [
+        *("beacon", "multicast", "127.0.0.1:7", "-")
     ]
 
 
@@ -201,12 +210,30 @@ def test_nothing_of_an_error_acts_on_a_terminal(command: list[str], tmp_path: Pa
 
 @pytest.mark.parametrize(
     ("command", "missing"),
-    [(["status"], "version"), (["sessions"], "sessions"), (["top"], "version")],
+    [
+        (["status"], "version"),
+        (["sessions"], "sessions"),
+        (["top"], "version"),
+        (["metrics", "--json"], "text"),
+        (["test-access", "echo", "::1", "--json"], "is_allowed"),
+    ],
 )
 def test_what_an_answer_lacks_is_told(command: list[str], missing: str, tmp_path: Path) -> None:
     code, output = said(answer_line({}), tmp_path / "control.sock", *command)
     assert code == 1
-    assert output.startswith(f"sockd: the answer has no '{missing}': the daemon is not of the ver")
+    told = f"the answer has no '{missing}': the daemon is not of the ver"
+    last = output.splitlines()[-1]
+    assert (json.loads(last)["error"] if "--json" in command else last).startswith(
+        told if "--json" in command else f"sockd: {told}"
+    )
+
+
+@pytest.mark.parametrize("text", ["", "nonsense", "# EOF\nmore", 7])
+def test_figures_that_cannot_be_read_are_told_of(text: object, tmp_path: Path) -> None:
+    line = answer_line({"text": text})
+    code, output = said(line, tmp_path / "control.sock", "metrics", "--json")
+    assert code == 1
+    assert json.loads(output)["error"].startswith("the answer is not in OpenMetrics: ")
 
 
 def test_who_does_not_say_that_it_is_ready_is_not(tmp_path: Path) -> None:

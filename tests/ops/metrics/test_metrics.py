@@ -278,3 +278,18 @@ async def test_the_bans_that_hold_are_counted() -> None:
         now = world.reactor.seconds()
         world.state.bans.add(now, make_ban("192.0.2.1", now, 60), make_ban("2001:db8::/32", now))
         assert of(figures(operations), "sockd_bans") == 2
+
+
+@ensureDeferred
+async def test_who_is_still_at_a_service_that_was_removed_is_counted() -> None:
+    echo, daytime = make_settings("echo", [TCP]), make_settings("daytime", [TCP])
+    async with operated(echo, daytime) as operations:
+        daemon = operations.daemon
+        [listener] = daemon.instances[0][1].listeners
+        with await deferToThread(Connection, address_of(listener)) as wire:
+            wire.send(b"hello")
+            assert await deferToThread(wire.receive, 5) == b"hello"
+            assert of(figures(operations), "sockd_connections_draining") == 0
+            daemon.apply(plan(daemon.settings, settings(daytime)))
+            assert of(figures(operations), "sockd_connections_draining") == 1
+        await until(lambda: of(figures(operations), "sockd_connections_draining") == 0)

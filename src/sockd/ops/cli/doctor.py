@@ -41,8 +41,8 @@ def doctor(
 
     Without FILE it is the one of the daemon that runs, or the built-in one.
     Whether twistd finds sockd; rights, descriptors, buffers, multicast; other processes and
-    super-servers at our addresses; certificates that end. A daemon that runs is looked at, else a
-    process as this one.
+    super-servers at our addresses; the log; certificates that end. A daemon that runs is looked at,
+    else a process as this one.
 
     Exit codes: 0 nothing is bad; 1 something is, or the configuration has a mistake.
     """

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from sockd.ops.cli.asking import ask, control_option, json_option, show
+from sockd.ops.cli.asking import ask, control_option, give_up, json_option, lacking, show
 
 
 @click.command()
@@ -20,9 +20,16 @@ def metrics(control: str | None, as_json: bool) -> None:
     Prometheus's older format too, which is the one that `promtool check metrics` reads. With --json
     they are samples, each with name, labels and value.
     """
+    from sockd.ops.control.frames import ControlError
+
     answer = ask(control, "metrics", as_json=as_json)
     if as_json:
-        answer = {"samples": list(samples(answer["text"]))}
+        try:
+            answer = {"samples": list(samples(str(answer["text"])))}
+        except KeyError as error:
+            give_up(lacking(error), as_json=True)
+        except ValueError as error:
+            give_up(ControlError(f"the answer is not in OpenMetrics: {error}"), as_json=True)
     show(answer, metrics_text, as_json=as_json)
 
 

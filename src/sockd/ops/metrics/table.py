@@ -65,6 +65,11 @@ _ROWS = (
     ),
     Metric("sockd_bans", "gauge", "Addresses and prefixes that are banned now."),
     Metric(
+        "sockd_connections_draining",
+        "gauge",
+        "Open connections of services that the configuration has no more.",
+    ),
+    Metric(
         "sockd_log_lines_suppressed_total",
         "counter",
         "Lines that were left out of the log: of their kind, or in all, there were too many.",
