@@ -20,13 +20,23 @@ from pytest_twisted import ensureDeferred
 from sockd.daemon.daemon import StartError
 from sockd.daemon.keeping import Keeping
 from sockd.daemon.reload import Reloader
+from sockd.net.leaving import ARRIVAL_SECONDS
 from sockd.ops import upgrade
 from sockd.ops.control.client import ControlClient
 from sockd.ops.manager import ServiceManager
 from sockd.ops.restart import Restart
 from sockd.ops.switches import Switches
-from sockd.ops.upgrade import ANSWER_SECONDS, OTHER_COMES, Upgrade, check, to_hand_over
-from tests.daemon.running import daemon_of, listeners, says, settings
+from sockd.ops.upgrade import (
+    ANSWER_SECONDS,
+    MOMENT_SECONDS,
+    OTHER_COMES,
+    Upgrade,
+    check,
+    to_hand_over,
+)
+from sockd.testing.log import LogRecorder
+from sockd.testing.sockets import Connection, address_of
+from tests.daemon.running import apply, aside, daemon_of, heard, listeners, says, settings
 from tests.daemons import Daemon
 from tests.net.test_listener import Full
 from tests.ops.managing import Manager, manager
@@ -196,6 +206,31 @@ async def test_once_it_is_sure_nothing_changes_any_more_and_a_stop_leaves_nobody
         with pytest.raises(ConnectionRefusedError):
             socket.create_connection(address)
         assert (await reloader.reload()).reasons == ("the daemon stops",)
+
+
+@ensureDeferred
+async def test_who_is_on_the_way_to_an_address_that_goes_comes_before_it_begins(
+    log: LogRecorder, port: int
+) -> None:
+    reactor = Full()
+    reactor.is_full = False
+    async with daemon_of(says(f"tcp:{port}:interface=127.0.0.1"), reactor=reactor) as daemon:
+        reloader, keeping = Reloader(daemon, lambda: daemon.settings), Keeping(daemon)
+        one = Upgrade(daemon, keeping, ServiceManager(daemon, reloader, keeping))
+        one.restart = Restart(argv=["/bin/true"])
+        daemon.running = 1
+        with await aside(Connection, address_of(listeners(daemon)[0])) as wire:
+            assert await heard(wire) == b"one"  # while somebody is there it does not end
+            apply(daemon, says(f"tcp:{port}"))
+            assert daemon.leaving
+            await one.begin()
+            reactor.clock.advance(ANSWER_SECONDS)
+            assert not log.events("upgrading")
+            reactor.clock.advance(ARRIVAL_SECONDS)
+            assert log.events("upgrading")
+            stopped = daemon.stopService()
+            reactor.clock.advance(MOMENT_SECONDS)
+        await stopped
 
 
 def test_what_asks_a_daemon_for_something_ends_neither(tmp_path: Path, port: int) -> None:

@@ -92,7 +92,7 @@ class Daemon(Service):
         unclaimed = [one for one in self.world.inherited.lasts if one not in inherited.values()]
         moved = set(plan.moves.values())
         left = [old for identity, old in going.items() if identity not in moved]
-        in_the_way = partial(_in_the_way, [*left, *self._leaving()])
+        in_the_way = partial(_in_the_way, [*left, *self.leaving])
 
         def beside(listen: Listen) -> list[socket.socket]:
             sockets = [one.bound_socket for one in in_the_way(listen)]
@@ -130,8 +130,9 @@ class Daemon(Service):
             listener.inherit(one.file, is_managers=one.kept is None)
         self.unclaimed += self.world.inherited.end_rest(taken.values())
 
-    def _leaving(self) -> list[Listener]:
-        """Those that were let go of by an earlier plan, and are not closed yet."""
+    @property
+    def leaving(self) -> list[Listener]:
+        """Addresses that were let go of by an earlier plan, and are not closed yet."""
         instances = (*self._running.values(), *self._draining)
         return [listener for instance in instances for listener in instance.leaving]
 

@@ -26,6 +26,7 @@ from sockd.daemon.keeping import Keeping
 from sockd.listen.inherited import inheritance
 from sockd.listen.kept_names import PREFIX
 from sockd.listen.sockets import FIRST_HANDED_OVER, handed_over
+from sockd.net.leaving import ARRIVAL_SECONDS
 from sockd.ops.manager import ServiceManager
 from sockd.ops.restart import Restart
 from sockd.ops.signals import REQUESTS, ignore
@@ -101,11 +102,25 @@ class Upgrade:
             raise UpgradeRefused(f"sockets cannot be handed over: {error.strerror}") from None
         # what comes from now on is not handed over, and what goes is
         self._daemon.why_final = OTHER_COMES
-        self._daemon.world.reactor.callLater(ANSWER_SECONDS, self._settle, given)
+        self._daemon.world.reactor.callLater(ANSWER_SECONDS, self._wait_for_arrivals, given)
 
     def _give_up(self, failure: Failure) -> Failure:
         self._is_begun = False
         return failure
+
+    def _wait_for_arrivals(self, given: Sequence[tuple[str, int]]) -> None:
+        """Let those in who are on the way to an address that the last reload has let go of: it is
+        not handed over."""
+        reactor = self._daemon.world.reactor
+        until = reactor.seconds() + ARRIVAL_SECONDS
+
+        def look() -> None:
+            if self._daemon.running and self._daemon.leaving and reactor.seconds() < until:
+                reactor.callLater(LOOK_SECONDS, look)
+            else:
+                self._settle(given)
+
+        look()
 
     def _settle(self, given: Sequence[tuple[str, int]]) -> None:
         """Let nobody in any more, and give those who are in a moment to be answered."""
