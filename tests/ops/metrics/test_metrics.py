@@ -163,6 +163,20 @@ async def test_an_address_that_is_not_listened_on_is_down() -> None:
     assert of(found, "sockd_listener_up", service="echo") == 0
 
 
+@pytest.mark.parametrize(("missing", "is_up"), [("::1", 1), ("127.0.0.1", 0)])
+@ensureDeferred
+async def test_a_door_is_up_without_the_addresses_that_a_host_may_lack(
+    missing: str, is_up: int
+) -> None:
+    family = socket.AF_INET6 if ":" in missing else socket.AF_INET
+    with socket.create_server((missing, 0), family=family) as taken:
+        both = f"tcp:{taken.getsockname()[1]}:interface=localhost"
+        async with operated(make_settings("echo", [both], required=False)) as operations:
+            found = figures(operations)
+    assert of(found, "sockd_listeners", service="echo") == 2
+    assert of(found, "sockd_listener_up", service="echo") == is_up
+
+
 @ensureDeferred
 async def test_the_accept_queue_of_an_address_is_told_with_its_limit() -> None:
     text = f"{TCP}:backlog=9"
