@@ -301,6 +301,7 @@ def test_below_twistd_in_the_foreground(tmp_path: Path, runtime: Path, port: int
         assert code == 0, said
         assert daemon.process.poll() is None
         serves(port, runtime)
+        assert Path(f"/proc/{daemon.pid}/comm").read_text() == "twistd\n"  # as it was called
         assert daemon.stop() == STOPPED
         assert "Traceback" not in daemon.text()
 
