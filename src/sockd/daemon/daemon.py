@@ -99,7 +99,7 @@ class Daemon(Service):
             sockets += [one.sock for one in unclaimed if _shares_port(one.address, listen)]
             return [sock for sock in sockets if sock is not None]
 
-        _get_ready(steps, left, handed_over, beside)
+        _get_ready(steps, [*left, *unclaimed], handed_over, beside)
         for step in steps:
             for listener in step.listeners.values():
                 for old in in_the_way(listener.listen):
@@ -125,10 +125,13 @@ class Daemon(Service):
         return found
 
     def _settle_inheritance(self, taken: Mapping[Identity, Inherited]) -> None:
+        used = []
         for identity, one in taken.items():
             listener = self._running[identity.instance].by_identity[identity]
-            listener.inherit(one.file, is_managers=one.kept is None)
-        self.unclaimed += self.world.inherited.end_rest(taken.values())
+            if listener.bound_socket is not None:  # else something else of it cannot be had yet
+                listener.inherit(one.file, is_managers=one.kept is None)
+                used.append(one)
+        self.unclaimed += self.world.inherited.end_rest(used)
 
     @property
     def leaving(self) -> list[Listener]:
@@ -230,7 +233,7 @@ class Daemon(Service):
         """
         super().stopService()
         self.is_stopping, self.why_final = True, "the daemon stops"
-        for instance in self._draining:
+        for instance in tuple(self._draining):  # one that waits for nobody else ends at once
             instance.hasten()
             instance.guard.stop_sessions(because("daemon_stops"))  # of who was let in last
         stopped = [instance.stop() for instance in self._running.values()]
@@ -300,19 +303,19 @@ def _shares_port(old: Address, listen: Listen) -> bool:
 
 def _get_ready(
     steps: Sequence[Preparation],
-    left: Sequence[Listener],
+    left: Sequence[Listener | Inherited],
     handed_over: Mapping[Identity, socket.socket],
     beside: Callable[[Listen], Sequence[socket.socket]],
 ) -> None:
     """Have every step ready to be switched to, or all as it was. Raises StartError.
 
-    `left` are the listeners that go and hand nothing over.
+    `left` are those that go and hand nothing over: listeners, and the last daemon's sockets.
     """
-    aside: list[Listener] = []
+    aside: list[Listener | Inherited] = []
     try:
         failures = _failures(steps, lambda step: step.prepare(handed_over, beside))
         if not failures:
-            aside += [old for old in left if any(step.takes_name_of(old) for step in steps)]
+            aside += [old for old in left if any(step.takes_name(old.path) for step in steps)]
             for old in aside:
                 old.step_aside()
             failures = _failures(steps, Preparation.prepare_last)

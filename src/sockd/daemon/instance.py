@@ -182,7 +182,8 @@ class Preparation:
             listener = make_listener(context, settings.kind, listen, settings.limits.required)
             self.listeners[identity] = listener
             near = beside(listen)
-            if near and (listen.path or listen.address.binding == "udp"):
+            is_new = identity not in handed_over
+            if near and is_new and (listen.path or listen.address.binding == "udp"):
                 # as soon as it is bound it takes from a wildcard what comes to its address, or
                 # from another its name
                 self._last.append((listener, near))
@@ -201,9 +202,8 @@ class Preparation:
         if errors:
             raise InstanceError(failures(errors))
 
-    def takes_name_of(self, old: Listener) -> bool:
+    def takes_name(self, path: str) -> bool:
         """Whether an address of it has the socket file of another kind of socket that goes."""
-        path = old.listen.path
         return bool(path) and any(new.listen.path == path for new, _ in self._last)
 
     def prepare_last(self) -> None:
@@ -253,6 +253,7 @@ class Preparation:
         """Whether what connections share stays."""
         return (
             self._context is not None
+            and self._context is not self.instance.context  # which is all new, where it is added
             and self._context.shared is not None
             and self._context.shared is self.instance.context.shared
         )

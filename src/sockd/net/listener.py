@@ -209,6 +209,11 @@ class Listener:
         return self._identity
 
     @property
+    def path(self) -> str:
+        """The socket file's, where it has one."""
+        return self.listen.path
+
+    @property
     def has_lost_file(self) -> bool:
         """Whether its socket file is gone, so that nobody finds it any more."""
         return self._identity is not None and not os.path.lexists(self.listen.path)
