@@ -42,7 +42,7 @@ ONCE = $(addprefix tests/,access/test_bans.py access/test_buckets.py access/test
   ops/test_broken_configs.py ops/test_lag.py ops/test_log_journal.py ops/test_log_rates.py \
   ops/test_log_rotation.py ops/test_log_start.py ops/test_logs.py ops/test_manager.py \
   ops/test_notify.py ops/test_reload_command.py ops/test_restart.py ops/test_store.py ops/test_switches.py \
-  ops/test_threads.py ops/test_upgrade.py options reactor/test_differential.py \
+  ops/test_threads.py ops/test_upgrade.py ops/test_upgrade_steps.py options reactor/test_differential.py \
   reactor/test_foundations.py reactor/test_twisted.py reactor/test_uv.py real/test_import.py \
   real/test_log_tools.py real/test_metrics.py real/test_rdate.py real/test_socket_activation.py \
   security/test_g11_local.py security/test_g5_injection.py security/test_log_readers.py \

@@ -19,8 +19,7 @@ from sockd import __version__, events
 from sockd.access.reasons import because
 from sockd.config.settings import InstanceSettings, Settings
 from sockd.daemon.instance import InstanceError, Preparation, RunningInstance, make_instance
-from sockd.daemon.plan import Identity, InstancePlan, Plan, plan
-from sockd.listen.address import Address
+from sockd.daemon.plan import Identity, InstancePlan, Plan, plan, shares_port
 from sockd.listen.inherited import Inherited, inheritance
 from sockd.listen.listen import Listen
 from sockd.listen.runtime import give_runtime_directory
@@ -96,7 +95,7 @@ class Daemon(Service):
 
         def beside(listen: Listen) -> list[socket.socket]:
             sockets = [one.bound_socket for one in in_the_way(listen)]
-            sockets += [one.sock for one in unclaimed if _shares_port(one.address, listen)]
+            sockets += [one.sock for one in unclaimed if shares_port(one.address, listen)]
             return [sock for sock in sockets if sock is not None]
 
         _get_ready(steps, [*left, *unclaimed], handed_over, beside)
@@ -290,15 +289,7 @@ def _report_looks(looks: Sequence[Look]) -> Counter[Look]:
 
 def _in_the_way(going: Iterable[Listener], listen: Listen) -> list[Listener]:
     """Which of the listeners that go share their port with an address that comes."""
-    return [old for old in going if _shares_port(old.listen.address, listen)]
-
-
-def _shares_port(old: Address, listen: Listen) -> bool:
-    """Whether an address that goes stands in the way of one that comes."""
-    new = listen.address
-    if new.path or old.path:
-        return new.path == old.path  # a file is a file, whatever comes there
-    return new.is_taken_alone and (old.binding, old.port) == (new.binding, new.port)
+    return [old for old in going if shares_port(old.listen.address, listen)]
 
 
 def _get_ready(

@@ -48,7 +48,7 @@ class Operations(Service):
         self.reloader.parts.append(self.control)
         keeping = Keeping(daemon)
         self.manager = ServiceManager(daemon, self.reloader, keeping)
-        self.upgrade = Upgrade(daemon, keeping, self.manager)
+        self.upgrade = Upgrade(daemon, keeping, self.manager, load)
         world, self._state = daemon.world, state_directory(os.environ, os.getuid())
         path = daemon.settings.daemon.bans.within(self._state)
         self.bans = BanKeeper(world.state.bans, path, world.reactor, world.wall)
