@@ -69,7 +69,7 @@ def test_every_command_that_asks_a_daemon_can_be_told_where_and_tell_programs() 
     )
     no_daemon = {"run", "check", "services", "config", "completion", "import"}
     assert every.keys() - asks == {*no_daemon, "chat"}
-    assert every.keys() - is_told == {"run", "completion", "import", "chat"}
+    assert every.keys() - is_told == {"run", "completion", "chat"}
 
 
 def test_status_for_people_and_for_programs(daemon: Daemon) -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from sockd.importer.entry import Entry
-from sockd.importer.reading import Reader, Unreadable, of_this_host
+from sockd.importer.reading import Reader, of_this_host
 from sockd.listen.listen import Listen
 from sockd.listen.sockets import is_at
 from sockd.net.children import why_not
@@ -168,10 +168,7 @@ def _holders(daemon: int | None) -> Callable[[Listen], Holder | None]:
 def _others(paths: Sequence[str]) -> Iterator[Wanted]:
     reader = Reader(of_this_host())
     for path in paths:
-        try:
-            reader.read(Path(path))
-        except Unreadable:
-            continue  # there is no such super-server
+        reader.read(Path(path))  # one that cannot be: there is no such super-server
     for one in reader.result():
         if isinstance(one, Entry) and one.is_enabled and one.port:
             yield Wanted(str(one.place), one.is_stream, one.port)
