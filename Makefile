@@ -14,7 +14,7 @@ TOO_OLD = 'import sys; sys.version_info >= (3, 11) or sys.exit("sockd needs Pyth
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test test-quick test-client test-once test-oldest test-uvloop test-epoll test-asyncio bench bench-quick bench-client bench-travesty bench-tools soak goals lint docs lock clean
+.PHONY: help run test test-quick test-chat test-client test-once test-oldest test-uvloop test-epoll test-asyncio bench bench-quick bench-client bench-travesty bench-tools soak goals lint docs lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -23,13 +23,16 @@ help: ## list the targets
 run: $(VENV)/.run ## start sockd with its built-in config, or with ARGS=FILE
 	@$(BIN)/sockd run $(ARGS)
 
-# What runs no reactor, says itself which one, or is the same on all: once is enough. Those of the
-# client and of the chat take as long as the others.
+# What runs no reactor, says itself which one, or is the same on all: once is enough, in three parts
+# that take as long as each other.
+CHAT = $(wildcard tests/real/test_chat_*.py) $(addprefix tests/,chat client/chat \
+  client/commands/test_chat.py client/commands/test_chat_running.py real/test_old_chat_servers.py \
+  real/test_suggestions.py real/test_transcripts.py)
 CLIENT = $(filter-out tests/client/test_doors.py tests/client/test_calling.py, \
-  $(wildcard tests/client/test_*.py tests/real/test_client_*.py tests/real/test_chat_*.py)) \
-  $(addprefix tests/,chat client/chat client/commands client/measure client/net/test_lan.py \
-  client/outputs client/travesty/test_terminal.py formats real/test_old_chat_servers.py \
-  real/test_suggestions.py real/test_transcripts.py travesty)
+  $(wildcard tests/client/test_*.py tests/real/test_client_*.py)) \
+  $(filter-out $(CHAT),$(wildcard tests/client/commands/test_*.py)) \
+  $(addprefix tests/,client/measure client/net/test_lan.py client/outputs \
+  client/travesty/test_terminal.py formats travesty)
 ONCE = $(addprefix tests/,access/test_bans.py access/test_buckets.py access/test_off.py \
   access/test_prefixes.py access/test_refusals.py access/test_verdict.py benchmarks config \
   daemon/test_plan_text.py external importer listen/test_fields.py listen/test_kept_names.py \
@@ -60,10 +63,13 @@ BUILT_ON = $(addprefix tests/,reactor net/test_listener.py net/test_proxy.py net
 JOBS ?= 3
 
 test: $(VENV)/.dev $(OLDEST)/.ready ## lint, then the suite on three reactors, and the reactor on the oldest Twisted
-	$(MAKE) --jobs=$(JOBS) --output-sync lint test-once test-client $(REACTORS:%=test-%) test-oldest
+	$(MAKE) --jobs=$(JOBS) --output-sync lint test-client test-once test-chat $(REACTORS:%=test-%) test-oldest
 
 test-quick: $(VENV)/.dev ## the test suite, on uvloop only
 	$(BIN)/pytest $(ARGS)
+
+test-chat: $(VENV)/.dev
+	$(BIN)/pytest $(CHAT) $(ARGS)
 
 test-client: $(VENV)/.dev
 	$(BIN)/pytest $(CLIENT) $(ARGS)
@@ -72,7 +78,7 @@ test-once: $(VENV)/.dev
 	$(BIN)/pytest $(ONCE) $(ARGS)
 
 $(REACTORS:%=test-%): test-%: $(VENV)/.dev
-	$(BIN)/pytest --reactor=$* $(patsubst %,--ignore=%,$(CLIENT) $(ONCE)) $(ARGS)
+	$(BIN)/pytest --reactor=$* $(patsubst %,--ignore=%,$(CHAT) $(CLIENT) $(ONCE)) $(ARGS)
 
 # Twisted's own suites are run with the newest alone. Before 26.10 Twisted forgot the socket of a port
 # that cannot listen, of which one test would complain.
