@@ -90,6 +90,16 @@ def test_a_daemon_that_one_may_not_ask_is_told() -> None:
     assert "who holds our addresses may be the daemon" in result.stdout
 
 
+def test_a_daemon_that_refuses_is_told_and_looked_at(runtime: Path, tmp_path: Path) -> None:
+    path = runtime / "control.sock"
+    with saying(error_line(ControlError("user 5 may not", "refused")), path):
+        result = sockd("doctor", config(tmp_path, ECHO))
+    told = f"warn  daemon: {path}: user 5 may not -> ask as root "
+    assert told in result.stdout.replace("\n      ", " ").replace("\n", " ")
+    assert f"the daemon (process {os.getpid()})" in result.stdout
+    assert result.exit_code == 0
+
+
 def test_what_answers_and_is_no_sockd_is_told(runtime: Path, tmp_path: Path) -> None:
     path = runtime / "control.sock"
     file = config(tmp_path, f'[sockd]\ncontrol = "{path}"\n{ECHO}')
