@@ -28,6 +28,7 @@ from sockd.ops.logs import LogWriter
 from sockd.ops.manager import ServiceManager
 from sockd.ops.metrics.metrics import Metrics
 from sockd.ops.rates import RateMeter
+from sockd.ops.standard import current_folder
 from sockd.ops.switches import Switches
 from sockd.ops.upgrade import Upgrade
 from sockd.options.state import state_directory
@@ -41,6 +42,8 @@ class Operations(Service):
     ) -> None:
         """`load` reads the configuration anew; `writer` is the log's, where it is ours."""
         self.daemon = daemon
+        self.folder = current_folder()
+        """Where relative names of configuration files start; twistd goes elsewhere after it."""
         self.reloader = Reloader(daemon, load)
         self.writer = writer
         self.control = ControlListener(self)

@@ -11,7 +11,7 @@ import click
 
 from sockd.formats.columns import columns
 from sockd.formats.text import escape
-from sockd.ops.cli.asking import ask, control_option, give_up, json_option, lacking, show
+from sockd.ops.cli.asking import ask, control_option, give_up, json_option, read, show
 from sockd.ops.cli.asking import services as service_names
 from sockd.ops.cli.words import span, times
 
@@ -76,10 +76,8 @@ def test_access(
     else:
         answer = _offline(config, service, address, as_json)
     show(answer, _access_text, as_json=as_json)
-    try:
-        sys.exit(not (answer["is_allowed"] and _leads_there(answer)))
-    except KeyError as error:
-        give_up(lacking(error), as_json=as_json)
+    may = read(answer, lambda told: told["is_allowed"] and _leads_there(told), as_json=as_json)
+    sys.exit(not may)
 
 
 def _offline(file: str, service: str, address: str, as_json: bool) -> dict[str, Any]:
@@ -90,6 +88,9 @@ def _offline(file: str, service: str, address: str, as_json: bool) -> dict[str, 
 
     settings = load_settings(file, None, None, None, (), as_json=as_json)
     by_name = {instance.name: instance for instance in settings.instances}
+    if service in {one.name for one in settings.disabled}:
+        why = f"{service} is disabled: enabled = false in {file}"
+        give_up(ControlError(why, "refused"), as_json=as_json)
     if service not in by_name:
         miss = near_miss(service, by_name, or_all=True)
         why = f"there is no service {service!r:.100}{miss}"

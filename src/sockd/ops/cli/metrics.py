@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from sockd.ops.cli.asking import ask, control_option, give_up, json_option, lacking, show
+from sockd.ops.cli.asking import ask, control_option, give_up, json_option, read, show
 
 
 @click.command()
@@ -24,10 +24,9 @@ def metrics(control: str | None, as_json: bool) -> None:
 
     answer = ask(control, "metrics", as_json=as_json)
     if as_json:
+        text = read(answer, lambda told: str(told["text"]), as_json=True)
         try:
-            answer = {"samples": list(samples(str(answer["text"])))}
-        except KeyError as error:
-            give_up(lacking(error), as_json=True)
+            answer = {"samples": list(samples(text))}
         except ValueError as error:
             give_up(ControlError(f"the answer is not in OpenMetrics: {error}"), as_json=True)
     show(answer, metrics_text, as_json=as_json)
