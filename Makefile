@@ -37,23 +37,24 @@ ONCE = $(addprefix tests/,access/test_bans.py access/test_buckets.py access/test
   access/test_prefixes.py access/test_refusals.py access/test_verdict.py benchmarks config \
   daemon/test_plan_text.py external importer listen/test_fields.py listen/test_kept_names.py \
   listen/test_socket_owners.py listen/test_strings.py net/test_queues.py ops/cli \
-  ops/control/test_any_arguments.py ops/control/test_arguments.py \
-  ops/control/test_ban_commands.py ops/control/test_frames.py ops/control/test_page.py \
-  ops/control/test_switches.py ops/control/test_talking.py ops/doctor ops/manual \
-  ops/metrics/test_counted.py ops/metrics/test_monitoring.py ops/metrics/test_process.py \
-  ops/metrics/test_reasons.py ops/metrics/test_texts.py ops/test_ban_file.py ops/test_bans.py \
-  ops/test_broken_configs.py ops/test_lag.py ops/test_log_journal.py ops/test_log_rates.py \
-  ops/test_log_rotation.py ops/test_log_start.py ops/test_logs.py ops/test_manager.py \
-  ops/test_notify.py ops/test_reload_command.py ops/test_restart.py ops/test_store.py ops/test_switches.py \
-  ops/test_threads.py ops/test_upgrade.py ops/test_upgrade_steps.py options reactor/test_differential.py \
-  reactor/test_foundations.py reactor/test_twisted.py reactor/test_uv.py real/test_import.py \
-  real/test_log_tools.py real/test_metrics.py real/test_rdate.py real/test_socket_activation.py \
-  security/test_g11_local.py security/test_g5_injection.py security/test_log_readers.py \
-  security/test_r2_kill.py security/test_r8_disk.py test_background.py \
-  test_background_reloads.py test_background_starts.py test_cli.py test_cli_shows.py \
-  test_clients_page.py test_container.py test_docs.py test_etc.py test_events_page.py \
-  test_operations.py test_packaging.py test_plugins.py test_startup.py test_style.py \
-  test_traps.py test_twistd.py)
+  ops/control/test_answers_page.py ops/control/test_any_arguments.py \
+  ops/control/test_arguments.py ops/control/test_ban_commands.py ops/control/test_client.py \
+  ops/control/test_frames.py ops/control/test_page.py ops/control/test_switches.py \
+  ops/control/test_talking.py ops/doctor ops/manual ops/metrics/test_counted.py \
+  ops/metrics/test_monitoring.py ops/metrics/test_process.py ops/metrics/test_reasons.py \
+  ops/metrics/test_texts.py ops/test_ban_file.py ops/test_bans.py ops/test_broken_configs.py \
+  ops/test_lag.py ops/test_log_journal.py ops/test_log_rates.py ops/test_log_rotation.py \
+  ops/test_log_start.py ops/test_logs.py ops/test_manager.py ops/test_notify.py \
+  ops/test_reload_command.py ops/test_restart.py ops/test_store.py ops/test_switches.py \
+  ops/test_threads.py ops/test_upgrade.py ops/test_upgrade_steps.py options \
+  reactor/test_differential.py reactor/test_foundations.py reactor/test_twisted.py \
+  reactor/test_uv.py real/test_import.py real/test_log_tools.py real/test_metrics.py \
+  real/test_rdate.py real/test_socket_activation.py security/test_g11_local.py \
+  security/test_g5_injection.py security/test_log_readers.py security/test_r2_kill.py \
+  security/test_r8_disk.py test_background.py test_background_reloads.py \
+  test_background_starts.py test_cli.py test_cli_shows.py test_clients_page.py test_container.py \
+  test_docs.py test_etc.py test_events_page.py test_operations.py test_packaging.py \
+  test_plugins.py test_startup.py test_style.py test_traps.py test_twistd.py)
 REACTORS = uvloop epoll asyncio
 # What stands on private parts of Twisted. The newest Twisted and uvloop are those of the lock, which
 # `make lock ARGS=--upgrade` moves on.
