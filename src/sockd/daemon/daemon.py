@@ -287,7 +287,12 @@ def _report_looks(looks: Sequence[Look]) -> Counter[Look]:
 
 def _in_the_way(going: Iterable[Listener], listen: Listen) -> list[Listener]:
     """Which of the listeners that go share their port with an address that comes."""
-    return [old for old in going if _shares_port(old.listen.address, listen)]
+    return [
+        old
+        for old in going
+        # what another has of it is no longer its own to give up
+        if not old.is_handed_over and _shares_port(old.listen.address, listen)
+    ]
 
 
 def _shares_port(old: Address, listen: Listen) -> bool:

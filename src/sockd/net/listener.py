@@ -14,7 +14,7 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
-from twisted.internet.defer import Deferred, maybeDeferred, succeed
+from twisted.internet.defer import Deferred, DeferredList, maybeDeferred, succeed
 from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import LogLevel
 
@@ -92,7 +92,8 @@ class Listener:
         self.waits_for = ""
         """Why the address cannot be had yet, while it is tried again and again."""
         self._tries = 1
-        self._is_handed_over = False
+        self.is_handed_over = False
+        """Whether another listener of ours has the same socket, and this one only closes."""
         self._was_handed = False
         self.is_followed = False
         """Whether another listener of ours has taken the place of this one, which is to go."""
@@ -188,7 +189,7 @@ class Listener:
         """The socket is this listener's, and so is its file: the other only closes."""
         self._identity, other._identity = other._identity, None
         self.is_managers = other.is_managers
-        other._is_handed_over = True
+        other.is_handed_over = True
         if self.listen.terms.file != other.listen.terms.file:
             self._set_file(other.listen.terms.owner)
 
@@ -237,7 +238,7 @@ class Listener:
         if self.port is None:
             return self.close()
         self.leaves()
-        if self._is_handed_over:
+        if self.is_handed_over:
             self.shut()  # the other takes what waits
             return self._close_when_answered()
         may_wait = not self.is_managers and has_turned_away(self.port.socket)
@@ -250,7 +251,7 @@ class Listener:
         return done.addCallback(lambda _: self._leave())
 
     def hasten(self) -> None:
-        """Wait for nobody more who is on the way to an address that is drained."""
+        """Wait for nobody more who is on the way into an address that is drained."""
         if self._reading_on is not None:
             self._reading_on.hasten()
 
@@ -291,6 +292,11 @@ class Listener:
         """Whether nothing waits at the socket."""
         return not has_waiting(self.port.socket)
 
+    def when_entered(self) -> Deferred[None]:
+        """Fires when everybody who has come is let in, or was closed; where the address is
+        drained, when `drain` is over at the latest."""
+        return succeed(None)
+
     def when_answered(self) -> Deferred[None]:
         """Fires when the answers that are owed now have been given, or `drain` is over."""
         return succeed(None)
@@ -313,7 +319,8 @@ class Listener:
         return self._close_when_answered()
 
     def _close_when_answered(self) -> Deferred[Any]:
-        return self.when_answered().addCallback(lambda _: self.close())
+        waited = DeferredList([self.when_entered(), self.when_answered()])
+        return waited.addCallback(lambda _: self.close())
 
     def _set_file(self, before: Owner) -> None:
         """Have the socket file as it is wanted now; it was this user's and group's."""
