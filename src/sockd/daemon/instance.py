@@ -17,6 +17,7 @@ from sockd.access.reasons import Reason, because
 from sockd.config.settings import InstanceSettings
 from sockd.daemon.plan import Addresses, Identity, InstancePlan, identities
 from sockd.listen.listen import Listen
+from sockd.listen.socket_terms import Taken
 from sockd.listen.sockets import ListenError, failures
 from sockd.net.context import Context, World
 from sockd.net.datagram_listener import DatagramListener
@@ -163,7 +164,7 @@ class Preparation:
 
     def prepare(
         self,
-        handed_over: Mapping[Identity, socket],
+        handed_over: Mapping[Identity, Taken],
         beside: Callable[[Listen], Sequence[socket]],
     ) -> None:
         """Make what is shared, bind new addresses, load what changed terms need.

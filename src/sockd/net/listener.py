@@ -33,7 +33,7 @@ from sockd.listen.socket_files import (
     remove_own,
     set_aside,
 )
-from sockd.listen.socket_terms import check_file, set_file
+from sockd.listen.socket_terms import Taken, check_file, set_file, take
 from sockd.listen.sockets import ListenError, bound_file
 from sockd.net.context import Context
 from sockd.net.leaving import ARRIVAL_SECONDS, ReadingOn, has_turned_away
@@ -121,8 +121,14 @@ class Listener:
         """What is bound; None while the address cannot be had."""
         return self._socket if self.port is None else self.port.socket
 
+    @property
+    def to_take_over(self) -> Taken | None:
+        """What another listener of ours can have of it; None while the address cannot be had."""
+        sock = self.bound_socket
+        return None if sock is None else Taken(sock, self._identity, self.listen.terms)
+
     def prepare(
-        self, taken_over: socket.socket | None = None, beside: Sequence[socket.socket] = ()
+        self, taken_over: Taken | None = None, beside: Sequence[socket.socket] = ()
     ) -> None:
         """Bind, or take over what another listener of ours has bound. `beside`: see `bound`.
 
@@ -263,7 +269,7 @@ class Listener:
         old, new = self.listen.terms, listen.terms
         changes = bool(listen.path) and old.file != new.file
         if changes:
-            check_file(self.listen, listen, self._identity)
+            check_file(old.owner, listen, self._identity)
         return partial(self._use_terms, listen, changes)
 
     def use(self, context: Context[Any, Any]) -> None:
@@ -329,16 +335,10 @@ class Listener:
             reason = because("mode_left", detail=why)
             events.warn("warning", service=self.context.name, reason=reason)
 
-    def _bind(self, taken_over: socket.socket | None, beside: Sequence[socket.socket]) -> None:
+    def _bind(self, taken_over: Taken | None, beside: Sequence[socket.socket]) -> None:
         listen = self.listen
         if taken_over is not None:
-            try:
-                sock = taken_over.dup()
-            except OSError as error:
-                raise ListenError(listen, error.strerror or str(error)) from None
-            # Python makes a duplicate wait, and with it the original, which shares the flag: the
-            # next `accept` of a Twisted port would hold the reactor
-            sock.setblocking(False)
+            sock = take(listen, taken_over)
         else:
             sock, self._identity = bound_file(listen, beside)
             self._beside = beside

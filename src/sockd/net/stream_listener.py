@@ -15,6 +15,7 @@ from twisted.logger import LogLevel
 from sockd import events
 from sockd.access.reasons import Reason
 from sockd.listen.listen import Listen
+from sockd.listen.socket_terms import Taken
 from sockd.listen.sockets import ListenError, sharing_ports
 from sockd.net.certificate import Certificate
 from sockd.net.context import Context
@@ -42,7 +43,7 @@ class StreamListener(Listener):
         """When an address that is drained is entered no more."""
 
     def prepare(
-        self, taken_over: socket.socket | None = None, beside: Sequence[socket.socket] = ()
+        self, taken_over: Taken | None = None, beside: Sequence[socket.socket] = ()
     ) -> None:
         super().prepare(taken_over, beside)
         if self._problem is None:
