@@ -25,14 +25,7 @@ from sockd.formats.hostport import host_port
 from sockd.listen.address import WILDCARDS
 from sockd.listen.leaving import has_waiting
 from sockd.listen.listen import Listen
-from sockd.listen.socket_files import (
-    Identity,
-    Owner,
-    give,
-    put_back,
-    remove_own,
-    set_aside,
-)
+from sockd.listen.socket_files import Identity, Owner, give, put_back, remove_own, set_aside
 from sockd.listen.socket_terms import Taken, check_file, set_file, take
 from sockd.listen.sockets import ListenError, bound_file
 from sockd.net.context import Context
@@ -340,7 +333,13 @@ class Listener:
         if taken_over is not None:
             sock = take(listen, taken_over)
         else:
-            sock, self._identity = bound_file(listen, beside)
+            is_left = (
+                listen.address.binding == "udp"
+                and self.context.world.state.has_left_udp_port(
+                    listen.port, self.context.clock.seconds()
+                )
+            )
+            sock, self._identity = bound_file(listen, beside, is_left=is_left)
             self._beside = beside
         self._socket = sock
         self._was_handed = taken_over is not None
