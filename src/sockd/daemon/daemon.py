@@ -23,6 +23,7 @@ from sockd.daemon.plan import Identity, InstancePlan, Plan, plan, shares_port
 from sockd.listen.inherited import Inherited, inheritance
 from sockd.listen.listen import Listen
 from sockd.listen.runtime import give_runtime_directory
+from sockd.listen.socket_terms import Taken
 from sockd.net.certificate import Certificate, Look
 from sockd.net.context import World
 from sockd.net.listener import Listener
@@ -82,12 +83,12 @@ class Daemon(Service):
         steps = [self._step(part) for part in plan.steps("keep", "change", "add")]
         going = self._going(plan)
         handed_over = {
-            new: sock
+            new: taken
             for new, old in plan.moves.items()
-            if (sock := going[old].bound_socket) is not None
+            if (taken := going[old].to_take_over) is not None
         }
         inherited = self._inherited(plan, handed_over)
-        handed_over |= {identity: one.sock for identity, one in inherited.items()}
+        handed_over |= {identity: Taken(one.sock, one.file) for identity, one in inherited.items()}
         unclaimed = [one for one in self.world.inherited.lasts if one not in inherited.values()]
         moved = set(plan.moves.values())
         left = [old for identity, old in going.items() if identity not in moved]
@@ -112,7 +113,7 @@ class Daemon(Service):
             raise StartError(self.why_final)
 
     def _inherited(
-        self, plan: Plan, handed_over: Mapping[Identity, socket.socket]
+        self, plan: Plan, handed_over: Mapping[Identity, Taken]
     ) -> dict[Identity, Inherited]:
         """Sockets that were there before this process, for addresses that nobody hands over."""
         found = {}
@@ -123,14 +124,14 @@ class Daemon(Service):
                     found[identity] = one
         return found
 
-    def _settle_inheritance(self, taken: Mapping[Identity, Inherited]) -> None:
-        used = []
-        for identity, one in taken.items():
+    def _settle_inheritance(self, found: Mapping[Identity, Inherited]) -> None:
+        taken = []
+        for identity, one in found.items():
             listener = self._running[identity.instance].by_identity[identity]
-            if listener.bound_socket is not None:  # else something else of it cannot be had yet
+            if listener.has_taken_over:  # else it cannot be as it is wanted, and is bound later
                 listener.inherit(one.file, is_managers=one.kept is None)
-                used.append(one)
-        self.unclaimed += self.world.inherited.end_rest(used)
+                taken.append(one)
+        self.unclaimed += self.world.inherited.end_rest(taken)
 
     @property
     def leaving(self) -> list[Listener]:
@@ -289,13 +290,18 @@ def _report_looks(looks: Sequence[Look]) -> Counter[Look]:
 
 def _in_the_way(going: Iterable[Listener], listen: Listen) -> list[Listener]:
     """Which of the listeners that go share their port with an address that comes."""
-    return [old for old in going if shares_port(old.listen.address, listen)]
+    return [
+        old
+        for old in going
+        # what another has of it is no longer its own to give up
+        if not old.is_handed_over and shares_port(old.listen.address, listen)
+    ]
 
 
 def _get_ready(
     steps: Sequence[Preparation],
     left: Sequence[Listener | Inherited],
-    handed_over: Mapping[Identity, socket.socket],
+    handed_over: Mapping[Identity, Taken],
     beside: Callable[[Listen], Sequence[socket.socket]],
 ) -> None:
     """Have every step ready to be switched to, or all as it was. Raises StartError.

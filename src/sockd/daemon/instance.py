@@ -12,11 +12,12 @@ from twisted.internet.defer import Deferred, DeferredList, maybeDeferred, succee
 from twisted.python.failure import Failure
 
 from sockd import events
-from sockd.access.guard import Guard
+from sockd.access.guard import Guard, Session
 from sockd.access.reasons import Reason, because
 from sockd.config.settings import InstanceSettings
 from sockd.daemon.plan import Addresses, Identity, InstancePlan, identities
 from sockd.listen.listen import Listen
+from sockd.listen.socket_terms import Taken
 from sockd.listen.sockets import ListenError, failures
 from sockd.net.context import Context, World
 from sockd.net.datagram_listener import DatagramListener
@@ -163,7 +164,7 @@ class Preparation:
 
     def prepare(
         self,
-        handed_over: Mapping[Identity, socket],
+        handed_over: Mapping[Identity, Taken],
         beside: Callable[[Listen], Sequence[socket]],
     ) -> None:
         """Make what is shared, bind new addresses, load what changed terms need.
@@ -305,18 +306,25 @@ class Preparation:
         is there until then, for as long as `drain`.
         """
         instance = self.instance
-        is_kept = self._is_kept
+        is_kept, guard = self._is_kept, instance.guard
         old, instance.context = instance.context, context
         if is_kept:
             instance.contain(context.shared.use, context)
-        waited: list[Deferred[Any]] = [instance.guard.when_ended(instance.guard.sessions)]
+        waited: list[Deferred[Any]] = []
         for identity, listener in instance.by_identity.items():
             if identity not in self.listeners:  # these were made with it
                 waited.append(listener.when_answered())
                 instance.contain(listener.use, context)
         if not is_kept:
-            ended = DeferredList([*waited, *closing])
+            ended: Deferred[Any] = DeferredList([*waited, *closing])
+            # not before: until then others come with it by the addresses that close
+            ended.addCallback(lambda _: guard.when_ended(_with(old, guard)))
             instance.ends_with(ended.addCallback(lambda _: stop_shared(old)))
+
+
+def _with(context: Context[Any, Any], guard: Guard) -> list[Session]:
+    """The connections that have this context."""
+    return [session for session in guard.sessions if session.context is context]
 
 
 def stop_shared(context: Context[Any, Any]) -> Deferred[Any]:

@@ -10,7 +10,6 @@ from sockd.daemon.plan import plan, shares_port
 from sockd.listen.listen import Listen
 from sockd.listen.socket_files import remove_own
 from sockd.listen.sockets import ListenError, bound_file, failures
-from sockd.net.listener import is_fatal
 
 
 def try_binding(settings: Settings) -> list[str]:
@@ -46,7 +45,7 @@ def _try(wanted: Iterable[tuple[InstanceSettings, Iterable[Listen]]]) -> list[st
                 try:
                     _hold(listen, held)
                 except ListenError as error:
-                    if is_fatal(error, instance.limits.required):
+                    if error.is_fatal(is_required=instance.limits.required):
                         errors.append(error)
             reasons += [f"{instance.name}: {reason}" for reason in failures(errors)]
     return reasons

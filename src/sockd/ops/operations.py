@@ -58,6 +58,7 @@ class Operations(Service):
         self.lag = LagMeter(daemon.world.reactor)
         self.rates = RateMeter(daemon)
         self.switches = Switches(daemon)
+        self.switches.on_switch.append(self.manager.update)
         self.metrics = Metrics(self)
         daemon.world.metrics = self.metrics
         self._undertaker = undertaker(world.reactor)
