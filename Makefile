@@ -56,6 +56,9 @@ ONCE = $(addprefix tests/,access/test_bans.py access/test_buckets.py access/test
   test_docs.py test_etc.py test_events_page.py test_operations.py test_packaging.py \
   test_plugins.py test_startup.py test_style.py test_traps.py test_twistd.py)
 REACTORS = uvloop epoll asyncio
+# Attackers, and programs of others, meet ours and the one that Twisted takes by itself; all else is
+# tried on asyncio's too, of which ours is made.
+NOT_ON_asyncio = tests/real tests/security
 # What stands on private parts of Twisted. The newest Twisted and uvloop are those of the lock, which
 # `make lock ARGS=--upgrade` moves on.
 BUILT_ON = $(addprefix tests/,reactor net/test_listener.py net/test_proxy.py net/test_tls_stream.py \
@@ -79,7 +82,7 @@ test-once: $(VENV)/.dev
 	$(BIN)/pytest $(ONCE) $(ARGS)
 
 $(REACTORS:%=test-%): test-%: $(VENV)/.dev
-	$(BIN)/pytest --reactor=$* $(patsubst %,--ignore=%,$(CHAT) $(CLIENT) $(ONCE)) $(ARGS)
+	$(BIN)/pytest --reactor=$* $(patsubst %,--ignore=%,$(CHAT) $(CLIENT) $(ONCE) $(NOT_ON_$*)) $(ARGS)
 
 # Twisted's own suites are run with the newest alone. Before 26.10 Twisted forgot the socket of a port
 # that cannot listen, of which one test would complain.
