@@ -64,9 +64,9 @@ class Child:
         until = time.monotonic() + seconds
         while (found := pattern.search(self.output())) is None:
             if (code := self.code()) is not None:
-                raise self._failed(f"ended with code {code}")
+                raise self.failed(f"ended with code {code}")
             if time.monotonic() > until:
-                raise self._failed(f"nothing within {seconds:g} s")
+                raise self.failed(f"nothing within {seconds:g} s")
             time.sleep(POLL_SECONDS)
         return found
 
@@ -78,16 +78,16 @@ class Child:
                 socket.create_connection(("127.0.0.1", port), timeout=seconds).close()
                 return
             if time.monotonic() > until:
-                raise self._failed(f"refuses connections to port {port} for {seconds:g} s")
+                raise self.failed(f"refuses connections to port {port} for {seconds:g} s")
             time.sleep(POLL_SECONDS)
 
     def finish(self, seconds: float) -> str:
         """Wait for its end; what it has written. Raises Failed unless all is well."""
         code = self.code(seconds)
         if code is None:
-            raise self._failed(f"not done within {seconds:g} s")
+            raise self.failed(f"not done within {seconds:g} s")
         if code != 0:
-            raise self._failed(f"ended with code {code}")
+            raise self.failed(f"ended with code {code}")
         return self.output()
 
     def close_input(self) -> None:
@@ -100,7 +100,7 @@ class Child:
         status = Path(f"/proc/{self.pid}/status").read_text("ascii", "replace")
         found = re.search(r"^VmRSS:\s*(\d+) kB$", status, re.MULTILINE)
         if found is None:
-            raise self._failed("has ended")
+            raise self.failed("has ended")
         return int(found[1]) * 1024
 
     def processor_seconds(self) -> float:
@@ -129,7 +129,8 @@ class Child:
         """The end of what it has written to standard error."""
         return (self.folder / "stderr").read_text("utf-8", "replace").strip()[-ERROR_CHARACTERS:]
 
-    def _failed(self, what: str) -> Failed:
+    def failed(self, what: str) -> Failed:
+        """What it has not done, to be raised."""
         return Failed(f"{what}: {self.errors()}")
 
 

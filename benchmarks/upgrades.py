@@ -24,7 +24,7 @@ from statistics import median
 from attrs import frozen
 
 from benchmarks.machine import pick_cores
-from benchmarks.processes import Failed, started
+from benchmarks.processes import Child, Failed, started
 from benchmarks.reloads import PATIENCE, START_SECONDS, Load, Places, free_port
 from sockd.ops.control.client import ControlClient
 from sockd.ops.control.frames import ControlError
@@ -83,7 +83,7 @@ def measure(rounds: int, connections: int, reactor: str | None = None) -> Result
         with load.running():
             for _ in range(rounds):
                 _more(load, connections // rounds)
-                seconds.append(_upgrade(f"{folder}/control"))
+                seconds.append(_upgrade(daemon, f"{folder}/control"))
             _more(load, connections // rounds)
         return Result(load.counts, seconds, load.slowest)
 
@@ -95,7 +95,7 @@ def _more(load: Load, connections: int) -> None:
         time.sleep(0.001)
 
 
-def _upgrade(control: str) -> float:
+def _upgrade(daemon: Child, control: str) -> float:
     """Upgrade; how long it took. Raises Failed, ControlError."""
     asked = time.monotonic()
     with ControlClient(control, PATIENCE) as client:
@@ -109,7 +109,9 @@ def _upgrade(control: str) -> float:
         except ControlError:
             pass  # between the two
         time.sleep(0.01)
-    raise Failed("the new daemon does not answer")
+        if (code := daemon.code()) is not None:
+            raise daemon.failed(f"ended with code {code}")
+    raise daemon.failed("the new daemon does not answer")
 
 
 def main(rounds: int = ROUNDS, connections: int = CONNECTIONS) -> int:

@@ -10,6 +10,7 @@ import contextlib
 import os
 import re
 import shlex
+import shutil
 import signal
 import socket
 import subprocess
@@ -139,6 +140,9 @@ def systemctl(command: str, *arguments: str) -> None:
     elif command in ("enable", "disable", "start", "stop", "restart"):
         if command in ("disable", "stop", "restart"):
             stop()
+        if command in ("disable", "stop"):
+            for folder in unit(names[0]).get("RuntimeDirectory", []):
+                shutil.rmtree(f"/run/{folder}", ignore_errors=True)
         if command in ("enable", "start", "restart"):
             start(names[0])
     else:

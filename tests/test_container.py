@@ -95,6 +95,33 @@ def test_it_installs_sockd_as_the_page_on_operations_does() -> None:
     assert said(BUILD, "RUN") == block.splitlines()[:3]
 
 
+def commands_of_the_page() -> list[str]:
+    page = (ROOT / "docs" / "operations.md").read_text("utf-8")
+    [chapter] = re.findall(r"^## In a container\n(.*?)^## ", page, re.M | re.S)
+    [block] = [one.text for one in blocks(chapter)]
+    return block.splitlines()
+
+
+def test_it_shows_the_commands_that_the_page_on_operations_shows() -> None:
+    assert re.findall("^#   (podman .*)$", TEXT, re.M) == commands_of_the_page()
+
+
+def test_an_image_is_built_in_the_format_that_has_a_health_check() -> None:
+    [build] = [line for line in commands_of_the_page() if line.startswith("podman build ")]
+    assert HEALTH
+    assert "--format docker" in build
+
+
+def test_a_port_below_1024_that_is_published_is_one_that_its_user_may_bind() -> None:
+    low = [
+        line
+        for line in commands_of_the_page()
+        if any(int(port) < 1024 for port in re.findall(r"--publish \d+:(\d+)", line))
+    ]
+    assert low
+    assert all("--sysctl net.ipv4.ip_unprivileged_port_start=0 " in line for line in low)
+
+
 def test_it_says_nothing_that_is_not_tried_here() -> None:
     words = set(re.findall(r"^([A-Z]+) ", TEXT, re.M))
     tried = {"FROM", "WORKDIR", "COPY", "RUN", "ENV", "USER", "HEALTHCHECK", "ENTRYPOINT", "CMD"}

@@ -107,6 +107,9 @@ def test_the_unit_starts_this_file_and_may_bind_its_ports() -> None:
     assert re.search(r"^AmbientCapabilities=CAP_NET_BIND_SERVICE$", UNIT, re.M)
     assert re.search(r"^RuntimeDirectory=sockd$", UNIT, re.M)
     assert re.search(r"^RuntimeDirectoryPreserve=restart$", UNIT, re.M)
+    # with it the folders are in /run/private and /var/lib/private, where root alone goes
+    assert not re.search(r"^DynamicUser=", UNIT, re.M)
+    assert re.search(r"^User=sockd$", UNIT, re.M)
     assert "/etc/sockd/sockd.toml" in (ROOT / "docs" / "operations.md").read_text("utf-8")
 
 

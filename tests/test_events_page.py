@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from twisted.logger import LogLevel
+
 from sockd import events
 from sockd.access.entrance import Entrance
 from sockd.access.peer import Peer
@@ -65,3 +67,8 @@ def test_everything_is_explained_in_a_sentence() -> None:
     for heading in ("Events", "Fields", "Reasons"):
         for name, cells in rows(heading).items():
             assert cells[-1].endswith("."), name
+
+
+def test_every_level_is_there() -> None:
+    [told] = re.findall(r"`level` \((.*?)\)", PAGE.replace("\n", " "))
+    assert names(told) == {level.name for level in LogLevel.iterconstants()}

@@ -27,6 +27,21 @@ LEFTOVERS = """
 find /etc /opt /usr/local /var/lib /run -newer /run/lock '(' -name 'sock*' -o -name '_sock*' ')'
 """
 """What is newer than the host itself."""
+COPIES = {
+    "etc/systemd/system/sockd.service": "doc/sockd/etc/systemd/sockd.service",
+    "etc/sysusers.d/sockd.conf": "doc/sockd/etc/sysusers.d/sockd.conf",
+    "etc/tmpfiles.d/sockd.conf": "doc/sockd/etc/tmpfiles.d/sockd.conf",
+    **{
+        f"usr/local/share/{name}": name
+        for name in (
+            *("man/man1/sock.1", "man/man5/sockd.toml.5", "man/man7/sockd-chat.7"),
+            *("man/man8/sockd.8", "bash-completion/completions/sockd"),
+            *("zsh/site-functions/_sock", "fish/vendor_completions.d/sockd.fish"),
+        )
+    },
+}
+"""What an installation has outside of /opt/sockd, and of which file in its `share` it is a copy."""
+OLDER = "# of an older version\n"
 
 
 def walk(host: Root) -> Iterator[tuple[str, str]]:
@@ -35,6 +50,10 @@ def walk(host: Root) -> Iterator[tuple[str, str]]:
         scripts = [block.text for block in blocks(text) if block.kind == "sh"]
         if name == "Taking it away":
             host.run("umount --lazy /opt/sockd")  # a mount is not removed
+        if name == "An upgrade":
+            for copy in COPIES:
+                with host.path(copy).open("a") as file:
+                    file.write(OLDER)
         yield name, "".join(host.run(one, has_network=name == "Install") for one in scripts)
 
 
@@ -47,9 +66,19 @@ def said(installed: Environment, tmp_path_factory: pytest.TempPathFactory) -> di
             file.unlink(missing_ok=True)
             file.write_text(MANAGER, "utf-8")
             file.chmod(0o755)
-        steps = dict(walk(host))
+        steps: dict[str, str] = {}
+        older = [""]
+        for step, text in walk(host):
+            steps[step] = text
+            if step == "An upgrade":
+                older = [copy for copy in COPIES if not is_as_installed(host, copy)]
         left = host.run(LEFTOVERS)
-        return {**steps, "left": left}
+        return {**steps, "left": left, "older": " ".join(older)}
+
+
+def is_as_installed(host: Root, copy: str) -> bool:
+    """Whether a copy is what the installation has now."""
+    return host.path(copy).read_bytes() == host.path(f"opt/sockd/share/{COPIES[copy]}").read_bytes()
 
 
 def test_every_step_is_there_and_has_commands_or_a_table() -> None:
@@ -111,6 +140,10 @@ def test_there_are_figures_to_graph_and_rules_to_load(said: dict[str, str]) -> N
 def test_an_upgrade_ends_with_a_daemon_that_serves(said: dict[str, str]) -> None:
     numbers = re.findall(r"^sockd \S+, process (\d+),", said["The unit"] + said["An upgrade"], re.M)
     assert len(set(numbers)) == len(numbers) == 2
+
+
+def test_an_upgrade_renews_what_was_copied_out_of_the_installation(said: dict[str, str]) -> None:
+    assert said["older"] == ""
 
 
 def test_nothing_is_left_when_it_is_taken_away(said: dict[str, str]) -> None:

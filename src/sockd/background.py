@@ -21,6 +21,7 @@ from sockd.ops.log_file import Sink, SyslogFile
 from sockd.ops.log_start import make_writer, open_file, standard_output
 from sockd.ops.operations import Operations
 from sockd.ops.restart import of_twistd
+from sockd.ops.threads import hold_up_no_end
 from sockd.options.runtime import runtime_directory
 from sockd.run import on_uvloop
 
@@ -118,5 +119,6 @@ def makeService(options: Any) -> IService:
     settings = on_uvloop(settings)  # not before: -r, if it is given, has installed another one
     from twisted.internet import reactor
 
+    hold_up_no_end(reactor.getThreadPool())  # type: ignore[attr-defined]
     world = make_world(settings, reactor, gives_up_root=bool(uid))
     return _TwistdOperations(settings, world, options)

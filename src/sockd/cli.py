@@ -42,7 +42,7 @@ from sockd.ops.cli import (
 )
 from sockd.ops.cli.asking import json_option
 from sockd.ops.cli.loading import configuration_options, load_settings, read_settings
-from sockd.ops.cli.printing import tell
+from sockd.ops.cli.printing import Program, tell
 
 TOPICS = (
     access,
@@ -73,7 +73,7 @@ def _names(_: click.Context, __: click.Parameter, incomplete: str) -> list[str]:
     return sorted(name for name in known if name.startswith(incomplete))
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Program, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="sockd")
 def main() -> None:
     """Many small network services in one process.

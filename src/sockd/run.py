@@ -23,6 +23,7 @@ from sockd.ops.logs import LogWriter
 from sockd.ops.operations import Operations
 from sockd.ops.signals import REQUESTS, ignore
 from sockd.ops.table import all_rows, client_command, table
+from sockd.ops.threads import hold_up_no_end
 from sockd.reactor import entry
 from sockd.reactor.foundations import UnknownTwisted
 
@@ -101,6 +102,7 @@ def run_foreground(
     writer.collect(reactor)
     writer.reopen_at_signal(reactor)
     globalLogBeginner.beginLoggingTo([writer], redirectStandardIO=False)
+    hold_up_no_end(reactor.getThreadPool())  # type: ignore[attr-defined]
     daemon = make_daemon(settings, reactor)
     operations = Operations(daemon, load, writer)
     try:

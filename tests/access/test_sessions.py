@@ -65,6 +65,7 @@ class Looked:
 
     number = bytes_in = bytes_out = times = 0
     since = 0.0
+    context = None
     peer = Peer("198.51.100.1", PORT)
     entrance = ENTRANCE
     traffic = Traffic()

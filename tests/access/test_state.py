@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from sockd.access.state import DaemonState
+from sockd.access.state import LEFT_SECONDS, DaemonState
 
 
 def test_a_port_is_ours_until_the_last_socket_there_has_closed() -> None:
@@ -53,3 +53,13 @@ def test_a_port_of_one_family_is_none_of_the_other() -> None:
     assert not state.may_send_from("127.0.0.1", 7)
     state.close_udp_port(7, ipv4=False)
     assert not state.may_send_from("::1", 7)
+
+
+def test_a_port_that_others_are_to_close_as_well_is_ours_for_a_while() -> None:
+    state = DaemonState()
+    assert not state.has_left_udp_port(7, 100.0)
+    state.leave_udp_port(7, 100.0)
+    state.leave_udp_port(13, 105.0)
+    assert state.has_left_udp_port(7, 100.0 + LEFT_SECONDS - 1)
+    assert not state.has_left_udp_port(7, 100.0 + LEFT_SECONDS)
+    assert state.has_left_udp_port(13, 100.0 + LEFT_SECONDS)

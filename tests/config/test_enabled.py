@@ -78,7 +78,7 @@ def test_one_may_be_off_because_its_program_is_not_there(read: Read) -> None:
 
 def test_where_all_are_off_there_is_nothing_to_run(read: Read) -> None:
     told = mistakes(read, "[service.echo]\nenabled = false\n")
-    assert told == ["nothing to run: every [service.NAME] table has enabled = false"]
+    assert told == ["sockd.toml: nothing to run: every [service.NAME] table has enabled = false"]
     with pytest.raises(ConfigError, match="nothing to run"):
         load_alone("echo", ("tcp:0",), ("enabled=false",), FOUND)
 

@@ -103,7 +103,7 @@ def test_a_certificate_that_may_be_missing_is_a_warning(tmp_path: Path) -> None:
 def test_a_configuration_without_a_service_is_a_mistake(config: str, tmp_path: Path) -> None:
     file = tmp_path / "sockd.toml"
     file.write_text(config, "utf-8")
-    assert mistakes(file) == ["nothing to run: there is no [service.NAME] table"]
+    assert mistakes(file) == [f"{file}: nothing to run: there is no [service.NAME] table"]
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, ClassVar
 
 from attrs import evolve, frozen
 from twisted.internet.defer import Deferred
@@ -37,15 +37,20 @@ class Word:
 class Spoken:
     """What connections share: the word, and whether it was let go of."""
 
+    held: ClassVar[int] = 0
+    """How many were made, and not let go of."""
+
     def __init__(self, context: Context[Word, Spoken]) -> None:
         if context.options.broken:
             raise ValueError("it is broken")
         self.word = context.options.word.encode()
         self.has_stopped = False
+        Spoken.held += 1
 
     def stop(self) -> None:
         assert not self.has_stopped
         self.has_stopped = True
+        Spoken.held -= 1
 
 
 class SaysStream(Stream):

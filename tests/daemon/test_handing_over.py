@@ -116,11 +116,11 @@ class Absent:
         monkeypatch.setattr(listener, "bound_file", self.bound_file)
 
     def bound_file(
-        self, listen: Listen, beside: Sequence[socket.socket] = ()
+        self, listen: Listen, beside: Sequence[socket.socket] = (), *, is_left: bool = False
     ) -> tuple[socket.socket, Identity | None]:
         if self.is_absent and listen.terms.optional:
             raise ListenError(listen, "no such address", errno.EADDRNOTAVAIL)
-        return sockets.bound_file(listen, beside)
+        return sockets.bound_file(listen, beside, is_left=is_left)
 
 
 def optional(instance: InstanceSettings, value: bool = True) -> InstanceSettings:

@@ -27,8 +27,11 @@ from tests.daemon.running import (
     settings,
 )
 from tests.helpers import make_world
+from tests.listen.test_socket_owners import GROUP, as_nobody, path, state
 from tests.memory import REACTOR
-from tests.processes import PATIENCE, free_port, is_listening
+from tests.processes import NOBODY, PATIENCE, free_port, is_listening
+
+__all__ = ["path"]
 
 
 @asynccontextmanager
@@ -186,6 +189,43 @@ async def test_the_mode_of_a_file_is_the_one_that_is_wanted_now(tmp_path: Path) 
         legacy = left_by(first)
     async with heir(says(f"unix:{tmp_path}/stream:mode=666"), of=legacy):
         assert stat.S_IMODE((tmp_path / "stream").stat().st_mode) == 0o666
+
+
+@ensureDeferred
+async def test_a_start_with_a_group_that_its_file_cannot_have_fails_and_the_file_stays(
+    path: Path,
+) -> None:
+    text = f"unix:{path}"
+    with as_nobody():
+        async with heir(says(text)) as first:
+            before, kept = which(first), Keeping(first)
+            legacy, manager = left(kept.sockets()), left(kept.sockets())
+            kept.leave(legacy.names.values())
+        with pytest.raises(StartError, match=f"cannot be given to group {GROUP}"):
+            async with heir(says(f"{text}:group={GROUP}"), of=legacy):
+                pass
+        assert state(path) == (NOBODY, NOBODY, 0o660)
+        for one in legacy.sockets:
+            one.sock.close()
+        async with heir(says(f"{text}:mode=600"), of=manager) as second:
+            assert which(second) == before
+            assert state(path) == (NOBODY, NOBODY, 0o600)
+            assert await said_at(listeners(second)[0]) == b"one"
+
+
+@ensureDeferred
+async def test_where_the_address_need_not_be_there_its_socket_ends_and_it_is_tried_again(
+    path: Path,
+) -> None:
+    with as_nobody():
+        async with heir(says(f"unix:{path}")) as first:
+            legacy = left_by(first)
+        names = [one.name for one in legacy.sockets]
+        wanted = says(f"unix:{path}:group={GROUP}", required=False)
+        async with heir(wanted, of=legacy) as second:
+            assert listeners(second)[0].is_tried_again
+            assert second.unclaimed == names
+            assert not path.exists()
 
 
 @ensureDeferred

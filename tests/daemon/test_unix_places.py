@@ -13,10 +13,12 @@ from pytest_twisted import ensureDeferred
 
 from sockd.daemon.daemon import StartError
 from tests.daemon.running import LOOPBACK, apply, aside, daemon_of, inodes, listeners, said_at, says
+from tests.listen.test_socket_owners import GROUP, as_nobody, path, state
 from tests.memory import REACTOR
 from tests.net.test_listener import Full, taken
-from tests.processes import PATIENCE
+from tests.processes import NOBODY, PATIENCE
 
+__all__ = ["path"]
 STREAM, DATAGRAM = socket.SOCK_STREAM, socket.SOCK_DGRAM
 
 
@@ -107,3 +109,39 @@ async def test_a_file_that_is_gone_is_there_again_after_a_change(tmp_path: Path)
         assert inodes(daemon)[0] != before[0]
         assert inodes(daemon)[1] == before[1]
     assert list(tmp_path.iterdir()) == []
+
+
+MINE = (NOBODY, NOBODY, 0o660)
+
+
+@pytest.mark.parametrize("name", ["says", "renamed"])
+@pytest.mark.parametrize("transport", ["unix", "unixgram"])
+@ensureDeferred
+async def test_a_change_to_a_group_that_cannot_be_had_is_refused_whole_and_the_file_stays(
+    transport: str, name: str, path: Path
+) -> None:
+    text = f"{transport}:{path}"
+    with as_nobody():
+        async with daemon_of(says(text)) as daemon:
+            before = inodes(daemon)
+            with pytest.raises(StartError, match=f"{name}: .* cannot be given to group {GROUP}"):
+                apply(daemon, says(f"{text}:group={GROUP}", name=name, word="two"))
+            assert state(path) == MINE
+            assert inodes(daemon) == before
+            with asking(path, STREAM if transport == "unix" else DATAGRAM) as sock:
+                assert (await answered(sock))[0] == b"one"
+            apply(daemon, says(f"{text}:mode=600", name=name, word="two"))  # and this can be had
+            assert state(path) == (NOBODY, NOBODY, 0o600)
+
+
+@ensureDeferred
+async def test_where_it_need_not_be_there_it_is_tried_again_as_a_new_one_would_be(
+    path: Path,
+) -> None:
+    with as_nobody():
+        async with daemon_of(says(f"unix:{path}", required=False)) as daemon:
+            apply(daemon, says(f"unix:{path}:group={GROUP}", name="renamed", required=False))
+            [waits] = listeners(daemon)
+            assert waits.is_tried_again
+            assert f"group {GROUP}" in waits.waits_for
+            assert not path.exists()

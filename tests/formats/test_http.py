@@ -156,6 +156,7 @@ def test_a_head_says_what_is_asked_for(first: str, fields: list[str], expected: 
         ("GET / HTTP/1.1", ["Host: a", "X: a\rb"], 400),
         ("GET / HTTP/1.1", ["Host: a", "Content-Length: 5"], 413),
         ("GET / HTTP/1.1", ["Host: a", "Transfer-Encoding: chunked"], 413),
+        ("POST / HTTP/1.1", ["Host: a", "Transfer-Encoding: chunked"], 405),
         ("GET / HTTP/1.1", ["Host: a", *["X: y"] * MAX_FIELDS], 431),
     ],
 )

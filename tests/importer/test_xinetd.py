@@ -133,6 +133,17 @@ def test_a_service_that_cannot_be_had_here_is_named(lines: tuple[str, ...], why:
     assert why in text
 
 
+def test_one_that_is_only_switched_off_is_told_to_be_that() -> None:
+    """Without what its service would need, which xinetd would not ask for."""
+    imported = of_xinetd("service finger\n{\n disable = yes\n}")
+    assert [one.note.text for one in imported.lost] == [
+        "it is disabled, and has nothing that could be carried over"
+    ]
+    assert not [*imported.all_notes]  # nobody had it
+    [one] = of_xinetd("service finger\n{\n socket_type = stream\n}").lost
+    assert one.note.text == "it has no server"
+
+
 def test_services_of_its_own_that_sockd_has_not_are_named() -> None:
     [text] = lost(of_xinetd(service("servers", *INTERNAL, "port = 9099")))
     assert text == "sockd has nothing like xinetd's own servers"

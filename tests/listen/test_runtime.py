@@ -56,11 +56,19 @@ def test_a_directory_of_another_user_is_refused(
         make_runtime_directory(str(tmp_path))
 
 
-def test_a_link_to_a_directory_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "there").mkdir(mode=0o700)
-    (tmp_path / "link").symlink_to(tmp_path / "there")
+def test_a_link_of_roots_is_followed_and_no_other(tmp_path: Path) -> None:
+    there, link = tmp_path / "there", tmp_path / "link"
+    there.mkdir(mode=0o700)
+    link.symlink_to(there)
+    if os.getuid() == 0:
+        make_runtime_directory(str(link))
+        there.chmod(0o777)
+        with pytest.raises(PermissionError, match="can be written by others"):
+            make_runtime_directory(str(link))
+        there.chmod(0o700)
+        os.lchown(link, NOBODY, -1)
     with pytest.raises(NotADirectoryError, match="is not a directory"):
-        make_runtime_directory(str(tmp_path / "link"))
+        make_runtime_directory(str(link))
 
 
 @pytest.mark.parametrize("kind", ["a file", "a link to nothing"])

@@ -131,7 +131,7 @@ def changed(path: Path, before: str, after: str) -> tuple[int, int, int]:
     old, new = (parse(f"unix:{path}{options}") for options in (before, after))
     sock, identity = bound_file(old)
     with sock:
-        check_file(old, new, identity)
+        check_file(old.terms.owner, new, identity)
         assert set_file(new, old.terms.owner, identity) == ""
         return state(path)
 
@@ -161,11 +161,30 @@ def test_what_one_may_not_change_is_refused_before_anything_is(after: str, path:
         assert state(path) == (NOBODY, NOBODY, 0o660)
 
 
+def test_where_it_cannot_be_given_away_after_all_the_mode_stays(path: Path) -> None:
+    """Such as where this process is no member of a group any more that it was one of."""
+    with as_nobody():
+        sock, identity = bound_file(parse(f"unix:{path}:mode=640"))
+        with sock:
+            wanted = parse(f"unix:{path}:group={GROUP}")
+            assert set_file(wanted, (None, None), identity) == "Operation not permitted"
+            assert state(path) == (NOBODY, NOBODY, 0o640)
+
+
+def test_one_that_is_as_it_is_wanted_needs_no_right_to_change_it(path: Path) -> None:
+    wanted = parse(f"unix:{path}:user=12:group={GROUP}")
+    sock, identity = bound_file(wanted)
+    with sock, as_nobody():
+        check_file((None, None), wanted, identity)
+        assert set_file(wanted, (None, None), identity) == ""
+        assert state(path) == (12, GROUP, 0o660)
+
+
 def test_a_file_that_was_given_away_is_another_users(path: Path) -> None:
     old, new = parse(f"unix:{path}:user=12"), parse(f"unix:{path}:user=12:mode=600")
     sock, identity = bound_file(old)
     with sock, as_nobody(), pytest.raises(ListenError, match="its file is another user's"):
-        check_file(old, new, identity)
+        check_file(old.terms.owner, new, identity)
 
 
 def test_a_file_that_is_another_ones_by_now_is_left_alone(path: Path) -> None:

@@ -92,6 +92,7 @@ def test_an_answer_that_takes_too_long_is_a_503() -> None:
     [
         (b"hello there\r\n\r\n", 400),
         (get("/", "Content-Length: 5") + b"hello", 413),
+        (get("/", "Content-Length: 5").replace(b"GET", b"POST") + b"hello", 405),
         (b"GET / HTTP/1.1\r\nX: " + b"x" * MAX_HEAD, 431),
         (get("/", version="9.9"), 505),
     ],

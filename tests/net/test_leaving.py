@@ -10,11 +10,15 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
 from sockd.listen.leaving import has_waiting, turn_away
+from sockd.listen.listen import Listen
+from sockd.listen.sockets import ListenError, bound_file
+from sockd.listen.strings import parse
 from sockd.net.leaving import LOOK_SECONDS, ReadingOn
 from sockd.net.waiting import within
 from tests.processes import PATIENCE
 
 INET, INET6 = socket.AF_INET, socket.AF_INET6
+MANY = 40
 STREAM, DATAGRAM = socket.SOCK_STREAM, socket.SOCK_DGRAM
 
 
@@ -130,6 +134,42 @@ def test_who_has_come_to_a_socket_stays_and_nobody_else_comes(
         early.settimeout(PATIENCE)
         assert early.recv(100) == b"answer"
         assert not has_waiting(sock)
+
+
+def place(host: str, port: int) -> Listen:
+    return parse(f"udp:{port}:interface={f'[{host}]' if ':' in host else host}")
+
+
+@pytest.mark.parametrize(
+    ("host", "wanted"),
+    [
+        ("127.0.0.1", "127.0.0.1"),
+        ("127.0.0.1", "0.0.0.0"),
+        ("0.0.0.0", "127.0.0.1"),
+        ("0.0.0.0", "0.0.0.0"),
+        ("::1", "::1"),
+        ("::", "::"),
+    ],
+)
+def test_who_still_holds_one_for_datagrams_keeps_us_from_its_port_no_more_and_gets_nothing(
+    host: str, wanted: str
+) -> None:
+    family = INET6 if ":" in host else INET
+    with bound(family, DATAGRAM, host) as sock, sock.dup() as held:
+        port = sock.getsockname()[1]
+        with pytest.raises(ListenError, match="address in use"):
+            bound_file(place(wanted, port), is_left=True)  # it is in use
+        assert turn_away(sock)
+        sock.close()
+        with pytest.raises(ListenError, match="address in use"):
+            bound_file(place(wanted, port))  # nobody has said that it was ours
+        with bound_file(place(wanted, port), is_left=True)[0] as new:
+            where = ("127.0.0.1" if family == INET else "::1", port)
+            for number in range(MANY):
+                with socket.socket(family, DATAGRAM) as client:
+                    client.sendto(bytes([number]), where)
+            assert [new.recv(100)[0] for _ in range(MANY)] == [*range(MANY)]
+            assert not has_waiting(held)
 
 
 def test_a_unix_socket_is_left_as_it_is() -> None:

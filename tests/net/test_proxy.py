@@ -14,6 +14,7 @@ import trustme
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.internet.address import IPv4Address
+from twisted.internet.defer import Deferred
 
 from sockd.access.peer import Peer
 from sockd.access.prefixes import parse_address
@@ -54,6 +55,10 @@ def arrive(kind: str, context: Context[Any, Any], proxy: tuple[str, int] = PROXY
         IPv4Address("TCP", *proxy)
     )
     return None if protocol is None else Client(context.world.reactor, protocol)
+
+
+def has_fired(waited: Deferred[None]) -> bool:
+    return bool(waited.called)
 
 
 def through_proxy(kind: str, **settings: Any) -> Client:
@@ -263,6 +268,37 @@ def test_a_proxy_that_leaves_before_its_header_leaves_nothing(
         leave(client)
         assert (client.received, client.is_closed) == (b"", True)
     assert log.events("opened") == log.events("closed") == []
+
+
+def waits_for_a_header() -> tuple[Context[Any, Any], ConnectionFactory, Client]:
+    """What lets peers in, and a proxy whose header is not complete."""
+    settings: dict[str, Any] = HELLO
+    context, stream = make_context("greet", **settings), FOUND.kinds["greet"].stream
+    factory = ConnectionFactory(context, stream, ENTRANCE, proxies=LISTED)  # type: ignore[arg-type]
+    assert factory.when_entered().called
+    client = Client(context.world.reactor, factory.buildProtocol(IPv4Address("TCP", *PROXY)))
+    client.send(v1()[:-1])
+    return context, factory, client
+
+
+def test_once_nobody_is_let_in_any_more_who_waits_and_who_comes_is_closed() -> None:
+    _, factory, client = waits_for_a_header()
+    entered = factory.when_entered()
+    assert not has_fired(entered)
+    factory.turn_away()
+    assert has_fired(entered)
+    client.protocol.dataReceived(v1()[-1:])  # it had come by then
+    client.loop.settle()
+    assert (client.received, client.is_closed) == (b"", True)
+    assert factory.buildProtocol(IPv4Address("TCP", *PROXY)) is None
+
+
+def test_whose_header_has_come_is_a_session_before_the_wait_for_it_is_over() -> None:
+    context, factory, client = waits_for_a_header()
+    found: list[int] = []
+    factory.when_entered().addCallback(lambda _: found.append(len(context.guard.sessions)))
+    client.send(v1()[-1:])
+    assert found == [1]
 
 
 # a whole daemon

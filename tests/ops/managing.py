@@ -5,6 +5,7 @@ from __future__ import annotations
 import array
 import os
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -31,7 +32,7 @@ class Manager:
 
     def hear(self, seconds: float = 0.0) -> dict[str, str] | None:
         """The next message, or None where none comes within the time."""
-        self.sock.settimeout(seconds or None) if seconds else self.sock.setblocking(False)
+        self.sock.settimeout(seconds)
         try:
             data, ancillary, _, _ = self.sock.recvmsg(65536, socket.CMSG_SPACE(ROOM))
         except (BlockingIOError, TimeoutError):
@@ -54,7 +55,8 @@ class Manager:
 
     def hear_until(self, key: str, value: str = "1", seconds: float = 60.0) -> dict[str, str]:
         """The next message that has this field."""
-        while (heard := self.hear(seconds)) is not None:
+        until = time.monotonic() + seconds
+        while (heard := self.hear(max(0.0, until - time.monotonic()))) is not None:
             if heard.get(key) == value:
                 return heard
         raise AssertionError(f"no {key}={value} among {self.messages}")

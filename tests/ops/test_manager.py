@@ -17,7 +17,7 @@ from tests.daemons import FORBIDDEN, Daemon
 from tests.listen.test_systemd import command
 from tests.memory import REACTOR
 from tests.ops.managing import Manager, manager
-from tests.processes import PATIENCE, SOCKD, free_port, run, tcp_says, unix_says
+from tests.processes import PATIENCE, SOCKD, free_port, run, tcp_says, udp_says, unix_says
 
 CONFIG = """
 [service.echo]
@@ -66,10 +66,14 @@ def started(folder: Path, config: str, told: Manager, **more: str) -> Daemon:
     return kind(folder, config, prefix=prefix, environment=environment, pass_fds=numbers)
 
 
-def reload(daemon: Daemon) -> tuple[int, str]:
-    """`sockd reload`: its exit code, and what it says."""
-    done = run(SOCKD, "reload", "--control", str(daemon.runtime / "control.sock"))
+def command_of(daemon: Daemon, *words: str) -> tuple[int, str]:
+    """A command to it, as `sockd reload`: its exit code, and what it says."""
+    done = run(SOCKD, *words, "--control", str(daemon.runtime / "control.sock"))
     return done.returncode, done.stdout + done.stderr
+
+
+def reload(daemon: Daemon) -> tuple[int, str]:
+    return command_of(daemon, "reload")
 
 
 def test_it_tells_that_it_is_ready_reloads_and_stops_in_this_order(
@@ -189,6 +193,26 @@ def test_what_a_reload_has_removed_is_let_go_of_by_the_manager_too(
             socket.create_connection(("127.0.0.1", port))
         told.hear_all()
         assert [name.split("/")[1] for name in told.store] == ["unix"]
+
+
+def test_a_service_that_is_disabled_can_be_had_again_before_the_manager_has_heard_of_it(
+    told: Manager, tmp_path: Path, config: str
+) -> None:
+    with started(tmp_path, config, told, FDSTORE="100") as daemon:
+        told.hear_until("READY")
+        port = port_of(daemon)
+        before = len(told.messages)
+        for again in (["enable", "echo"], ["reload"]):
+            assert command_of(daemon, "disable", "echo")[0] == 0
+            assert command_of(daemon, *again)[0] == 0
+            assert tcp_says(port, b"hi") == b"hi"
+            assert udp_says(port, b"datagram") == b"datagram"
+        told.hear_all()
+        assert len(told.store) == 4
+        # each time it was told at once of two that went, and of two that came
+        kinds = [next(iter(heard)) for heard in told.messages[before:]]
+        wanted = [*["FDSTOREREMOVE"] * 2, *["FDSTORE"] * 2] * 2
+        assert [kind for kind in kinds if kind in wanted] == wanted
 
 
 def test_what_was_kept_and_is_not_wanted_any_more_is_let_go_of_at_the_start(

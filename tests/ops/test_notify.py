@@ -6,6 +6,7 @@ import os
 import socket
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -13,9 +14,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sockd.ops import notify
-from sockd.ops.notify import AGAIN_SECONDS, Notifier, address_of, message, watchdog_seconds
+from sockd.ops.notify import (
+    AGAIN_SECONDS,
+    TICKS,
+    Notifier,
+    address_of,
+    message,
+    watchdog_seconds,
+)
 from tests.memory import Loop
 from tests.ops.managing import Manager, manager
+from tests.processes import PATIENCE
 
 WATCHDOG = 20.0
 
@@ -119,11 +128,16 @@ def test_a_manager_that_is_gone_stops_nothing(tmp_path: Path, loop: Loop) -> Non
     tells.close()
 
 
+def fill(tells: Notifier) -> None:
+    """Say more than the kernel holds for any socket."""
+    for number in range(2000):
+        tells.status(str(number))
+
+
 def test_messages_for_which_the_manager_has_no_room_wait_in_their_order(
     tells: Notifier, told: Manager, loop: Loop
 ) -> None:
-    for number in range(2000):  # more than the kernel holds for any socket
-        tells.status(str(number))
+    fill(tells)
     assert len(loop.getDelayedCalls()) == 1
     found: list[dict[str, str]] = []
     while len(found) < 2000:
@@ -133,12 +147,45 @@ def test_messages_for_which_the_manager_has_no_room_wait_in_their_order(
     assert loop.getDelayedCalls() == []
 
 
+def test_signs_of_life_do_not_wait_for_room(tells: Notifier, told: Manager, loop: Loop) -> None:
+    fill(tells)
+    tells.ready("")
+    for _ in range(TICKS):
+        loop.advance(WATCHDOG / TICKS)
+    found: list[dict[str, str]] = []
+    while "READY" not in (found := told.hear_all() or found)[-1]:
+        loop.advance(AGAIN_SECONDS)
+    assert found[-1] == {"READY": "1", "STATUS": ""}
+    loop.advance(WATCHDOG / TICKS)
+    assert told.hear_all() == [{"WATCHDOG": "1"}]
+
+
+def test_an_end_waits_for_room_for_what_it_has_to_tell(
+    tells: Notifier, told: Manager, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(notify, "LAST_SECONDS", PATIENCE)
+    fill(tells)
+    tells.stopping("it ends")
+    with ThreadPoolExecutor() as threads:
+        heard = threads.submit(told.hear_until, "STOPPING")
+        tells.close()
+        assert heard.result(PATIENCE)["STATUS"] == "it ends"
+
+
+def test_an_end_does_not_wait_for_a_manager_that_reads_nothing(
+    tells: Notifier, told: Manager
+) -> None:
+    fill(tells)
+    tells.stopping("it ends")
+    tells.close()
+    assert not [one for one in told.hear_all() if "STOPPING" in one]
+
+
 def test_more_messages_than_may_wait_cost_the_oldest(
     tells: Notifier, told: Manager, loop: Loop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(notify, "WAITING", 2)
-    for number in range(2000):
-        tells.status(str(number))
+    fill(tells)
     before = told.hear_all()
     loop.advance(AGAIN_SECONDS)
     assert [heard["STATUS"] for heard in told.hear_all()] == ["1998", "1999"]

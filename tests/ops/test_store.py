@@ -3,22 +3,36 @@
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from pytest_twisted import ensureDeferred
 
+from sockd.daemon.daemon import StartError
 from sockd.daemon.keeping import Keeping
 from sockd.listen.inherited import Inheritance, inheritance, inode
 from sockd.ops.notify import Notifier
 from sockd.ops.store import LOOK_SECONDS, Store, room
-from tests.daemon.running import LOOPBACK, apply, daemon_of, listeners, says
+from sockd.ops.switches import Switches
+from tests.daemon.running import LOOPBACK, apply, aside, daemon_of, listeners, says
+from tests.helpers import until
 from tests.memory import REACTOR, Loop
 from tests.ops.managing import Manager, manager
-from tests.processes import free_port
+from tests.processes import PATIENCE, free_port
 
 ROOM = 100
+MANY = 20
+
+
+def asked(port: int) -> bytes:
+    """What is said to somebody new who asks by datagram."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.settimeout(PATIENCE)
+        sock.connect(("127.0.0.1", port))
+        sock.send(b"?")
+        return sock.recv(100)
 
 
 @pytest.fixture
@@ -79,6 +93,50 @@ async def test_an_address_that_is_bound_anew_is_held_anew(
         store.update()
         assert len(held(told)) == 1
         assert held(told) != before
+
+
+@ensureDeferred
+async def test_a_service_can_be_had_again_though_what_was_let_go_of_is_still_held(
+    told: Manager, tells: Notifier
+) -> None:
+    """A manager is another process, which closes what it holds when it comes to that."""
+    texts = [f"{kind}:{free_port()}:{LOOPBACK}" for kind in ("udp", "tcp")]
+    async with daemon_of(says(*texts)) as daemon:
+        store = Store(Loop(), tells, Keeping(daemon), ROOM)
+        switches = Switches(daemon)
+        switches.on_switch.append(store.update)
+        store.begin()
+        told.hear_all()
+        switches.disable("says")
+        await until(lambda: not daemon.draining)  # nothing of it is ours any more
+        switches.enable("says")
+        assert len(told.store) == 2
+        for _ in range(MANY):
+            assert await aside(asked, listeners(daemon)[0].entrance.port) == b"one"
+        assert held(told) == {inode(each.port.socket) for each in listeners(daemon)}
+        assert [next(iter(each)) for each in told.messages[2:]] == [
+            *["FDSTOREREMOVE"] * 2,
+            *["FDSTORE"] * 2,
+        ]
+
+
+@ensureDeferred
+async def test_a_port_that_is_anothers_meanwhile_is_not_shared_with_him(
+    told: Manager, tells: Notifier
+) -> None:
+    async with daemon_of(says(f"udp:{free_port()}:{LOOPBACK}")) as daemon:
+        store, switches = Store(Loop(), tells, Keeping(daemon), ROOM), Switches(daemon)
+        switches.on_switch.append(store.update)
+        store.begin()
+        place = ("127.0.0.1", listeners(daemon)[0].entrance.port)
+        switches.disable("says")
+        await until(lambda: not daemon.draining)
+        assert held(told) == set()
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
+            other.bind(place)
+            with pytest.raises(StartError, match="address in use"):
+                switches.enable("says")
+        switches.enable("says")
 
 
 @ensureDeferred

@@ -15,20 +15,15 @@ from pathlib import Path
 from random import Random
 
 import pytest
-from pytest_twisted import ensureDeferred
 
-from sockd.daemon.daemon import StartError
-from sockd.daemon.keeping import Keeping
-from sockd.daemon.reload import Reloader
 from sockd.ops import upgrade
 from sockd.ops.control.client import ControlClient
-from sockd.ops.manager import ServiceManager
 from sockd.ops.restart import Restart
-from sockd.ops.switches import Switches
-from sockd.ops.upgrade import ANSWER_SECONDS, OTHER_COMES, Upgrade, check, to_hand_over
-from tests.daemon.running import daemon_of, listeners, says, settings
+from sockd.ops.upgrade import (
+    check,
+    to_hand_over,
+)
 from tests.daemons import Daemon
-from tests.net.test_listener import Full
 from tests.ops.managing import Manager, manager
 from tests.processes import (
     NOBODY,
@@ -139,6 +134,22 @@ def test_a_configuration_that_the_new_code_does_not_take_changes_nothing(
         assert daemon.events("upgrading") == []
 
 
+def test_an_address_that_cannot_be_had_changes_nothing(tmp_path: Path, port: int) -> None:
+    with Daemon(tmp_path, CONFIG.format(port=port)) as daemon, socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        another = taken.getsockname()[1]
+        more = f'[service.more]\nkind = "echo"\nlisten = ["tcp:{another}:interface=127.0.0.1"]\n'
+        (tmp_path / "sockd.toml").write_text(CONFIG.format(port=port) + more, "utf-8")
+        code, said = ask(daemon.runtime)
+        assert code == 1
+        first, second = said.splitlines()
+        assert first == "sockd: not upgraded: the daemon goes on as it was"
+        assert second.startswith(f"more: cannot listen on tcp 127.0.0.1:{another}: address in use")
+        serves(port, daemon.runtime)
+        assert daemon.events("upgrading") == []
+
+
 def test_a_signal_that_comes_meanwhile_ends_it(tmp_path: Path, port: int) -> None:
     """Whichever of the two daemons it meets, and the new one before it handles any."""
     random = Random(7)
@@ -174,28 +185,6 @@ def test_a_stop_does_not_wait_for_new_code_that_does_not_say_whether_it_starts(
         wait_until((tmp_path / "tried").exists, "the new code is tried")
         assert daemon.stop() == 0
         assert asked.wait(PATIENCE) == 1
-
-
-@ensureDeferred
-async def test_once_it_is_sure_nothing_changes_any_more_and_a_stop_leaves_nobody_waiting() -> None:
-    reactor = Full()
-    reactor.is_full = False
-    async with daemon_of(says("tcp:0:interface=127.0.0.1"), reactor=reactor) as daemon:
-        reloader, keeping = Reloader(daemon, lambda: settings(says("tcp:0"))), Keeping(daemon)
-        one = Upgrade(daemon, keeping, ServiceManager(daemon, reloader, keeping))
-        one.restart = Restart(argv=["/bin/true"])
-        daemon.running = 1
-        await one.begin()
-        assert (await reloader.reload()).reasons == (OTHER_COMES,)
-        with pytest.raises(StartError, match="another daemon takes the place"):
-            Switches(daemon).disable("says")
-        address = listeners(daemon)[0].port.socket.getsockname()
-        stopped = daemon.stopService()
-        reactor.clock.advance(ANSWER_SECONDS)
-        await stopped
-        with pytest.raises(ConnectionRefusedError):
-            socket.create_connection(address)
-        assert (await reloader.reload()).reasons == ("the daemon stops",)
 
 
 def test_what_asks_a_daemon_for_something_ends_neither(tmp_path: Path, port: int) -> None:
@@ -266,6 +255,7 @@ def test_below_twistd_in_the_foreground(tmp_path: Path, runtime: Path, port: int
         assert code == 0, said
         assert daemon.process.poll() is None
         serves(port, runtime)
+        assert Path(f"/proc/{daemon.pid}/comm").read_text() == "twistd\n"  # as it was called
         assert daemon.stop() == STOPPED
         assert "Traceback" not in daemon.text()
 

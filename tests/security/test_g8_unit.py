@@ -9,12 +9,14 @@ from pathlib import Path
 from tests import confined
 from tests.daemons import Daemon, ask, children
 from tests.ops.managing import manager
-from tests.processes import NOBODY, SOCKD, run
+from tests.processes import NOBODY, PATIENCE, SOCKD, running
 from tests.security.hosts import Watched
 
 UNIT = Path(__file__).parents[2] / "etc" / "systemd" / "sockd.service"
 CAPABILITIES = "+net_bind_service,+dac_override"
 """One that the unit gives the daemon, and one without which it could not read this Python."""
+WATCHDOG = "4000000"
+"""A sign of life each second: the manager has room for some while a test stands still."""
 UNDER_THE_UNIT = (
     *("setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"),
     *(f"--inh-caps={CAPABILITIES}", f"--ambient-caps={CAPABILITIES}", "--no-new-privs", "--"),
@@ -56,15 +58,15 @@ def test_it_reloads_and_is_upgraded_and_its_sockets_are_kept_with_those_calls(
     config = '[service.echo]\nlisten = ["tcp:0:interface=127.0.0.1", "udp:0:interface=127.0.0.1"]\n'
     with manager(tmp_path) as told:
         told.path.chmod(0o666)
-        environment = {**told.environment, "FDSTORE": "1024", "WATCHDOG_USEC": "1000000"}
+        environment = {**told.environment, "FDSTORE": "1024", "WATCHDOG_USEC": WATCHDOG}
         prefix, control = UNDER_THE_UNIT, tmp_path / "run" / "control.sock"
         with Daemon(tmp_path, config, prefix=prefix, environment=environment) as daemon:
             told.hear_until("READY")
             for command in ("reload", "upgrade"):
-                done = run(SOCKD, command, "--control", str(control))
-                assert done.returncode == 0, done.stderr
-                told.hear_until("RELOADING")
-                told.hear_until("READY")
+                with running([SOCKD, command, "--control", str(control)]) as asking:
+                    told.hear_until("RELOADING")
+                    told.hear_until("READY")
+                    assert asking.process.wait(PATIENCE) == 0, asking.text()
                 assert ask(daemon.connect("echo"), b"hi") == b"hi"
             told.hear_until("WATCHDOG")
             assert len(told.store) == 2

@@ -54,6 +54,8 @@ class Session(Protocol):
     """Which one it is, of all that the daemon has had; the guard says it when it begins."""
     since: float
     """When it began, in the clock's seconds."""
+    context: Any
+    """What it began with, which it keeps."""
     peer: Peer
     entrance: Entrance
     bytes_in: int

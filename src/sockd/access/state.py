@@ -11,6 +11,10 @@ from attrs import Factory, define
 from sockd.access.bans import Bans
 from sockd.access.refusals import Refusals
 
+LEFT_SECONDS = 60.0
+"""How long others may take to close what they hold of a socket of ours. They do it as soon as they
+come to it; a service manager on a machine that swaps comes to it late."""
+
 
 @define
 class DaemonState:
@@ -22,6 +26,8 @@ class DaemonState:
     """UDP ports that the daemon listens on, with how many sockets: none is ever answered."""
     _udp_families: Counter[tuple[bool, int]] = Factory(Counter)
     """The same by whether it is over IPv6, and port."""
+    _left_udp: dict[int, float] = Factory(dict)
+    """UDP ports at which somebody may still hold a socket that was ours, and until when."""
     local_names: Counter[str] = Factory(Counter)
     """Names of Unix sockets that the daemon takes datagrams at: none is ever answered."""
     sessions: int = 0
@@ -44,6 +50,15 @@ class DaemonState:
             del self.udp_ports[port]
         self._udp_families.subtract([(False, port)] * ipv4 + [(True, port)] * ipv6)
         self._udp_families = +self._udp_families
+
+    def leave_udp_port(self, port: int, now: float) -> None:
+        """Others who have a socket of ours at this port were told to close it."""
+        self._left_udp = {one: until for one, until in self._left_udp.items() if until > now}
+        self._left_udp[port] = now + LEFT_SECONDS
+
+    def has_left_udp_port(self, port: int, now: float) -> bool:
+        """Whether they may be about to: what is there is no stranger's then."""
+        return self._left_udp.get(port, now) > now
 
     def open_local_name(self, name: str) -> None:
         """A Unix datagram socket of ours has this name."""

@@ -89,7 +89,7 @@ class Moderation:
         """It may speak again."""
         folded = fold(nickname.encode())
         if folded not in self._desk.rooms.muted:
-            raise NotHere(f"{nickname} is not muted")
+            raise NotHere(f"'{nickname}' is not muted")
         self._desk.rooms.muted.discard(folded)
 
     def kick(self, nickname: str, moment: Moment, why: str = "") -> list[Effect]:
@@ -99,7 +99,7 @@ class Moderation:
         """
         user = self._desk.rooms.users.get(fold(nickname.encode()))
         if user is None:
-            raise NotHere(f"there is no user {nickname}")
+            raise NotHere(f"there is no user '{nickname}'")
         words = harmless(why.encode()).decode() or "you were sent away"
         if len(words.encode()) > MAX_TEXT:
             raise ValueError(f"an event has no room for more than {MAX_TEXT} bytes")

@@ -69,7 +69,7 @@ def build(
         check.mistake(key, message)
     if not instances and not check.mistakes:
         why = "every [service.NAME] table has enabled = false" if services else _NO_TABLE
-        check.mistake((), f"nothing to run: {why}")
+        check.mistake_of_all(f"nothing to run: {why}")
     if check.mistakes:
         raise ConfigError(sorted(check.mistakes, key=_order), document.files)
     warnings = [f"{name} is disabled: {reason}" for name, reason in found.broken.items()]

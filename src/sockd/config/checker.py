@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 import attrs
 from attrs import define, field
 
-from sockd.config.document import Document, Key, Mistake, dotted
+from sockd.config.document import Document, Key, Mistake, Place, dotted
 from sockd.config.toml import toml
 from sockd.config.values import Wrong, convert
 from sockd.formats.nearest import near_miss
@@ -25,6 +26,12 @@ class Checker:
     def mistake(self, key: Key, message: str) -> None:
         """Note what is wrong with the value at a key."""
         self.mistakes.append(Mistake(self.document.place(key), dotted(key), message))
+
+    def mistake_of_all(self, message: str) -> None:
+        """Note what is wrong with the configuration as a whole, at the file that was named."""
+        file = next(iter(self.document.files), "")
+        folder = str(Path(file).parent) if file else None
+        self.mistakes.append(Mistake(Place(file, folder=folder), "", message))
 
     def table(self, key: Key, value: Any) -> dict[str, Any]:
         """The value as a table; an empty one where it is none."""

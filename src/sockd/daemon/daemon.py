@@ -19,11 +19,11 @@ from sockd import __version__, events
 from sockd.access.reasons import because
 from sockd.config.settings import InstanceSettings, Settings
 from sockd.daemon.instance import InstanceError, Preparation, RunningInstance, make_instance
-from sockd.daemon.plan import Identity, InstancePlan, Plan, plan
-from sockd.listen.address import Address
+from sockd.daemon.plan import Identity, InstancePlan, Plan, plan, shares_port
 from sockd.listen.inherited import Inherited, inheritance
 from sockd.listen.listen import Listen
 from sockd.listen.runtime import give_runtime_directory
+from sockd.listen.socket_terms import Taken
 from sockd.net.certificate import Certificate, Look
 from sockd.net.context import World
 from sockd.net.listener import Listener
@@ -83,23 +83,23 @@ class Daemon(Service):
         steps = [self._step(part) for part in plan.steps("keep", "change", "add")]
         going = self._going(plan)
         handed_over = {
-            new: sock
+            new: taken
             for new, old in plan.moves.items()
-            if (sock := going[old].bound_socket) is not None
+            if (taken := going[old].to_take_over) is not None
         }
         inherited = self._inherited(plan, handed_over)
-        handed_over |= {identity: one.sock for identity, one in inherited.items()}
+        handed_over |= {identity: Taken(one.sock, one.file) for identity, one in inherited.items()}
         unclaimed = [one for one in self.world.inherited.lasts if one not in inherited.values()]
         moved = set(plan.moves.values())
         left = [old for identity, old in going.items() if identity not in moved]
-        in_the_way = partial(_in_the_way, [*left, *self._leaving()])
+        in_the_way = partial(_in_the_way, [*left, *self.leaving])
 
         def beside(listen: Listen) -> list[socket.socket]:
             sockets = [one.bound_socket for one in in_the_way(listen)]
-            sockets += [one.sock for one in unclaimed if _shares_port(one.address, listen)]
+            sockets += [one.sock for one in unclaimed if shares_port(one.address, listen)]
             return [sock for sock in sockets if sock is not None]
 
-        _get_ready(steps, left, handed_over, beside)
+        _get_ready(steps, [*left, *unclaimed], handed_over, beside)
         for step in steps:
             for listener in step.listeners.values():
                 for old in in_the_way(listener.listen):
@@ -113,7 +113,7 @@ class Daemon(Service):
             raise StartError(self.why_final)
 
     def _inherited(
-        self, plan: Plan, handed_over: Mapping[Identity, socket.socket]
+        self, plan: Plan, handed_over: Mapping[Identity, Taken]
     ) -> dict[Identity, Inherited]:
         """Sockets that were there before this process, for addresses that nobody hands over."""
         found = {}
@@ -124,14 +124,18 @@ class Daemon(Service):
                     found[identity] = one
         return found
 
-    def _settle_inheritance(self, taken: Mapping[Identity, Inherited]) -> None:
-        for identity, one in taken.items():
+    def _settle_inheritance(self, found: Mapping[Identity, Inherited]) -> None:
+        taken = []
+        for identity, one in found.items():
             listener = self._running[identity.instance].by_identity[identity]
-            listener.inherit(one.file, is_managers=one.kept is None)
-        self.unclaimed += self.world.inherited.end_rest(taken.values())
+            if listener.has_taken_over:  # else it cannot be as it is wanted, and is bound later
+                listener.inherit(one.file, is_managers=one.kept is None)
+                taken.append(one)
+        self.unclaimed += self.world.inherited.end_rest(taken)
 
-    def _leaving(self) -> list[Listener]:
-        """Those that were let go of by an earlier plan, and are not closed yet."""
+    @property
+    def leaving(self) -> list[Listener]:
+        """Addresses that were let go of by an earlier plan, and are not closed yet."""
         instances = (*self._running.values(), *self._draining)
         return [listener for instance in instances for listener in instance.leaving]
 
@@ -229,7 +233,7 @@ class Daemon(Service):
         """
         super().stopService()
         self.is_stopping, self.why_final = True, "the daemon stops"
-        for instance in self._draining:
+        for instance in tuple(self._draining):  # one that waits for nobody else ends at once
             instance.hasten()
             instance.guard.stop_sessions(because("daemon_stops"))  # of who was let in last
         stopped = [instance.stop() for instance in self._running.values()]
@@ -286,32 +290,29 @@ def _report_looks(looks: Sequence[Look]) -> Counter[Look]:
 
 def _in_the_way(going: Iterable[Listener], listen: Listen) -> list[Listener]:
     """Which of the listeners that go share their port with an address that comes."""
-    return [old for old in going if _shares_port(old.listen.address, listen)]
-
-
-def _shares_port(old: Address, listen: Listen) -> bool:
-    """Whether an address that goes stands in the way of one that comes."""
-    new = listen.address
-    if new.path or old.path:
-        return new.path == old.path  # a file is a file, whatever comes there
-    return new.is_taken_alone and (old.binding, old.port) == (new.binding, new.port)
+    return [
+        old
+        for old in going
+        # what another has of it is no longer its own to give up
+        if not old.is_handed_over and shares_port(old.listen.address, listen)
+    ]
 
 
 def _get_ready(
     steps: Sequence[Preparation],
-    left: Sequence[Listener],
-    handed_over: Mapping[Identity, socket.socket],
+    left: Sequence[Listener | Inherited],
+    handed_over: Mapping[Identity, Taken],
     beside: Callable[[Listen], Sequence[socket.socket]],
 ) -> None:
     """Have every step ready to be switched to, or all as it was. Raises StartError.
 
-    `left` are the listeners that go and hand nothing over.
+    `left` are those that go and hand nothing over: listeners, and the last daemon's sockets.
     """
-    aside: list[Listener] = []
+    aside: list[Listener | Inherited] = []
     try:
         failures = _failures(steps, lambda step: step.prepare(handed_over, beside))
         if not failures:
-            aside += [old for old in left if any(step.takes_name_of(old) for step in steps)]
+            aside += [old for old in left if any(step.takes_name(old.path) for step in steps)]
             for old in aside:
                 old.step_aside()
             failures = _failures(steps, Preparation.prepare_last)

@@ -12,11 +12,12 @@ from twisted.internet.defer import Deferred, DeferredList, maybeDeferred, succee
 from twisted.python.failure import Failure
 
 from sockd import events
-from sockd.access.guard import Guard
+from sockd.access.guard import Guard, Session
 from sockd.access.reasons import Reason, because
 from sockd.config.settings import InstanceSettings
 from sockd.daemon.plan import Addresses, Identity, InstancePlan, identities
 from sockd.listen.listen import Listen
+from sockd.listen.socket_terms import Taken
 from sockd.listen.sockets import ListenError, failures
 from sockd.net.context import Context, World
 from sockd.net.datagram_listener import DatagramListener
@@ -163,7 +164,7 @@ class Preparation:
 
     def prepare(
         self,
-        handed_over: Mapping[Identity, socket],
+        handed_over: Mapping[Identity, Taken],
         beside: Callable[[Listen], Sequence[socket]],
     ) -> None:
         """Make what is shared, bind new addresses, load what changed terms need.
@@ -182,7 +183,8 @@ class Preparation:
             listener = make_listener(context, settings.kind, listen, settings.limits.required)
             self.listeners[identity] = listener
             near = beside(listen)
-            if near and (listen.path or listen.address.binding == "udp"):
+            is_new = identity not in handed_over
+            if near and is_new and (listen.path or listen.address.binding == "udp"):
                 # as soon as it is bound it takes from a wildcard what comes to its address, or
                 # from another its name
                 self._last.append((listener, near))
@@ -201,9 +203,8 @@ class Preparation:
         if errors:
             raise InstanceError(failures(errors))
 
-    def takes_name_of(self, old: Listener) -> bool:
+    def takes_name(self, path: str) -> bool:
         """Whether an address of it has the socket file of another kind of socket that goes."""
-        path = old.listen.path
         return bool(path) and any(new.listen.path == path for new, _ in self._last)
 
     def prepare_last(self) -> None:
@@ -253,6 +254,7 @@ class Preparation:
         """Whether what connections share stays."""
         return (
             self._context is not None
+            and self._context is not self.instance.context  # which is all new, where it is added
             and self._context.shared is not None
             and self._context.shared is self.instance.context.shared
         )
@@ -304,18 +306,25 @@ class Preparation:
         is there until then, for as long as `drain`.
         """
         instance = self.instance
-        is_kept = self._is_kept
+        is_kept, guard = self._is_kept, instance.guard
         old, instance.context = instance.context, context
         if is_kept:
             instance.contain(context.shared.use, context)
-        waited: list[Deferred[Any]] = [instance.guard.when_ended(instance.guard.sessions)]
+        waited: list[Deferred[Any]] = []
         for identity, listener in instance.by_identity.items():
             if identity not in self.listeners:  # these were made with it
                 waited.append(listener.when_answered())
                 instance.contain(listener.use, context)
         if not is_kept:
-            ended = DeferredList([*waited, *closing])
+            ended: Deferred[Any] = DeferredList([*waited, *closing])
+            # not before: until then others come with it by the addresses that close
+            ended.addCallback(lambda _: guard.when_ended(_with(old, guard)))
             instance.ends_with(ended.addCallback(lambda _: stop_shared(old)))
+
+
+def _with(context: Context[Any, Any], guard: Guard) -> list[Session]:
+    """The connections that have this context."""
+    return [session for session in guard.sessions if session.context is context]
 
 
 def stop_shared(context: Context[Any, Any]) -> Deferred[Any]:

@@ -40,6 +40,11 @@ class Keeping:
             if (self._names.get(inode(sock)) or _name(identity, listener)) in names:
                 listener.leave()
 
+    def has_gone(self, port: int) -> None:
+        """Who has the socket of a UDP port was told to close it, as it is not bound any more."""
+        world = self._daemon.world
+        world.state.leave_udp_port(port, world.reactor.seconds())
+
     def _bound(self) -> Iterator[tuple[Identity, Listener, socket.socket]]:
         for _, running in self._daemon.instances:
             for identity, listener in running.by_identity.items():

@@ -152,6 +152,14 @@ def identities(settings: InstanceSettings) -> dict[Identity, Listen]:
     return found
 
 
+def shares_port(old: Address, listen: Listen) -> bool:
+    """Whether an address that goes stands in the way of one that comes."""
+    new = listen.address
+    if new.path or old.path:
+        return new.path == old.path  # a file is a file, whatever comes there
+    return new.is_taken_alone and (old.binding, old.port) == (new.binding, new.port)
+
+
 def _drained(settings: InstanceSettings) -> InstancePlan:
     return InstancePlan("drain", settings, None, Addresses(drain=identities(settings)))
 

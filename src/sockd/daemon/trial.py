@@ -2,26 +2,50 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from contextlib import ExitStack
 
-from sockd.config.settings import Settings
+from sockd.config.settings import InstanceSettings, Settings
+from sockd.daemon.plan import plan, shares_port
 from sockd.listen.listen import Listen
 from sockd.listen.socket_files import remove_own
 from sockd.listen.sockets import ListenError, bound_file, failures
-from sockd.net.listener import is_fatal
 
 
 def try_binding(settings: Settings) -> list[str]:
     """Bind every address and let all go again: what would stop a start, as `NAME: REASON`."""
+    return _try((instance, instance.listen) for instance in settings.instances)
+
+
+def try_new(old: Settings, new: Settings) -> list[str]:
+    """The same of the addresses that `new` has and `old`, which runs, has not; but for those that
+    one that runs hands over, or makes room for."""
+    ours = [listen.address for instance in old.instances for listen in instance.listen]
+    change = plan(old, new)
+    return _try(
+        (
+            part.settings,
+            [
+                listen
+                for identity, listen in part.addresses.add.items()
+                if identity not in change.moves
+                and not any(shares_port(address, listen) for address in ours)
+            ],
+        )
+        for part in change.instances
+    )
+
+
+def _try(wanted: Iterable[tuple[InstanceSettings, Iterable[Listen]]]) -> list[str]:
     reasons = []
     with ExitStack() as held:  # all at once: two may stand in each other's way
-        for instance in settings.instances:
+        for instance, listens in wanted:
             errors = []
-            for listen in instance.listen:
+            for listen in listens:
                 try:
                     _hold(listen, held)
                 except ListenError as error:
-                    if is_fatal(error, instance.limits.required):
+                    if error.is_fatal(is_required=instance.limits.required):
                         errors.append(error)
             reasons += [f"{instance.name}: {reason}" for reason in failures(errors)]
     return reasons

@@ -147,7 +147,7 @@ def parse_head(head: bytes) -> Request:
     if ("host" not in fields and not is_old) or "," in fields.get("host", ""):
         raise BadRequest(400)
     if "transfer-encoding" in fields or fields.get("content-length", "0").strip("0"):
-        raise BadRequest(413)
+        raise BadRequest(413 if method in METHODS else 405)
     options = {word.strip().lower() for word in fields.get("connection", "").split(",")}
     path = _ABSOLUTE.sub("", target, count=1).partition("?")[0]
     return Request(

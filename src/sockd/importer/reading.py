@@ -19,11 +19,17 @@ MOST_BYTES = 1024 * 1024
 """Of a file: one of a megabyte is no configuration."""
 MOST_FILES = 1000
 """That are read in all: each may name others."""
+MOST_DEEP = 100
+"""Of files, each named by the one before."""
 WRAPPERS = ("/etc/hosts.allow", "/etc/hosts.deny")
 
 
 class Unreadable(ValueError):
     """A file cannot be read."""
+
+
+class NotIncluded(ValueError):
+    """What a file includes cannot be had."""
 
 
 @define
@@ -34,23 +40,28 @@ class Reader:
     found: list[Found] = field(factory=list)
     found_blocks: list[blocks.Block] = field(factory=list)
     files: list[str] = field(factory=list)
+    unread: list[str] = field(factory=list)
+    """What was to be read and could not be, and why, a sentence each."""
     _seen: set[Path] = field(factory=set)
 
-    def read(self, path: Path) -> None:
-        """A file, or the files of a folder. Raises Unreadable."""
-        if path.is_dir():
-            for name in _of_folder(path):
-                self._file(name, None)
-        else:
-            self._file(path, None)
+    def read(self, path: Path) -> bool:
+        """A file, or the files of a folder; whether any was read. What cannot be is in `unread`."""
+        before = len(self.files)
+        try:
+            for name in _of_folder(path) if _is_folder(path) else [path]:
+                self._file(name)
+        except Unreadable as error:
+            self.unread.append(str(error))
+        return len(self.files) > before
 
     def result(self) -> Iterator[Found]:
         """All that was found."""
         yield from self.found
         yield from xinetd.services(self.found_blocks, self.lookups)
 
-    def _file(self, path: Path, included: Place | None) -> None:
-        known = path.resolve()
+    def _file(self, path: Path, included: Place | None = None, depth: int = 0) -> None:
+        """Read one. Raises Unreadable where nothing more is to be read."""
+        known = _real(path)
         if known in self._seen:
             return
         if len(self._seen) == MOST_FILES:
@@ -60,30 +71,60 @@ class Reader:
             text = _text(path)
         except Unreadable as error:
             if included is None:
-                raise
-            self.found.append(Note(included, str(error)))
+                self.unread.append(str(error))
+            else:
+                self.found.append(Note(included, str(error)))
             return
         self.files.append(str(path))
         if not blocks.is_xinetd(text):
             self.found += inetd.parse(text, str(path), self.lookups)
             return
         for part in blocks.parse(text, str(path)):
-            self._part(part, path)
+            self._part(part, path, depth)
 
-    def _part(self, part: blocks.Part, path: Path) -> None:
+    def _part(self, part: blocks.Part, path: Path, depth: int) -> None:
         if isinstance(part, blocks.Block):
             self.found_blocks.append(part)
         elif isinstance(part, Note):
             self.found.append(part)
         else:
-            other = path.parent / part.path
-            if not part.is_folder:
-                self._file(other, part.place)
-            elif not other.is_dir():
-                self.found.append(Note(part.place, f"there is no folder {part.path}"))
-            else:
-                for name in _of_folder(other):
-                    self._file(name, part.place)
+            try:
+                for name in _included(part, path, depth):
+                    self._file(name, part.place, depth + 1)
+            except NotIncluded as error:
+                self.found.append(Note(part.place, str(error)))
+
+
+def _included(include: blocks.Include, path: Path, depth: int) -> Sequence[Path]:
+    """The files that a line of this one names. Raises NotIncluded."""
+    if "\0" in include.path:
+        raise NotIncluded(f"not understood: {include.path}")
+    if depth == MOST_DEEP:
+        raise NotIncluded(f"more than {MOST_DEEP} files, each included by another: not read")
+    other = path.parent / include.path
+    if not include.is_folder:
+        return [other]
+    if not _is_folder(other):
+        raise NotIncluded(f"there is no folder {include.path}")
+    try:
+        return _of_folder(other)
+    except Unreadable as error:
+        raise NotIncluded(str(error)) from None
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:  # nobody may look: who reads it as a file says so
+        return False
+
+
+def _real(path: Path) -> Path:
+    """By which name a file is known, whatever links lead to it."""
+    try:
+        return path.resolve()
+    except (OSError, RuntimeError):  # links in a circle: who reads it says so
+        return path
 
 
 def _of_folder(path: Path) -> Sequence[Path]:
@@ -91,7 +132,7 @@ def _of_folder(path: Path) -> Sequence[Path]:
     try:
         files = [one for one in path.iterdir() if one.is_file()]
     except OSError as error:
-        raise Unreadable(f"{path}: {error.strerror}") from None
+        raise Unreadable(f"{path}: {(error.strerror or str(error)).lower()}") from None
     return sorted(one for one in files if "." not in one.name and not one.name.endswith("~"))
 
 

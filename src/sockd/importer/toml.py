@@ -28,16 +28,22 @@ This host has rules for TCP wrappers, in /etc/hosts.allow or /etc/hosts.deny. so
 them: write allow and deny, in [defaults] for all services."""
 
 
-def text(imported: Imported, sources: Sequence[str], *, has_wrappers: bool) -> str:
-    """The whole file."""
-    return "\n\n".join(_parts(imported, sources, has_wrappers)) + "\n"
+def text(
+    imported: Imported, sources: Sequence[str], *, unread: Sequence[str] = (), has_wrappers: bool
+) -> str:
+    """The whole file; `unread` is what else it was to be made from, and why it is not."""
+    return "\n\n".join(_parts(imported, sources, unread, has_wrappers)) + "\n"
 
 
-def _parts(imported: Imported, sources: Sequence[str], has_wrappers: bool) -> Iterator[str]:
+def _parts(
+    imported: Imported, sources: Sequence[str], unread: Sequence[str], has_wrappers: bool
+) -> Iterator[str]:
     yield _comment(
         f"sockd in place of inetd, made from {' and '.join(sources)}. `sockd check FILE` tells "
         "whether it can run here."
     )
+    if unread:
+        yield "\n".join(_comment(f"Not read: {why}") for why in unread)
     if has_wrappers:
         yield _comment(_WRAPPERS)
     if imported.has_programs:

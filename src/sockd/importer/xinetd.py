@@ -100,7 +100,7 @@ def _take(
 
 
 def _found(service: Service, defaults: Service, lookups: Lookups) -> Found:
-    block = service.block
+    block, is_enabled = service.block, _is_enabled(service, defaults)
     is_stream = service.one("socket_type") == "stream"
     protocol = service.one("protocol", TRANSPORTS[is_stream])
     port = service.one("port")
@@ -110,15 +110,17 @@ def _found(service: Service, defaults: Service, lookups: Lookups) -> Found:
     if number is None and not why:
         name = port or block.name
         why = f"there is no service {name} over {protocol} in /etc/services"
+    if why and not is_enabled and _says_nothing(service, types):
+        why = "it is disabled, and has nothing that could be carried over"
     if why:
-        return Lost(block.name, Note(block.place, why), _is_enabled(service, defaults))
+        return Lost(block.name, Note(block.place, why), is_enabled)
     entry = Entry(
         place=block.place,
         name=service.one("id", block.name),
         is_stream=is_stream,
         version=_version(service.values.get("flags", ())),
         port=number or 0,
-        is_enabled=_is_enabled(service, defaults),
+        is_enabled=is_enabled,
     )
     if "INTERNAL" in types:
         entry.internal = block.name
@@ -167,6 +169,11 @@ def _why_not(service: Service, types: Sequence[str], protocol: str) -> str:
             "to xinetd, or to a socket unit of systemd"
         )
     return "" if service.one("server") else "it has no server"
+
+
+def _says_nothing(service: Service, types: Sequence[str]) -> bool:
+    """Whether nothing says what would be served, as where a package only switches a name off."""
+    return not (types or service.one("server") or service.one("redirect"))
 
 
 def _version(flags: Sequence[str]) -> int:

@@ -17,7 +17,7 @@ from attrs import Factory, define
 from sockd.listen.address import Address, Binding
 from sockd.listen.kept_names import Kept, kept
 from sockd.listen.listen import Listen
-from sockd.listen.socket_files import file_identity, remove_own
+from sockd.listen.socket_files import file_identity, put_back, remove_own, set_aside
 from sockd.listen.sockets import handed_over
 from sockd.reactor.sockaddr import bound_to
 
@@ -39,11 +39,38 @@ class Inherited:
     """Where it is bound."""
     kept: Kept | None = None
     """Whose it was; None for the service manager's."""
+    _aside: str = ""
+    """Where its socket file is instead, while another socket has its name."""
 
     @property
     def file(self) -> tuple[int, int] | None:
         """Its socket file, if a daemon has made it."""
         return None if self.kept is None else self.kept.file
+
+    @property
+    def path(self) -> str:
+        """The socket file's, where it has one."""
+        return self.address.path
+
+    def step_aside(self) -> None:
+        """Leave the name of its socket file to another socket, if that can be."""
+        if self.file is not None:
+            with suppress(OSError):  # who is to have the name says that it is taken
+                self._aside = set_aside(self.path, self.file)
+
+    def step_back(self) -> None:
+        """Take the name again: the other does not come."""
+        if self._aside:
+            with suppress(OSError):
+                put_back(self._aside, self.path)
+                self._aside = ""
+
+    def end(self) -> None:
+        """Have it end, and its file: nobody wants it."""
+        with suppress(OSError):
+            remove_own(self._aside or self.path, self.file)
+        with suppress(OSError):  # it has no peer, which is no matter
+            self.sock.shutdown(socket.SHUT_RDWR)
 
     def fits(self, instance: str, nth: int, listen: Listen) -> bool:
         """Whether an address of an instance is this one."""
@@ -87,10 +114,7 @@ class Inheritance:
         for one in self.lasts:
             if one not in wanted:
                 ended.append(one.name)
-                with suppress(OSError):
-                    remove_own(one.address.path, one.file)
-                with suppress(OSError):  # it has no peer, which is no matter
-                    one.sock.shutdown(socket.SHUT_RDWR)
+                one.end()
             one.sock.close()
         self.sockets = self.managers
         return ended

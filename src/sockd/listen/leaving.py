@@ -31,6 +31,9 @@ def turn_away(sock: socket.socket) -> bool:
             sock.setsockopt(socket.SOL_SOCKET, _SO_BINDTOIFINDEX, _NO_INTERFACE)
         else:
             sock.connect(_itself(sock))
+            # whoever has a duplicate of it, and is yet to close that, keeps none of ours from the
+            # port (`sharing_ports`)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     except OSError:
         return False
     return True

@@ -9,10 +9,15 @@ from pathlib import Path
 
 
 def make_runtime_directory(name: str) -> None:
-    """Make it where it is not there. Raises OSError where somebody else could write into it."""
+    """Make it where it is not there. Raises OSError where somebody else could write into it.
+
+    A link is followed where it is root's, as a service manager makes one for a user of its own.
+    """
     path = Path(name)
     path.mkdir(mode=0o755 if os.getuid() == 0 else 0o700, parents=True, exist_ok=True)
     found = path.lstat()
+    if stat.S_ISLNK(found.st_mode) and found.st_uid == 0:
+        found = path.stat()
     if not stat.S_ISDIR(found.st_mode):
         raise NotADirectoryError(f"{name} is not a directory")
     if found.st_mode & 0o022:

@@ -153,15 +153,29 @@ def owner_mistake(owner: Owner) -> str:
     return f"its file cannot be given to {to}: only root may, or for a group one of its members"
 
 
+def is_so(found: os.stat_result, owner: Owner, mode: int) -> bool:
+    """Whether a file has this mode, and is theirs to whom it is to be given."""
+    of = (found.st_uid, found.st_gid)
+    is_theirs = all(number in (None, has) for number, has in zip(owner, of, strict=True))
+    return is_theirs and stat.S_IMODE(found.st_mode) == mode
+
+
 def set_owner(path: str, identity: Identity, owner: Owner, mode: int) -> bool:
-    """Give the file that was bound here to a user and a group, and set its mode; as `set_mode`."""
+    """Give the file that was bound here to a user and a group, and set its mode; as `set_mode`.
+
+    Where it cannot be given to them it keeps the mode that it has.
+    """
     if owner == (None, None):
         return set_mode(path, identity, mode)
     uid, gid = (-1 if number is None else number for number in owner)
     with _own(path, identity) as file:
-        if file is not None:
+        if file is not None and not is_so(found := file.stat(), owner, mode):
             file.chmod(0)  # what the old ones may, the new ones may not, and the other way round
-            os.chown(file, uid, gid)
+            try:
+                os.chown(file, uid, gid)
+            except OSError:
+                file.chmod(stat.S_IMODE(found.st_mode))
+                raise
             file.chmod(mode)
     return file is not None
 

@@ -46,6 +46,12 @@ class ListenError(Exception):
         self.lacks_right = number == errno.EACCES and not listen.path
         """Whether its port is one that not everybody may bind."""
 
+    def is_fatal(self, *, is_required: bool) -> bool:
+        """Whether a start fails with it; else the address is skipped, or tried again later."""
+        if self.listen.transport == "multicast" or not is_required:
+            return False
+        return not (self.listen.terms.optional and self.no_such_address)
+
 
 def failures(errors: Iterable[ListenError]) -> list[str]:
     """What to say of addresses that cannot be had: once where one string stands for two."""
@@ -70,9 +76,12 @@ def bound(listen: Listen, beside: Sequence[socket.socket] = ()) -> socket.socket
 
 
 def bound_file(
-    listen: Listen, beside: Sequence[socket.socket] = ()
+    listen: Listen, beside: Sequence[socket.socket] = (), *, is_left: bool = False
 ) -> tuple[socket.socket, Identity | None]:
-    """The same, and the identity of the file that was made, if one was."""
+    """The same, and the identity of the file that was made, if one was.
+
+    `is_left`: see `sharing_ports`.
+    """
     if listen.systemd:
         return _inherited(listen), None
     datagram = listen.address.is_datagram
@@ -87,7 +96,7 @@ def bound_file(
         if listen.path:
             identity = _bind_path(sock, listen)
         else:
-            with sharing_ports(sock, beside):
+            with sharing_ports(sock, beside, is_left=is_left):
                 _bind(sock, listen)
                 if not (datagram or beside):
                     sock.listen(listen.terms.backlog)
@@ -157,20 +166,27 @@ def _bind(sock: socket.socket, listen: Listen) -> None:
 
 
 @contextmanager
-def sharing_ports(sock: socket.socket, beside: Sequence[socket.socket]) -> Iterator[None]:
-    """Let a socket be bound though others of ours hold its port."""
+def sharing_ports(
+    sock: socket.socket, beside: Sequence[socket.socket], *, is_left: bool = False
+) -> Iterator[None]:
+    """Let a socket be bound though others of ours hold its port.
+
+    `is_left`: there may be one that we have no more, and that was turned away (`turn_away`).
+    """
     sharers = [sharer for sharer in (sock, *beside) if sharer.family != socket.AF_UNIX]
-    if not beside:
+    if not (beside or is_left):
         yield
         return
+    share = socket.SOL_SOCKET, socket.SO_REUSEPORT
+    before = [sharer.getsockopt(*share) for sharer in sharers]
     for sharer in sharers:
-        sharer.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        sharer.setsockopt(*share, 1)
     try:
         yield
     finally:
-        # nobody else may join them later
-        for sharer in sharers:
-            sharer.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 0)
+        # nobody else may join them later, but those that nobody comes to
+        for sharer, was in zip(sharers, before, strict=True):
+            sharer.setsockopt(*share, was)
 
 
 def _bind_address(sock: socket.socket, listen: Listen) -> None:

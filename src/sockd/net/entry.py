@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IAddress, IProtocol
 from twisted.internet.protocol import Factory
 
@@ -43,7 +44,10 @@ class ConnectionFactory(Factory):
         self.entrance = entrance
         self.wrap = wrap
         self._stream = stream
-        self._waiting = 0
+        self._waiting: set[ProxyHeader] = set()
+        """Those whose header has not come yet: no sessions, and nobody else knows of them."""
+        self._entered: list[Deferred[None]] = []
+        self._is_left = False
         self.believe(proxies)
 
     def believe(self, proxies: Sequence[str]) -> None:
@@ -59,11 +63,12 @@ class ConnectionFactory(Factory):
         if not matches(self._proxies, peer.host):
             guard.refuse(peer, _UNLISTED, self.entrance)
             return None
-        if self._waiting >= guard.limits.max_connections:
-            guard.refuse(peer, because("proxy_queue", limit=self._waiting), self.entrance)
+        if self._is_left:
             return None
-        self._waiting += 1
-        return ProxyHeader(
+        if len(self._waiting) >= guard.limits.max_connections:
+            guard.refuse(peer, because("proxy_queue", limit=len(self._waiting)), self.entrance)
+            return None
+        header = ProxyHeader(
             peer,
             self.admit,
             partial(guard.refuse, entrance=self.entrance),
@@ -71,9 +76,28 @@ class ConnectionFactory(Factory):
             guard.limits.handshake_timeout,
             self._waited,
         )
+        self._waiting.add(header)
+        return header
 
-    def _waited(self) -> None:
-        self._waiting -= 1
+    def when_entered(self) -> Deferred[None]:
+        """Fires when no header is waited for: who has sent it is a session of the guard's then."""
+        if not self._waiting:
+            return succeed(None)
+        self._entered.append(Deferred())
+        return self._entered[-1]
+
+    def turn_away(self) -> None:
+        """Wait for no header any more: whoever has not sent it is closed, and so is who comes."""
+        self._is_left = True
+        for header in tuple(self._waiting):
+            header.turn_away()
+
+    def _waited(self, header: ProxyHeader) -> None:
+        self._waiting.discard(header)
+        if not self._waiting:
+            entered, self._entered = self._entered, []
+            for one in entered:
+                one.callback(None)
 
     def admit(self, peer: Peer) -> IProtocol | None:
         """The protocol for a peer that the guard lets in."""

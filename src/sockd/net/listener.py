@@ -14,7 +14,7 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
-from twisted.internet.defer import Deferred, maybeDeferred, succeed
+from twisted.internet.defer import Deferred, DeferredList, maybeDeferred, succeed
 from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import LogLevel
 
@@ -25,15 +25,8 @@ from sockd.formats.hostport import host_port
 from sockd.listen.address import WILDCARDS
 from sockd.listen.leaving import has_waiting
 from sockd.listen.listen import Listen
-from sockd.listen.socket_files import (
-    Identity,
-    Owner,
-    give,
-    put_back,
-    remove_own,
-    set_aside,
-)
-from sockd.listen.socket_terms import check_file, set_file
+from sockd.listen.socket_files import Identity, Owner, give, put_back, remove_own, set_aside
+from sockd.listen.socket_terms import Taken, check_file, set_file, take
 from sockd.listen.sockets import ListenError, bound_file
 from sockd.net.context import Context
 from sockd.net.leaving import ARRIVAL_SECONDS, ReadingOn, has_turned_away
@@ -42,13 +35,6 @@ from sockd.reactor.sockaddr import bound_to
 RETRY_SECONDS = 30.0
 """Between two tries to bind an address that may be missing."""
 ROOT_GIVEN_UP = "root was given up at the start: a port below 1024 that is new needs a restart"
-
-
-def is_fatal(error: ListenError, is_required: bool) -> bool:
-    """Whether a start fails with it; else the address is skipped, or tried again later."""
-    if error.listen.transport == "multicast" or not is_required:
-        return False
-    return not (error.listen.terms.optional and error.no_such_address)
 
 
 def entrance_of(listen: Listen, sock: socket.socket | None = None) -> Entrance:
@@ -92,7 +78,8 @@ class Listener:
         self.waits_for = ""
         """Why the address cannot be had yet, while it is tried again and again."""
         self._tries = 1
-        self._is_handed_over = False
+        self.is_handed_over = False
+        """Whether another listener of ours has the same socket, and this one only closes."""
         self._was_handed = False
         self.is_followed = False
         """Whether another listener of ours has taken the place of this one, which is to go."""
@@ -120,8 +107,14 @@ class Listener:
         """What is bound; None while the address cannot be had."""
         return self._socket if self.port is None else self.port.socket
 
+    @property
+    def to_take_over(self) -> Taken | None:
+        """What another listener of ours can have of it; None while the address cannot be had."""
+        sock = self.bound_socket
+        return None if sock is None else Taken(sock, self._identity, self.listen.terms)
+
     def prepare(
-        self, taken_over: socket.socket | None = None, beside: Sequence[socket.socket] = ()
+        self, taken_over: Taken | None = None, beside: Sequence[socket.socket] = ()
     ) -> None:
         """Bind, or take over what another listener of ours has bound. `beside`: see `bound`.
 
@@ -132,7 +125,7 @@ class Listener:
         except ListenError as error:
             if self.context.world.gives_up_root and error.lacks_right and os.geteuid() != 0:
                 raise ListenError(self.listen, ROOT_GIVEN_UP) from None  # never: so not at all
-            if is_fatal(error, self._is_required):
+            if error.is_fatal(is_required=self._is_required):
                 raise
             self._problem = error
 
@@ -144,7 +137,7 @@ class Listener:
                 self._report("listening", warns=False)
                 return
             except ListenError as error:
-                if is_fatal(error, self._is_required):
+                if error.is_fatal(is_required=self._is_required):
                     raise
                 self._problem = error
         problem, self._problem = self._problem, None
@@ -188,7 +181,7 @@ class Listener:
         """The socket is this listener's, and so is its file: the other only closes."""
         self._identity, other._identity = other._identity, None
         self.is_managers = other.is_managers
-        other._is_handed_over = True
+        other.is_handed_over = True
         if self.listen.terms.file != other.listen.terms.file:
             self._set_file(other.listen.terms.owner)
 
@@ -207,6 +200,11 @@ class Listener:
     def file(self) -> Identity | None:
         """Its socket file, if it was bound by a daemon."""
         return self._identity
+
+    @property
+    def path(self) -> str:
+        """The socket file's, where it has one."""
+        return self.listen.path
 
     @property
     def has_lost_file(self) -> bool:
@@ -237,7 +235,7 @@ class Listener:
         if self.port is None:
             return self.close()
         self.leaves()
-        if self._is_handed_over:
+        if self.is_handed_over:
             self.shut()  # the other takes what waits
             return self._close_when_answered()
         may_wait = not self.is_managers and has_turned_away(self.port.socket)
@@ -250,7 +248,7 @@ class Listener:
         return done.addCallback(lambda _: self._leave())
 
     def hasten(self) -> None:
-        """Wait for nobody more who is on the way to an address that is drained."""
+        """Wait for nobody more who is on the way into an address that is drained."""
         if self._reading_on is not None:
             self._reading_on.hasten()
 
@@ -262,7 +260,7 @@ class Listener:
         old, new = self.listen.terms, listen.terms
         changes = bool(listen.path) and old.file != new.file
         if changes:
-            check_file(self.listen, listen, self._identity)
+            check_file(old.owner, listen, self._identity)
         return partial(self._use_terms, listen, changes)
 
     def use(self, context: Context[Any, Any]) -> None:
@@ -291,6 +289,11 @@ class Listener:
         """Whether nothing waits at the socket."""
         return not has_waiting(self.port.socket)
 
+    def when_entered(self) -> Deferred[None]:
+        """Fires when everybody who has come is let in, or was closed; where the address is
+        drained, when `drain` is over at the latest."""
+        return succeed(None)
+
     def when_answered(self) -> Deferred[None]:
         """Fires when the answers that are owed now have been given, or `drain` is over."""
         return succeed(None)
@@ -313,7 +316,8 @@ class Listener:
         return self._close_when_answered()
 
     def _close_when_answered(self) -> Deferred[Any]:
-        return self.when_answered().addCallback(lambda _: self.close())
+        waited = DeferredList([self.when_entered(), self.when_answered()])
+        return waited.addCallback(lambda _: self.close())
 
     def _set_file(self, before: Owner) -> None:
         """Have the socket file as it is wanted now; it was this user's and group's."""
@@ -322,18 +326,18 @@ class Listener:
             reason = because("mode_left", detail=why)
             events.warn("warning", service=self.context.name, reason=reason)
 
-    def _bind(self, taken_over: socket.socket | None, beside: Sequence[socket.socket]) -> None:
+    def _bind(self, taken_over: Taken | None, beside: Sequence[socket.socket]) -> None:
         listen = self.listen
         if taken_over is not None:
-            try:
-                sock = taken_over.dup()
-            except OSError as error:
-                raise ListenError(listen, error.strerror or str(error)) from None
-            # Python makes a duplicate wait, and with it the original, which shares the flag: the
-            # next `accept` of a Twisted port would hold the reactor
-            sock.setblocking(False)
+            sock = take(listen, taken_over)
         else:
-            sock, self._identity = bound_file(listen, beside)
+            is_left = (
+                listen.address.binding == "udp"
+                and self.context.world.state.has_left_udp_port(
+                    listen.port, self.context.clock.seconds()
+                )
+            )
+            sock, self._identity = bound_file(listen, beside, is_left=is_left)
             self._beside = beside
         self._socket = sock
         self._was_handed = taken_over is not None

@@ -77,7 +77,7 @@ def _client(parser: type[V1Parser | V2Parser], header: bytes) -> Peer | None:
 class ProxyHeader(Protocol):
     """Waits for a proxy's header, then hands the connection to what `build` makes for the client.
 
-    `waited` is called once, when the wait is over.
+    `waited` is called once, when the wait is over; where somebody came of it, he is let in by then.
     `build` gets the client's peer (the proxy's own for its health checks) and returns None to
     refuse it; `refuse` is told of a header that is wrong or late.
     """
@@ -89,7 +89,7 @@ class ProxyHeader(Protocol):
         refuse: Callable[[Peer, Reason], None],
         clock: IReactorTime,
         timeout: Duration,
-        waited: Callable[[], None] = lambda: None,
+        waited: Callable[[ProxyHeader], None] = lambda _: None,
     ) -> None:
         self._proxy = proxy
         self._build = build
@@ -104,6 +104,8 @@ class ProxyHeader(Protocol):
         if self._inner is not None:
             self._inner.dataReceived(data)
             return
+        if self._late is None:
+            return  # it was closed
         self._buffer += data
         try:
             found = read_header(self._buffer)
@@ -115,6 +117,11 @@ class ProxyHeader(Protocol):
             self._buffer = b""
             peer = self._proxy if client is None else client._replace(via=self._proxy)
             self._hand_over(peer, rest)
+
+    def turn_away(self) -> None:
+        """Wait no longer, and close: nobody is let in any more."""
+        self._stop_waiting()
+        self._lose()
 
     def readConnectionLost(self) -> None:
         if IHalfCloseableProtocol.providedBy(self._inner):
@@ -132,20 +139,20 @@ class ProxyHeader(Protocol):
             self._inner.connectionLost(reason)
 
     def _hand_over(self, client: Peer, rest: bytes) -> None:
-        self._stop_waiting()
         inner = self._build(client)
         if inner is None:
-            self._lose()
+            self.turn_away()
             return
         self._inner = inner
         self._inner.makeConnection(self.transport)
+        # not before: who waits for the end of the wait waits for the end of the session then
+        self._stop_waiting()
         if rest:
             inner.dataReceived(rest)
 
     def _end(self, reason: Reason) -> None:
         self._refuse(self._proxy, reason)
-        self._stop_waiting()
-        self._lose()
+        self.turn_away()
 
     def _lose(self) -> None:
         if self.transport is not None:
@@ -157,4 +164,4 @@ class ProxyHeader(Protocol):
         if self._late.active():
             self._late.cancel()
         self._late = None
-        self._waited()
+        self._waited(self)

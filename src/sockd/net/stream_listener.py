@@ -8,16 +8,19 @@ from functools import partial
 from typing import Any
 
 from attrs import evolve
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import LogLevel
 
 from sockd import events
 from sockd.access.reasons import Reason
 from sockd.listen.listen import Listen
+from sockd.listen.socket_terms import Taken
 from sockd.listen.sockets import ListenError, sharing_ports
 from sockd.net.certificate import Certificate
 from sockd.net.context import Context
 from sockd.net.entry import ConnectionFactory, Wrap
-from sockd.net.listener import Listener, is_fatal
+from sockd.net.listener import Listener
 from sockd.net.stream import Stream
 from sockd.reactor.local import adopt_local_port
 
@@ -36,9 +39,11 @@ class StreamListener(Listener):
         self.certificate: Certificate | None = None
         self._stream = stream
         self._factory: ConnectionFactory | None = None
+        self._last_moment: IDelayedCall | None = None
+        """When an address that is drained is entered no more."""
 
     def prepare(
-        self, taken_over: socket.socket | None = None, beside: Sequence[socket.socket] = ()
+        self, taken_over: Taken | None = None, beside: Sequence[socket.socket] = ()
     ) -> None:
         super().prepare(taken_over, beside)
         if self._problem is None:
@@ -46,7 +51,7 @@ class StreamListener(Listener):
                 self.certificate = self._load(self.listen)
             except ListenError as error:
                 self.close()
-                if is_fatal(error, self._is_required):
+                if error.is_fatal(is_required=self._is_required):
                     raise
                 self._problem = error
 
@@ -74,7 +79,27 @@ class StreamListener(Listener):
         if self.certificate is not None:
             self.certificate.stop()
             self.certificate = None
+        self._stay_no_longer()
         self._factory = None
+
+    def leaves(self) -> None:
+        clock, drain = self.context.clock, self.context.limits.drain
+        self._last_moment = clock.callLater(drain, self._stay_no_longer)
+
+    def hasten(self) -> None:
+        self._stay_no_longer()
+        super().hasten()
+
+    def when_entered(self) -> Deferred[None]:
+        return succeed(None) if self._factory is None else self._factory.when_entered()
+
+    def _stay_no_longer(self) -> None:
+        """Let nobody in any more who has yet to say, in a proxy's header, who he is."""
+        call, self._last_moment = self._last_moment, None
+        if call is not None and call.active():
+            call.cancel()
+        if self._factory is not None:
+            self._factory.turn_away()
 
     def empty(self) -> None:
         for _ in range(self.listen.terms.backlog):  # at least one is let in each time
@@ -83,11 +108,10 @@ class StreamListener(Listener):
             self.port.doRead()
 
     def shut(self) -> None:
-        # it would go on listening until it is closed, in the next turn, and reset who comes
-        if self.is_managers or self._is_handed_over:
-            # another has the same socket: who comes from now on waits there
-            self.port.stopReading()
-        else:
+        self.port.stopReading()
+        # it would go on listening until it is closed, in the next turn, and reset who comes; where
+        # another has the same socket, who comes from now on waits there
+        if not (self.is_managers or self.is_handed_over):
             self.port.socket.shutdown(socket.SHUT_RDWR)
 
     def change(self, listen: Listen) -> Callable[[], None]:

@@ -47,6 +47,11 @@ class ServiceManager:
             self._store = None
         self.notifier.close()
 
+    def update(self) -> None:
+        """Have it hold what is bound now, without a reload."""
+        if self._store is not None:
+            self._store.update()
+
     def _serves(self) -> None:
         if self._store is None:
             return  # it has been stopped before it began
@@ -63,8 +68,7 @@ class ServiceManager:
 
     def _reload_ends(self, outcome: Outcome) -> None:
         # before it is ready: who restarts it at once finds all that it has now
-        if self._store is not None:
-            self._store.update()
+        self.update()
         status = self._status()
         if not outcome.ok:
             status = f"{status}; the configuration stays as it was: {outcome.reasons[0]}"

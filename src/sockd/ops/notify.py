@@ -20,6 +20,8 @@ from twisted.internet.interfaces import IDelayedCall
 
 AGAIN_SECONDS = 0.05
 """Until a manager whose queue is full is tried again: it reads hundreds of messages meanwhile."""
+LAST_SECONDS = 0.5
+"""How long an end waits for room for what is left: where a manager reads, there is some at once."""
 WAITING = 4096
 """Messages that wait at most, a few for each descriptor that is kept; then the oldest are lost."""
 TICKS = 4
@@ -115,12 +117,14 @@ class Notifier:
             self._send()
 
     def close(self) -> None:
-        """Tell nothing more. What could not be sent is lost."""
+        """Tell nothing more. What waits, as that it ends, is told if there is room soon."""
         for call in (self._again, self._next):
             if call is not None and call.active():
                 call.cancel()
         self._again = self._next = None
         self._tick = 0.0
+        if self._socket is not None:
+            self._send_last(self._socket)
         self._address = ""
         while self._waiting:
             _close(self._waiting.popleft()[1])
@@ -142,6 +146,13 @@ class Notifier:
             self._waiting.popleft()
             _close(descriptors)
 
+    def _send_last(self, sock: socket.socket) -> None:
+        until = time.monotonic() + LAST_SECONDS
+        with suppress(OSError):
+            for data, descriptors in self._waiting:
+                sock.settimeout(max(0.0, until - time.monotonic()))
+                self._send_one(data, descriptors)
+
     def _send_one(self, data: bytes, descriptors: Sequence[int]) -> None:
         if self._socket is None:
             self._socket = socket.socket(
@@ -156,7 +167,7 @@ class Notifier:
 
     def _tell_alive(self) -> None:
         late = self._reactor.seconds() - self._due
-        if late <= self._tick:
+        if late <= self._tick and not self._waiting:  # else it does not read, and needs no more
             self.tell("WATCHDOG=1")
         self._plan()
 

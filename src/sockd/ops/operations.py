@@ -18,6 +18,7 @@ from sockd.config.settings import Settings
 from sockd.daemon.daemon import Daemon
 from sockd.daemon.keeping import Keeping
 from sockd.daemon.reload import Outcome, Reloader
+from sockd.net.waiting import within
 from sockd.ops.bans import BanKeeper
 from sockd.ops.control.listening import ControlListener
 from sockd.ops.first_process import undertaker
@@ -27,6 +28,7 @@ from sockd.ops.logs import LogWriter
 from sockd.ops.manager import ServiceManager
 from sockd.ops.metrics.metrics import Metrics
 from sockd.ops.rates import RateMeter
+from sockd.ops.standard import current_folder
 from sockd.ops.switches import Switches
 from sockd.ops.upgrade import Upgrade
 from sockd.options.state import state_directory
@@ -40,6 +42,8 @@ class Operations(Service):
     ) -> None:
         """`load` reads the configuration anew; `writer` is the log's, where it is ours."""
         self.daemon = daemon
+        self.folder = current_folder()
+        """Where relative names of configuration files start; twistd goes elsewhere after it."""
         self.reloader = Reloader(daemon, load)
         self.writer = writer
         self.control = ControlListener(self)
@@ -47,13 +51,14 @@ class Operations(Service):
         self.reloader.parts.append(self.control)
         keeping = Keeping(daemon)
         self.manager = ServiceManager(daemon, self.reloader, keeping)
-        self.upgrade = Upgrade(daemon, keeping, self.manager)
+        self.upgrade = Upgrade(daemon, keeping, self.manager, load)
         world, self._state = daemon.world, state_directory(os.environ, os.getuid())
         path = daemon.settings.daemon.bans.within(self._state)
         self.bans = BanKeeper(world.state.bans, path, world.reactor, world.wall)
         self.lag = LagMeter(daemon.world.reactor)
         self.rates = RateMeter(daemon)
         self.switches = Switches(daemon)
+        self.switches.on_switch.append(self.manager.update)
         self.metrics = Metrics(self)
         daemon.world.metrics = self.metrics
         self._undertaker = undertaker(world.reactor)
@@ -96,7 +101,8 @@ class Operations(Service):
         self.manager.end(is_upgrade=self.upgrade.is_going)
         stopped = self.daemon.stopService()
         self.upgrade.stop()
-        return gatherResults([stopped, self.bans.stop()])
+        limit, clock = self.daemon.settings.daemon.stop_timeout, self.daemon.world.reactor
+        return gatherResults([stopped, within(limit, self.bans.stop(), clock)])
 
     def hand_over(self, uid: int, gid: int) -> None:
         """Make files this user's, who the process is to become and who removes them."""

@@ -10,9 +10,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from attrs import Factory, define, field
+from attrs import define, field
 
 from sockd.options.runtime import runtime_directory
+
+LONGEST_FIRST = 256
+"""Bytes of a script's first line, of which the kernel reads no more."""
 
 
 def _environment() -> dict[str, str]:
@@ -29,11 +32,23 @@ def _folder() -> str:
         return "/"
 
 
+def command(executable: str, argv: Sequence[str]) -> tuple[str, ...]:
+    """What has Python run `argv` again. A script is run itself where it names this Python in its
+    first line: a process is called by what is run, and it was called so."""
+    interpreter, *rest = argv
+    with suppress(OSError):
+        if rest and not rest[0].startswith("-") and os.access(rest[0], os.X_OK):
+            with open(rest[0], "rb") as script:  # noqa: PTH123 - its first line alone
+                if script.readline(LONGEST_FIRST).rstrip() == b"#!" + os.fsencode(interpreter):
+                    return tuple(rest)
+    return (executable, *rest)
+
+
 @define
 class Restart:
     """The command, and where and with what it runs: as it was at the start."""
 
-    argv: Sequence[str] = Factory(lambda: (sys.executable, *sys.orig_argv[1:]))
+    argv: Sequence[str] = field(factory=lambda: command(sys.executable, sys.orig_argv))
     environment: Mapping[str, str] = field(factory=_environment)
     folder: str = field(factory=_folder)
     refusal: Callable[[], str] = str

@@ -30,3 +30,11 @@ def leave_lost_folder() -> None:
         os.getcwd()  # noqa: PTH109 - only whether it is there
     except FileNotFoundError:
         os.chdir("/")
+
+
+def current_folder() -> str:
+    """The folder that this process is in; `/` where that is no more."""
+    try:
+        return os.getcwd()  # noqa: PTH109 - as the kernel names it
+    except FileNotFoundError:
+        return "/"

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
+from attrs import frozen
 from twisted.internet.interfaces import IDelayedCall
 
 from sockd.daemon.keeping import Keeping
 from sockd.listen.inherited import inode
 from sockd.ops.notify import Notifier
+from sockd.reactor.sockaddr import bound_to
 
 LOOK_SECONDS = 5.0
 """How often it is looked for addresses that have come or gone without a reload, such as one that
@@ -27,6 +30,20 @@ def room(environment: Mapping[str, str]) -> int:
     return 0
 
 
+def udp_port(sock: socket.socket) -> int:
+    """The port of a socket for UDP; 0 for others."""
+    is_udp = sock.family != socket.AF_UNIX and sock.type == socket.SOCK_DGRAM
+    return bound_to(sock)[1] if is_udp else 0
+
+
+@frozen
+class _Held:
+    """A socket in the store."""
+
+    which: tuple[int, int]
+    udp_port: int
+
+
 class Store:
     """What of a daemon is in the manager's store. Without room there it does nothing."""
 
@@ -35,7 +52,7 @@ class Store:
         self._notifier = notifier
         self._keeping = keeping
         self._room = room if notifier.is_told else 0
-        self._held: dict[str, tuple[int, int]] = {}
+        self._held: dict[str, _Held] = {}
         self._next: IDelayedCall | None = None
 
     @property
@@ -54,19 +71,22 @@ class Store:
             return
         sockets = self._keeping.sockets()
         bound = {name: inode(sock) for name, sock in sockets.items()}
-        for name, which in tuple(self._held.items()):
-            if bound.get(name) != which:
+        for name, held in tuple(self._held.items()):
+            if bound.get(name) != held.which:
                 self.forget(name)
         for name, sock in sockets.items():
             is_new = name not in self._held and len(self._held) < self._room
             if is_new and self._notifier.keep(name, sock):
-                self._held[name] = bound[name]
+                self._held[name] = _Held(bound[name], udp_port(sock))
 
     def forget(self, name: str) -> None:
         """Have it not be there any more."""
-        self._held.pop(name, None)
+        held = self._held.pop(name, None)
         if self._room:
             self._notifier.forget(name)
+        if held is not None and held.udp_port:
+            # it is another process, which closes it a moment later; until then it holds the port
+            self._keeping.has_gone(held.udp_port)
 
     def end(self) -> None:
         """The daemon stops: the files of what is held stay, for whoever comes meanwhile."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from attrs import evolve
 
@@ -18,6 +18,8 @@ class Switches:
         self._daemon = daemon
         self._behind: dict[str, tuple[str, ...]] = {}
         """Of services that were switched off: what stood behind each, to stand there again."""
+        self.on_switch: list[Callable[[], object]] = []
+        """Called when one was switched off, or on."""
 
     @property
     def off(self) -> tuple[InstanceSettings, ...]:
@@ -50,3 +52,5 @@ class Switches:
         old = self._daemon.settings
         new = evolve(old, instances=tuple(instances), disabled=tuple(disabled))
         self._daemon.apply(plan(old, new))
+        for call in self.on_switch:
+            call()

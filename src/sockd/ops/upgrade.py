@@ -16,16 +16,20 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import NoReturn
 
-from twisted.internet.defer import Deferred, fail
+from twisted.internet.defer import Deferred, DeferredList, fail
 from twisted.internet.threads import deferToThreadPool
 from twisted.python.failure import Failure
 
 from sockd import events
+from sockd.config.document import ConfigError
+from sockd.config.settings import Settings
 from sockd.daemon.daemon import Daemon
 from sockd.daemon.keeping import Keeping
+from sockd.daemon.trial import try_new
 from sockd.listen.inherited import inheritance
 from sockd.listen.kept_names import PREFIX
 from sockd.listen.sockets import FIRST_HANDED_OVER, handed_over
+from sockd.net.leaving import ARRIVAL_SECONDS
 from sockd.ops.manager import ServiceManager
 from sockd.ops.restart import Restart
 from sockd.ops.signals import REQUESTS, ignore
@@ -43,6 +47,7 @@ question. Who comes meanwhile waits."""
 LOOK_SECONDS = 0.01
 SAID = 2000
 """Characters of what the new code says where it cannot start."""
+UNCHANGED = "not upgraded: the daemon goes on as it was"
 OTHER_COMES = "another daemon takes the place of this one, and reads the configuration as it starts"
 ENDING = (signal.SIGINT, signal.SIGTERM)
 """They end what begins, too. (What is ignored stays ignored, until it is handled.)"""
@@ -55,8 +60,16 @@ class UpgradeRefused(Exception):
 class Upgrade:
     """Has a daemon end, and the process go on as another one."""
 
-    def __init__(self, daemon: Daemon, keeping: Keeping, manager: ServiceManager) -> None:
+    def __init__(
+        self,
+        daemon: Daemon,
+        keeping: Keeping,
+        manager: ServiceManager,
+        load: Callable[[], Settings],
+    ) -> None:
+        """`load` reads the configuration, in a thread. It raises ConfigError."""
         self._daemon = daemon
+        self._load = load
         self._keeping = keeping
         self._manager = manager
         self.restart = Restart()
@@ -76,15 +89,25 @@ class Upgrade:
             return fail(UpgradeRefused(why))
         self._is_begun = True
         reactor = self._daemon.world.reactor
-        checked: Deferred[str] = deferToThreadPool(
-            reactor, reactor.getThreadPool(), check, self.restart, self._tries
-        )
+        pool = reactor.getThreadPool()
+        checked: Deferred[str] = deferToThreadPool(reactor, pool, self._why_not)
         return checked.addCallback(self._checked).addErrback(self._give_up)
 
     def stop(self) -> None:
         """The daemon stops, and the reactor waits for its threads: for none that waits for more."""
         if self._trial is not None:
             self._trial.kill()
+
+    def _why_not(self) -> str:
+        """In a thread: why it cannot be; empty where it can."""
+        if why := check(self.restart, self._tries):
+            return why
+        try:
+            wanted = self._load()
+        except ConfigError:
+            return ""  # the new code has taken it, which is what counts
+        reasons = try_new(self._daemon.settings, wanted)
+        return "\n".join([UNCHANGED, *reasons]) if reasons else ""
 
     def _tries(self, trial: subprocess.Popen[bytes]) -> None:
         """From the thread: this is the new code, which says whether it can start."""
@@ -101,11 +124,25 @@ class Upgrade:
             raise UpgradeRefused(f"sockets cannot be handed over: {error.strerror}") from None
         # what comes from now on is not handed over, and what goes is
         self._daemon.why_final = OTHER_COMES
-        self._daemon.world.reactor.callLater(ANSWER_SECONDS, self._settle, given)
+        self._daemon.world.reactor.callLater(ANSWER_SECONDS, self._wait_for_arrivals, given)
 
     def _give_up(self, failure: Failure) -> Failure:
         self._is_begun = False
         return failure
+
+    def _wait_for_arrivals(self, given: Sequence[tuple[str, int]]) -> None:
+        """Let those in who are on the way to an address that the last reload has let go of: it is
+        not handed over."""
+        reactor = self._daemon.world.reactor
+        until = reactor.seconds() + ARRIVAL_SECONDS
+
+        def look() -> None:
+            if self._daemon.running and self._daemon.leaving and reactor.seconds() < until:
+                reactor.callLater(LOOK_SECONDS, look)
+            else:
+                self._settle(given)
+
+        look()
 
     def _settle(self, given: Sequence[tuple[str, int]]) -> None:
         """Let nobody in any more, and give those who are in a moment to be answered."""
@@ -114,15 +151,17 @@ class Upgrade:
             return
         events.emit("upgrading")
         instances = [running for _, running in self._daemon.instances]
-        for listener in (one for running in instances for one in running.listeners):
+        listeners = [one for running in instances for one in running.listeners]
+        for listener in listeners:
             if listener.port is not None:
                 listener.port.stopReading()
+        answered = DeferredList([listener.when_answered() for listener in listeners])
         reactor = self._daemon.world.reactor
         begun = reactor.seconds()
 
         def look() -> None:
             is_quiet = not any(running.guard.sessions for running in instances)
-            if is_quiet or reactor.seconds() - begun >= MOMENT_SECONDS:
+            if (is_quiet and answered.called) or reactor.seconds() - begun >= MOMENT_SECONDS:
                 self._end(given)
             else:
                 reactor.callLater(LOOK_SECONDS, look)
@@ -230,7 +269,7 @@ def _said(output: bytes, code: int) -> str:
         said = said[-SAID:].partition("\n")[2]
     if not said:
         return f"the new code ends with {code} and says nothing"
-    return f"not upgraded: the daemon goes on as it was\n{said.removeprefix('sockd: ')}"
+    return f"{UNCHANGED}\n{said.removeprefix('sockd: ')}"
 
 
 def _without(environment: Mapping[str, str], *prefixes: str) -> dict[str, str]:

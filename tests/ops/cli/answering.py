@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import socket
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Self
 
@@ -41,3 +43,22 @@ class Answering:
                 request = read_request(lines.readline())
                 self.requests.append((request.command, dict(request.arguments)))
                 peer.sendall(answer_line(self.answers.pop(0)))
+
+
+@contextmanager
+def saying(line: bytes, path: Path) -> Iterator[None]:
+    """Whoever connects first is answered with this line, whatever it asks for, and how often."""
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(path))
+        server.listen()
+
+        def answer() -> None:
+            asking, _ = server.accept()
+            with asking, suppress(OSError):
+                while asking.recv(65536):
+                    asking.sendall(line)
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        yield
+        thread.join(PATIENCE)

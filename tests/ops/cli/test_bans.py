@@ -183,12 +183,22 @@ def test_a_mistake_in_the_question_is_told(tmp_path: Path) -> None:
     assert sockd("test-access", "echo", "::1", "-c", tmp_path / "none.toml").exit_code == 1
 
 
+def test_a_service_that_the_file_has_disabled_is_said_to_be(tmp_path: Path) -> None:
+    file = config(tmp_path, CONFIG + "[service.wrap]\nenabled = false\n")
+    result = sockd("test-access", "wrap", "::1", "-c", file)
+    told = f"sockd: wrap is disabled: enabled = false in {file}\n"
+    assert (result.exit_code, result.output) == (1, told)
+
+
 def test_an_address_that_no_door_is_for_is_told_so(tmp_path: Path) -> None:
     file = config(tmp_path, CONFIG + '[service.wrap]\nlisten = ["unix:/run/x"]\n')
     for service, who, only in (("echo", "user:root", "tcp"), ("wrap", "10.0.0.1", "unix")):
-        output = sockd("test-access", service, who, "-c", file).output
-        assert output.endswith(f"but {service} is at {only} only\n")
-    assert "but" not in sockd("test-access", "wrap", "user:root", "-c", file).output
+        result = sockd("test-access", service, who, "-c", file)
+        assert result.output.endswith(f"but {service} is at {only} only\n")
+        assert result.exit_code == 1
+    result = sockd("test-access", "wrap", "user:root", "-c", file)
+    assert "but" not in result.output
+    assert result.exit_code == 0
 
 
 def test_a_running_daemon_tells_how_many_are_there_from_an_address(daemon: Answering) -> None:
@@ -249,9 +259,9 @@ def test_who_is_in_a_chat_is_a_table(daemon: Answering) -> None:
 @pytest.mark.parametrize(
     ("typed", "command", "arguments", "said"),
     [
-        ("mute ada", "chat-mute", {"nickname": "ada"}, "ada is muted\n"),
-        ("unmute ada", "chat-unmute", {"nickname": "ada"}, "ada may speak again\n"),
-        ("kick ada go", "chat-kick", {"nickname": "ada", "why": "go"}, "ada is logged off\n"),
+        ("mute ada", "chat-mute", {"nickname": "ada"}, "'ada' is muted\n"),
+        ("unmute ada", "chat-unmute", {"nickname": "ada"}, "'ada' may speak again\n"),
+        ("kick ada go", "chat-kick", {"nickname": "ada", "why": "go"}, "'ada' is logged off\n"),
     ],
 )
 def test_what_is_done_to_a_user_is_told(

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import json
 import socket
-import threading
 from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import pytest
+from click.shell_completion import ShellComplete
 from rich.console import Console
 
+from sockd.cli import main
 from sockd.ops.cli.metrics import metrics_text
 from sockd.ops.cli.sessions import event_text, sessions_text
 from sockd.ops.cli.status import missing_text, status_text
 from sockd.ops.cli.switches import disabled_text, enabled_text
 from sockd.ops.cli.top import between, busiest, picture, top_text
+from sockd.ops.control import client
 from sockd.ops.control.frames import ControlError, answer_line, error_line
 from tests import commands
+from tests.ops.cli.answering import saying
 
 TOTALS = {
     "connections": 7,
@@ -90,6 +94,14 @@ def test_a_status_is_a_few_lines_and_a_table() -> None:
         "",
         "service  transport  address      open    arrivals/s  refused  in/s  out/s",
         "echo     tcp        127.0.0.1:7  3/1000  0           2        0 B   0 B",
+    ]
+
+
+def test_without_an_address_for_connections_none_are_counted() -> None:
+    beacon = service("beacon", connections=0)
+    beacon["addresses"][0]["transport"] = "multicast"
+    assert status_text(answer(beacon)).splitlines()[-1].split()[:4] == [
+        *("beacon", "multicast", "127.0.0.1:7", "-")
     ]
 
 
@@ -175,20 +187,8 @@ def test_nothing_of_an_answer_acts_on_a_terminal() -> None:
 
 def said(line: bytes, place: Path, *command: str) -> tuple[int, str]:
     """Exit code and output of a command that is answered with this line."""
-    with socket.socket(socket.AF_UNIX) as server:
-        server.bind(str(place))
-        server.listen()
-
-        def answer() -> None:
-            asking, _ = server.accept()
-            with asking:
-                asking.recv(65536)
-                asking.sendall(line)
-
-        thread = threading.Thread(target=answer)
-        thread.start()
+    with saying(line, place):
         result = commands.sockd(*command, "--control", place)
-        thread.join()
     return result.exit_code, result.output
 
 
@@ -201,12 +201,101 @@ def test_nothing_of_an_error_acts_on_a_terminal(command: list[str], tmp_path: Pa
 
 @pytest.mark.parametrize(
     ("command", "missing"),
-    [(["status"], "version"), (["sessions"], "sessions"), (["top"], "version")],
+    [
+        (["status"], "version"),
+        (["sessions"], "sessions"),
+        (["top"], "version"),
+        (["metrics", "--json"], "text"),
+        (["test-access", "echo", "::1", "--json"], "is_allowed"),
+        (["doctor"], "configuration"),
+        (["reload"], "ok"),
+        (["upgrade"], "version"),
+    ],
 )
 def test_what_an_answer_lacks_is_told(command: list[str], missing: str, tmp_path: Path) -> None:
     code, output = said(answer_line({}), tmp_path / "control.sock", *command)
     assert code == 1
-    assert output.startswith(f"sockd: the answer has no '{missing}': the daemon is not of the ver")
+    told = f"the answer has no '{missing}': the daemon is not of the ver"
+    last = output.splitlines()[-1]
+    assert (json.loads(last)["error"] if "--json" in command else last).startswith(
+        told if "--json" in command else f"sockd: {told}"
+    )
+
+
+ODD = {
+    **dict.fromkeys(("ready", "missing", "services", "sessions", "groups", "bans", "killed"), 7),
+    **{"version": 3, "configuration": [], "uptime": "x", "lag": None, "pid": 2.5, "text": None},
+    **{"is_allowed": True, "who": 1, "reasons": 3, "ok": False, "level": [], "users": 1},
+    **dict.fromkeys(("service", "place", "others", "is_trusted", "rule", "transports"), 7),
+}
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["status"],
+        ["status", "--ready"],
+        ["sessions"],
+        ["top"],
+        ["refused"],
+        ["bans"],
+        ["ban", "::1"],
+        ["chat", "who"],
+        ["test-access", "echo", "::1"],
+        ["test-access", "echo", "::1", "--json"],
+        ["doctor"],
+        ["reload"],
+    ],
+)
+def test_what_is_of_another_type_is_told(command: list[str], tmp_path: Path) -> None:
+    code, output = said(answer_line(ODD), tmp_path / "control.sock", *command)
+    assert code == 1
+    assert "the answer cannot be read: the daemon is not of the version" in output
+    assert "Traceback" not in output
+
+
+def test_a_shell_completes_nothing_of_it(tmp_path: Path) -> None:
+    for name, command in (("a", "enable"), ("b", "unban")):
+        place = tmp_path / name
+        with saying(answer_line(ODD), place):
+            words = [command, "--control", str(place)]
+            shell = ShellComplete(main, {}, "sockd", "_SOCKD_COMPLETE")
+            assert shell.get_completions(words, "") == []
+
+
+@pytest.mark.parametrize("command", ["reload", "upgrade", "status"])
+def test_a_daemon_that_stands_still_is_told_and_not_waited_for(
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "ANSWER_SECONDS", 0.1)
+    place = tmp_path / "control.sock"
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(place))
+        server.listen()
+        result = commands.sockd(command, "--control", place)
+    expected = f"sockd: {place}: the daemon has not answered within 0.1 s\n"
+    assert (result.exit_code, result.output) == (1, expected)
+
+
+def test_an_error_without_a_word_is_told(tmp_path: Path) -> None:
+    code, output = said(error_line(ControlError("", "usage")), tmp_path / "c.sock", "status")
+    assert (code, output[:28]) == (1, "sockd: the answer cannot be ")
+
+
+@pytest.mark.parametrize("line", [b"hello\n", b"[]\n", b"\xff\x1b\n"])
+@pytest.mark.parametrize("command", ["status", "status --ready", "reload", "kill --all", "top"])
+def test_what_is_no_sockd_is_told_with_its_place(command: str, line: bytes, tmp_path: Path) -> None:
+    place = tmp_path / "f.sock"
+    expected = f"sockd: {place}: what answers there is no sockd\n"
+    assert said(line, place, *command.split()) == (1, expected)
+
+
+@pytest.mark.parametrize("text", ["", "nonsense", "# EOF\nmore", 7])
+def test_figures_that_cannot_be_read_are_told_of(text: object, tmp_path: Path) -> None:
+    line = answer_line({"text": text})
+    code, output = said(line, tmp_path / "control.sock", "metrics", "--json")
+    assert code == 1
+    assert json.loads(output)["error"].startswith("the answer is not in OpenMetrics: ")
 
 
 def test_who_does_not_say_that_it_is_ready_is_not(tmp_path: Path) -> None:

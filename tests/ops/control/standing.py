@@ -26,7 +26,7 @@ class Standing:
         self.daemon = SimpleNamespace(
             instances=tuple(instances), draining=(), world=self.world, is_stopping=False
         )
-        self.operations: Any = SimpleNamespace(daemon=self.daemon)
+        self.operations: Any = SimpleNamespace(daemon=self.daemon, switches=SimpleNamespace(off=()))
 
     def connect(self, kind: str, host: str = "192.0.2.7", port: int = 50_007) -> Client:
         """A connection to one of them."""
@@ -37,6 +37,13 @@ class Standing:
         going = [one for one in self.daemon.instances if one[0].name == kind]
         self.daemon.instances = tuple(one for one in self.daemon.instances if one not in going)
         self.daemon.draining = tuple(running for _, running in going)
+
+    def disable(self, kind: str) -> None:
+        """Have one be switched off."""
+        off = [settings for settings, _ in self.daemon.instances if settings.name == kind]
+        self.drain(kind)
+        self.daemon.draining = ()
+        self.operations.switches.off = tuple(off)
 
     def parts(self, command: Any, **given: Any) -> Iterable[Any]:
         """What a command answers, part by part."""

@@ -43,7 +43,8 @@ def operations(tmp_path: Path) -> Any:
         instances.append((make_settings(kind, ["tcp:7"]), instance))
     daemon = SimpleNamespace(world=world, instances=instances, draining=())
     keeper = BanKeeper(world.state.bans, "", world.reactor, world.wall)
-    return SimpleNamespace(daemon=daemon, bans=keeper)
+    switches = SimpleNamespace(off=())
+    return SimpleNamespace(daemon=daemon, bans=keeper, switches=switches)
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])

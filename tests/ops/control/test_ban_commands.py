@@ -254,11 +254,11 @@ def test_who_looks_after_a_chat_sees_mutes_kicks_and_bans(daemon: Daemon) -> Non
             ["bob", THERE, ["Pets"], False, False],
         ]
         ask(daemon, "chat-unmute", nickname="ada")
-        assert why_not(daemon, "chat-unmute", nickname="ada") == ("refused", "ada is not muted")
+        assert why_not(daemon, "chat-unmute", nickname="ada") == ("refused", "'ada' is not muted")
         ask(daemon, "chat-kick", nickname="ada", why="be nice")
         assert ada.hear() == (Code.ERROR, b"be nice")
         assert bob.hear() == (Code.USER_PARTS, b"Pets ada")
-        assert why_not(daemon, "chat-kick", nickname="ada")[1] == "there is no user ada"
+        assert why_not(daemon, "chat-kick", nickname="ada")[1] == "there is no user 'ada'"
         assert ask(daemon, "chat-ban", prefixes=[THERE], duration=60.0)["users"] == 1
         banned = (Code.ERROR, b"your address is banned")
         assert (bob.hear(), bob.log_in()) == (banned, banned)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from sockd.ops.control.frames import (
     LONGEST_REQUEST,
     ControlError,
+    NotSockdError,
     Request,
     Told,
     answer_line,
@@ -87,6 +88,13 @@ def test_what_is_nested_too_deeply_is_no_request() -> None:
 def test_whatever_answers_is_read_or_is_an_error(line: bytes) -> None:
     with suppress(ControlError):
         assert isinstance(read_line(line), Told)
+
+
+@pytest.mark.parametrize("line", [b"hello", b"[]", b"\xff\x00", b"{}", b'{"ok": 1}', b"[" * 10**5])
+def test_what_is_no_answer_is_no_fault_of_who_has_asked(line: bytes) -> None:
+    with pytest.raises(NotSockdError, match="what answers there is no sockd") as caught:
+        read_line(line)
+    assert caught.value.kind == "failed"
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from twisted.logger import globalLogPublisher
 
 from sockd.access.guard import SWEEP_SECONDS
 from sockd.ops.control.arguments import Arguments
+from sockd.ops.control.commands.access import test_access as access
 from sockd.ops.control.commands.sessions import follow, kill, sessions
 from sockd.ops.control.frames import ControlError
 from sockd.ops.control.selection import AT_ONCE
@@ -118,6 +119,23 @@ def test_a_choice_that_is_wrong_is_told(given: dict[str, Any], why: str) -> None
         standing.ask(sessions, **given)
     assert why in str(caught.value)
     assert caught.value.kind == "usage"
+
+
+@pytest.mark.parametrize(
+    ("command", "given"),
+    [
+        (sessions, {"services": ["echo"]}),
+        (kill, {"services": ["echo"]}),
+        (access, {"service": "echo", "address": "192.0.2.7"}),
+    ],
+)
+def test_a_service_that_is_disabled_is_said_to_be(command: Any, given: dict[str, Any]) -> None:
+    standing = Standing("echo", "discard")
+    standing.disable("echo")
+    with pytest.raises(ControlError) as caught:
+        standing.ask(command, **given)
+    assert str(caught.value) == "echo is disabled: `sockd enable echo` has it run"
+    assert caught.value.kind == "refused"
 
 
 def test_many_are_looked_at_some_in_a_turn_and_who_has_left_is_left_out() -> None:

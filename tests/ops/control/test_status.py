@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
+from attrs import evolve
 from pytest_twisted import ensureDeferred
 from twisted.internet.defer import succeed
 
@@ -131,6 +133,19 @@ async def test_refusals_are_told_by_reason() -> None:
         [service] = told(operations)["services"]
         assert service["refused"] == {"deny": 1}
         assert service["totals"]["refused"] == 1
+
+
+@ensureDeferred
+async def test_files_are_told_as_whoever_asks_can_open_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with operations_of(says(f"tcp:0:{LOOPBACK}")) as operations:
+        daemon = operations.daemon
+        daemon.settings = evolve(daemon.settings, files=("a.toml", "/b.toml"))
+        monkeypatch.chdir(tmp_path)  # as twistd goes to its --rundir
+        folder = operations.folder
+        assert told(operations)["configuration"]["files"] == [f"{folder}/a.toml", "/b.toml"]
+        assert Path(folder) != tmp_path
 
 
 @ensureDeferred

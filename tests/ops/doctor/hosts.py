@@ -30,6 +30,7 @@ def facts(**changes: Any) -> Facts:
         "is_daemon": False,
         "uid": 0,
         "reads": lambda file: True,
+        "may_move": lambda file: True,
         "capabilities": (1 << 41) - 1,
         "descriptors": 65536,
         "first_free_port": 1024,

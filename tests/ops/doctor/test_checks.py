@@ -33,7 +33,8 @@ def one(text: str, **changes: Any) -> Finding:
 def test_on_a_host_where_all_is_well_each_thing_is_told_to_be_well(tmp_path: Path) -> None:
     certificate, key, *_ = make_certificate(tmp_path)
     tls = f'[service.tls]\nkind = "echo"\nlisten = ["tls:7001:{key}:{certificate}"]\n'
-    found = findings(settings(ECHO + BEACON + EXEC + tls), facts())
+    log = f'[sockd]\nlog_file = "{tmp_path}/log"\nlog_max_size = "1M"\n'
+    found = findings(settings(log + ECHO + BEACON + EXEC + tls), facts())
     assert {finding.level for finding in found} == {Level.OK}
     assert {finding.topic for finding in found} == {check.__name__ for check in CHECKS}
 
@@ -54,6 +55,20 @@ def test_what_tls_needs_and_the_daemon_cannot_read_is_bad(tmp_path: Path) -> Non
     finding = one(tls, is_daemon=True, reads=lambda file: file != str(key))
     assert (finding.level, finding.topic) == (Level.BAD, "keys")
     assert finding.text == f"tls: the daemon (process 99) cannot read {key}"
+
+
+def test_a_log_file_that_cannot_be_moved_away_is_warned_of(tmp_path: Path) -> None:
+    file = str(tmp_path / "log")
+    log = f'[sockd]\nlog_file = "{file}"\nlog_max_size = "1M"\n{ECHO}'
+    finding = one(log, is_daemon=True, may_move=lambda one: one != file)
+    assert (finding.level, finding.topic) == (Level.WARN, "log")
+    assert finding.text == f"the daemon (process 99) cannot move {file} away, which grows beyond 1m"
+
+
+@pytest.mark.parametrize("daemon", ["", '[sockd]\nlog_file = "/log"\n'])
+def test_of_a_log_file_without_a_size_nothing_is_said(daemon: str) -> None:
+    found = findings(settings(f"{daemon}{ECHO}"), facts(may_move=lambda file: False))
+    assert not [one for one in found if one.topic == "log"]
 
 
 def test_without_a_configuration_it_is_told_that_no_daemon_has_one() -> None:

@@ -7,6 +7,8 @@ import os
 import socket
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -42,19 +44,46 @@ def test_of_a_daemon_the_facts_are_its_own() -> None:
         assert (found.pid, found.is_daemon, found.descriptors) == (process.pid, True, 77)
 
 
+@contextmanager
+def somebody() -> Iterator[int]:
+    """A process of a user without rights."""
+    script = "import time; print('it is on', flush=True); time.sleep(600)"
+    become = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"]
+    with running([*become, sys.executable, "-c", script]) as process:
+        process.wait_for("^it is on")
+        yield process.pid
+
+
 def test_whether_a_file_can_be_read_is_asked_as_the_daemon(tmp_path: Path) -> None:
     with tempfile.NamedTemporaryFile() as key:
-        script = "import time; print('it is on', flush=True); time.sleep(600)"
-        become = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"]
-        with running([*become, sys.executable, "-c", script]) as process:
-            process.wait_for("^it is on")
-            reads = host.facts(process.pid).reads
+        with somebody() as pid:
+            reads = host.facts(pid).reads
             assert not reads(key.name)
             os.chown(key.name, 0, NOBODY)
             Path(key.name).chmod(0o640)
             assert reads(key.name)
             assert not reads(str(tmp_path / "none"))
         assert host.facts(None).reads(key.name)
+
+
+def test_a_file_is_moved_away_by_who_may_write_in_its_folder() -> None:
+    with tempfile.TemporaryDirectory() as name:
+        for mode, folder in (
+            (0o755, "."),
+            (0o777, "open"),
+            (0o755, "closed"),
+            (0o776, "unsearched"),
+        ):
+            Path(name, folder).mkdir(exist_ok=True)
+            Path(name, folder).chmod(mode)
+        Path(name, "open/link").symlink_to("../closed/log")
+        with somebody() as pid:
+            may_move = host.facts(pid).may_move
+            assert may_move(f"{name}/open/log")
+            assert not may_move(f"{name}/closed/log")
+            assert not may_move(f"{name}/unsearched/log")
+            assert not may_move(f"{name}/open/link"), "it is the file that is moved"
+        assert host.facts(None).may_move(f"{name}/closed/log")
 
 
 def test_whoever_listens_is_seen_unless_it_is_the_daemon() -> None:
@@ -167,6 +196,3 @@ def test_a_daemon_that_runs_is_looked_at_and_its_own_addresses_are_no_others(
             result = sockd("doctor", *more)
             assert result.exit_code == 0, result.output
             assert f"the daemon (process {daemon.pid})" in result.stdout
-        result = sockd("doctor", file, "--control", tmp_path / "none")
-        assert f" (process {daemon.pid})" in result.stdout
-        assert result.exit_code == 1

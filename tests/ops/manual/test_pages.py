@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import shlex
+from collections.abc import Iterator
 from pathlib import Path
 
 import attrs
@@ -24,12 +26,16 @@ from sockd.listen.schemes import SCHEMES
 from sockd.ops.manual import client_page, daemon_page
 from sockd.ops.manual.commands import commands, exit_codes, options
 from sockd.ops.manual.twisted_options import EVERYWHERE
+from sockd.options.control import CONTROL_NAME
+from sockd.options.runtime import runtime_directory
+from sockd.options.state import BANS_NAME, state_directory
 from sockd.service import find
 from sockd.twistd import Options, alone_options
 from tests.processes import run
 
 ROOT = Path(__file__).parents[3]
 PAGES = sorted((ROOT / "man").iterdir())
+SOURCE = ROOT / "src" / "sockd"
 FOUND = find()
 
 
@@ -108,6 +114,48 @@ def test_every_event_and_every_reason_is_among_the_diagnostics() -> None:
     text = text_of("sockd.8").partition(" DIAGNOSTICS ")[2]
     for name in (*events.SENTENCES, *reasons.SENTENCES):
         assert f" {name} " in text
+
+
+def looked_up(tree: ast.AST) -> Iterator[ast.expr]:
+    """The names that something is asked for: x.get(name), x[name], name in environ."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.args:
+            if node.func.attr == "get":
+                yield node.args[0]
+        elif isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Load):
+            yield node.slice
+        elif isinstance(node, ast.Compare) and "environ" in ast.unparse(node.comparators[0]):
+            yield node.left
+
+
+def variables(file: Path) -> Iterator[str]:
+    """The variables of the environment that a file of the source asks for."""
+    for name in looked_up(ast.parse(file.read_text("utf-8"))):
+        if isinstance(name, ast.Constant) and re.fullmatch("[A-Z][A-Z_]+", str(name.value)):
+            yield str(name.value)
+
+
+def test_every_variable_that_the_daemon_and_its_commands_read_is_told() -> None:
+    others = {SOURCE / "client", SOURCE / "importer"}  # that one knows words of xinetd
+    files = [file for file in SOURCE.rglob("*.py") if others.isdisjoint(file.parents)]
+    read = {name for file in files for name in variables(file)}
+    read |= {
+        str(option.envvar)
+        for _, command, _ in commands(sockd, "sockd")
+        for option in options(command)
+        if option.envvar is not None
+    }
+    usual = {"SOCKD_CONTROL", "HOME", "TZ", "LISTEN_FDS", "JOURNAL_STREAM"}
+    assert read >= usual  # what is looked for is found
+    text = text_of("sockd.8").partition(" ENVIRONMENT ")[2].partition(" FILES ")[0]
+    assert [name for name in sorted(read) if not re.search(rf"\b{name}\b", text)] == []
+
+
+def test_where_the_daemon_keeps_what_outlives_it_is_among_the_files() -> None:
+    text = text_of("sockd.8").partition(" FILES ")[2].partition(" EXIT STATUS ")[0]
+    folders = runtime_directory({}, uid=0), state_directory({}, uid=0)
+    for name in (*folders, CONTROL_NAME, BANS_NAME):
+        assert f" {name} " in text, name
 
 
 def test_every_option_kind_instance_and_listen_string_is_told_of_the_configuration() -> None:

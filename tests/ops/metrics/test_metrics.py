@@ -163,6 +163,20 @@ async def test_an_address_that_is_not_listened_on_is_down() -> None:
     assert of(found, "sockd_listener_up", service="echo") == 0
 
 
+@pytest.mark.parametrize(("missing", "is_up"), [("::1", 1), ("127.0.0.1", 0)])
+@ensureDeferred
+async def test_a_door_is_up_without_the_addresses_that_a_host_may_lack(
+    missing: str, is_up: int
+) -> None:
+    family = socket.AF_INET6 if ":" in missing else socket.AF_INET
+    with socket.create_server((missing, 0), family=family) as taken:
+        both = f"tcp:{taken.getsockname()[1]}:interface=localhost"
+        async with operated(make_settings("echo", [both], required=False)) as operations:
+            found = figures(operations)
+    assert of(found, "sockd_listeners", service="echo") == 2
+    assert of(found, "sockd_listener_up", service="echo") == is_up
+
+
 @ensureDeferred
 async def test_the_accept_queue_of_an_address_is_told_with_its_limit() -> None:
     text = f"{TCP}:backlog=9"
@@ -278,3 +292,18 @@ async def test_the_bans_that_hold_are_counted() -> None:
         now = world.reactor.seconds()
         world.state.bans.add(now, make_ban("192.0.2.1", now, 60), make_ban("2001:db8::/32", now))
         assert of(figures(operations), "sockd_bans") == 2
+
+
+@ensureDeferred
+async def test_who_is_still_at_a_service_that_was_removed_is_counted() -> None:
+    echo, daytime = make_settings("echo", [TCP]), make_settings("daytime", [TCP])
+    async with operated(echo, daytime) as operations:
+        daemon = operations.daemon
+        [listener] = daemon.instances[0][1].listeners
+        with await deferToThread(Connection, address_of(listener)) as wire:
+            wire.send(b"hello")
+            assert await deferToThread(wire.receive, 5) == b"hello"
+            assert of(figures(operations), "sockd_connections_draining") == 0
+            daemon.apply(plan(daemon.settings, settings(daytime)))
+            assert of(figures(operations), "sockd_connections_draining") == 1
+        await until(lambda: of(figures(operations), "sockd_connections_draining") == 0)

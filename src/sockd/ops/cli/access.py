@@ -11,7 +11,7 @@ import click
 
 from sockd.formats.columns import columns
 from sockd.formats.text import escape
-from sockd.ops.cli.asking import ask, control_option, give_up, json_option, show
+from sockd.ops.cli.asking import ask, control_option, give_up, json_option, read, show
 from sockd.ops.cli.asking import services as service_names
 from sockd.ops.cli.words import span, times
 
@@ -67,14 +67,17 @@ def test_access(
     """Tell whether ADDRESS may come to SERVICE, and by which rule.
 
     ADDRESS can be user:NAME too, a user of this host who comes over a Unix socket. A running daemon
-    is asked, which knows its bans; with --config the file alone. Exit code 0: it may come; 1: not.
+    is asked, which knows its bans; with --config the file alone.
+
+    Exit codes: 0 it may come; 1 it may not, or SERVICE has no address that it could come to.
     """
     if config is None:
         answer = ask(control, "test-access", as_json=as_json, service=service, address=address)
     else:
         answer = _offline(config, service, address, as_json)
     show(answer, _access_text, as_json=as_json)
-    sys.exit(not answer["is_allowed"])
+    may = read(answer, lambda told: told["is_allowed"] and _leads_there(told), as_json=as_json)
+    sys.exit(not may)
 
 
 def _offline(file: str, service: str, address: str, as_json: bool) -> dict[str, Any]:
@@ -85,6 +88,9 @@ def _offline(file: str, service: str, address: str, as_json: bool) -> dict[str, 
 
     settings = load_settings(file, None, None, None, (), as_json=as_json)
     by_name = {instance.name: instance for instance in settings.instances}
+    if service in {one.name for one in settings.disabled}:
+        why = f"{service} is disabled: enabled = false in {file}"
+        give_up(ControlError(why, "refused"), as_json=as_json)
     if service not in by_name:
         miss = near_miss(service, by_name, or_all=True)
         why = f"there is no service {service!r:.100}{miss}"

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, NoReturn
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
 
 from sockd import __version__
 from sockd.formats.text import escape
-from sockd.ops.cli.printing import tell
+from sockd.ops.cli.printing import complain, tell
 
 if TYPE_CHECKING:
     from sockd.ops.control.frames import ControlError
 
+T = TypeVar("T")
+MISREAD = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError)
+"""What comes of an answer in which something is missing, or of another type than it was."""
 CONTROL_VARIABLE = "SOCKD_CONTROL"
 """The environment variable that names the socket, so that not every command has to."""
 control_option = click.option(
@@ -28,9 +32,6 @@ control_option = click.option(
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 
-USUAL_SECONDS = 10.0
-"""How long an answer is waited for, where a command does not take longer by its nature."""
-
 COMPLETION_SECONDS = 1.0
 """How long somebody waits at a prompt, where the daemon does not answer."""
 
@@ -38,15 +39,19 @@ COMPLETION_SECONDS = 1.0
 def services(context: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
     """The services of the running daemon, for a shell that completes."""
     answer = _for_a_shell(context, "status")
-    names = (one["name"] for key in ("services", "disabled") for one in answer.get(key, ()))
-    return sorted(name for name in names if name.startswith(incomplete))
+    with suppress(*MISREAD):
+        names = [one["name"] for key in ("services", "disabled") for one in answer.get(key, ())]
+        return sorted(name for name in names if name.startswith(incomplete))
+    return []
 
 
 def banned(context: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
     """What the running daemon bans everywhere, for a shell that completes."""
     bans = _for_a_shell(context, "bans").get("bans", ())
-    found = (one["prefix"] for one in bans if one["service"] is None)
-    return sorted(prefix for prefix in found if prefix.startswith(incomplete))
+    with suppress(*MISREAD):
+        found = [one["prefix"] for one in bans if one["service"] is None]
+        return sorted(prefix for prefix in found if prefix.startswith(incomplete))
+    return []
 
 
 def _for_a_shell(context: click.Context, command: str) -> dict[str, Any]:
@@ -67,19 +72,21 @@ def ask(
     /,
     *,
     as_json: bool = False,
-    seconds: float | None = USUAL_SECONDS,
+    for_long: bool = False,
     **arguments: Any,
 ) -> dict[str, Any]:
     """The daemon's answer; without one it is said why, and this process ends.
 
-    With 2 where the request was wrong, else with 1. `seconds`: None waits for as long as it takes.
+    With 2 where the request was wrong, else with 1. `for_long`: it may take as long as it likes,
+    where the daemon answers others meanwhile.
     """
     from sockd.ops.control.client import ControlClient
     from sockd.ops.control.frames import ControlError
 
     try:
-        with ControlClient(control, seconds) as client:
-            return client.ask(command, **arguments)
+        with ControlClient(control) as client:
+            answer = client.ask_for_long if for_long else client.ask
+            return answer(command, **arguments)
     except ControlError as error:
         give_up(error, as_json=as_json)
 
@@ -113,11 +120,13 @@ def follow(
 
 def give_up(error: ControlError, *, as_json: bool) -> NoReturn:
     """Say why there is no answer, and end."""
+    if not str(error).strip():
+        error = lacking()
     if as_json:
         tell(f"{json.dumps({'ok': False, 'kind': error.kind, 'error': str(error)})}\n")
     else:
         lines = [escape(line) for line in str(error).splitlines()]
-        click.echo("\n".join([f"sockd: {lines[0]}", *lines[1:]]), err=True)
+        complain("\n".join([f"sockd: {lines[0]}", *lines[1:]]))
     sys.exit(2 if error.kind == "usage" else 1)
 
 
@@ -125,18 +134,38 @@ def show(
     answer: Mapping[str, Any], text: Callable[[Mapping[str, Any]], str], *, as_json: bool
 ) -> None:
     """Print an answer: as it came, or as a text for people, in which `text` escapes."""
+    if as_json:
+        tell(f"{json.dumps(answer)}\n")
+    else:
+        tell(read(answer, text, as_json=False))
+
+
+def read(answer: Mapping[str, Any], what: Callable[[Mapping[str, Any]], T], *, as_json: bool) -> T:
+    """What a function makes of an answer; where it cannot, that is told, and this process ends."""
+    from sockd.ops.control.frames import ControlError
+
     try:
-        told = f"{json.dumps(answer)}\n" if as_json else text(answer)
-    except KeyError as error:
-        give_up(lacking(error), as_json=as_json)
-    tell(told)
+        with understood():
+            return what(answer)
+    except ControlError as error:
+        give_up(error, as_json=as_json)
 
 
-def lacking(error: KeyError) -> ControlError:
+@contextmanager
+def understood() -> Iterator[None]:
+    """Read an answer. Raises ControlError where it is not what this command reads."""
+    try:
+        yield
+    except MISREAD as error:
+        raise lacking(error) from None
+
+
+def lacking(error: Exception | None = None) -> ControlError:
     """What is said where an answer has not all that is shown: sockd was installed anew, perhaps."""
     from sockd.ops.control.frames import ControlError
 
+    has_no = isinstance(error, KeyError) and f"has no {error}"
     return ControlError(
-        f"the answer has no {error}: the daemon is not of the version of this command, "
-        f"{__version__} (`sockd upgrade` has it run this one)"
+        f"the answer {has_no or 'cannot be read'}: the daemon is not of the version of this "
+        f"command, {__version__} (`sockd upgrade` has it run this one)"
     )

@@ -140,7 +140,7 @@ def unban(
 
 
 def _done(answer: Mapping[str, Any], what: str) -> str:
-    return f"{escape(answer['nickname'])} {what}\n"
+    return f"'{escape(answer['nickname'])}' {what}\n"
 
 
 def _table(answer: Mapping[str, Any]) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 import click
 
-from sockd.ops.cli.printing import tell
+from sockd.ops.cli.printing import complain, tell
 
 if TYPE_CHECKING:
     from sockd.config.document import ConfigError
@@ -88,5 +88,5 @@ def _give_up(error: ConfigError, as_json: bool) -> NoReturn:
     if as_json:
         tell(f"{error_json(error)}\n")
     else:
-        click.echo(error_text(error), err=True)
+        complain(error_text(error))
     sys.exit(2 if error.is_usage else 1)

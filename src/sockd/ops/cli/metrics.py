@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from sockd.ops.cli.asking import ask, control_option, json_option, show
+from sockd.ops.cli.asking import ask, control_option, give_up, json_option, read, show
 
 
 @click.command()
@@ -20,9 +20,15 @@ def metrics(control: str | None, as_json: bool) -> None:
     Prometheus's older format too, which is the one that `promtool check metrics` reads. With --json
     they are samples, each with name, labels and value.
     """
+    from sockd.ops.control.frames import ControlError
+
     answer = ask(control, "metrics", as_json=as_json)
     if as_json:
-        answer = {"samples": list(samples(answer["text"]))}
+        text = read(answer, lambda told: str(told["text"]), as_json=True)
+        try:
+            answer = {"samples": list(samples(text))}
+        except ValueError as error:
+            give_up(ControlError(f"the answer is not in OpenMetrics: {error}"), as_json=True)
     show(answer, metrics_text, as_json=as_json)
 
 

@@ -9,7 +9,8 @@ from typing import Any
 import click
 
 from sockd.formats.text import escape
-from sockd.ops.cli.asking import ask, control_option, json_option, show
+from sockd.ops.cli.asking import ask, control_option, json_option, read, show
+from sockd.ops.cli.printing import complain
 
 
 @click.command()
@@ -21,13 +22,18 @@ def reload(dry_run: bool, control: str | None, as_json: bool) -> None:
 
     All of it holds, or nothing of it: then the exit code is 1, and the reasons are printed.
     """
-    answer = ask(control, "reload", as_json=as_json, seconds=None, dry_run=dry_run)
-    if not (answer["ok"] or as_json):
-        lines = ["sockd: not reloaded: the daemon goes on as it was", *answer["reasons"]]
-        click.echo("".join(f"{escape(line)}\n" for line in lines), nl=False, err=True)
-    else:
+    answer = ask(control, "reload", as_json=as_json, for_long=True, dry_run=dry_run)
+    is_done = read(answer, lambda told: told["ok"] is True, as_json=as_json)
+    if is_done or as_json:
         show(answer, _text, as_json=as_json)
-    sys.exit(not answer["ok"])
+    else:
+        complain(read(answer, _reasons, as_json=False))
+    sys.exit(not is_done)
+
+
+def _reasons(answer: Mapping[str, Any]) -> str:
+    lines = ["sockd: not reloaded: the daemon goes on as it was", *answer["reasons"]]
+    return "\n".join(map(escape, lines))
 
 
 def _text(answer: Mapping[str, Any]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
@@ -129,12 +130,15 @@ def kill(
 
     Those with an ID, or of which all is true that is said; `sockd sessions` takes the same and
     shows them. They may come back: `sockd ban` is for those that should not.
+
+    Exit codes: 0; 1 there was none, or no daemon answers.
     """
     chosen = _chosen(ids, services, sources, age, idle)
     if not has_all and not any(chosen.values()):
         raise click.UsageError("say which: an ID, --service, --from, --age, --idle; or --all")
     answer = ask(control, "kill", as_json=as_json, all=has_all or None, **chosen)
     show(answer, _killed_text, as_json=as_json)
+    sys.exit(not answer.get("killed"))
 
 
 def sessions_text(answer: Mapping[str, Any]) -> str:

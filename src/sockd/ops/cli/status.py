@@ -14,6 +14,8 @@ from sockd.ops.cli.asking import ask, control_option, json_option, show
 from sockd.ops.cli.words import amount, milliseconds, rate, span, times
 
 HEADING = ("service", "transport", "address", "open", "arrivals/s", "refused", "in/s", "out/s")
+DATAGRAMS = ("udp", "unixgram", "multicast")
+"""Transports without connections."""
 
 
 @click.command()
@@ -109,8 +111,11 @@ def place(address: Mapping[str, Any]) -> tuple[str, str]:
 def figures(service: Mapping[str, Any]) -> tuple[str, ...]:
     """What a service does, in the columns of the table."""
     rates = service["rates"]
+    is_open = f"{service['connections']}/{service['max_connections']}"
+    if all(address["transport"] in DATAGRAMS for address in service["addresses"]):
+        is_open = "-"
     return (
-        f"{service['connections']}/{service['max_connections']}",
+        is_open,
         rate(rates["connections"] + rates["datagrams_in"]),
         str(service["totals"]["refused"]),
         amount(rates["bytes_in"]),

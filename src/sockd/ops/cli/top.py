@@ -14,7 +14,7 @@ import click
 
 from sockd.formats.columns import columns
 from sockd.formats.text import escape
-from sockd.ops.cli.asking import control_option, give_up, json_option, lacking
+from sockd.ops.cli.asking import control_option, give_up, json_option, understood
 from sockd.ops.cli.printing import tell
 from sockd.ops.cli.sessions import Span
 from sockd.ops.cli.status import head
@@ -67,13 +67,13 @@ def top(interval: float, count: int | None, control: str | None, as_json: bool) 
                 _paint(looks, stays=count is not None)
             else:
                 for look in looks:
-                    tell(f"{top_text(look)}\n")
+                    with understood():
+                        text = top_text(look)
+                    tell(f"{text}\n")
     except KeyboardInterrupt:
         sys.exit(0)
     except ControlError as error:
         give_up(error, as_json=as_json)
-    except KeyError as error:
-        give_up(lacking(error), as_json=as_json)
 
 
 def _looks(
@@ -88,7 +88,9 @@ def _looks(
             if before is not None:
                 time.sleep(interval)
             now = client.ask("status")
-            yield now if before is None else between(before, now)
+            with understood():
+                told = now if before is None else between(before, now)
+            yield told
             before = now
             count = None if count is None else count - 1
 
@@ -149,7 +151,9 @@ def _paint(looks: Iterator[Mapping[str, Any]], *, stays: bool) -> None:
 
     with Live(console=Console(highlight=False), screen=not stays, auto_refresh=False) as live:
         for look in looks:
-            live.update(picture(look), refresh=True)
+            with understood():
+                shown = picture(look)
+            live.update(shown, refresh=True)
 
 
 def picture(answer: Mapping[str, Any]) -> Any:

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from sockd.formats.text import escape
-from sockd.ops.cli.asking import ask, control_option, give_up, json_option, show
+from sockd.ops.cli.asking import ask, control_option, give_up, json_option, read, show
 
 BEGIN_SECONDS = 60.0
 """How long the new daemon may take: open connections have some seconds to end, and it starts."""
@@ -29,12 +29,13 @@ def upgrade(control: str | None, as_json: bool) -> None:
     served. Connections that are open end as at a stop.
     """
     asked = time.monotonic()
-    before = ask(control, "upgrade", as_json=as_json, seconds=None)
+    before = ask(control, "upgrade", as_json=as_json, for_long=True)
+    old = read(before, lambda told: str(told["version"]), as_json=as_json)
     began = time.monotonic()
     after = _next(control, asked, as_json=as_json)
     answer = {
         "pid": after["pid"],
-        "from": before["version"],
+        "from": old,
         "to": after["version"],
         "seconds": time.monotonic() - began,
     }
@@ -52,12 +53,18 @@ def _next(control: str | None, asked: float, *, as_json: bool) -> dict[str, Any]
         try:
             with ControlClient(control) as client:
                 status = client.ask("status")
-            if status["uptime"] < time.monotonic() - asked:
-                return status
         except ControlError as error:
             why = error
+        else:
+            latest = time.monotonic() - asked
+            if read(status, lambda told: told["uptime"] < latest, as_json=as_json):  # noqa: B023
+                return read(status, _process, as_json=as_json)
         time.sleep(AGAIN_SECONDS)
     give_up(why, as_json=as_json)
+
+
+def _process(status: Mapping[str, Any]) -> dict[str, Any]:
+    return {"pid": status["pid"], "version": str(status["version"])}
 
 
 def _text(answer: Mapping[str, Any]) -> str:

@@ -34,6 +34,10 @@ class ControlError(Exception):
         self.kind: Kind = kind
 
 
+class NotSockdError(ControlError):
+    """What answers is no daemon of sockd's."""
+
+
 @frozen
 class Request:
     """What is asked."""
@@ -55,7 +59,9 @@ def request_line(request: Request) -> bytes:
 
 def read_request(line: bytes) -> Request:
     """A request, from a line without its end. Raises ControlError."""
-    whole = _object(line, "a request")
+    whole = _object(line)
+    if whole is None:
+        raise ControlError("a request is a JSON object in one line", "usage")
     version = whole.get("version")
     if version != VERSION:
         raise ControlError(
@@ -103,8 +109,10 @@ class Told:
 
 
 def read_line(line: bytes) -> Told:
-    """What a daemon's line says. Raises ControlError, the one that it tells too."""
-    whole = _object(line, "an answer")
+    """What a daemon's line says. Raises ControlError, the one that it tells too; NotSockdError."""
+    whole = _object(line)
+    if whole is None:
+        raise NotSockdError("what answers there is no sockd")
     if isinstance(item := whole.get("item"), dict):
         return Told("item", item)
     if isinstance(part := whole.get("part"), dict):
@@ -114,7 +122,7 @@ def read_line(line: bytes) -> Told:
     if whole.get("ok") is False and isinstance(text := whole.get("error"), str):
         kind = whole.get("kind")
         raise ControlError(text, kind if kind in ("usage", "refused") else "failed")
-    raise ControlError("what answers is no daemon of sockd's")
+    raise NotSockdError("what answers there is no sockd")
 
 
 def joined(parts: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
@@ -129,14 +137,12 @@ def joined(parts: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     return whole
 
 
-def _object(line: bytes, what: str) -> dict[str, Any]:
+def _object(line: bytes) -> dict[str, Any] | None:
     try:
         whole = json.loads(line)
     except (ValueError, RecursionError):
-        whole = None
-    if not isinstance(whole, dict):
-        raise ControlError(f"{what} is a JSON object in one line", "usage")
-    return whole
+        return None
+    return whole if isinstance(whole, dict) else None
 
 
 def _line(whole: Mapping[str, Any]) -> bytes:

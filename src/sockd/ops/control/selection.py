@@ -42,8 +42,7 @@ class Selection:
         known = list(dict.fromkeys(name for name, _ in guards(operations.daemon)))
         for name in services:
             if name not in known:
-                miss = near_miss(name, known, or_all=True)
-                raise ControlError(f"there is no service {name!r:.100}{miss}", "usage")
+                raise no_service(operations, name, known)
         try:
             sources = tuple(map(parse_prefix, arguments.texts("from")))
         except ValueError as error:
@@ -94,6 +93,14 @@ class Selection:
                     yield some
                     some, looked_at = [], 0
         yield some
+
+
+def no_service(operations: Operations, name: str, known: Iterable[str]) -> ControlError:
+    """Why there is no service of this name among those that are known: it may be disabled."""
+    if name in {settings.name for settings in operations.switches.off}:
+        return ControlError(f"{name} is disabled: `sockd enable {name}` has it run", "refused")
+    miss = near_miss(name, known, or_all=True)
+    return ControlError(f"there is no service {name!r:.100}{miss}", "usage")
 
 
 def guards(daemon: Daemon) -> Iterable[tuple[str, Guard]]:

@@ -8,7 +8,7 @@ from sockd.config.settings import InstanceSettings, Settings
 from sockd.listen.listen import Listen
 from sockd.net.commands import ExecOptions
 from sockd.ops.doctor.finding import Facts, Finding, Holder, Level
-from sockd.options.units import Size
+from sockd.options.units import LARGEST_SIZE, Size
 
 NET_BIND_SERVICE = 10
 NET_ADMIN = 12
@@ -208,6 +208,24 @@ def _rival(listen: Listen, facts: Facts) -> str:
     return next(found, "")
 
 
+def log(settings: Settings, facts: Facts) -> Findings:
+    """A log file that is to have a size can be moved away."""
+    daemon = settings.daemon
+    if not daemon.log_file or daemon.log_max_size == LARGEST_SIZE:
+        return
+    if facts.may_move(daemon.log_file):
+        text = f"{daemon.log_file} is moved away before it has more than {daemon.log_max_size}"
+        yield Finding(Level.OK, "log", text)
+        return
+    yield Finding(
+        Level.WARN,
+        "log",
+        f"{_who(facts)} cannot move {daemon.log_file} away, which grows beyond "
+        f"{daemon.log_max_size}",
+        "give its folder to the daemon's user, or have logrotate do it",
+    )
+
+
 def keys(settings: Settings, facts: Facts) -> Findings:
     """What TLS needs can be read, at the next start too."""
     files: dict[str, str] = {}
@@ -259,6 +277,7 @@ CHECKS: tuple[Callable[[Settings, Facts], Findings], ...] = (
     buffers,
     multicast,
     addresses,
+    log,
     keys,
     certificates,
 )

@@ -69,6 +69,8 @@ class Facts:
     uid: int
     reads: Callable[[str], bool]
     """Whether it may read a file."""
+    may_move: Callable[[str], bool]
+    """Whether it may move a file away in its folder, and make another one there."""
     capabilities: int
     descriptors: int
     """Files that it may have open."""

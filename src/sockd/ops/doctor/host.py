@@ -13,10 +13,10 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import cache, partial
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from sockd.importer.entry import Entry
-from sockd.importer.reading import Reader, Unreadable, of_this_host
+from sockd.importer.reading import Reader, of_this_host
 from sockd.listen.listen import Listen
 from sockd.listen.sockets import is_at
 from sockd.net.children import why_not
@@ -32,8 +32,11 @@ USUAL_FIRST_FREE_PORT = 1024
 _MULTICAST = 0x1000
 """IFF_MULTICAST (linux/if.h)."""
 _UP = 0x1
-READS_ALL = 1 << 1 | 1 << 2
-"""CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH (linux/capability.h)."""
+_MODES = {"r": os.R_OK, "w": os.W_OK, "x": os.X_OK}
+WRITES_ALL = 1 << 1
+"""CAP_DAC_OVERRIDE (linux/capability.h)."""
+READS_ALL = WRITES_ALL | 1 << 2
+"""CAP_DAC_READ_SEARCH too."""
 
 
 def facts(daemon: int | None) -> Facts:
@@ -45,7 +48,8 @@ def facts(daemon: int | None) -> Facts:
         pid=pid,
         is_daemon=daemon is not None,
         uid=_numbers(status, "Uid")[1],
-        reads=_reads(status),
+        reads=_may(status, "r", READS_ALL),
+        may_move=_may_move(_may(status, "w", WRITES_ALL), _may(status, "x", WRITES_ALL)),
         capabilities=int(status.get("CapEff", "0"), 16),
         descriptors=_descriptors(pid),
         first_free_port=_sysctl(FIRST_FREE_PORT, USUAL_FIRST_FREE_PORT),
@@ -75,17 +79,30 @@ def _numbers(status: dict[str, str], name: str) -> list[int]:
     return [int(one) for one in status.get(name, "0 0").split()]
 
 
-def _reads(status: dict[str, str]) -> Callable[[str], bool]:
-    """Whether a process may read a file: root finds out as its user, and others are that user."""
+def _may(
+    status: dict[str, str], what: Literal["r", "w", "x"], of_all: int
+) -> Callable[[str], bool]:
+    """Whether a process may read a file, write to it, or search a folder: root finds out as its
+    user, and others are that user. Who has a capability `of_all` may."""
     uid, gid = _numbers(status, "Uid")[1], _numbers(status, "Gid")[1]
-    if os.geteuid() != 0 or uid == 0 or int(status.get("CapEff", "0"), 16) & READS_ALL:
-        return lambda file: os.access(file, os.R_OK, effective_ids=True)
+    if os.geteuid() != 0 or uid == 0 or int(status.get("CapEff", "0"), 16) & of_all:
+        return lambda file: os.access(file, _MODES[what], effective_ids=True)
     groups = [int(one) for one in status.get("Groups", "").split()]
-    return partial(_reads_as, uid, gid, groups)
+    return partial(_may_as, uid, gid, groups, what)
 
 
-def _reads_as(uid: int, gid: int, groups: Sequence[int], file: str) -> bool:
-    command = ["test", "-r", file]
+def _may_move(
+    writes: Callable[[str], bool], searches: Callable[[str], bool]
+) -> Callable[[str], bool]:
+    def may(file: str) -> bool:
+        folder = str(Path(file).resolve().parent)  # a link stays where it is
+        return writes(folder) and searches(folder)
+
+    return may
+
+
+def _may_as(uid: int, gid: int, groups: Sequence[int], what: str, file: str) -> bool:
+    command = ["test", f"-{what}", file]
     done = subprocess.run(
         command, user=uid, group=gid, extra_groups=groups, stdin=subprocess.DEVNULL, check=False
     )
@@ -151,10 +168,7 @@ def _holders(daemon: int | None) -> Callable[[Listen], Holder | None]:
 def _others(paths: Sequence[str]) -> Iterator[Wanted]:
     reader = Reader(of_this_host())
     for path in paths:
-        try:
-            reader.read(Path(path))
-        except Unreadable:
-            continue  # there is no such super-server
+        reader.read(Path(path))  # one that cannot be: there is no such super-server
     for one in reader.result():
         if isinstance(one, Entry) and one.is_enabled and one.port:
             yield Wanted(str(one.place), one.is_stream, one.port)

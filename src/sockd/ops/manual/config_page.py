@@ -22,7 +22,8 @@ The files `*.toml` in a folder `conf.d` beside it are laid over it, in name orde
 merged, all else is replaced as a whole, lists too. From the weakest to the strongest: the
 option's default, `[defaults]`, what the built-in instance of that name says, `[service.NAME]` in
 the file, in `conf.d`, and by `--set`. A relative path starts at the folder of the file that it
-stands in.
+stands in, unless its option says that it starts at the runtime directory or at the state
+directory: which these are tells `sockd(8)`, below ENVIRONMENT and FILES.
 """
 CHANGES = """
 Behind each option stands when a change of it holds, once `sockd reload` has told the daemon: "now",

@@ -34,11 +34,29 @@ SIGNALS = {
     "USR1": "The log file is opened anew at its path.",
 }
 VARIABLES = {
-    "RUNTIME_DIRECTORY": "Where socket files of relative paths lie. systemd sets it.",
-    "XDG_RUNTIME_DIR": "Where that is not set, they lie in `sockd` below it.",
+    "SOCKD_CONTROL": "The control socket of the daemon that commands ask, where `--control` names "
+    "none. Without both it is looked for in the runtime directory, then in `/run/sockd`.",
+    "RUNTIME_DIRECTORY": "The runtime directory: `${RUNTIME}` in listen strings, and where the "
+    "control socket and the state of a chat lie. systemd sets it; of several paths the first is "
+    "taken.",
+    "XDG_RUNTIME_DIR": "Where that is not set, it is `sockd` below this one; where this is not "
+    "either, `/run/sockd` for root, and for others `sockd-UID` in a folder for temporary files.",
+    "TMPDIR": "That folder, in place of `/tmp`.",
+    "STATE_DIRECTORY": "The state directory: where the file of bans lies. systemd sets it; of "
+    "several paths the first is taken.",
+    "XDG_STATE_HOME": "Where that is not set, it is `sockd` below this one, if it is an absolute "
+    "path; else `/var/lib/sockd` for root.",
+    "HOME": "For others it is `.local/state/sockd` below this one; for who has none, the runtime "
+    "directory.",
     "NOTIFY_SOCKET": "Where systemd is told how the daemon is.",
+    "WATCHDOG_USEC": "How many microseconds may pass between two signs of life there; with "
+    "`WATCHDOG_PID`, for which process that holds.",
+    "FDSTORE": "How many sockets systemd holds while no daemon runs; 0, or not set: none.",
     "LISTEN_FDS": "How many sockets it was started with; with `LISTEN_PID` and `LISTEN_FDNAMES`.",
+    "JOURNAL_STREAM": "Whether standard output is the journal, which gets lines with a priority "
+    "and without a time. systemd sets it.",
     "TZ": "The time zone of what services say, where they set none.",
+    "TERM": "`sockd top` paints no screen where this is empty, `dumb` or `unknown`.",
 }
 FILES = {
     "/etc/sockd/sockd.toml": "The configuration that the unit names.",
@@ -46,6 +64,11 @@ FILES = {
     "/run/sockd": "The runtime directory of root and of the unit; others have "
     "`$XDG_RUNTIME_DIR/sockd`, or `/tmp/sockd-UID`.",
     "control.sock": "In the runtime directory: the control socket.",
+    "/var/lib/sockd": "The state directory of root and of the unit; others have "
+    "`$XDG_STATE_HOME/sockd`, or `~/.local/state/sockd`.",
+    "bans.sqlite3": "In the state directory: the bans, so that a start knows them. One that is "
+    "broken is set aside as `bans.sqlite3.broken`.",
+    "NAME.state": "In the runtime directory, of each chat: who may come back after a restart.",
 }
 EXAMPLES = (
     (

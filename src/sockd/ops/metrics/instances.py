@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from sockd.access.counts import Traffic
 from sockd.access.guard import Guard
@@ -25,19 +25,21 @@ def add_instance(sheet: Sheet, instance: RunningInstance) -> None:
     """Write down the figures of one instance."""
     settings, counts = instance.settings, instance.guard.counts
     name, kind = settings.name, settings.kind
-    doors: dict[Key, bool] = {}
+    doors: dict[Key, list[Listener]] = {}
     for listener in instance.listeners:
         _add_listener(sheet, name, listener)
         counts.traffic(listener.entrance)  # so that its series begin
         key = listener.entrance.transport, listener.entrance.role
-        doors[key] = doors.get(key, False) or listener.entrance.is_proxied
+        doors.setdefault(key, []).append(listener)
+    for key, listeners in doors.items():
+        sheet.set("sockd_listener_up", _is_up(listeners), name, *key)
     moving = _moving(instance.guard)
     for transport, role, traffic in counts:
         labels = (name, transport, role)
         known = _door(kind, role) if transport else None
         none: dict[str, int] = {}
         if known is not None:
-            is_proxied = doors.get((transport, role), False)
+            is_proxied = any(one.entrance.is_proxied for one in doors.get((transport, role), ()))
             none = dict.fromkeys(refusals(kind, transport, known, is_proxied=is_proxied), 0)
         sheet.each("sockd_refused_total", {**none, **traffic.refused}.items(), *labels)
         if transport:  # what has come by no door that is known was refused
@@ -100,7 +102,6 @@ def _add_datagrams(sheet: Sheet, labels: tuple[str, str, str], traffic: Traffic)
 def _add_listener(sheet: Sheet, name: str, listener: Listener) -> None:
     labels = (name, listener.entrance.transport, listener.entrance.role)
     sheet.add("sockd_listeners", 1, *labels)
-    sheet.least("sockd_listener_up", listener.is_listening, *labels)
     if isinstance(listener, DatagramListener):
         listener.count_losses()
     sock = listener.bound_socket
@@ -111,6 +112,12 @@ def _add_listener(sheet: Sheet, name: str, listener: Listener) -> None:
         if listener.certificate is not None:
             expires = listener.certificate.expires
             sheet.least("sockd_certificate_expiry_timestamp_seconds", expires, *labels)
+
+
+def _is_up(listeners: Sequence[Listener]) -> bool:
+    """Whether all addresses of a door are listened on that somebody relies on, and one at least."""
+    relied_on = [one for one in listeners if not one.listen.terms.optional]
+    return any(one.is_listening for one in listeners) and all(one.is_listening for one in relied_on)
 
 
 def _moving(guard: Guard) -> Mapping[Traffic, tuple[int, int]]:

@@ -95,6 +95,8 @@ class Metrics:
         sheet.set("sockd_config_last_reload_duration_seconds", seconds)
         sheet.bins("sockd_loop_lag_seconds", operations.lag.histogram)
         sheet.set("sockd_bans", self._world.state.bans.count(self._world.reactor.seconds()))
+        draining = sum(len(instance.guard.sessions) for instance in operations.daemon.draining)
+        sheet.set("sockd_connections_draining", draining)
         suppressed, lost = (writer.lines_suppressed, writer.lines_lost) if writer else (0, 0)
         sheet.set("sockd_log_lines_suppressed_total", suppressed)
         sheet.set("sockd_log_lines_lost_total", lost)

@@ -65,6 +65,11 @@ _ROWS = (
     ),
     Metric("sockd_bans", "gauge", "Addresses and prefixes that are banned now."),
     Metric(
+        "sockd_connections_draining",
+        "gauge",
+        "Open connections of services that the configuration has no more.",
+    ),
+    Metric(
         "sockd_log_lines_suppressed_total",
         "counter",
         "Lines that were left out of the log: of their kind, or in all, there were too many.",
@@ -100,7 +105,11 @@ _ROWS = (
     # a door
     Metric("sockd_listeners", "gauge", "Addresses that the door is configured to have.", DOOR),
     Metric(
-        "sockd_listener_up", "gauge", "1 where all addresses of the door are listened on.", DOOR
+        "sockd_listener_up",
+        "gauge",
+        "1 where all addresses of the door are listened on, but for what a host may lack: IPv6 of "
+        "* and localhost.",
+        DOOR,
     ),
     Metric("sockd_accept_queue_length", "gauge", "Connections that wait to be accepted.", DOOR),
     Metric(

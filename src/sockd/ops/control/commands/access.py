@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from functools import partial
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 from sockd.access.prefixes import (
     CONNECTION_SOURCE_BITS,
@@ -14,14 +14,13 @@ from sockd.access.prefixes import (
     source_key,
 )
 from sockd.access.refusals import Group
-from sockd.formats.nearest import near_miss
 from sockd.ops.control.access import judged
 from sockd.ops.control.arguments import Arguments
 from sockd.ops.control.command import Answer, Command
 from sockd.ops.control.commands.bans import ban_told
 from sockd.ops.control.frames import ControlError
 from sockd.ops.control.parts import in_parts
-from sockd.ops.control.selection import guards
+from sockd.ops.control.selection import guards, no_service
 from sockd.options.units import LARGEST_SIZE
 
 if TYPE_CHECKING:
@@ -38,7 +37,7 @@ def refused(operations: Operations, arguments: Arguments) -> Iterator[Answer]:
     known += [group.service for group in groups]  # of services that are there no more
     for name in services:
         if name not in known:
-            _no_service(name, known)
+            raise no_service(operations, name, known)
     try:
         sources = tuple(map(parse_prefix, networks))
     except ValueError as error:
@@ -85,13 +84,8 @@ def find_instance(operations: Operations, name: str) -> tuple[Any, Any]:
     """The settings and the instance of a service that runs. Raises ControlError."""
     by_name = {settings.name: (settings, one) for settings, one in operations.daemon.instances}
     if name not in by_name:
-        _no_service(name, by_name)
+        raise no_service(operations, name, by_name)
     return by_name[name]
-
-
-def _no_service(name: str, known: Iterable[str]) -> NoReturn:
-    miss = near_miss(name, known, or_all=True)
-    raise ControlError(f"there is no service {name!r:.100}{miss}", "usage")
 
 
 def _open_from(host: str, instance: Any) -> int:

@@ -13,6 +13,7 @@ from sockd.net.listener import Listener
 from sockd.ops.control.arguments import Arguments
 from sockd.ops.control.command import Answer, Command
 from sockd.ops.rates import RateMeter, totals
+from sockd.options.files import absolute
 
 if TYPE_CHECKING:
     from sockd.ops.operations import Operations
@@ -49,8 +50,9 @@ def status(operations: Operations, arguments: Arguments) -> Answer:
 def _configuration(operations: Operations) -> Answer:
     reloader = operations.reloader
     failure = reloader.last_failure
+    files = operations.daemon.settings.files
     return {
-        "files": list(operations.daemon.settings.files),
+        "files": [absolute(file, operations.folder) for file in files],
         "reloads": reloader.succeeded,
         "failed": reloader.failed,
         "restart": [] if reloader.last is None else list(reloader.last.restart),

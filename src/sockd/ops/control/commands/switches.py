@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 from sockd.daemon.daemon import StartError
 from sockd.daemon.instance import RunningInstance
-from sockd.formats.nearest import near_miss
 from sockd.ops.control.arguments import Arguments
 from sockd.ops.control.command import Answer, Command
 from sockd.ops.control.frames import ControlError
+from sockd.ops.control.selection import no_service
 
 if TYPE_CHECKING:
     from sockd.ops.operations import Operations
@@ -28,7 +28,7 @@ def disable(operations: Operations, arguments: Arguments) -> Answer:
         return {"service": name, "changed": False, "connections": 0, "drain": 0.0}
     running = {settings.name: instance for settings, instance in operations.daemon.instances}
     if name not in running:
-        raise _no_service(name, [*running, *off])
+        raise no_service(operations, name, [*running, *off])
     _stays_possible(operations, running[name])
     guard = running[name].guard
     connections = len(guard.sessions)
@@ -48,7 +48,7 @@ def enable(operations: Operations, arguments: Arguments) -> Answer:
     if name not in off:
         running = [settings.name for settings, _ in operations.daemon.instances]
         if name not in running:
-            raise _no_service(name, [*running, *off])
+            raise no_service(operations, name, [*running, *off])
         return {"service": name, "changed": False}
     try:
         operations.switches.enable(name)
@@ -68,11 +68,6 @@ def _stays_possible(operations: Operations, running: RunningInstance) -> None:
                 "`enabled = false` and a reload end the service until a restart",
                 "refused",
             )
-
-
-def _no_service(name: str, known: list[str]) -> ControlError:
-    miss = near_miss(name, known, or_all=True)
-    return ControlError(f"there is no service {name!r:.100}{miss}", "usage")
 
 
 COMMANDS = {
