@@ -50,8 +50,8 @@ ONCE = $(addprefix tests/,access/test_bans.py access/test_buckets.py access/test
   reactor/test_differential.py reactor/test_foundations.py reactor/test_twisted.py \
   reactor/test_uv.py real/test_import.py real/test_log_tools.py real/test_metrics.py \
   real/test_rdate.py real/test_socket_activation.py security/test_g11_local.py \
-  security/test_g5_injection.py security/test_log_readers.py security/test_r2_kill.py \
-  security/test_r8_disk.py test_background.py test_background_reloads.py \
+  security/test_g5_injection.py security/test_g7_factor.py security/test_log_readers.py \
+  security/test_r2_kill.py security/test_r8_disk.py test_background.py test_background_reloads.py \
   test_background_starts.py test_cli.py test_cli_shows.py test_clients_page.py test_container.py \
   test_docs.py test_etc.py test_events_page.py test_operations.py test_packaging.py \
   test_plugins.py test_startup.py test_style.py test_traps.py test_twistd.py)

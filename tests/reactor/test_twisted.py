@@ -140,6 +140,7 @@ def test_a_test_that_is_said_not_to_pass_does_not(
 ) -> None:
     assert any(found.get(name, ("",))[0] == "passed" for found in runs.values())
     argv = [sys.executable, str(TRIAL), "outcomes", "uvloop", as_built(name)]
-    with running(argv, cwd=tmp_path) as child:
+    # some wait for what never comes
+    with running(argv, cwd=tmp_path, environment={"TRIAL_SECONDS": "10"}) as child:
         found = outcomes(tmp_path / "outcomes", "uvloop", child)
     assert {outcome for outcome, _ in found.values()} == {"failed"}

@@ -7,6 +7,7 @@ tested on REACTOR alone. FILE gets a line of JSON for each outcome: (test, outco
 from __future__ import annotations
 
 import json
+import os
 import sys
 import unittest
 from collections.abc import Iterator
@@ -20,7 +21,7 @@ from twisted.trial.reporter import TestResult
 from twisted.trial.runner import TestLoader, TestSuite, TrialRunner
 from twisted.trial.unittest import TestCase
 
-SECONDS = 60.0
+SECONDS = float(os.environ.get("TRIAL_SECONDS", "60.0"))
 """How long a test may take: many run side by side."""
 
 
