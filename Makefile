@@ -63,7 +63,7 @@ NOT_ON_asyncio = tests/real tests/security
 # `make lock ARGS=--upgrade` moves on.
 BUILT_ON = $(addprefix tests/,reactor net/test_listener.py net/test_proxy.py net/test_tls_stream.py \
   net/test_urgent_transport.py net/test_urgent_sending.py)
-# Parts of the suite side by side, on two processors: each waits half of its time.
+# Parts of the suite side by side: three keep two processors busy.
 JOBS ?= 3
 
 test: $(VENV)/.dev $(OLDEST)/.ready ## lint, then the suite on three reactors, and the reactor on the oldest Twisted

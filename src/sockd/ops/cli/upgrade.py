@@ -56,8 +56,8 @@ def _next(control: str | None, asked: float, *, as_json: bool) -> dict[str, Any]
         except ControlError as error:
             why = error
         else:
-            latest = time.monotonic() - asked
-            if read(status, lambda told: told["uptime"] < latest, as_json=as_json):  # noqa: B023
+            uptime = read(status, lambda told: float(told["uptime"]), as_json=as_json)
+            if uptime < time.monotonic() - asked:
                 return read(status, _process, as_json=as_json)
         time.sleep(AGAIN_SECONDS)
     give_up(why, as_json=as_json)
