@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import socket
+import tempfile
 from pathlib import Path
 
-from sockd.daemon.trial import try_binding
+from sockd.daemon.trial import try_binding, try_new
 from tests.daemon.running import LOOPBACK, says, settings
-from tests.processes import free_port
+from tests.processes import NOBODY, free_port
 
 
 def test_addresses_that_stand_in_each_others_way_are_found_and_nothing_is_left(
@@ -23,3 +26,20 @@ def test_addresses_that_stand_in_each_others_way_are_found_and_nothing_is_left(
             f"second: cannot listen on unix {tmp_path}/file: this daemon listens there already",
         ]
         assert list(tmp_path.iterdir()) == []
+
+
+def test_a_socket_file_that_cannot_be_given_to_a_group_is_found_and_stays_as_it_is() -> None:
+    with tempfile.TemporaryDirectory() as name, socket.socket(socket.AF_UNIX) as sock:
+        Path(name).chmod(0o755)
+        path = f"{name}/file"
+        sock.bind(path)
+        os.chown(path, NOBODY, NOBODY)
+        before = Path(path).stat()
+        runs, wanted = says(f"unix:{path}"), says(f"unix:{path}:group=33", name="renamed")
+        os.seteuid(NOBODY)
+        try:
+            [reason] = try_new(settings(runs), settings(wanted))
+        finally:
+            os.seteuid(0)
+        assert "its file cannot be given to" in reason
+        assert Path(path).stat() == before

@@ -8,7 +8,8 @@ from contextlib import ExitStack
 from sockd.config.settings import InstanceSettings, Settings
 from sockd.daemon.plan import plan, shares_port
 from sockd.listen.listen import Listen
-from sockd.listen.socket_files import remove_own
+from sockd.listen.socket_files import file_identity, remove_own
+from sockd.listen.socket_terms import check_file
 from sockd.listen.sockets import ListenError, bound_file, failures
 
 
@@ -22,7 +23,13 @@ def try_new(old: Settings, new: Settings) -> list[str]:
     one that runs hands over, or makes room for."""
     ours = [listen.address for instance in old.instances for listen in instance.listen]
     change = plan(old, new)
-    return _try(
+    reasons = []
+    for instance in new.instances:
+        kept = [one for one in instance.listen if one.path and one.address in ours]
+        errors = [error for one in kept if (error := _misfit(one)) is not None]
+        if instance.limits.required:
+            reasons += [f"{instance.name}: {reason}" for reason in failures(errors)]
+    return reasons + _try(
         (
             part.settings,
             [
@@ -34,6 +41,17 @@ def try_new(old: Settings, new: Settings) -> list[str]:
         )
         for part in change.instances
     )
+
+
+def _misfit(listen: Listen) -> ListenError | None:
+    """Why a socket file that is there cannot have the mode and the owner that are wanted now."""
+    try:
+        check_file((None, None), listen, file_identity(listen.path))
+    except FileNotFoundError:
+        return None  # it is made anew
+    except ListenError as error:
+        return error
+    return None
 
 
 def _try(wanted: Iterable[tuple[InstanceSettings, Iterable[Listen]]]) -> list[str]:
